@@ -1,0 +1,59 @@
+"""What a notebook takes, and that the one that comes with tokenkit takes what it says."""
+
+import nbformat
+import pytest
+from report.notebooks_example import notebook
+
+from tokenkit.errors import InputError
+from tokenkit.report.notebooks import check_parameters, find_notebook, parameters_of
+from tokenkit.report.parts import __all__ as sections
+
+
+@pytest.fixture
+def small(tmp_path):
+    return notebook(tmp_path / "small.ipynb")
+
+
+def test_the_report_notebook_is_found_and_shows_every_section_once():
+    path = find_notebook("03_anomaly_report")
+    cells = nbformat.read(path, as_version=4).cells
+    shown = [c.source for c in cells if "report" in c.metadata.get("tags", [])]
+    assert sorted(s.split("(")[0].removeprefix("parts.") for s in shown) == sorted(sections)
+
+
+def test_each_parameter_of_the_report_has_a_type_a_default_and_a_meaning():
+    taken = parameters_of(find_notebook("03_anomaly_report.ipynb"))
+    assert {name: p.type for name, p in taken.items()} == {
+        "workspace": "str", "start": "str", "end": "str", "budget": "float", "pseudonymous": "bool", "top": "int",
+    }  # fmt: skip
+    assert all(p.help and p.default for p in taken.values())
+
+
+def test_a_notebook_that_does_not_exist_is_named_with_those_that_do(tmp_path):
+    with pytest.raises(InputError, match=r"no notebook 03_report\.ipynb; .*03_anomaly_report\.ipynb"):
+        find_notebook("03_report")
+    with pytest.raises(InputError, match="no notebook"):
+        parameters_of(tmp_path / "none.ipynb")
+    (tmp_path / "text.ipynb").write_text("not a notebook")
+    with pytest.raises(InputError, match="is not a notebook"):
+        parameters_of(tmp_path / "text.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"stat": "quiet"}, r"no parameter 'stat'; did you mean state\? small.ipynb takes\n  state: str = \"quiet\""),
+        ({"top": "10"}, "parameter top: expected int, got str '10'"),
+        ({"top": True}, "parameter top: expected int, got bool"),
+        ({"state": 1}, "parameter state: expected str, got int"),
+        ({"state": "AKIA" + "ABCDEFGHIJKLMNOP"}, "looks like a secret"),
+        ({"state": "ghp_" + "a" * 36}, "looks like a secret"),
+    ],
+)
+def test_a_wrong_parameter_is_an_error_that_lists_what_exists(small, parameters, said):
+    with pytest.raises(InputError, match=said):
+        check_parameters(small, parameters)
+
+
+def test_right_parameters_pass(small):
+    check_parameters(small, {"state": "quiet", "top": 3})

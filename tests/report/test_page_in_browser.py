@@ -1,0 +1,164 @@
+"""The page in a real Chromium: nothing runs, nothing is asked for, nothing overflows, and everybody can read it."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from report.facts_example import STATES
+from report.notebooks_example import notebook
+
+from tokenkit.report import publish, runs
+
+pytestmark = pytest.mark.browser
+
+# planted wherever text can come from, through the whole way: facts, notebook, page
+PAYLOAD = (
+    "<img src=x onerror=alert(1)></script><script>document.title='ran'</script>"
+    "<a href=javascript:alert(1)>=HYPERLINK(1)"
+)
+
+
+@pytest.fixture(scope="session")
+def axe():
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None or package.origin is None:
+        pytest.skip("axe-playwright-python is not installed: make test installs it")
+    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """All states and one of hostile text, published by the real way into one folder."""
+    folder = tmp_path_factory.mktemp("published")
+    source, out, pages = notebook(folder / "n.ipynb"), folder / "reports", {}
+    for name, parameters in {
+        **{state: {"state": state} for state in STATES},
+        "hostile": {"state": "attention", "text": PAYLOAD},
+    }.items():
+        facts = STATES[parameters["state"]]()
+        run = {
+            "run_uid": f"run1_{name}",
+            **{k: facts[k] for k in ("organisation", "period", "state", "counts", "budget")},
+        }
+        run["organisation"] = PAYLOAD if name == "hostile" else run["organisation"]
+        pages[name] = publish(source, parameters, out, run, [])
+    pages["runs"] = runs.write_index(out)
+    return pages
+
+
+NAMES = (*STATES, "hostile", "runs")
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page and watch it; what it says and asks for ends up in ``page.heard``."""
+    contexts = []
+
+    def open_(path, width=1280, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.heard = []
+        page.on("console", lambda message: page.heard.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: page.heard.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (page.heard.append("a dialog"), dialog.dismiss()))
+        page.on("request", lambda request: page.heard.append(request.url) if request.url != path.as_uri() else None)
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_script_runs_no_request_leaves_and_the_console_stays_silent(open_page, published, name):
+    page = open_page(published[name])
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.mouse.move(400, 400)
+    page.wait_for_timeout(100)
+    assert [heard for heard in page.heard if not heard.startswith("data:")] == []
+    assert page.title() != "ran"
+    assert page.evaluate("document.scripts.length") == 0
+    assert page.evaluate("[...document.images].length") == 0
+    assert page.evaluate("[...document.links].every(a => a.protocol === 'file:')")
+
+
+def test_hostile_values_are_read_as_text(open_page, published):
+    text = open_page(published["hostile"]).inner_text("main")
+    assert "<img src=x onerror=alert(1)></script><script>" in text and "=HYPERLINK(1)" in text
+
+
+def test_the_policy_would_stop_a_script_that_got_in(open_page, published, tmp_path):
+    html = (
+        published["quiet"]
+        .read_text()
+        .replace("</main>", "<script>document.title='ran'</script><img src='http://127.0.0.1:9/x'></main>")
+    )
+    (tmp_path / "page.html").write_text(html)
+    page = open_page(tmp_path / "page.html")
+    assert page.title() != "ran"
+    assert all(
+        "Content Security Policy" in heard or "csp" in heard.lower()
+        for heard in page.heard
+        if heard.startswith("console")
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_nothing_with_all_details_open(open_page, published, axe, name, width, scheme):
+    page = open_page(published[name], width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations', 'incomplete']})")
+    assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in found["violations"]] == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_overflows_sideways(open_page, published, name, width):
+    page = open_page(published[name], width)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for font in ("", "* { font-family: 'DejaVu Sans' !important; }"):  # a fallback font may be wide
+        page.add_style_tag(content=font) if font else None
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        outside = page.evaluate(
+            """[...document.querySelectorAll('main *')].filter(e => e.getClientRects().length
+               && !e.closest('.pan, .hide, svg, thead') && e.getBoundingClientRect().right > innerWidth + 1)
+               .map(e => e.outerHTML.slice(0, 120))"""
+        )
+        assert outside == []
+
+
+def test_everything_that_can_be_used_can_be_reached_by_keyboard(open_page, published):
+    page = open_page(published["attention"])
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    summary = page.locator("summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector('details').open")
+
+
+def test_dark_and_light_differ_and_print_is_always_light(open_page, published):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = open_page(published["quiet"], scheme="dark")
+    assert dark.evaluate(ground) == "rgb(19, 20, 23)"
+    dark.emulate_media(media="print")
+    assert dark.evaluate(ground) == "rgb(255, 255, 255)"
+    assert open_page(published["quiet"]).evaluate(ground) == "rgb(250, 249, 246)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_print_opens_and_shows_what_is_folded(open_page, published, name, tmp_path):
+    pdf = open_page(published[name]).pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    assert pdf.startswith(b"%PDF") and b"%%EOF" in pdf[-64:]
+    assert 1 <= pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") <= 14 or b"/Type /Pages" in pdf
+
+
+def test_a_night_with_three_incidents_stays_below_150_kb(published):
+    assert published["attention"].stat().st_size < 150_000

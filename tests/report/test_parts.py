@@ -1,0 +1,266 @@
+"""Every section, in every state, with anything unknown, and with values that want to be more than text."""
+
+import copy
+import re
+from html.parser import HTMLParser
+
+import pytest
+from report.facts_example import STATES, attention, not_enough_history, quiet
+
+from tokenkit.report import findings, parts, render
+
+SECTIONS = (
+    *("verdict", "brief", "next_steps", "incidents", "risk", "watch", "rules", "active", "rare", "owners"),
+    *("coverage_and_health", "blind", "by_owner", "words", "footer"),
+)
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(2)</script>",
+    "\"><svg onload=alert(3)> ' onmouseover=alert(4) x='",
+    '=HYPERLINK("http://example.invalid","x")',
+    r"$\badcmd$ $x",
+    "{{ 7 * 7 }} {% raw %}",
+    "\u202egnp.exe \u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    "\x00\x1b[31m\ud800 \ufffe\u2028",
+    "a" * 5000,
+    "&lt;b&gt; &amp; <b>bold</b>",
+]
+# what has a form of its own; everything else is text from somewhere
+FORMED = re.compile(r"^(\d{4}-\d\d-\d\dT|(inc|tok|run|own)1_)")
+CHOICES = (
+    "state",
+    "window",
+    "unit",
+    "mark",
+    "risk_level",
+    "level",
+    "verb",
+    "status",
+    "maturity",
+    "timezone",
+    "rule",
+    "kind",
+)
+
+
+def page(facts) -> str:
+    return "".join(getattr(parts, name)(facts).html for name in SECTIONS)
+
+
+def with_text(value, text, key=""):
+    """The same facts with every free text replaced."""
+    if isinstance(value, dict):
+        return {k: with_text(v, text, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [with_text(v, text, key) for v in value]
+    return text if isinstance(value, str) and key not in CHOICES and not FORMED.match(value) else value
+
+
+class Markup(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text = set(), set(), ""
+        self.open, self.unclosed = [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in ("br", "wbr", "img", "path", "rect", "circle", "meta", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.unclosed.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_section_is_well_formed_in_every_state(state):
+    facts = STATES[state]()
+    for name in SECTIONS:
+        part = getattr(parts, name)(facts)
+        read = Markup(part.html)
+        assert read.unclosed == [] and read.open == [], name
+        assert bool(part) == bool(part.html)
+        assert "None" not in read.text and "nan" not in read.text.split(), name
+
+
+def test_ids_on_a_page_differ_and_links_on_it_lead_somewhere():
+    for make in STATES.values():
+        html = page(make())
+        ids = re.findall(r'\sid="([^"]+)"', html)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'href="#([^"]+)"', html)) <= set(ids)
+
+
+def test_the_verdict_says_what_happened_whose_turn_it_is_and_how_many_were_calm():
+    text = str(parts.verdict(attention()))
+    assert "invoice-export was used by someone else. Two other tokens left their usual behaviour." in text
+    assert "Lock invoice-export now; limit returns-app; ask the owner of crm-sync. The other 185 tokens" in text
+
+
+def test_a_quiet_day_says_so_and_shows_no_incident():
+    facts = quiet()
+    assert str(parts.verdict(facts)).startswith("Nothing to report")
+    assert not parts.incidents(facts)
+    assert "No incidents opened" in str(parts.verdict(facts)) or "no incidents opened" in str(parts.verdict(facts))
+
+
+def test_without_history_the_absence_of_incidents_is_not_called_calm():
+    facts = not_enough_history()
+    text = str(parts.verdict(facts))
+    assert "Only 1 hour of logs" in text and "means nothing yet" in text
+    assert "behaved like themselves" not in page(facts)
+    assert "stratus-red-team_2f" in str(parts.rare(facts))
+    assert "AKIA...6HQ2" in str(parts.active(facts))
+    assert not parts.watch(facts) and not parts.risk(facts)
+
+
+def test_only_commands_that_exist_are_shown():
+    shown = {c for make in STATES.values() for c in re.findall(r"tokenkit ([a-z]\w+)", page(make()))}
+    assert shown <= {"run", "tokens", "report", "doctor", "init", "schema", "config", "sources", "ingest"}
+
+
+def test_words_that_accuse_or_hide_are_not_used():
+    for make in STATES.values():
+        text = re.sub(r"03_anomaly_report.ipynb", "", Markup(page(make())).text).lower()
+        assert not re.search(r"\b(anomal|outlier|alert\b|z-score)", text)
+
+
+def test_shares_of_a_card_add_up_to_one_hundred():
+    for card in parts.incidents(attention()).html.split("<article")[1:]:
+        assert sum(int(p) for p in re.findall(r"<b>(\d+)%</b>", card)) == 100
+
+
+def test_the_riskiest_are_written_out_and_the_others_folded():
+    facts = attention()
+    html = parts.incidents(facts, top=1).html
+    assert html.count("<article") == 1
+    assert "2 more <span>of lower risk" in html and 'id="inc1_a90c55e1774b20d8"' in html
+
+
+def test_times_are_in_utc_and_in_the_owners_zone_where_it_is_known():
+    text = str(parts.incidents(attention()))
+    assert "02:00 UTC / 03:00 in Berlin" in re.sub(r"\s+", " ", text)
+    assert "21:00 in Prague" in text
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict):
+        for k, v in value.items():
+            yield from leaves(v, (*path, k))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        yield from leaves(value[0], (*path, 0))
+    if path and not isinstance(value, list) and path[-1] != 0:
+        yield path
+
+
+# what the sections hang on; all else may be unknown
+REQUIRED = {
+    *(
+        "organisation",
+        "run_uid",
+        "state",
+        "period",
+        "history",
+        "counts",
+        "budget",
+        "coverage",
+        "health",
+        "calls_series",
+    ),
+    *("incident_uid", "profile_uid", "start", "end", "kind", "label", "feature", "source", "unit", "technique", "name"),
+    *("text", "agree", "of", "share", "what", "question", "owners", "days"),
+}
+
+
+def without(facts, path):
+    facts = copy.deepcopy(facts)
+    place = facts
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = None
+    return facts
+
+
+@pytest.mark.parametrize("state", ["attention", "not_enough_history"])
+def test_anything_that_is_not_known_is_left_out(state, monkeypatch):
+    for figure in ("timeline", "small", "score"):  # they take the time, and have tests of their own
+        monkeypatch.setattr(f"tokenkit.report.figures.{figure}", lambda *_, **__: render.Markup(""))
+    facts = STATES[state]()
+    facts["incidents"] = facts["incidents"][:1]
+    paths = [path for path in leaves(facts) if path[-1] not in REQUIRED]
+    assert len(paths) > 90 or state != "attention"
+    for path in paths:
+        changed = without(facts, path)
+        read = Markup(page(changed))
+        findings(changed)
+        assert read.unclosed == [] and not re.search(r"\bNone\b", read.text), path
+
+
+def test_values_that_want_to_be_markup_stay_text():
+    usual = Markup("".join(page(make()) for make in STATES.values()))
+    for text in HOSTILE:
+        for make in (attention, not_enough_history):
+            read = Markup(page(with_text(make(), text)))
+            assert read.unclosed == [] and read.open == []
+            assert read.tags <= usual.tags and read.attributes <= usual.attributes, text
+            shown = text[:20] if text.startswith("a") else text
+            if text.isprintable():
+                assert shown in read.text
+
+
+def test_marks_that_turn_the_direction_of_text_do_not_reach_the_page():
+    html = page(with_text(attention(), "abc\u202egnp.exe\x00\x1b"))
+    assert "\u202e" not in html and "\x00" not in html and "\x1b" not in html
+    assert "<bdi>abcgnp.exe</bdi>" in html
+
+
+def test_a_very_long_value_loses_its_middle_and_the_page_stays_small():
+    html = page(with_text(attention(), "x" * 5000))
+    assert "x" * 1000 not in html and "…" in html
+    assert len(html) < 150_000
+
+
+def test_a_part_shows_itself_in_a_notebook_and_the_first_brings_the_stylesheet(monkeypatch):
+    monkeypatch.setattr(render.Part, "_styled_by", None)
+    first, second = parts.verdict(quiet()), parts.brief(quiet())
+    assert first._repr_html_().startswith("<style>")
+    assert not second._repr_html_().startswith("<style>")
+    assert first._repr_html_().startswith("<style>"), "shown again, it brings it again"
+    data, metadata = first._repr_mimebundle_()
+    assert data["text/plain"].startswith("Nothing to report")
+    assert (
+        metadata["tokenkit"]["part"] == "verdict"
+        and metadata["tokenkit"]["issue"] == "Norrland Parcels, Mon 2 Mar 2026"
+    )
+    assert data["text/html"].endswith(first.html)
+
+
+def test_an_empty_part_is_false_and_has_no_html():
+    part = parts.incidents(quiet())
+    data, _ = part._repr_mimebundle_()
+    assert not part and part._repr_html_() is None and set(data) == {"text/plain"}
+
+
+def test_every_rule_of_the_stylesheet_stands_under_its_own_class():
+    css = re.sub(r"/\*.*?\*/|@page\s*\{[^{}]*(\{[^{}]*\}[^{}]*)*\}", "", render.style(), flags=re.S)
+    css = re.sub(r"<style>|</style>", "", css)
+    groups = re.findall(r"(?:^|[{}])\s*([^@{}]+)\{", css)
+    while any("(" in g for g in groups):  # what stands in brackets is no selector of its own
+        groups = [re.sub(r"\([^()]*\)", "", g) for g in groups]
+    selectors = [s.strip() for g in groups for s in g.split(",")]
+    assert len(selectors) > 150
+    own = re.compile(r"^(\[data-jp-theme-light=\"\w+\"\] )?\.tk\b|^body\.tk\b|^html:has")
+    assert [s for s in selectors if not own.match(s)] == []
+
+
+def test_the_same_facts_make_the_same_bytes():
+    assert page(attention()) == page(attention())

@@ -1,0 +1,283 @@
+"""What each token did, counted: whole days add up, and every engine gives the same integers."""
+
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+import pytest
+import raw_logs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from raw_logs import moment, nginx
+
+from tokenkit import activity, lake, schema
+from tokenkit.config import Workspace
+
+OBJECTS = pa.table(
+    {
+        "object_key": pa.array([11, 12, 13, 20, 30, 31], pa.int64()),
+        "group_key": pa.array([1, 1, 1, 1, 3, 4], pa.int64()),
+        "number": pa.array([1, 2, 2, 9, None, 3], pa.int64()),  # 12 and 13: /orders/2 and /orders/02
+    }
+)
+Frames = Callable[[pa.Table], nw.LazyFrame]
+
+
+CONNECTION = duckdb.connect(config={"threads": 1})  # one for all: relations of two cannot be joined
+
+
+def in_duckdb(table: pa.Table) -> nw.LazyFrame:
+    return nw.from_native(CONNECTION.from_arrow(table))
+
+
+def in_pandas(table: pa.Table) -> nw.LazyFrame:
+    return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+
+
+def in_pandas_with_masks(table: pa.Table) -> nw.LazyFrame:
+    return nw.from_native(table.to_pandas(types_mapper=NULLABLE.get)).lazy()
+
+
+NULLABLE = {
+    pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int32Dtype(), pa.int16(): pd.Int16Dtype(), pa.int8(): pd.Int8Dtype(),
+    pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype(), pa.date32(): pd.ArrowDtype(pa.date32()),
+}  # fmt: skip
+# a frame of pyarrow alone is no engine: Narwhals has no partitioned shift and no cast sum on it
+ENGINES: dict[str, Frames] = {"duckdb": in_duckdb, "pandas": in_pandas, "pandas with masks": in_pandas_with_masks}
+if importlib.util.find_spec("polars"):
+    ENGINES["polars"] = lambda table: nw.from_native(importlib.import_module("polars").from_arrow(table)).lazy()
+
+
+def tables(events: pa.Table, frames: Frames = in_duckdb) -> dict[str, pa.Table]:
+    """Every activity table of these events, as it would be stored."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        prepared = activity.prepare(frames(events))
+        made = {name: table(prepared) for name, table in activity.TABLES.items()}
+        made["activity_object"] = activity.touched(prepared, frames(OBJECTS))
+        collected = {name: frame.collect(backend="pyarrow").to_native() for name, frame in made.items()}
+    return {
+        name: schema.conform(name, table).sort_by([(c, "ascending") for c in activity.table_keys(name)])
+        for name, table in collected.items()
+    }
+
+
+def one_hour(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    (row,) = tables(raw_logs.events(rows))["activity_hour"].to_pylist()
+    return row
+
+
+event = st.fixed_dictionaries(
+    {
+        "time": st.builds(moment, day=st.integers(0, 4), hour=st.integers(0, 2), second=st.integers(0, 200)),
+        "token_key": st.integers(0, 2),
+        "network_key": st.integers(0, 2),
+        "client_key": st.integers(0, 2),
+        "operation_key": st.integers(1, 3),
+        "object_key": st.sampled_from([0, 11, 12, 13, 20, 30]),
+        "http_status": st.sampled_from([None, 200, 403, 404, 429, 500]),
+        "is_denied": st.sampled_from([None, True, False]),
+        "status_id": st.sampled_from([None, 0, 1, 2]),
+        "status_code": st.sampled_from([None, "ThrottlingException"]),
+        "count": st.sampled_from([None, 1, 3]),
+        "response_bytes": st.sampled_from([None, 0, 1, 2**53, 2**53 + 1]),
+        "rows": st.sampled_from([None, 7]),
+    }
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(event, max_size=40))
+def test_several_days_in_one_pass_equal_day_by_day(rows: list[dict[str, Any]]) -> None:
+    whole = tables(raw_logs.events(rows))
+    days = sorted({r["time"].date() for r in rows})
+    parts = [tables(raw_logs.events([r for r in rows if r["time"].date() == d])) for d in days]
+    for name, table in whole.items():
+        joined = pa.concat_tables([p[name] for p in parts]) if parts else schema.empty(name)
+        joined = joined.sort_by([(c, "ascending") for c in activity.table_keys(name)])
+        assert joined.equals(table), name
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(event, min_size=1, max_size=40))
+def test_the_hours_of_a_day_add_up_to_its_events(rows: list[dict[str, Any]]) -> None:
+    made = tables(raw_logs.events(rows))
+    mine = [r for r in rows if r["token_key"]]
+    calls = sum(r["count"] if r["count"] is not None else 1 for r in mine)
+    sent = sum(r["response_bytes"] or 0 for r in mine)
+    for name in ("activity_hour", "activity_operation"):
+        assert sum(made[name]["requests"].to_pylist()) == calls
+        assert sum(made[name]["response_bytes"].to_pylist()) == sent
+    hours = made["activity_hour"].to_pylist()
+    assert all(h["ok"] + h["client_errors"] + h["server_errors"] == h["requests"] for h in hours)
+    assert all(h["denied"] <= h["client_errors"] for h in hours)
+
+
+@pytest.mark.parametrize("engine", [e for e in ENGINES if e != "duckdb"])
+def test_every_engine_gives_the_same_tables(engine: str) -> None:
+    rows: list[dict[str, Any]] = []
+    for n in range(120):
+        rows.append(
+            {
+                "time": moment(day=n % 2, hour=n % 3, second=n * 7),
+                "token_key": n % 4,
+                "network_key": n % 3,
+                "client_key": n % 2,
+                "operation_key": 1 + n % 5,
+                "object_key": [0, 11, 12, 13, 20, 30][n % 6],
+                "http_status": [200, 403, 404, 429, 500, None][n % 6],
+                "is_denied": [False, True, None][n % 3],
+                "status_id": [1, 2, 0, None][n % 4],
+                "response_bytes": [None, 5, 2**53 + 1][n % 3],
+            }
+        )
+    expected, found = tables(raw_logs.events(rows)), tables(raw_logs.events(rows), ENGINES[engine])
+    for name, table in expected.items():
+        assert table.num_rows and found[name].equals(table), name
+
+
+def test_sums_are_whole_numbers_beyond_what_a_double_holds(tmp_path: Path) -> None:
+    row = one_hour([{"response_bytes": 2**53}, {"response_bytes": 1}])
+    assert row["response_bytes"] == 2**53 + 1
+    table = tables(raw_logs.events([{"response_bytes": 2**53}, {"response_bytes": 1}]))["activity_hour"]
+    lake.replace_days(tmp_path, "activity_hour", table, [raw_logs.FIRST])
+    stored = lake.read(tmp_path, "activity_hour")
+    assert stored["response_bytes"].to_pylist() == [2**53 + 1]
+    assert all(f.type in (pa.int64(), pa.date32()) for f in stored.schema)
+
+
+def test_an_hour_counts_minutes_and_its_busiest_one() -> None:
+    seconds = [0, 10, 59, 60, 200]
+    row = one_hour([{"time": moment(hour=1, second=s)} for s in seconds])
+    start = int(moment(hour=1).timestamp())
+    assert (row["requests"], row["active_minutes"], row["max_in_minute"]) == (5, 3, 3)
+    assert (row["hour_s"], row["first_s"], row["last_s"]) == (start, start, start + 200)
+
+
+@pytest.mark.parametrize(
+    ("fields", "counted"),
+    [
+        ({}, {"ok"}),
+        ({"http_status": 404}, {"client_errors"}),
+        ({"http_status": None, "status_id": 2}, {"client_errors"}),
+        ({"http_status": 403, "is_denied": True}, {"client_errors", "denied"}),
+        ({"http_status": None, "is_denied": True, "status_id": 2}, {"client_errors", "denied"}),
+        ({"http_status": 429, "status_id": 2}, {"client_errors", "throttled"}),
+        ({"http_status": None, "status_id": 2, "status_code": "ThrottlingException"}, {"client_errors", "throttled"}),
+        ({"http_status": 503, "status_id": 2}, {"server_errors"}),
+        ({"http_status": None, "status_id": None, "is_denied": None, "status_code": None}, {"ok"}),
+    ],
+)
+def test_an_outcome_is_counted_where_it_belongs(fields: dict[str, Any], counted: set[str]) -> None:
+    row = one_hour([fields | {"count": 3}])
+    kinds = ("ok", "denied", "client_errors", "throttled", "server_errors")
+    assert {k for k in kinds if row[k] == 3} == counted
+    assert {k for k in kinds if row[k] == 0} == set(kinds) - counted
+
+
+def test_a_call_that_stands_for_several_counts_as_several() -> None:
+    row = one_hour([{"count": 3, "response_bytes": 5}, {"count": None, "response_bytes": 9, "rows": 2}])
+    assert (row["requests"], row["response_bytes"], row["max_response_bytes"], row["rows"]) == (4, 14, 9, 2)
+
+
+def touched(*keys: int, day: int = 0) -> dict[int, bool]:
+    rows = [{"object_key": k, "time": moment(day=day, second=n)} for n, k in enumerate(keys)]
+    return {r["object_key"]: r["sequential"] for r in tables(raw_logs.events(rows))["activity_object"].to_pylist()}
+
+
+def test_an_object_is_sequential_where_the_one_below_was_touched_the_same_day() -> None:
+    assert touched(12, 11, 20) == {11: False, 12: True, 20: False}, "in whatever order they were touched"
+    assert touched(30, 31) == {30: False, 31: False}, "without a number, or of another kind, nothing follows"
+    assert touched(0) == {}
+
+
+def test_of_two_spellings_of_one_number_always_the_same_is_sequential() -> None:
+    assert {k for k, s in touched(11, 13, 12).items() if s} == {k for k, s in touched(12, 11, 13).items() if s} == {12}
+
+
+def test_yesterday_s_object_makes_nothing_sequential_today() -> None:
+    rows = [{"object_key": 11, "time": moment(day=0)}, {"object_key": 12, "time": moment(day=1)}]
+    assert not any(tables(raw_logs.events(rows))["activity_object"]["sequential"].to_pylist())
+
+
+def test_events_without_a_token_are_in_no_table() -> None:
+    assert all(t.num_rows == 0 for t in tables(raw_logs.events([{"token_key": 0, "object_key": 11}])).values())
+
+
+# in the lake
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("activity")
+    place = raw_logs.workspace(folder / "w")
+    lines = [nginx(f"r{n}", moment(day=n % 4, hour=n % 5, minute=n), uri=f"/v1/orders/{n}") for n in range(40)]
+    raw_logs.read(place, raw_logs.write(folder / "a.log", lines))
+    assert activity.build(place) == 4
+    return place
+
+
+def activity_files(place: Workspace, day: int) -> set[str]:
+    folder = f"day={raw_logs.day_of(day)}"
+    names = (*activity.TABLES, "activity_object")
+    return {digest for name in names for d, digest in lake.days(place.lake, name).items() if f"day={d}" == folder}
+
+
+def test_what_is_up_to_date_is_not_counted_again(filled: Workspace) -> None:
+    before = lake.versions(filled.lake)
+    assert activity.build(filled) == 0
+    assert lake.versions(filled.lake) == before
+
+
+def test_a_late_event_rebuilds_only_its_day(filled: Workspace, tmp_path: Path) -> None:
+    before = {d: activity_files(filled, d) for d in range(4)}
+    late = nginx("late", moment(day=1, hour=23), bytes_sent=5)
+    raw_logs.read(filled, raw_logs.write(tmp_path / "late.log", [late]))
+    assert activity.build(filled) == 1
+    after = {d: activity_files(filled, d) for d in range(4)}
+    assert [d for d in range(4) if before[d] != after[d]] == [1]
+    assert raw_logs.table(filled, "activity_hour")["requests"].sum() == 41
+
+
+def test_days_that_came_one_by_one_equal_days_that_came_together(tmp_path: Path) -> None:
+    lines = [
+        nginx(f"r{n}", moment(day=n % 3, hour=n % 4, second=n * 13), uri=f"/v1/orders/{n % 7}", api_key_id=f"key_{n % 2}_01234567")
+        for n in range(60)
+    ]
+    places = [raw_logs.workspace(tmp_path / name) for name in ("slow", "fast")]
+    key = places[0].key
+    raw_logs.read(places[0], raw_logs.write(tmp_path / "none.log", [nginx("r0", moment(), api_key_id="key_0_01234567", uri="/v1/orders/0")]))
+    places[1].key.write_text(key.read_text())
+    for day in (2, 0, 1):
+        part = [line for n, line in enumerate(lines) if n % 3 == day]
+        raw_logs.read(places[0], raw_logs.write(tmp_path / f"{day}.log", part))
+        activity.build(places[0])
+    raw_logs.read(places[1], raw_logs.write(tmp_path / "all.log", lines))
+    activity.build(places[1])
+    for name in (*activity.TABLES, "activity_object", "seen"):
+        pd.testing.assert_frame_equal(*(raw_logs.table(p, name) for p in places))
+
+
+def test_seen_says_since_when_and_on_how_many_days(filled: Workspace) -> None:
+    seen = lake.read(filled.lake, "seen").to_pandas()
+    (network,) = seen[seen["kind"] == "network"].to_dict("records")
+    days = (network["first_day"], network["last_day"], network["days_seen"])
+    assert days == (raw_logs.day_of(0), raw_logs.day_of(3), 4)
+    assert network["requests"] == raw_logs.table(filled, "activity_network")["requests"].sum()
+    objects = seen[seen["kind"] == "object"]
+    assert (objects["days_seen"] == 1).all()
+
+
+def test_times_are_milliseconds_whatever_the_machine_s_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    when = datetime.fromisoformat("2026-03-02T23:59:59.999+00:00")
+    row = one_hour([{"time": when}])
+    assert row["hour_s"] == int(moment(hour=23).timestamp()) and row["last_s"] == int(when.timestamp())

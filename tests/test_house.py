@@ -1,0 +1,116 @@
+"""What holds for the whole repository."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted((ROOT / "tokenkit").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+
+MAX_LINES = 420
+# in brackets, so that this file does not hold what it looks for
+REGISTRY = re.compile(r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|(deb|security)[.]debian[.]org|conda[.]anaconda")
+MACHINE = re.compile(r"""(?<![\w./<-])/(work|tmp|root)(?=[/"'\s]|$)""")
+# each takes long to import, and most commands do without it
+HEAVY = {"matplotlib", "nbconvert", "numba", "papermill", "pyod", "seaborn", "sklearn"}
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout (an sdist): nothing is tracked")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_fits_in_the_head_and_begins_with_what_it_is_for(module):
+    text = module.read_text(encoding="utf-8")
+    assert text.count("\n") < MAX_LINES, "too long: it does more than one job"
+    assert ast.get_docstring(ast.parse(text)), "no docstring that says what the module is for"
+
+
+def test_no_tracked_file_names_a_package_registry_or_a_path_of_one_machine():
+    found = []
+    for path in tracked_files():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found += [
+            f"{path.relative_to(ROOT)}:{number}: {hit.group()}"
+            for number, line in enumerate(lines, 1)
+            for hit in (REGISTRY.search(line), MACHINE.search(line))
+            if hit
+        ]
+    assert not found, "\n".join(found)
+
+
+def test_whatever_the_package_imports_is_a_declared_dependency():
+    owners = importlib.metadata.packages_distributions()
+    declared = {canonicalize_name(dependency.name) for dependency in DEPENDENCIES}
+    undeclared = {}
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import():
+                    names = {alias.name.split(".")[0] for alias in node.names}
+                case ast.ImportFrom(level=0, module=str(name)):
+                    names = {name.split(".")[0]}
+                case _:
+                    continue
+            for name in names - set(sys.stdlib_module_names) - {"tokenkit"}:
+                if not declared & {canonicalize_name(owner) for owner in owners.get(name, [])}:
+                    undeclared[name] = str(module.relative_to(ROOT))
+    assert undeclared == {}
+
+
+def test_the_lock_holds_every_dependency_within_its_bound_by_hash_and_no_torch():
+    text = (ROOT / "requirements.lock").read_text()
+    entries = re.findall(r"^(\S+?)==(\S+)(.*(?:\n    --hash=\S+.*)*)", text, flags=re.MULTILINE)
+    locked = {}
+    for name, version, rest in entries:
+        assert "--hash=sha256:" in rest, f"{name} has no hash"
+        locked.setdefault(canonicalize_name(name), []).append(version)
+    development = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
+    for dependency in DEPENDENCIES + development:
+        versions = locked.get(canonicalize_name(dependency.name), [])
+        assert versions, f"{dependency.name} is not in requirements.lock: make lock"
+        assert all(version in dependency.specifier for version in versions), (
+            f"{dependency} against {versions}: make lock"
+        )
+    assert "torch" not in locked
+
+
+def test_the_command_line_starts_without_what_it_may_not_need():
+    code = f"import sys, tokenkit.cli; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert started.stdout.split() == [], "import these where they are used, inside the function"
+
+
+def test_the_wheel_carries_the_notebooks_and_the_template_of_the_page(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    notebooks = {f"tokenkit/_notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "tokenkit/report/templates").rglob("*.j2")}
+    assert notebooks and templates
+    assert notebooks | templates <= carried
+    assert not [name for name in carried if not name.startswith(("tokenkit/", "tokenkit-"))]

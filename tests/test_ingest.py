@@ -1,0 +1,373 @@
+"""Each file once, each event once, every record counted, no secret kept, whatever happens meanwhile."""
+
+import gzip
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import raw_logs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from raw_logs import cloudtrail, moment, nginx
+
+from tokenkit import activity, fingerprint, ingest, lake, state
+from tokenkit.config import Workspace
+from tokenkit.ingest import Counts
+from tokenkit.sources import gateway
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    return raw_logs.workspace(tmp_path / "w")
+
+
+def adds_up(counts: Counts) -> bool:
+    return counts.read == counts.stored + counts.duplicates + counts.quarantined + counts.ignored
+
+
+def parquet_files(place: Workspace, name: str) -> list[Path]:
+    return sorted((place.lake / name).rglob("*.parquet"))
+
+
+# an event is stored once
+
+
+def test_the_same_file_twice_is_read_once(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2")])
+    assert raw_logs.read(place, path).stored == 2
+    copy = tmp_path / "copy.log"
+    copy.write_bytes(path.read_bytes())
+    again = raw_logs.read(place, path, copy)
+    assert (again.files, again.files_known, again.read) == (0, 2, 0)
+    assert len(raw_logs.event_keys(place)) == 2
+
+
+def test_the_same_content_twice_in_one_call_is_read_once(place: Workspace, tmp_path: Path) -> None:
+    paths = [raw_logs.write(tmp_path / name, [nginx("r1")]) for name in ("a.log", "b.log")]
+    counts = raw_logs.read(place, *paths)
+    assert (counts.files, counts.files_known, counts.stored) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_event_in_two_files_is_stored_once(place: Workspace, tmp_path: Path, together: bool) -> None:
+    one = raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2")])
+    two = raw_logs.write(tmp_path / "b.log", [nginx("r2"), nginx("r3")])
+    calls = [raw_logs.read(place, one, two)] if together else [raw_logs.read(place, p) for p in (one, two)]
+    assert all(map(adds_up, calls))
+    assert sum(c.stored for c in calls) == 3 and sum(c.duplicates for c in calls) == 1
+    keys = raw_logs.event_keys(place)
+    assert len(keys) == len(set(keys)) == 3
+
+
+def test_the_same_event_in_two_batches_of_one_file_is_stored_once(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "BATCH", 10)
+    lines = [nginx(f"r{n}") for n in range(25)]
+    counts = raw_logs.read(place, raw_logs.write(tmp_path / "a.log", [*lines, *lines[:12]]))
+    assert (counts.read, counts.stored, counts.duplicates) == (37, 25, 12)
+    keys = raw_logs.event_keys(place)
+    assert len(keys) == len(set(keys)) == 25
+
+
+def test_one_id_at_two_sources_is_two_events(place: Workspace, tmp_path: Path) -> None:
+    raw_logs.read(
+        place, raw_logs.write(tmp_path / "a.log", [nginx("same")]), raw_logs.write(tmp_path / "b.json", [cloudtrail("same")])
+    )
+    assert len(raw_logs.event_keys(place)) == 2
+
+
+def test_a_re_delivered_cloudtrail_record_is_stored_once(place: Workspace, tmp_path: Path) -> None:
+    one = raw_logs.write(tmp_path / "a.json", [cloudtrail("e1"), cloudtrail("e2")])
+    two = raw_logs.write(tmp_path / "b.json.gz", [cloudtrail("e2"), cloudtrail("e3")])
+    counts = raw_logs.read(place, one, two)
+    assert (counts.stored, counts.duplicates) == (3, 1)
+
+
+# every record is counted
+
+
+good = st.integers(0, 9).map(lambda n: json.dumps(nginx(f"r{n}", moment(day=n % 3, minute=n))).encode())
+broken = st.sampled_from([b"{", b"[]", b"7", b"not json", json.dumps(nginx("r1", msec="yesterday")).encode(), b"\xff\xfe"])
+blank = st.sampled_from([b"", b"  "])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(st.lists(st.one_of(good, good, broken, blank), min_size=1, max_size=12), min_size=1, max_size=3))
+def test_read_is_stored_and_duplicates_and_quarantined_and_ignored(files: list[list[bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = raw_logs.workspace(folder / "w")
+        calls = []
+        for number, lines in enumerate(files):
+            path = raw_logs.write(folder / f"{number}.log", lines)
+            calls.append(ingest.ingest(place, [f"nginx={path}"]))
+        lines = [line for file in {tuple(f) for f in files} for line in file if line.strip()]
+        uids = {json.loads(line)["request_id"] for line in lines if line.startswith(b'{"') and b"yesterday" not in line}
+        assert all(map(adds_up, calls))
+        assert sum(c.read for c in calls) == len(lines)
+        assert sum(c.stored for c in calls) == len(uids) == len(raw_logs.event_keys(place))
+        bad = sum(not line.startswith(b'{"') or b"yesterday" in line for line in lines)
+        assert sum(c.quarantined for c in calls) == bad
+        kept = raw_logs.files_of(place)
+        assert all(f["read"] == f["stored"] + f["duplicates"] + f["quarantined"] + f["ignored"] for f in kept)
+        assert {f["status"] for f in kept} == {"stored"}
+
+
+def test_a_broken_record_stops_nothing_and_is_kept_with_its_place(place: Workspace, tmp_path: Path) -> None:
+    records = [cloudtrail("e1"), cloudtrail("e2", eventTime="yesterday"), cloudtrail("e3")]
+    lines = [nginx("r1"), b'{"half": ', nginx("r2")]
+    counts = raw_logs.read(
+        place, raw_logs.write(tmp_path / "a.json", records), raw_logs.write(tmp_path / "b.log", lines)
+    )
+    assert (counts.read, counts.stored, counts.quarantined) == (6, 4, 2) and adds_up(counts)
+    with state.connect(place.state) as db:
+        rows = [tuple(r) for r in db.execute("select place, reason from quarantine order by path")]
+    assert rows == [("record 2", "eventTime is not a time"), ("line 2", "the line is not JSON")]
+
+
+def test_a_file_of_broken_lines_only_is_counted_and_not_read_again(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [b"{", b"["])
+    text = [f"nginx={path}"]
+    counts = ingest.ingest(place, text)
+    assert (counts.read, counts.quarantined) == (2, 2)
+    assert ingest.ingest(place, text).files_known == 1
+
+
+def test_what_a_rule_ignores_is_counted(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.json", [cloudtrail("e1"), cloudtrail("e2", eventCategory="Insight")])
+    counts = raw_logs.read(place, path)
+    assert (counts.read, counts.stored, counts.ignored) == (2, 1, 1)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "empty.json").touch()
+    raw_logs.write(tmp_path / "logs" / "b.json", [cloudtrail("e9")])
+    assert raw_logs.read(place, tmp_path / "logs").ignored_files == {"empty file": 1}
+
+
+# half-written files
+
+
+@pytest.mark.parametrize("source", ["gateway", "cloudtrail"])
+def test_a_half_written_gzip_keeps_its_whole_records_and_its_completion_adds_only_the_rest(
+    place: Workspace, tmp_path: Path, source: str
+) -> None:
+    # names that do not compress, so that half of the bytes hold about half of the records
+    noise = random.Random(0)
+    make: Any = nginx if source == "gateway" else cloudtrail
+    records = [make(f"{noise.getrandbits(128):032x}", moment(minute=n)) for n in range(400)]
+    path = tmp_path / ("a.log.gz" if source == "gateway" else "a.json.gz")
+    whole = raw_logs.write(path, records).read_bytes()
+    raw_logs.write(path, records, cut=len(whole) // 2)
+    first = raw_logs.read(place, path)
+    assert 50 < first.stored < 350 and first.quarantined == 1 and adds_up(first)
+    path.write_bytes(whole)
+    rest = raw_logs.read(place, path)
+    assert (rest.read, rest.stored, rest.duplicates, rest.quarantined) == (400, 400 - first.stored, first.stored, 0)
+    keys = raw_logs.event_keys(place)
+    assert len(keys) == len(set(keys)) == 400
+
+
+def test_a_log_that_grows_adds_only_its_new_lines(place: Workspace, tmp_path: Path) -> None:
+    lines = [nginx(f"r{n}") for n in range(6)]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines[:3]))
+    counts = raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines))
+    assert (counts.stored, counts.duplicates) == (3, 3)
+
+
+# killed in the middle
+
+
+def set_state(place: Workspace, statement: str, *values: object) -> None:
+    with state.connect(place.state) as db:
+        db.execute(statement, values)
+
+
+def test_a_pending_file_whose_transaction_is_in_the_lake_is_taken_as_stored(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), b"{"])
+    raw_logs.read(place, path)
+    before = raw_logs.files_of(place)
+    set_state(place, "update files set status = 'pending'")
+    counts = raw_logs.read(place, path)
+    assert (counts.files, counts.files_known) == (0, 1)
+    assert raw_logs.files_of(place) == before
+    assert len(raw_logs.event_keys(place)) == 1
+
+
+def test_a_pending_file_without_its_transaction_is_read_again(place: Workspace, tmp_path: Path) -> None:
+    other = raw_logs.write(tmp_path / "a.log", [nginx("r1")])
+    raw_logs.read(place, other)
+    path = raw_logs.write(tmp_path / "b.log", [nginx("r2"), b"{", nginx("r1")])
+    digest = ingest._digest(path)
+    row = [digest, "nginx", str(path), "pending", 3, 2, 0, 1, 0, "{}", 0, None, None]
+    set_state(place, f"insert into files values ({', '.join('?' * 13)})", *row)
+    set_state(place, "insert into quarantine values (?, 'nginx', ?, 'line 2', 'x', 'y')", digest, str(path))
+    counts = raw_logs.read(place, path)
+    assert (counts.read, counts.stored, counts.duplicates, counts.quarantined) == (3, 1, 1, 1)
+    assert [f["status"] for f in raw_logs.files_of(place)] == ["stored", "stored"]
+    with state.connect(place.state) as db:
+        assert db.execute("select count(*) from quarantine").fetchone()[0] == 1, "what the killed run noted is noted once"
+
+
+def test_a_pending_file_of_duplicates_only_made_no_commit_and_is_read_again(place: Workspace, tmp_path: Path) -> None:
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2")]))
+    path = raw_logs.write(tmp_path / "b.log", [nginx("r2"), nginx("r1")])
+    raw_logs.read(place, path)
+    set_state(place, "update files set status = 'pending' where path = ?", str(path))
+    counts = raw_logs.read(place, path)
+    assert (counts.files, counts.stored, counts.duplicates) == (1, 0, 2)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tokenkit import config, ingest
+ingest.EVENTS_A_COMMIT = 100  # many commits, so that a kill finds one
+ingest.ingest(config.init(Path(sys.argv[1])), [sys.argv[2]])
+"""
+
+
+def test_five_kills_at_random_moments_and_one_more_run_leave_the_same_events(tmp_path: Path) -> None:
+    noise = random.Random(3)
+    logs = tmp_path / "logs"
+    for file in range(16):
+        numbers = [noise.randrange(2500) for _ in range(200)]
+        lines = [nginx(f"r{n}", moment(day=n % 4, second=n)) for n in numbers]
+        raw_logs.write(logs / f"{file:02}.log", [*lines, b"{"])
+    calm = raw_logs.workspace(tmp_path / "calm")
+    key = tmp_path / "killed" / ".tokenkit" / "key"
+    expected = raw_logs.read(calm, logs)
+    assert adds_up(expected) and expected.duplicates > 100
+    key.parent.mkdir(parents=True)
+    key.write_text(calm.key.read_text())
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(logs)]
+    killed = 0
+    for _ in range(5):
+        process = subprocess.Popen(command)
+        time.sleep(noise.uniform(0.5, 1.4))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed >= 3, "most runs must die before they end, or nothing is shown"
+    subprocess.run(command, check=True)
+    place = raw_logs.workspace(tmp_path / "killed")
+    assert raw_logs.event_keys(place) == raw_logs.event_keys(calm)
+    rows = raw_logs.files_of(place)
+    assert {f["status"] for f in rows} == {"stored"} and len(rows) == 16
+    totals = {name: sum(f[name] for f in rows) for name in ("read", "stored", "duplicates", "quarantined", "ignored")}
+    assert totals == {name: getattr(expected, name) for name in totals}
+
+
+# how it is stored
+
+
+def test_the_files_of_a_day_are_sorted_by_token_and_time(place: Workspace, tmp_path: Path) -> None:
+    noise = random.Random(1)
+    lines = [
+        nginx(f"r{n}", moment(day=n % 3, second=noise.randrange(80_000)), api_key_id=f"key_{noise.randrange(5)}_0123456")
+        for n in range(300)
+    ]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines))
+    files = parquet_files(place, "events")
+    assert len(files) == 3, "one file a day"
+    for path in files:
+        table = pq.ParquetFile(path).read(columns=["token_key", "time", "event_key"])
+        rows = list(zip(*(table[c].to_pylist() for c in table.column_names), strict=True))
+        assert rows == sorted(rows)
+
+
+# nothing secret is kept
+
+GITHUB, STRIPE, SLACK = "ghp_" + "a1B2" * 9, "sk_live_" + "9z8Y" * 6, "xoxb-" + "123456789012-" + "abcdefABCDEF"
+KEY, QUERY, ACCESS = "key_5f2c9e7711aa0b3d", "plainsecret0123456789", "AKIAZZZZZZZZPLANTED1"
+PLANTED = [GITHUB, STRIPE, SLACK, KEY, QUERY, ACCESS]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("planted")
+    place = raw_logs.workspace(folder / "w")
+    lines: list[dict[str, Any] | bytes] = [
+        nginx("r1", api_key_id=KEY, uri=f"/v1/orders/17?api_key={QUERY}", http_authorization=f"Bearer {GITHUB}"),
+        nginx("r2", api_key_id=KEY, uri=f"/v1/keys/{GITHUB}/use", headers={"x-token": STRIPE}),
+        nginx("r3", api_key_id=KEY, uri=f"/v1/hooks%3Ftoken={QUERY}", http_user_agent=f"deploy/1 (token={STRIPE})"),
+        nginx(f"{SLACK}", api_key_id=KEY, uri="/v1/orders", http_referer=f"https://a.example/?k={QUERY}"),
+        nginx("r5", api_key_id=STRIPE, uri=f"/v1/{SLACK}"),
+        nginx("r6", api_key_id=KEY, uri=f"/v1/keys/{KEY}/use"),
+        json.dumps(nginx("r7", api_key_id=KEY, uri=f"/{GITHUB}")).encode()[:-9],
+    ]
+    records = [
+        cloudtrail("e1", caller=raw_logs.user("ana", ACCESS), requestParameters={"secret": GITHUB, "deep": [{"x": STRIPE}]}),
+        cloudtrail("e2", caller=raw_logs.user("ana", ACCESS), responseElements={"credentials": {"sessionToken": SLACK}}),
+        cloudtrail("e3", caller=raw_logs.user("ana", ACCESS), userAgent=f"aws-cli/2 {GITHUB}", errorMessage=f"bad {QUERY}"),
+        cloudtrail(
+            "e4", caller=raw_logs.user("ana", ACCESS), eventSource="s3.amazonaws.com",
+            requestParameters={"bucketName": "b", "key": f"dump/{GITHUB}/x?{QUERY}"},
+        ),
+        cloudtrail("e5", caller=raw_logs.user("ana", ACCESS), requestParameters={"bucketName": "b", "key": QUERY}),
+    ]  # fmt: skip
+    raw_logs.form(
+        place, raw_logs.write(folder / "a.log", lines), raw_logs.write(folder / "b.json", records)
+    )
+    raw_logs.own(place, folder, f"native_id,source,token_name\n{KEY},gateway,deploy {KEY}\n{ACCESS},aws,ana\n")
+    activity.build(place)
+    fingerprint.build(place)
+    return place
+
+
+def texts_of(table: pa.Table) -> str:
+    columns = [c for c in table.columns if pa.types.is_string(c.type) or pa.types.is_large_string(c.type)]
+    return "\n".join(str(v) for c in columns for v in c.to_pylist())
+
+
+@pytest.mark.parametrize("secret", PLANTED)
+def test_a_planted_secret_is_in_no_file_of_the_workspace(planted: Workspace, secret: str) -> None:
+    files = [p for p in planted.root.rglob("*") if p.is_file()]
+    assert any(p.name.startswith("state.db") for p in files) and any(p.suffix == ".parquet" for p in files)
+    holding = [p for p in files if secret.encode() in p.read_bytes()]
+    holding += [p for p in files if p.suffix == ".gz" and secret.encode() in gzip.decompress(p.read_bytes())]
+    for path in (p for p in files if p.suffix == ".parquet"):
+        if secret in texts_of(pq.ParquetFile(path).read()):
+            holding.append(path)
+    assert holding == []
+
+
+def test_no_query_string_is_stored_and_the_events_are(planted: Workspace) -> None:
+    table = lake.read(planted.lake, "events")
+    assert table.num_rows == 6 + 5
+    paths = [p for p in table["url_path"].to_pylist() if p]
+    assert paths and not [p for p in paths if "?" in p or "%3F" in p]
+    assert "/v1/orders/17" in paths and "/v1/keys/[masked]/use" in paths
+    assert not [o for o in table["resource_uid"].to_pylist() if o and "?" in o]
+
+
+# what is asked for
+
+
+def test_a_source_before_the_path_is_taken_and_a_wrong_one_named(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "day=1" / "a.log", [nginx("r1")])
+    assert ingest.ingest(place, [f"nginx={path}"]).stored == 1
+    assert ingest.parse_input(str(path)) == (None, path)
+    with pytest.raises(ingest.sources.SourceError, match=r"did you mean nginx\?"):
+        ingest.ingest(place, [f"ngnix={path}"])
+
+
+def test_nothing_is_read_where_one_of_the_paths_is_wrong(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1")])
+    with pytest.raises(ingest.InputError, match="no such file or folder"):
+        raw_logs.read(place, path, tmp_path / "missing")
+    assert raw_logs.event_keys(place) == []
+
+
+def test_commits_hold_many_small_files(place: Workspace, tmp_path: Path) -> None:
+    for n in range(12):
+        raw_logs.write(tmp_path / "logs" / f"{n}.log", [nginx(f"r{n}")])
+    assert raw_logs.read(place, tmp_path / "logs").stored == 12
+    assert lake.version(place.lake, "events") == 0

@@ -1,0 +1,247 @@
+"""A run, end to end: raw logs in, a published report out, every night the same."""
+
+import csv
+import gzip
+import json
+import re
+import shutil
+from datetime import date
+from pathlib import Path
+
+import organisation as small
+import pytest
+from conftest import tokenkit_process
+from jsonschema import Draft202012Validator
+
+from tokenkit import config, lake, run, state
+
+SCHEMA = json.loads((Path(__file__).parent / "data" / "ocsf" / "detection_finding.schema.json").read_text())
+FILES = {"03_anomaly_report.ipynb", "incidents.json", "index.html", "run.json"}
+
+
+def uids(page):
+    return [f["finding_info"]["uid"] for f in json.loads((page.parent / "incidents.json").read_text())]
+
+
+# ---- one process after the other, as a person or a scheduler would start them ----
+@pytest.fixture(scope="module")
+def twice(organisation, tmp_path_factory):
+    """A run outside any workspace, and the same again: (how it left, the reports' content, versions of the lake)."""
+    here = tmp_path_factory.mktemp("nowhere")
+    start, end = small.BUSY
+    asked = ["--start", start, "--end", end, "--inventory", organisation / "inventory.csv", "--out", "out"]
+    runs = []
+    for words in ([], ["--json"]):
+        left = tokenkit_process("run", "--events", organisation / "logs", *asked, *words, cwd=here)
+        published = {k: v for k, v in small.content(here / "out").items() if not k.startswith("workspace/")}
+        runs.append((left, published, lake.versions(here / "out/workspace/lake")))
+    return here, runs
+
+
+def test_a_run_publishes_a_report_and_its_last_line_is_the_page(twice):
+    here, ((left, published, _), _) = twice
+    assert (left.code, left.err) == (0, "")
+    page = here / left.out.splitlines()[-1]
+    assert page.name == "index.html" and page.is_file()
+    assert {Path(name).name for name in published if "/" in name} == FILES
+    assert "index.html" in published, "the list of runs"
+    html = page.read_text()
+    assert "<script" not in html and not re.search(r"""(src|href)=["']?(https?:)?//""", html)
+
+
+def test_what_was_read_adds_up_in_what_the_run_says(twice):
+    _, ((left, _, _), _) = twice
+    line = left.out.splitlines()[0]
+    read, *parts = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= )", line))
+    assert read > 25_000 and read == sum(parts)
+
+
+def test_the_findings_are_valid_ocsf(twice):
+    here, ((left, _, _), _) = twice
+    findings = json.loads((here / left.out.splitlines()[-1]).with_name("incidents.json").read_text())
+    assert findings, "the attacks of this organisation lie in the reported days"
+    assert [e.message for f in findings for e in Draft202012Validator(SCHEMA).iter_errors(f)] == []
+
+
+def test_the_second_run_repeats_no_stage_and_gives_the_same_bytes(twice):
+    _, ((_, before, versions), (left, after, versions_after)) = twice
+    assert left.code == 0 and left.json["read"] == left.json["stored"] == 0
+    assert versions_after == versions
+    same = {name for name in before if not name.endswith(".ipynb")}  # a notebook keeps when its cells ran
+    assert {n: after[n] for n in same} == {n: before[n] for n in same}
+    assert before.keys() == after.keys()
+
+
+def test_json_says_what_another_program_needs(twice):
+    here, (_, (left, _, _)) = twice
+    said = left.json
+    page = here / said["page"]
+    assert said["incidents"] == uids(page) and said["opened"] == len(said["incidents"])
+    assert said["period"]["start"][:10], said["period"]["end"][:10] == small.BUSY
+    assert json.loads((page.parent / "run.json").read_text())["run_uid"] == said["run_uid"] == page.parent.name
+
+
+def test_outside_a_workspace_a_fresh_one_is_made_under_out(twice):
+    here, _ = twice
+    assert {p.name for p in here.iterdir()} == {"out"}
+    assert (here / "out/workspace/tokenkit.toml").exists()
+
+
+def test_crons_bare_environment_is_enough(workspace, tmp_path):
+    """No virtual environment, no PATH of ours, another folder: cron's own words (crontab(5))."""
+    bare = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "nobody"}
+    left = tokenkit_process("run", "--since", "last", cwd=workspace, env=bare)
+    assert (left.code, left.err) == (0, "")
+    assert Path(left.out.splitlines()[-1]).is_file()
+
+
+# ---- options, in a workspace that knows the organisation ----
+def test_two_inputs_make_one_run_under_one_budget(organisation, tmp_path, command):
+    logs = organisation / "logs"
+    inputs = ["--events", f"cloudtrail={logs / 'cloudtrail'}", "--events", logs / "gateway"]
+    left = command("run", *inputs, "--out", "out", "--json", cwd=tmp_path)
+    assert left.code == 0, left.err
+    record = json.loads((tmp_path / left.json["page"]).with_name("run.json").read_text())
+    assert {s["source"] for s in record["coverage"]["sources"]} == {"cloudtrail", "nginx", "haproxy"}
+    assert left.json["read"] == sum(s["read"] for s in record["coverage"]["sources"])
+    assert record["counts"]["profiles"] > 30 and record["parameters"]["budget_per_1000"] == 5.0
+
+
+def test_start_and_end_bound_what_is_reported(workspace, command):
+    left = command("run", "--start", "2026-02-08", "--end", "2026-02-12", "--json", cwd=workspace)
+    assert left.code == 0, left.err
+    assert (left.json["period"]["start"], left.json["period"]["end"]) == ("2026-02-08T00:00:00Z", "2026-02-12T00:00:00Z")
+    assert "20260208_20260212" in left.json["run_uid"]
+    for finding in json.loads(Path(left.json["page"]).with_name("incidents.json").read_text()):
+        if finding["activity_name"] == "Create":  # opened, and neither grown nor quiet since before
+            assert "2026-02-08" <= _day(finding["start_time"]) <= _day(finding["end_time"] - 1) < "2026-02-12"
+
+
+def _day(milliseconds):
+    return str(date.fromordinal(date(1970, 1, 1).toordinal() + milliseconds // 86_400_000))
+
+
+def test_a_larger_budget_opens_no_fewer_incidents_and_is_noted(workspace, command):
+    start, end = small.BUSY
+    opened = {}
+    for budget in ("5", "200"):
+        left = command("run", "--budget", budget, "--start", start, "--end", end, "--json", cwd=workspace)
+        assert left.code == 0, left.err
+        record = json.loads(Path(left.json["page"]).with_name("run.json").read_text())
+        assert record["parameters"]["budget_per_1000"] == float(budget)
+        opened[budget] = left.json["opened"]
+    assert opened["200"] > opened["5"] > 0
+
+
+def test_a_pseudonymous_report_shows_no_name(organisation, workspace, command):
+    start, end = small.BUSY
+    left = command("run", "--pseudonymous", "--start", start, "--end", end, "--json", cwd=workspace)
+    assert left.code == 0, left.err
+    with (organisation / "inventory.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = {row[c] for row in rows for c in ("token_name", "owner_name", "owner_email", "owner_uid")} - {""}
+    shown = set()
+    for path in Path(left.json["page"]).parent.iterdir():
+        text = path.read_text(encoding="utf-8")
+        shown |= {(path.name, name) for name in names if name in text or json.dumps(name)[1:-1] in text}
+    assert len(names) > 60 and shown == set()
+
+
+def test_paths_in_the_settings_are_taken_from_the_workspace(organisation, tmp_path, monkeypatch, command):
+    """A scheduler starts in another folder; so do the notebooks."""
+    shutil.copytree(organisation / "logs" / "gateway", tmp_path / "w" / "day=1" / "gateway")
+    shutil.copy(organisation / "inventory.csv", tmp_path / "w")
+    config.init(tmp_path / "w")
+    settings = 'events = ["day=1", "nginx=day=1/gateway/nginx"]\ninventory = "inventory.csv"\n'
+    (tmp_path / "w" / "tokenkit.toml").write_text(settings)
+    below = tmp_path / "w" / "notebooks" / "mine"
+    below.mkdir(parents=True)
+    left = command("run", "--json", cwd=below)
+    assert left.code == 0, left.err
+    assert left.json["stored"] > 5_000
+
+
+def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(organisation, tmp_path, command):
+    shutil.copytree(organisation / "logs" / "gateway", tmp_path / "logs")
+    whole = sorted((tmp_path / "logs" / "nginx").iterdir())[-1]
+    lines = gzip.decompress(whole.read_bytes()).count(b"\n")
+    whole.write_bytes(whole.read_bytes()[:-400])
+    left = command("run", "--events", "logs", "--out", "out", cwd=tmp_path)
+    assert left.code == 0, left.err
+    assert "1 pieces could not be read" in left.out or "1 piece could not be read" in left.out
+    page = (tmp_path / left.out.splitlines()[-1]).read_text()
+    assert whole.name in page
+    # the shipper finishes the file: each event is there once
+    shutil.copy(organisation / "logs" / "gateway" / "nginx" / whole.name, whole)
+    again = command("run", "--events", "logs", "--out", "out", "--json", cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert again.json["read"] == lines and 0 < again.json["stored"] < lines
+    assert again.json["stored"] + again.json["duplicates"] == lines
+
+
+# ---- night after night ----
+@pytest.fixture(scope="module")
+def nights(organisation, tmp_path_factory):
+    """Reports of three nights, each with what the shipper had brought by then, and the last one once more."""
+    root = tmp_path_factory.mktemp("nights")
+    workspace = config.init(root / "workspace")
+    facts = []
+    for last in (18, 19, 19):
+        small.copy_until(organisation / "logs", root / "logs", date(2026, 2, last))
+        result = run.run(workspace, [str(root / "logs")], organisation / "inventory.csv", since_last=True)
+        facts.append(result.facts)
+    return workspace, facts
+
+
+def test_an_incident_that_goes_on_keeps_its_id_and_grows(nights):
+    _, (first, second, _) = nights
+    assert second["period"]["start"] == first["period"]["end"], "--since last"
+    before = {r["incident_uid"]: r["state"] for r in first["incidents"]}
+    after = {r["incident_uid"]: r for r in second["incidents"]}
+    going_on = [uid for uid in before if after.get(uid, {}).get("state") == "grown"]
+    assert going_on and all(before[uid] == "opened" for uid in going_on)
+    assert not any(after[uid]["new_since_last"] for uid in going_on)
+
+
+def test_new_since_the_last_report_adds_up(nights):
+    _, (first, second, _) = nights
+    assert first["previous"] is None and second["previous"]["run_uid"] == first["run_uid"]
+    fresh = {r["incident_uid"] for r in second["incidents"]} - {r["incident_uid"] for r in first["incidents"]}
+    assert set(second["previous"]["incidents_new"]) == fresh and second["previous"]["opened"] == len(fresh)
+    assert second["previous"]["grown"] == sum(r["state"] == "grown" for r in second["incidents"])
+
+
+def test_a_night_without_new_logs_reports_the_newest_day_again(nights):
+    _, (_, second, third) = nights
+    assert third["period"]["end"] == second["period"]["end"]
+    assert third["period"]["start"] < third["period"]["end"]
+
+
+def test_the_reference_stays_the_same_from_night_to_night(nights):
+    workspace, facts = nights
+    assert len({f["history"]["reference"]["end"] for f in facts}) == 1
+    with state.connect(workspace.state) as db:
+        assert state.get_meta(db, "reference")
+
+
+def test_an_owner_who_changes_is_known_in_the_next_run_and_no_log_is_read_again(organisation, workspace, tmp_path, command):
+    with (organisation / "inventory.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["owner_name"] = "Somebody Else"
+    with (tmp_path / "new.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    start, end = small.BUSY
+    events = lake.version(workspace / "lake", "events")
+    left = command("run", "--inventory", tmp_path / "new.csv", "--start", start, "--end", end, "--json", cwd=workspace)
+    assert left.code == 0, left.err
+    assert "Somebody Else" in Path(left.json["page"]).read_text()
+    assert lake.version(workspace / "lake", "events") == events
+
+
+def test_report_reads_no_log(workspace, command):
+    (workspace / "tokenkit.toml").write_text('events = ["gone"]\n')
+    left = command("report", "--start", "2026-02-09", "--end", "2026-02-12", "--json", cwd=workspace)
+    assert left.code == 0 and left.json["read"] == 0, left.err

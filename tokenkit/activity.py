@@ -1,0 +1,184 @@
+"""Activity: what each token did, hour by hour, in narrow tables whose whole days add up.
+
+Reads  events and dimensions (integer columns only). Writes activity_* (by day) and seen.
+Narwhals expressions: the same on DuckDB, Spark, pandas and Polars. After ingest there is only integer arithmetic, and
+every sum is cast to Int64 (DuckDB sums to HUGEINT, which Parquet writers turn into double). A day is rebuilt when the
+events of that day changed, and only then.
+"""
+
+from datetime import date, timedelta
+
+import narwhals as nw
+import pyarrow as pa
+
+from tokenkit import engine, lake, schema, state
+from tokenkit.config import Workspace
+from tokenkit.ingest import Progress, silent
+
+HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+DAYS_A_QUERY = 30
+VERSION = "1"  # raise when a definition changes, so that every day is rebuilt
+
+
+def _total(name: str) -> nw.Expr:
+    return nw.col(name).sum().cast(nw.Int64).alias(name)
+
+
+def prepare(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Attributed events with the columns every table starts from: hour, minute, outcome, counts without null."""
+    status = nw.col("http_status").fill_null(0)
+    denied = nw.col("is_denied").fill_null(False)
+    failed = nw.col("status_id") == 2
+    outcome = (
+        nw.when(denied).then(nw.lit(2)).otherwise(nw.when(status >= 500).then(nw.lit(4)).otherwise(
+            nw.when(failed | (status >= 400)).then(nw.lit(3)).otherwise(nw.lit(1))))
+    )  # fmt: skip
+    throttled = (status == 429) | (nw.col("status_code").fill_null("") == "ThrottlingException")
+    return events.filter(nw.col("token_key") != 0).select(
+        "day", "token_key", "network_key", "client_key", "operation_key", "object_key", "event_key", "time_ms",
+        (nw.col("time_ms") // HOUR_MS * 3600).alias("hour_s"),
+        (nw.col("time_ms") // MINUTE_MS).alias("minute"),
+        nw.col("count").fill_null(1).cast(nw.Int64).alias("requests"),
+        outcome.cast(nw.Int8).alias("outcome"),
+        throttled.cast(nw.Int64).alias("throttled"),
+        nw.col("request_bytes").fill_null(0).alias("request_bytes"),
+        nw.col("response_bytes").fill_null(0).alias("response_bytes"),
+        nw.col("rows").fill_null(0).alias("rows"),
+    )  # fmt: skip
+
+
+def hour(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x hour: calls, outcomes, bytes, active minutes."""
+
+    def calls(condition: nw.Expr, name: str) -> nw.Expr:
+        return nw.when(condition).then(nw.col("requests")).otherwise(nw.lit(0)).sum().cast(nw.Int64).alias(name)
+
+    minutes = events.group_by("day", "token_key", "hour_s", "minute").agg(
+        _total("requests"),
+        calls(nw.col("outcome") == 1, "ok"),
+        calls(nw.col("outcome") == 2, "denied"),
+        calls((nw.col("outcome") == 2) | (nw.col("outcome") == 3), "client_errors"),
+        calls(nw.col("throttled") == 1, "throttled"),
+        calls(nw.col("outcome") == 4, "server_errors"),
+        _total("request_bytes"),
+        _total("response_bytes"),
+        nw.col("response_bytes").max().alias("max_response_bytes"),
+        _total("rows"),
+        nw.col("time_ms").min().alias("first_ms"),
+        nw.col("time_ms").max().alias("last_ms"),
+    )
+    return minutes.group_by("day", "token_key", "hour_s").agg(
+        *[_total(name) for name in ("ok", "denied", "client_errors", "throttled", "server_errors", "request_bytes")],
+        _total("response_bytes"),
+        _total("rows"),
+        nw.col("max_response_bytes").max(),
+        nw.len().cast(nw.Int64).alias("active_minutes"),
+        nw.col("requests").max().alias("max_in_minute"),
+        nw.col("requests").sum().cast(nw.Int64).alias("requests"),
+        (nw.col("first_ms").min() // 1000).alias("first_s"),
+        (nw.col("last_ms").max() // 1000).alias("last_s"),
+    )
+
+
+def _by(events: nw.LazyFrame, *keys: str) -> nw.LazyFrame:
+    return events.group_by("day", "token_key", "hour_s", *keys).agg(_total("requests"), _total("response_bytes"))
+
+
+def network(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x hour x network: calls and bytes."""
+    return _by(events.filter(nw.col("network_key") != 0), "network_key")
+
+
+def client(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x hour x program: calls and bytes."""
+    return _by(events.filter(nw.col("client_key") != 0), "client_key")
+
+
+def operation(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x hour x operation x outcome: calls and bytes."""
+    return _by(events, "operation_key", "outcome")
+
+
+def touched(events: nw.LazyFrame, dim_object: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x day x object: calls, bytes, and whether the object one number below was touched the same day."""
+    objects = (
+        events.filter(nw.col("object_key") != 0)
+        .group_by("day", "token_key", "object_key")
+        .agg(_total("requests"), _total("response_bytes"))
+        .join(dim_object.select("object_key", "group_key", "number"), on="object_key", how="left")
+    )
+    step = nw.col("number") - nw.col("number").shift(1).over("day", "token_key", "group_key", order_by=["number", "object_key"])
+    return objects.with_columns((step.fill_null(0) == 1).alias("sequential"))
+
+
+TABLES = {
+    "activity_hour": hour,
+    "activity_network": network,
+    "activity_client": client,
+    "activity_operation": operation,
+}
+
+
+def build(workspace: Workspace, progress: Progress = silent) -> int:
+    """Bring the activity tables up to date with the events; returns the number of days rebuilt."""
+    root = workspace.lake
+    with state.connect(workspace.state) as db:
+        done = state.built(db, "activity")
+    now = {d: f"{VERSION}:{digest}" for d, digest in lake.days(root, "events").items()}
+    stale = [d for d, digest in now.items() if done.get(d.isoformat()) != digest]
+    for number in range(0, len(stale), DAYS_A_QUERY):
+        part = stale[number : number + DAYS_A_QUERY]
+        progress("counting activity", number, len(stale))
+        with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+            relation = lake.scan(connection, root, "events", part[0], part[-1] + timedelta(days=1))
+            events = prepare(nw.from_native(relation.filter(_days(part))))
+            for name, table in TABLES.items():
+                _write(workspace, name, table(events), part)
+            objects = nw.from_native(lake.scan(connection, root, "dim_object"))
+            _write(workspace, "activity_object", touched(events, objects), part)
+        with state.connect(workspace.state) as db:
+            state.mark_built(db, "activity", {d.isoformat(): now[d] for d in part})
+    if stale:
+        lake.replace(root, "seen", _seen(workspace))
+        progress("counting activity", len(stale), len(stale))
+    return len(stale)
+
+
+def _days(part: list[date]) -> str:
+    return "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in part))
+
+
+def _write(workspace: Workspace, name: str, frame: nw.LazyFrame, part: list[date]) -> None:
+    table: pa.Table = frame.collect(backend="pyarrow").to_native()
+    table = schema.conform(name, table).sort_by([(c, "ascending") for c in table_keys(name)])
+    lake.replace_days(workspace.lake, name, table, part)
+
+
+def table_keys(name: str) -> list[str]:
+    """The columns that tell one row of an activity table from another, in the order in which rows are stored."""
+    keys = ["day", "token_key", "hour_s", "network_key", "client_key", "operation_key", "outcome", "object_key"]
+    return [k for k in keys if k in schema.table(name).names]
+
+
+def _seen(workspace: Workspace) -> pa.Table:
+    """Token x kind x value over all days."""
+    kinds = {"network": "network_key", "client": "client_key", "operation": "operation_key", "object": "object_key"}
+    tables = []
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        for kind, key in kinds.items():
+            rows = nw.from_native(lake.scan(connection, workspace.lake, f"activity_{kind}"))
+            daily = rows.group_by("token_key", key, "day").agg(_total("requests"))
+            table = (
+                daily.group_by("token_key", key)
+                .agg(
+                    nw.col("day").min().alias("first_day"),
+                    nw.col("day").max().alias("last_day"),
+                    nw.len().cast(nw.Int64).alias("days_seen"),
+                    _total("requests"),
+                )
+                .with_columns(nw.lit(kind).alias("kind"), nw.col(key).alias("value_key"))
+            )
+            tables.append(schema.conform("seen", table.collect(backend="pyarrow").to_native()))
+    return pa.concat_tables(tables).sort_by(
+        [("token_key", "ascending"), ("kind", "ascending"), ("value_key", "ascending")]
+    )

@@ -1,0 +1,159 @@
+"""Drift: two weeks that, day by day, look ordinary and together are not.
+
+Against the frozen reference: amounts given the calls (data, objects, rows), and calls, each with its own threshold.
+The statistic is the information-weighted mean residual of 14 days over its standard error, in which the level of a
+benign profile may move by ``2 tau`` (DETECTION.md, 2 and 3; tau is fitted on the calibration days).
+"""
+
+from datetime import date
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from tokenkit import baseline
+from tokenkit.channels.point import _frame
+from tokenkit.deviation import Evidence, day_effect
+from tokenkit.fingerprint import features
+
+WINDOW_DAYS = 14
+CLIP_SD = 0.5
+NINETY = 1.645  # nine in ten of a standard normal lie within; the median would miss that few levels move, and far
+MIN_REFERENCE_DAYS = 8
+MIN_ACTIVE_DAYS = 5
+TAU_DEFAULT = 0.05  # benign movement of a level in two weeks, where there are no calibration days to fit it on
+
+
+class _Drift:
+    names: tuple[str, ...] = ()
+    # 14-day means leave one independent value a token in a calibration of two weeks: too few to promise a thin tail
+    least_shape = 0.35
+
+    def __init__(self) -> None:
+        self.tau: dict[str, float] = {}
+        self.phi: dict[str, float] = {}
+        self.whitening: np.ndarray = np.eye(1)
+
+    def fit(self, evidence: Evidence, start: date, end: date) -> Self:
+        """Fit how far a benign level moves (``tau``), how days hang together (``phi``) and how features do."""
+        zs = []
+        for name in self.names:
+            self.phi[name] = _lag_one(evidence, name)
+            self.tau[name] = self._fit_tau(evidence, name, start, end)
+            zs.append(self._z(evidence, name))
+        days = evidence.days.days
+        inside = (days >= pd.Timestamp(start, tz="UTC")) & (days < pd.Timestamp(end, tz="UTC"))
+        stacked = np.stack([z[:, inside].ravel() for z in zs])
+        stacked = np.clip(stacked[:, ~np.isnan(stacked).any(axis=0)], -3, 3)
+        enough = stacked.shape[1] > 50
+        self.whitening = np.corrcoef(stacked) if enough and len(zs) > 1 else np.eye(len(zs))
+        self.whitening = np.nan_to_num(np.atleast_2d(self.whitening)) + 0.1 * np.eye(len(zs))
+        return self
+
+    def _fit_tau(self, evidence: Evidence, name: str, start: date, end: date) -> float:
+        """The tau at which nine in ten of the calibration days' z are as small as those of a standard normal."""
+        days = evidence.days.days
+        last = np.flatnonzero(days < pd.Timestamp(end, tz="UTC"))
+        if not len(last) or (end - start).days < baseline.MIN_DAYS:
+            return TAU_DEFAULT
+        low, high = 0.0, 1.0
+        for _ in range(20):
+            middle = (low + high) / 2
+            z = self._z(evidence, name, tau=middle)[:, last[-1]]
+            if np.isnan(z).all():
+                return TAU_DEFAULT
+            low, high = (middle, high) if np.nanquantile(np.abs(z), 0.9) > NINETY else (low, middle)
+        return (low + high) / 2
+
+    def _z(self, evidence: Evidence, name: str, tau: float | None = None) -> np.ndarray:
+        """Profile x day: the mean residual of the last 14 days in standard errors; NaN where too little is known."""
+        feature, fit, days = features()[name], evidence.fits[name], evidence.days
+        v = baseline.variance(fit, feature, days)
+        sd = np.sqrt(v)
+        r = baseline.residual(fit, feature, days) / sd
+        r = _held(r - day_effect(r, days.group)) * sd
+        seen = ~np.isnan(r) & ~days.reference  # a window that shares days with its reference would look calm
+        information, weighted = np.where(seen, 1 / v, 0.0), np.where(seen, r / v, 0.0)
+        total, summed, count = (_rolling(m) for m in (information, weighted, seen.astype(float)))
+        of_reference = np.where(days.reference & ~np.isnan(r), 1 / v, 0.0).sum(axis=1)[:, None]
+        long_run = (1 + self.phi[name]) / (1 - self.phi[name])
+        moves = (2 * self.tau[name] if tau is None else tau) * np.sqrt(self._age(evidence))[None, :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = (summed / total) / np.sqrt(long_run / total + long_run / of_reference + moves**2)
+        known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS)
+        if feature.given:  # a feature that the profile's log never has cannot drift
+            known &= (np.nansum(np.where(days.reference, days.values[name], 0.0), axis=1) > 0)[:, None]
+        return np.where(known & seen, z, np.nan)
+
+    def _age(self, evidence: Evidence) -> np.ndarray:
+        """Days since the middle of the reference, in units of what it was at the end of calibration, per day.
+
+        A benign level walks: its variance grows with the age of the reference. Without this,
+        twice the budget was opened
+        in the third week after calibration (docs/decisions.md).
+        """
+        days, periods = evidence.days.days, evidence.periods
+        assert periods.reference is not None
+        middle = pd.Timestamp(periods.reference[0], tz="UTC") + (periods.reference[1] - periods.reference[0]) / 2
+        at = pd.Timestamp((periods.calibration or periods.reference)[1], tz="UTC")
+        age = np.asarray((days - middle) / pd.Timedelta("1D"), dtype=float) - WINDOW_DAYS / 2
+        return np.maximum(age, 1.0) / max((at - middle) / pd.Timedelta("1D") - WINDOW_DAYS / 2, 1.0)
+
+    def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
+        """One row an active day: -log2 of the upper tail of the largest of each z and of their whitened sum."""
+        days = evidence.days
+        z = np.stack([np.nan_to_num(self._z(evidence, name)) for name in self.names])
+        inverse = np.linalg.inv(self.whitening)
+        ones = np.ones(len(self.names))
+        together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
+        largest = np.maximum(z.max(axis=0), together)
+        bits = np.maximum(-norm.logsf(largest) / np.log(2) - 1.0, 0.0)
+        wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
+        rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & wanted[None, :])
+        squares = np.maximum(z[:, rows, columns], 0.0) ** 2
+        share = squares / np.maximum(squares.sum(axis=0), 1e-9)
+        parts = pd.DataFrame((share * bits[rows, columns]).T, columns=[f"drift_{n}" for n in self.names])
+        return _frame(self.name, "day", days.profiles[rows], days.days[columns], parts)  # type: ignore[attr-defined]
+
+
+class DriftAmounts(_Drift):
+    """Data, objects and rows given the calls."""
+
+    name, title, gap_days = "drift_amounts", "Takes more for its calls, for two weeks", 14
+    names = ("response_bytes", "objects", "rows")
+
+
+class DriftRequests(_Drift):
+    """Calls."""
+
+    name, title, gap_days = "drift_requests", "Calls more often, for two weeks", 14
+    names = ("requests",)
+
+
+def _held(r: np.ndarray) -> np.ndarray:
+    """Each day held within ``CLIP_SD`` of the median of its 14 days: one heavy report is a spike, not a drift."""
+    middle = np.zeros_like(r)
+    for d in range(r.shape[1]):
+        middle[:, d] = np.nan_to_num(baseline._median(r[:, max(0, d - WINDOW_DAYS + 1) : d + 1]))
+    return np.clip(r, middle - CLIP_SD, middle + CLIP_SD)
+
+
+def _rolling(values: np.ndarray) -> np.ndarray:
+    """Sum of each day and the 13 before it."""
+    padded = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    high = np.arange(1, values.shape[1] + 1)
+    return padded[:, high] - padded[:, np.maximum(high - WINDOW_DAYS, 0)]
+
+
+def _lag_one(evidence: Evidence, name: str) -> float:
+    """Robust lag-one correlation of the reference days' standardised residuals, held between 0 and 0.6."""
+    days = evidence.days
+    fit, feature = evidence.fits[name], features()[name]
+    r = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days))
+    r = np.clip(np.where(days.reference, r, np.nan), -3, 3)
+    a, b = r[:, :-1].ravel(), r[:, 1:].ravel()
+    both = ~np.isnan(a) & ~np.isnan(b)
+    if both.sum() < 50 or a[both].std() < 1e-9 or b[both].std() < 1e-9:
+        return 0.2
+    return float(np.clip(np.corrcoef(a[both], b[both])[0, 1], 0.0, 0.6))

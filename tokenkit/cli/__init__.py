@@ -1,0 +1,33 @@
+"""The command line: thin calls into the package, one file a noun.
+
+Exit codes: 0 done, whatever was found; 2 something given cannot be used; 3 another run works in the workspace; 4 the
+report could not be made, and the last good one stands.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from tokenkit.errors import TokenkitError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Learn what each API token normally does, and say so when it stops being itself.",
+    epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed.",
+)
+errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; what tokenkit says on purpose is one clear message and an exit code, never a traceback."""
+    from tokenkit.cli import about, pipeline, workspace  # noqa: F401  (register)
+
+    try:
+        app()
+    except TokenkitError as error:
+        errors.print(f"error: {error}", style="red" if errors.is_terminal else None)
+        sys.exit(error.exit_code)

@@ -1,0 +1,156 @@
+"""run, report, ingest, demo: what reads logs and makes pages."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokenkit.cli import app
+from tokenkit.cli.progress import shown
+
+Events = Annotated[
+    list[str] | None,
+    typer.Option("--events", metavar="[SOURCE=]PATH", help="Logs: a file or a folder tree; repeat for more."),
+]
+Inventory = Annotated[
+    Path | None, typer.Option(help="List of token owners (CSV); only the column native_id is required.")
+]
+Start = Annotated[str, typer.Option(help="First reported day (UTC), such as 2026-03-01. What lies before is history.")]
+End = Annotated[str, typer.Option(help="End of the reported days (UTC), not included.")]
+Budget = Annotated[float | None, typer.Option(help="New incidents a day for each 1,000 tokens that you have time for.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the reports. Default: reports/ of the workspace.")]
+Pseudonymous = Annotated[bool | None, typer.Option("--pseudonymous", help="Show ids instead of names.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for another program.")]
+
+
+@app.command(epilog="Example: tokenkit run --events cloudtrail=logs/aws --events logs/gateway --inventory tokens.csv")
+def run(
+    events: Events = None,
+    inventory: Inventory = None,
+    start: Start = "",
+    end: End = "",
+    budget: Budget = None,
+    since: Annotated[str, typer.Option(help="'last': start where the last report ended.")] = "",
+    out: Out = None,
+    pseudonymous: Pseudonymous = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read logs, score the tokens, publish a report; prints the path of the page."""
+    from tokenkit import run as runner
+    from tokenkit.errors import InputError
+
+    if since not in ("", "last"):
+        raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start {since}")
+    workspace = runner.workspace_for(events or [], out)
+    with shown() as progress:
+        result = runner.run(
+            workspace, events, inventory, start, end, budget, since == "last", out, pseudonymous, progress
+        )
+    _say(result, as_json)
+
+
+@app.command(epilog="Example: tokenkit report --start 2026-03-01 --end 2026-03-02")
+def report(
+    start: Start = "",
+    end: End = "",
+    budget: Budget = None,
+    out: Out = None,
+    pseudonymous: Pseudonymous = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a report from what the workspace has read already."""
+    from tokenkit import run as runner
+    from tokenkit.config import Workspace
+
+    found = runner.workspace_for([], out)
+    workspace = Workspace(found.root, found.settings.model_copy(update={"events": []}))
+    with shown() as progress:
+        result = runner.run(
+            workspace, [], None, start, end, budget, out=out, pseudonymous=pseudonymous, progress=progress
+        )
+    _say(result, as_json)
+
+
+def _say(result: "object", as_json: bool) -> None:
+    from tokenkit.run import Result
+
+    assert isinstance(result, Result)
+    facts = result.facts
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"page": str(result.page), "run_uid": facts["run_uid"], "state": facts["state"],
+                 "period": facts["period"],
+                 "opened": facts["budget"]["opened"], "incidents": [r["incident_uid"] for r in facts["incidents"]],
+                 "read": result.counts.read, "stored": result.counts.stored, "duplicates": result.counts.duplicates,
+                 "quarantined": result.counts.quarantined, "ignored": result.counts.ignored}
+            )
+        )  # fmt: skip
+        return
+    if result.counts.files:
+        typer.echo(result.counts.line())
+    if facts["coverage"]["quarantined_total"]:
+        typer.echo(
+            f"{facts['coverage']['quarantined_total']:,} pieces could not be read and were set aside (see the page)"
+        )
+    words = {
+        "attention": "needs attention",
+        "quiet": "nothing to report",
+        "not_enough_history": "not enough history yet",
+    }
+    typer.echo(
+        f"{facts['period']['start'][:10]} to {facts['period']['end'][:10]}: {words[facts['state']]}"
+        f" ({facts['budget']['opened']} incidents opened)"
+    )
+    typer.echo(str(result.page))
+
+
+@app.command(epilog="Example: tokenkit ingest cloudtrail=logs/aws logs/gateway")
+def ingest(
+    paths: Annotated[list[str], typer.Argument(metavar="[SOURCE=]PATH...", help="Files or folder trees of logs.")],
+    as_json: AsJson = False,
+) -> None:
+    """Read logs into the lake: each file once, each event once."""
+    from tokenkit import ingest as ingesting
+    from tokenkit import run as runner
+
+    workspace = runner.workspace_for([], None)
+    with runner.locked(workspace), shown() as progress:
+        counts = ingesting.ingest(workspace, paths, progress)
+    if as_json:
+        names = ("files", "files_known", "read", "stored", "duplicates", "quarantined", "ignored")
+        typer.echo(
+            json.dumps({name: getattr(counts, name) for name in names} | {"ignored_files": counts.ignored_files})
+        )
+        return
+    typer.echo(counts.line())
+    if counts.files_known:
+        typer.echo(f"{counts.files_known:,} files were read before")
+    for rule, n in sorted(counts.ignored_files.items()):
+        typer.echo(f"{n:,} files left out: {rule}")
+
+
+@app.command(epilog="Example: tokenkit demo my-demo")
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demo workspace is, or is made.")] = Path("data/demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated organisation.")] = 1,
+    tokens: Annotated[int, typer.Option(help="How many tokens to simulate.")] = 200,
+    days: Annotated[int, typer.Option(help="How many days to simulate.")] = 60,
+    attacks: Annotated[bool, typer.Option("--attacks/--no-attacks", help="With or without the three attacks.")] = True,
+) -> None:
+    """Simulate an organisation if there is none yet, and publish its report; the last line is the path of the page."""
+    from tokenkit import config
+    from tokenkit import run as runner
+    from tokenkit.bench.simulate import simulate
+
+    workspace = config.init(folder, "Demo organisation (simulated)")
+    raw = workspace.root / "raw"
+    with shown() as progress:
+        if not (raw / "truth.json").exists():
+            simulate(
+                raw, tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3,
+                progress=lambda done, total: progress("simulating an organisation", done, total),
+            )  # fmt: skip
+        result = runner.run(workspace, [str(raw / "logs")], raw / "inventory.csv", progress=progress)
+    _say(result, False)

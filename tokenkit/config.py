@@ -1,0 +1,252 @@
+"""Config: one TOML, its model, and the workspace folder that holds it.
+
+A workspace is a folder with ``tokenkit.toml``, ``lake/``, ``state.db`` and ``.tokenkit/key``. It is found upward from
+the current folder, as git finds a repository, by the command line and by notebooks alike.
+Environment variables (``TOKENKIT_WORKSPACE``, ``TOKENKIT_DETECTION__BUDGET``, ...) are read here and nowhere else.
+"""
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from tokenkit.errors import ConfigError, did_you_mean
+
+FILE_NAME = "tokenkit.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Gateway(_Section):
+    """How gateway logs are read."""
+
+    key_fields: list[str] = Field(
+        default=["api_key_id", "key_hmac"], description="fields that may hold the key's id, first found wins"
+    )
+    realm: str = Field(default="default", description="whose keys these are; the issuer is gateway:<realm>")
+
+
+class History(_Section):
+    """Which past a token is compared with."""
+
+    reference_days: int = Field(default=28, ge=7, le=28, description="length of the frozen reference, days")
+    calibration_days: int = Field(
+        default=14, ge=7, le=28, description="days after the reference on which thresholds are set"
+    )
+    lateness_h: int = Field(default=24, ge=0, description="hours after its end during which a day may still change")
+
+
+class Detection(_Section):
+    """What raises an incident. Tuned in a notebook, saved here, used by the nightly run."""
+
+    budget: float = Field(default=5.0, gt=0, description="new incidents a day for each 1,000 profiles")
+    shares: dict[str, float] = Field(
+        default={"point_hour": 0.27, "point_day": 0.22, "drift_amounts": 0.32, "drift_requests": 0.09},
+        description="share of the budget for each channel; below 1 in all, since thresholds lag behind what moves "
+        "(measured); panel (PyOD) has none unless you give it one",
+    )
+    seed: int = Field(default=0, description="seed of everything random in detection")
+
+    @field_validator("shares")
+    @classmethod
+    def _known_channels(cls, shares: dict[str, float]) -> dict[str, float]:
+        for channel, share in shares.items():
+            if channel not in CHANNELS:
+                raise ValueError(f"unknown channel {channel!r}: {did_you_mean(channel, list(CHANNELS))}")
+            if not 0 <= share <= 1:
+                raise ValueError(f"share of {channel} is {share}, expected 0 to 1")
+        if sum(shares.values()) > 1.0001:
+            raise ValueError(f"shares add up to {sum(shares.values()):.2f}, expected at most 1")
+        return shares
+
+
+CHANNELS = ("point_hour", "point_day", "drift_amounts", "drift_requests", "panel")
+
+
+class Report(_Section):
+    """What the page shows."""
+
+    pseudonymous: bool = Field(default=False, description="show ids instead of names of tokens, owners and teams")
+    top: int = Field(default=10, ge=1, le=100, description="incident cards that are written out in full")
+
+
+class Engine(_Section):
+    """How much of this machine queries may use."""
+
+    memory_limit: str = Field(default="2GB", description="of the query engine, which spills to disk beyond it")
+    threads: int = Field(default=2, ge=1, description="of the query engine")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default."""
+
+    model_config = SettingsConfigDict(extra="forbid", env_prefix="TOKENKIT_", env_nested_delimiter="__")
+
+    name: str = Field(default="", description="the organisation's name, shown on top of the page")
+    inventory: str = Field(default="", description="path of the list of owners (CSV), relative to the workspace")
+    events: list[str] = Field(default=[], description="[SOURCE=]PATH of the logs, relative to the workspace")
+    gateway: Gateway = Gateway()
+    history: History = History()
+    detection: Detection = Detection()
+    report: Report = Report()
+    engine: Engine = Engine()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, and the file over the defaults."""
+        return (env_settings, init_settings)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read ``tokenkit.toml``; a missing file means all defaults.
+
+    Raises
+    ------
+    ConfigError
+        The file is not TOML, or holds a key or a value that does not exist; names it and what exists.
+    """
+    values: dict[str, Any] = {}
+    if path.exists():
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
+    # the workspace is found by its own variable, which is not a setting
+    try:
+        return Settings(**values)
+    except SettingsError as error:
+        raise ConfigError(f"{error}. A variable for a list or a section holds JSON. Correct it, or unset it.") from error
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(path, problem) for problem in error.errors())) from error
+
+
+def _explain(path: Path, problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        model: Any = Settings
+        for part in problem["loc"][:-1]:
+            model = model.model_fields[part].annotation
+        return f"{path}: no setting {place}; {did_you_mean(str(problem['loc'][-1]), list(model.model_fields))}"
+    return f"{path}: {place}: {problem['msg']} (found {problem.get('input')!r})"
+
+
+def describe(settings: Settings) -> list[tuple[str, Any, str]]:
+    """Every setting as (name, value, what it means), in the order of the file."""
+    rows: list[tuple[str, Any, str]] = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            rows += [
+                (f"{name}.{k}", getattr(value, k), f.description or "") for k, f in type(value).model_fields.items()
+            ]
+        else:
+            rows.append((name, value, field.description or ""))
+    return rows
+
+
+def digest(settings: Settings) -> str:
+    """Twelve hex digits that change when a setting that shapes a result changes.
+
+    Examples
+    --------
+    >>> digest(Settings()) == digest(Settings(name="Another name"))
+    True
+    """
+    shaping = settings.model_dump(include={"gateway", "history", "detection"})
+    return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a lake, a key and settings. Every path of tokenkit's own is named here."""
+
+    root: Path
+    settings: Settings
+
+    @property
+    def lake(self) -> Path:
+        """The Delta tables."""
+        return self.root / "lake"
+
+    @property
+    def state(self) -> Path:
+        """The SQLite file of runs, incidents, labels and what was ingested."""
+        return self.root / "state.db"
+
+    @property
+    def key(self) -> Path:
+        """The key of every identity, readable by its owner only."""
+        return self.root / ".tokenkit" / "key"
+
+    @property
+    def reports(self) -> Path:
+        """Where reports are published unless another place is named."""
+        return self.root / "reports"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of queries; may be deleted when no run works."""
+        return self.root / ".tokenkit" / "tmp"
+
+
+TEMPLATE = """# tokenkit workspace. `tokenkit config` lists every setting with its meaning.
+name = {name}
+# events = ["cloudtrail=logs/cloudtrail", "logs/gateway"]
+# inventory = "tokens.csv"
+
+[detection]
+budget = 5.0   # new incidents a day for each 1,000 profiles
+"""
+
+
+def init(folder: Path, name: str = "") -> Workspace:
+    """Make a workspace, or open the one that is there.
+
+    Nothing that exists is changed: a second call is harmless.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    settings_file = folder / FILE_NAME
+    if not settings_file.exists():
+        settings_file.write_text(TEMPLATE.format(name=json.dumps(name, ensure_ascii=False)), encoding="utf-8")
+    (folder / ".tokenkit").mkdir(exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text(
+            "# identities, tables and state stay on this machine\n.tokenkit/\nlake/\nstate.db*\nreports/\n"
+        )
+    return Workspace(folder.resolve(), load_settings(settings_file))
+
+
+def find(start: Path | None = None) -> Workspace | None:
+    """The workspace at or above a folder (default: ``TOKENKIT_WORKSPACE``, else the current folder), or None.
+
+    Raises
+    ------
+    ConfigError
+        ``TOKENKIT_WORKSPACE`` names a folder that is no workspace.
+    """
+    named = os.environ.get("TOKENKIT_WORKSPACE")
+    if start is None and named:
+        if not (Path(named) / FILE_NAME).exists():
+            raise ConfigError(f"TOKENKIT_WORKSPACE is {named}, but there is no {FILE_NAME}. Run: tokenkit init {named}")
+        return Workspace(Path(named).resolve(), load_settings(Path(named) / FILE_NAME))
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).exists():
+            return Workspace(folder, load_settings(folder / FILE_NAME))
+    return None

@@ -1,0 +1,185 @@
+"""Deviation: how far a window is from what is usual, as robust z, tail probability and bits of surprise.
+
+Reads  fingerprint, activity_network, activity_client, activity_operation, baseline. Writes deviations.
+Amounts are ranked among the out-of-sample deviations of the peers, with a generalised Pareto tail beyond 98%.
+New values are graded by ``novelty``. ``measure`` puts all of it together for the days of a run.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from tokenkit import baseline, engine, lake, novelty
+from tokenkit.baseline import Days, Fit, Periods
+from tokenkit.config import Workspace
+from tokenkit.fingerprint import features
+
+CLIP = 20.0  # a z beyond this is as good as any other; FINGERPRINT.md clips at 8, which ties x10 with x1000
+MAX_BITS = 40.0
+TAIL_FROM = 0.02
+TRAILING_DAYS = 14
+MIN_POOL = 200
+LEAST_SHAPE = 0.2
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The upper tail of a pool of deviations: empirical up to 98%, generalised Pareto beyond."""
+
+    pool: np.ndarray
+    start: float
+    shape: float
+    scale: float
+
+    def bits(self, values: np.ndarray) -> np.ndarray:
+        """-log2 of the share of the pool at least as large; NaN stays NaN.
+
+        Examples
+        --------
+        >>> tail = fit_tail(np.arange(1000.0))
+        >>> [round(float(b), 1) for b in tail.bits(np.array([500.0, 990.0]))]
+        [1.0, 7.3]
+        """
+        n = len(self.pool)
+        above = n - np.searchsorted(self.pool, values, side="left")
+        empirical = (above + 1.0) / (n + 1.0)
+        beyond = np.maximum(values - self.start, 0.0) / self.scale
+        tail = TAIL_FROM * (1.0 + self.shape * beyond) ** (-1.0 / self.shape)
+        p = np.where(values > self.start, np.minimum(tail, TAIL_FROM), np.maximum(empirical, TAIL_FROM))
+        return np.where(np.isnan(values), np.nan, np.minimum(-np.log2(p), MAX_BITS))
+
+
+def fit_tail(pool: np.ndarray, least_shape: float = LEAST_SHAPE) -> Tail:
+    """Fit the tail of a pool (NaN left out).
+
+    The shape is held between 0.2 and 0.5 for deviations: the few largest of some hundred days cannot promise a thin
+    tail, and with one a busy day outweighed every other sign (32 bits at 13 standard deviations; 15 with 0.2).
+    """
+    pool = np.sort(pool[~np.isnan(pool)])
+    if len(pool) == 0:
+        pool = np.zeros(1)
+    start = float(np.quantile(pool, 1 - TAIL_FROM))
+    over = pool[pool > start] - start
+    shape, scale = least_shape, 1.0
+    if len(over) >= 10:
+        # probability-weighted moments (Hosking and Wallis 1987): closed form, no optimiser to fail at 3 a.m.
+        rank = (np.arange(len(over)) + 0.65) / len(over)
+        mean, weighted = over.mean(), float((over * (1 - rank)).mean())
+        k = mean / max(mean - 2 * weighted, 1e-9) - 2
+        shape = float(np.clip(-k, least_shape, 0.5))
+        scale = float(mean * (1 - shape))
+    elif len(over):
+        scale = float(over.mean())
+    return Tail(pool, start, shape, max(scale, 0.05))
+
+
+def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Fit]]:
+    """Deviations of every feature on every day.
+
+    Returns
+    -------
+    (bits, z, fits)
+        bits and z: profile x day matrices by feature; z has the trailing 14-day median taken out, since a level that
+        moved last month is the drift channel's business.
+    """
+    bits, z, fits = {}, {}, {}
+    for name, feature in features().items():
+        fit = baseline.fit_feature(feature, days)
+        r = baseline.residual(fit, feature, days)
+        standard = r / np.sqrt(baseline.variance(fit, feature, days))
+        standard = standard - day_effect(standard, days.group)
+        held = baseline.out_of_sample(feature, days)
+        joined = np.where(days.reference, held, standard)
+        recent = joined - trailing_level(joined)
+        recent = np.clip(recent, -CLIP, CLIP)
+        bits[name] = _pooled_bits(recent, days)
+        z[name] = recent
+        fits[name] = fit
+    return bits, z, fits
+
+
+def day_effect(standard: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """What moved everyone on a day: the peers' median deviation, shrunk to the organisation's by n / (n + 10)."""
+    everyone = np.nan_to_num(_column_median(standard))
+    effect = np.tile(everyone, (len(standard), 1))
+    for g in np.unique(group):
+        rows = group == g
+        n = (~np.isnan(standard[rows])).sum(axis=0)
+        own = np.nan_to_num(_column_median(standard[rows]))
+        effect[rows] = (n * own + 10 * everyone) / (n + 10)
+    return effect
+
+
+def trailing_level(z: np.ndarray) -> np.ndarray:
+    """Median of the 14 days before each day, shrunk by n / (n + 3)."""
+    level = np.zeros_like(z)
+    for d in range(1, z.shape[1]):
+        part = z[:, max(0, d - TRAILING_DAYS) : d]
+        n = (~np.isnan(part)).sum(axis=1)
+        level[:, d] = np.nan_to_num(baseline._median(part)) * n / (n + 3)
+    return level
+
+
+def _pooled_bits(z: np.ndarray, days: Days) -> np.ndarray:
+    pool = np.where(days.reference, z, np.nan)
+    everyone = fit_tail(pool)
+    bits = np.full_like(z, np.nan)
+    for g in np.unique(days.group):
+        rows = days.group == g
+        own = pool[rows]
+        tail = fit_tail(own) if (~np.isnan(own)).sum() >= MIN_POOL else everyone
+        bits[rows] = tail.bits(z[rows])
+    return bits
+
+
+def _column_median(values: np.ndarray) -> np.ndarray:
+    return baseline._median(values.T)
+
+
+@dataclass
+class Evidence:
+    """All that the channels score: day matrices of bits, z and residuals, and the graded values of each hour."""
+
+    periods: Periods
+    days: Days
+    fits: dict[str, Fit]
+    bits: dict[str, np.ndarray]
+    z: dict[str, np.ndarray]
+    hours: pd.DataFrame
+
+
+def measure(workspace: Workspace, periods: Periods, groups: pd.Series) -> Evidence:
+    """Deviations of all profiles on all days from the reference on."""
+    assert periods.reference is not None
+    start, end = periods.reference[0], periods.end
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        relation = lake.scan(connection, workspace.lake, "fingerprint", start, end)
+        daily = relation.filter("\"window\" = 'day'").df()
+    days = baseline.day_matrices(daily, groups, periods)
+    bits, z, fits = day_deviations(days)
+    hours = novelty.graded_hours(workspace, groups, start, end)
+    return Evidence(periods, days, fits, bits, z, hours)
+
+
+def table(evidence: Evidence, start: date) -> pd.DataFrame:
+    """Day deviations from a day on, one row a profile, day and feature (schema.DEVIATIONS)."""
+    days = evidence.days
+    rows, columns = np.nonzero(
+        ~np.isnan(days.values["requests"]) & (days.days >= pd.Timestamp(start, tz="UTC"))[None, :]
+    )
+    frames = []
+    for name, feature in features().items():
+        usual = np.expm1(baseline.expected(evidence.fits[name], feature, days))[rows, columns]
+        bits = evidence.bits[name][rows, columns]
+        frames.append(
+            pd.DataFrame(
+                {"profile_uid": days.profiles[rows], "start": days.days[columns], "feature": name,
+                 "value": days.values[name][rows, columns], "expected": np.maximum(usual, 0.0),
+                 "rz": np.clip(evidence.z[name][rows, columns], -CLIP, CLIP), "tail_probability": 2.0**-bits,
+                 "bits": bits}
+            )
+        )  # fmt: skip
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.assign(window="day", day=frame["start"].dt.date)

@@ -1,0 +1,113 @@
+"""Doctor: is the installation whole, and the workspace sound? Each check says what it found and what to do."""
+
+import importlib
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tokenkit import config, identity, lake, report, state
+from tokenkit.errors import TokenkitError
+
+NEEDED = (
+    "jupyterlab",
+    "pandas",
+    "pyod",
+    "matplotlib",
+    "seaborn",
+    "papermill",
+    "ipywidgets",
+    "duckdb",
+    "deltalake",
+    "ipykernel",
+)
+FREE_GB = 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    found: str
+    do: str = ""
+
+
+def check() -> list[Check]:
+    """Look at Python, packages, the notebook, the kernel, and the workspace around the current folder."""
+    checks = [
+        Check("Python", (3, 11) <= sys.version_info[:2] < (3, 14), sys.version.split()[0], "Use Python 3.11 to 3.13."),
+        *[_package(name) for name in NEEDED],
+        _kernel(),
+        _try("report notebook", lambda: str(report.find_notebook("03_anomaly_report")), "Install tokenkit again."),
+    ]
+    try:
+        workspace = config.find()
+    except TokenkitError as error:
+        return [*checks, Check("workspace", False, str(error), "Correct tokenkit.toml.")]
+    if workspace is None:
+        return [*checks, Check("workspace", True, f"none at or above {Path.cwd()} (tokenkit init DIR makes one)")]
+    free = shutil.disk_usage(workspace.root).free / 1e9
+    checks += [
+        Check("workspace", True, str(workspace.root)),
+        Check(
+            "disk", free > FREE_GB, f"{free:.1f} GB free", "Free some space: a run needs room to spill and to write."
+        ),
+        _key(workspace),
+        _try(
+            "lake", lambda: f"{len(lake.days(workspace.lake, 'events'))} days of events", "Restore lake/ from a backup."
+        ),
+        _last(workspace),
+    ]
+    return checks
+
+
+def _package(name: str) -> Check:
+    try:
+        importlib.import_module(name)
+        return Check(name, True, version(name))
+    except (ImportError, PackageNotFoundError) as error:
+        return Check(name, False, str(error), "Install tokenkit again, with its dependencies.")
+
+
+def _kernel() -> Check:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        return Check("kernel", True, f"python3 at {KernelSpecManager().get_kernel_spec('python3').resource_dir}")
+    except NoSuchKernel:
+        return Check("kernel", False, "no kernel named python3", f"{sys.executable} -m ipykernel install --sys-prefix")
+
+
+def _key(workspace: config.Workspace) -> Check:
+    try:
+        if not workspace.state.exists():
+            return Check("key", True, "made on first use")
+        with state.connect(workspace.state) as db:
+            check = state.get_meta(db, "key_check")
+        same = check is None or identity.key_check(identity.load_key(workspace.key)) == check
+    except TokenkitError as error:
+        return Check("key", False, "missing or unreadable", str(error))
+    private = not workspace.key.exists() or workspace.key.stat().st_mode & 0o077 == 0
+    if not same:
+        return Check(
+            "key", False, "another key than the one the lake was made with", "Restore the former key from a backup."
+        )
+    return Check("key", private, "the lake's own" if private else "readable by others", f"chmod 600 {workspace.key}")
+
+
+def _last(workspace: config.Workspace) -> Check:
+    with state.connect(workspace.state) as db:
+        last = state.last_run(db)
+        broken = db.execute("select count(*) from quarantine").fetchone()[0]
+    text = f"{last['run_uid']} to {last['end']}" if last else "none yet"
+    return Check("last report", True, text + (f"; {broken} pieces of logs could not be read" if broken else ""))
+
+
+def _try(name: str, look: "object", do: str) -> Check:
+    try:
+        return Check(name, True, look())  # type: ignore[operator]
+    except (TokenkitError, OSError) as error:
+        return Check(name, False, str(error), do)

@@ -1,0 +1,70 @@
+"""Errors: one small tree, so that a caller can catch as much or as little as it means to.
+
+TokenkitError            anything tokenkit says on purpose; the message names place, expectation and remedy
+├── InputError           a path, an option or a file the user gave cannot be used      (exit code 2)
+│   ├── ConfigError      tokenkit.toml or an option of it
+│   ├── SourceError      no such source, or files of no known source
+│   └── InventoryError   the list of owners
+├── SchemaError          a table lacks a column or has another type                    (exit code 2)
+├── IdentityError        the workspace key is missing or is another one                (exit code 2)
+├── LockedError          another run works in this workspace                           (exit code 3)
+└── ReportError          the report could not be made; the last good one stands        (exit code 4)
+"""
+
+
+class TokenkitError(Exception):
+    """Anything tokenkit says on purpose. ``exit_code`` is what the command line leaves with."""
+
+    exit_code = 2
+
+
+class InputError(TokenkitError):
+    """A path, an option or a file that the user gave cannot be used."""
+
+
+class ConfigError(InputError):
+    """``tokenkit.toml`` or an option of it."""
+
+
+class SourceError(InputError):
+    """No such source, or files of no known source."""
+
+
+class InventoryError(InputError):
+    """The list of owners cannot be used."""
+
+
+class SchemaError(TokenkitError):
+    """A table lacks a column, or has it with another type."""
+
+
+class IdentityError(TokenkitError):
+    """The workspace key is missing, unreadable or another one."""
+
+
+class LockedError(TokenkitError):
+    """Another run works in this workspace."""
+
+    exit_code = 3
+
+
+class ReportError(TokenkitError):
+    """The report could not be made; what was published before stands."""
+
+    exit_code = 4
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Say which of the known words was probably meant, or list them.
+
+    Examples
+    --------
+    >>> did_you_mean("budgte", ["budget", "shares"])
+    'did you mean budget?'
+    >>> did_you_mean("x", ["budget", "shares"])
+    'known: budget, shares'
+    """
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"

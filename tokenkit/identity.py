@@ -1,0 +1,150 @@
+"""Identity: keyed ids for tokens and owners, their int64 twins, and masks that can be shown.
+
+A token's id is ``tok1_`` and 24 hex digits of HMAC-SHA256(workspace key, issuer + "|" + native id). The issuer is who
+issued it (``aws``, ``gateway:<realm>``), never the log it was seen in. Native ids are stored nowhere but as a mask.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tokenkit.errors import IdentityError
+
+KEY_BYTES = 32
+
+
+def create_key(path: Path) -> bytes:
+    """Make a workspace's key (mode 0600), or read the one that is there."""
+    if path.exists():
+        return load_key(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = secrets.token_hex(KEY_BYTES)
+    # whole or not at all: a run killed in the middle would leave an empty key that no later run accepts
+    number, name = tempfile.mkstemp(dir=path.parent, prefix="key-")  # mode 0600
+    try:
+        with os.fdopen(number, "w") as file:
+            file.write(text + "\n")
+        os.link(name, path)  # unlike a rename it never replaces a key that another process made meanwhile
+    except FileExistsError:
+        return load_key(path)
+    finally:
+        os.unlink(name)
+    return bytes.fromhex(text)
+
+
+def load_key(path: Path) -> bytes:
+    """Read a workspace's key.
+
+    Raises
+    ------
+    IdentityError
+        The file is missing or is not a key of 64 hex digits.
+    """
+    if not path.exists():
+        raise IdentityError(
+            f"{path}: the workspace key is missing. Every identity in the lake was made with it, so a new one would "
+            "make every token look new. Nothing was changed. Restore the file from a backup, or start anew: "
+            "tokenkit init DIR"
+        )
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    if len(text) != 2 * KEY_BYTES or any(c not in "0123456789abcdef" for c in text):
+        raise IdentityError(
+            f"{path}: expected {2 * KEY_BYTES} hex digits, found {len(text)} other characters. Restore it."
+        )
+    return bytes.fromhex(text)
+
+
+def key_check(key: bytes) -> str:
+    """Sixteen hex digits that tell one key from another and reveal neither.
+
+    Examples
+    --------
+    >>> key_check(b"a") == key_check(b"b")
+    False
+    """
+    return hmac.new(key, b"tokenkit key check", hashlib.sha256).hexdigest()[:16]
+
+
+def token_uid(key: bytes, issuer: str, native_id: str) -> str:
+    """The id of a credential or principal.
+
+    Examples
+    --------
+    >>> token_uid(b"k", "aws", "AKIAEXAMPLE")
+    'tok1_53f8de04aeb641c85dfd5ef5'
+    """
+    return "tok1_" + hmac.new(key, f"{issuer}|{native_id}".encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def owner_uid(key: bytes, native_id: str) -> str:
+    """The id of an owner: keyed, because a hash of an e-mail can be guessed."""
+    return "own1_" + hmac.new(key, f"owner|{native_id}".encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def twin(uid: str) -> int:
+    """The int64 twin of a token's or owner's id: its first 63 bits. The empty id has 0.
+
+    Examples
+    --------
+    >>> twin(""), twin("tok1_ffffffffffffffffffffffff")
+    (0, 9223372036854775807)
+    """
+    return int(uid[5:21], 16) >> 1 if uid else 0
+
+
+def value_twin(kind: str, value: str) -> int:
+    """The int64 twin of any other value: 63 bits of SHA-256 over kind and value.
+
+    Examples
+    --------
+    >>> value_twin("network", "192.0.2.0/24") == value_twin("client", "192.0.2.0/24")
+    False
+    """
+    return (
+        int.from_bytes(hashlib.sha256(f"{kind}\x1f{value}".encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
+    )
+
+
+def twins(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """``value_twin`` of a whole column, each distinct value hashed once; null and empty give 0."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    encoded = array.dictionary_encode()
+    lookup = np.array([value_twin(kind, v) if v else 0 for v in encoded.dictionary.to_pylist()] + [0], dtype=np.int64)
+    indices = encoded.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
+    return pa.array(lookup[indices], pa.int64())
+
+
+def mask(native_id: str) -> str:
+    """What may be shown of a native id: four characters at each end, or less of a short one.
+
+    Examples
+    --------
+    >>> mask("AKIAIOSFODNN7EXAMPLE"), mask("key_7"), mask("arn:aws:iam::111122223333:user/ana")
+    ('AKIA...MPLE', 'k...', 'user/ana')
+    """
+    if native_id.startswith("arn:"):
+        return native_id.rsplit(":", 1)[-1]
+    if len(native_id) < 12:
+        return native_id[:1] + "..."
+    return f"{native_id[:4]}...{native_id[-4:]}"
+
+
+def check_twins(pairs: Iterable[tuple[int, str]], table: str) -> None:
+    """Fail loudly where one int64 stands for two strings (5e-8 for a million tokens).
+
+    Raises
+    ------
+    IdentityError
+        Two values share a twin; names them.
+    """
+    known: dict[int, str] = {}
+    for number, text in pairs:
+        if known.setdefault(number, text) != text:
+            raise IdentityError(f"{table}: {known[number]!r} and {text!r} have the same key {number}. Report this.")

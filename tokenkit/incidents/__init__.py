@@ -1,0 +1,157 @@
+"""Incidents: windows that exceed their threshold, merged into what a person would call one event, and explained.
+
+Reads  deviation.Evidence, tokens, activity. Writes deviations, scores, baseline (Delta) and incidents (state.db).
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tokenkit import baseline, channels, deviation, lake, schema
+from tokenkit.baseline import Periods
+from tokenkit.channels import policy
+from tokenkit.config import Workspace
+from tokenkit.deviation import Evidence
+from tokenkit.incidents import budget, merge
+from tokenkit.ingest import Progress, silent
+
+
+@dataclass
+class Findings:
+    """What a run found: flagged windows with their incident, thresholds, policy findings, and the evidence."""
+
+    periods: Periods
+    windows: pd.DataFrame
+    limits: pd.DataFrame
+    policy: pd.DataFrame
+    scores: pd.DataFrame
+    evidence: Evidence | None
+    allowed_a_day: float
+    n_profiles: int
+
+
+def detect(
+    workspace: Workspace, periods: Periods, people: pd.DataFrame, mapped: pd.DataFrame, progress: Progress = silent
+) -> Findings:
+    """Score the days of a run and merge what exceeds the budget into incidents.
+
+    Parameters
+    ----------
+    people : DataFrame indexed by profile_uid (``owners.people``)
+    mapped : DataFrame of tokens and their profiles (``fingerprint.profiles``)
+    """
+    broken = policy.findings(workspace, mapped, periods.start, periods.end)
+    beginning = _policy_windows(broken)
+    detection = workspace.settings.detection
+    if periods.reference is None:
+        empty = pd.DataFrame(columns=[*channels.COLUMNS, "score_bits", "threshold_bits", "end"])
+        windows = merge.join(beginning if len(beginning) else empty, {})
+        return Findings(periods, windows, pd.DataFrame(), broken, empty, None, 0.0, 0)
+    progress("comparing with the baseline", 0, 3)
+    groups = baseline.peer_groups(people)
+    evidence = deviation.measure(workspace, periods, groups)
+    progress("scoring", 1, 3)
+    scores = score(evidence, periods, detection.shares, detection.seed)
+    first_scored = periods.calibration[0] if periods.calibration else periods.start
+    days = pd.date_range(first_scored, periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
+    judged = pd.Index(evidence.days.profiles)
+    allowed = detection.budget * len(judged) / 1000
+    gaps = {d.name: d.gap_days for d in channels.detectors()}
+    if periods.calibration is None:
+        limits = pd.DataFrame(
+            {c: b if detection.shares.get(c) else np.inf for c, b in budget.PROVISIONAL_BITS.items()}, index=days
+        )
+    else:
+        heights = {
+            channel: budget.daily_heights(scores[scores["channel"] == channel], judged, days) for channel in gaps
+        }
+        limits = budget.thresholds(heights, gaps, detection.shares, days, periods.calibration[1], allowed)
+    flagged = merge.flag(scores, limits)
+    windows = merge.join(pd.concat([flagged, beginning], ignore_index=True) if len(beginning) else flagged, gaps)
+    progress("scoring", 2, 3)
+    _write(workspace, evidence, scores, limits, first_scored)
+    progress("scoring", 3, 3)
+    return Findings(periods, windows, limits, broken, scores, evidence, allowed, len(judged))
+
+
+def score(evidence: Evidence, periods: Periods, shares: dict[str, float], seed: int) -> pd.DataFrame:
+    """Scores of every channel on the calibration days and the reported days, calibrated on the former."""
+    learn = periods.calibration or (periods.start, periods.start)
+    first = learn[0] if periods.calibration else periods.start
+    frames = []
+    for detector in channels.detectors():
+        if detector.name == "panel":
+            detector.seed = seed  # type: ignore[attr-defined]
+        fitted = detector.fit(evidence, *learn)
+        frames.append(fitted.score(evidence, first, periods.end))
+    scores = pd.concat([f for f in frames if len(f)], ignore_index=True)
+    scores["start"] = scores["start"].dt.as_unit("us")
+    if periods.calibration is None:
+        return scores.assign(score_bits=scores["raw_bits"])
+    return channels.calibrate(scores, *learn, shares)
+
+
+def _policy_windows(broken: pd.DataFrame) -> pd.DataFrame:
+    """Rules that began to be broken in the period, as flagged windows of the channel ``policy``."""
+    rows = []
+    for finding in broken[~broken["standing"].astype(bool)].itertuples():
+        bits = policy.BITS[finding.rule]
+        start = pd.Timestamp(finding.since_s, unit="s", tz="UTC").as_unit("us")
+        rows.append(
+            {"profile_uid": finding.profile_uid, "window": "hour", "start": start, "end": start + pd.Timedelta("1h"),
+             "channel": "policy", "raw_bits": bits, "parts": {finding.rule: bits}, "score_bits": bits,
+             "threshold_bits": bits}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _write(workspace: Workspace, evidence: Evidence, scores: pd.DataFrame, limits: pd.DataFrame, first: date) -> None:
+    """Keep baseline, deviations and scores as tables."""
+    fits = baseline.table(evidence.fits, evidence.days, evidence.periods)
+    lake.replace(
+        workspace.lake, "baseline", schema.conform("baseline", pa.Table.from_pandas(fits, preserve_index=False))
+    )
+    measured = deviation.table(evidence, first)
+    rows = scores.assign(
+        day=scores["start"].dt.date,
+        parts=[json.dumps({k: round(v, 4) for k, v in p.items()}, sort_keys=True) for p in scores["parts"]],
+    )
+    if len(limits):
+        long = limits.stack().rename("threshold_bits").rename_axis(["day_start", "channel"]).reset_index()
+        rows = rows.assign(day_start=rows["start"].dt.normalize()).merge(long, on=["day_start", "channel"], how="left")
+    for name, frame in (("deviations", measured), ("scores", rows)):
+        table = schema.conform(name, pa.Table.from_pandas(frame, preserve_index=False))
+        span = (evidence.periods.end - first).days
+        lake.replace_days(workspace.lake, name, table, [first + timedelta(days=n) for n in range(span)])
+
+
+def summary(windows: pd.DataFrame) -> pd.DataFrame:
+    """One row an incident: profile, first and last window, channels by size, and the parts that add up to its score.
+
+    Each channel contributes its highest window; their surprises add up.
+    """
+    rows: list[dict[str, Any]] = []
+    for uid, group in windows.groupby("incident_uid", sort=True):
+        peaks = (
+            group.sort_values(["score_bits", "start"], ascending=[False, True]).groupby("channel", sort=False).first()
+        )
+        peaks = peaks.sort_values("score_bits", ascending=False)
+        parts: dict[str, float] = {}
+        for peak in peaks["parts"]:
+            for name, bits in peak.items():
+                parts[name] = parts.get(name, 0.0) + bits
+        first = group.sort_values(["start", "end"]).iloc[0]
+        rows.append(
+            {"incident_uid": uid, "profile_uid": first["profile_uid"], "start": group["start"].min(),
+             "end": group["end"].max(), "created_time": group["end"].min(), "channels": list(peaks.index),
+             "n_windows": len(group), "n_days": int(group["start"].dt.normalize().nunique()),
+             "score_bits": float(sum(parts.values())),
+             "threshold_bits": float(peaks["threshold_bits"].iloc[0]), "parts": parts,
+             "peak_start": peaks["start"].iloc[0], "peak_window": peaks["window"].iloc[0]}
+        )  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,112 @@
+"""Budget: the one control. How many new incidents a day people have time for becomes a threshold for each channel.
+
+For each day and channel, the threshold is the calibrated surprise that would have opened the channel's share of merged
+incidents in the 14 days before; so what is scored never sets its own threshold,
+and the budget follows the organisation.
+Merged incidents are not monotone in the threshold (a low one keeps everything open): the search starts at the top.
+"""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+WINDOW_DAYS = 14
+MIN_DAYS = 7
+CANDIDATES = 400
+# Used while history is too short for calibration days: raw bits that 1 profile-day in about 1,000 exceeded over five
+# simulated organisations (benchmarks/provisional.py). The page says that they are provisional.
+PROVISIONAL_BITS = {"point_hour": 34.0, "point_day": 30.0, "drift_amounts": 18.0, "drift_requests": 18.0, "panel": 14.0}
+
+
+def daily_heights(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) -> np.ndarray:
+    """Largest score of each profile and day (profile x day), zero where nothing was scored."""
+    heights = np.zeros((len(profiles), len(days)))
+    row, column = profiles.get_indexer(scores["profile_uid"]), days.get_indexer(scores["start"].dt.normalize())
+    keep = (row >= 0) & (column >= 0)
+    np.maximum.at(heights, (row[keep], column[keep]), scores["score_bits"].to_numpy()[keep])
+    return heights
+
+
+def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
+    """Where incidents open: flagged days with no flagged day in the ``gap_days`` before (profile x day, bool).
+
+    Examples
+    --------
+    >>> opened(np.array([[True, True, False, True]]), gap_days=1).astype(int).tolist()
+    [[1, 0, 0, 1]]
+    """
+    counts = np.concatenate([np.zeros((len(flagged), 1), int), np.cumsum(flagged, axis=1)], axis=1)
+    day = np.arange(flagged.shape[1])
+    before = counts[:, day] - counts[:, np.maximum(day - gap_days, 0)]
+    return flagged & (before == 0)
+
+
+def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float) -> float:
+    """The surprise that would have opened ``quota`` incidents in the days of ``window``.
+
+    Between two counts it is interpolated; below one incident it is extrapolated: half the quota, one bit more.
+
+    Examples
+    --------
+    >>> heights = np.array([[9.0, 0.0], [7.0, 0.0], [0.0, 5.0]])
+    >>> threshold(heights, 1, slice(0, 2), quota=2.0), threshold(heights, 1, slice(0, 2), quota=0.5)
+    (7.0, 10.0)
+    """
+    if quota <= 0:
+        return np.inf
+    inside = heights[:, window]
+    candidates = np.unique(inside[inside > 0])[::-1][:CANDIDATES]
+    if not len(candidates):
+        return MIN_BITS
+    if quota < 1:
+        return float(candidates[0] - np.log2(quota))
+    previous, count_previous = float(candidates[0]), 0
+    for candidate in candidates:
+        count = int(opened(heights >= candidate, gap_days)[:, window].sum())
+        if count > quota:
+            fraction = (quota - count_previous) / (count - count_previous)
+            return max(previous + fraction * (float(candidate) - previous), MIN_BITS)
+        previous, count_previous = float(candidate), count
+    return max(float(candidates[-1]), MIN_BITS)
+
+
+MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
+
+
+def thresholds(
+    heights: dict[str, np.ndarray],
+    gaps: dict[str, int],
+    shares: dict[str, float],
+    days: pd.DatetimeIndex,
+    first: date,
+    incidents_a_day: float,
+) -> pd.DataFrame:
+    """Threshold of each channel on each day from ``first`` on.
+
+    Parameters
+    ----------
+    heights : channel to largest score of each profile and day; the first column is the first day after the reference
+    gaps : channel to the days that may lie between windows of one incident
+    shares : channel to its share of the budget
+    days : the days of the columns
+    first : first day that may open an incident
+    incidents_a_day : the whole budget
+
+    Returns
+    -------
+    DataFrame indexed by day, one column a channel (bits; infinite where a channel has no share). Days before ``first``
+    have its threshold: what already exceeds it then is standing, and not new, when the first report is made.
+    """
+    rows: dict[pd.Timestamp, dict[str, float]] = {}
+    for number, day in enumerate(days):
+        if day < pd.Timestamp(first, tz="UTC"):
+            continue
+        window = slice(max(0, number - WINDOW_DAYS), number)
+        rows[day] = {}
+        for channel, matrix in heights.items():
+            scored = int((matrix[:, window] > 0).any(axis=0).sum())  # drift needs some days after its reference
+            quota = incidents_a_day * shares.get(channel, 0.0) * scored
+            rows[day][channel] = threshold(matrix, gaps[channel], window, quota) if scored >= MIN_DAYS else np.inf
+    limits = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights))
+    return limits.reindex(days).bfill()

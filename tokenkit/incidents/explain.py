@@ -1,0 +1,214 @@
+"""Explain: each part of a score in words a person can check: observed, usual, peers, and one plain sentence.
+
+Reads  deviation.Evidence and the activity of the profile. The shares are the parts of ``score_bits`` and add up to it.
+"""
+
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from tokenkit import baseline
+from tokenkit.channels.policy import TITLES
+from tokenkit.deviation import Evidence
+from tokenkit.fingerprint import features
+from tokenkit.incidents import words
+
+VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
+FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}
+TITLE = {
+    "network": "Used from a network it rarely or never used",
+    "client": "Used by a program that rarely or never used it",
+    "operation": "Made calls it rarely or never made",
+    "hour_of_week": "Active at an hour it is not usually active",
+    "panel": "The mix of all its numbers is unusual",
+}
+DRIFT_TITLE = {
+    "response_bytes": "Takes more data for its calls, day after day",
+    "objects": "Touches more different objects for its calls, day after day",
+    "rows": "Reads more rows for its calls, day after day",
+    "requests": "Calls more often, day after day",
+}
+
+
+def values_of(
+    connection: duckdb.DuckDBPyConnection, kind: str, start: pd.Timestamp, end: pd.Timestamp, since: pd.Timestamp
+) -> pd.DataFrame:
+    """Values of one kind in ``[start, end)``: ``value``, ``now`` and ``before`` (calls), ``hours_before``, ``key``.
+
+    ``connection`` has the views of ``record.views``. Only values in use in the period are listed; ``before`` counts
+    from ``since`` to the start of its day.
+    """
+    key = f"{kind}_key"
+    text = {"network": "network", "client": "user_agent", "operation": "operation"}[kind]
+    low, high, old = (int(t.timestamp()) for t in (start, end, since))
+    day = low // 86400 * 86400
+    return connection.sql(
+        f"select {key} as key, first({text}) as value,"
+        f" coalesce(sum(requests) filter (hour_s >= {low} and hour_s < {high}), 0)::bigint as now,"
+        f" coalesce(sum(requests) filter (hour_s < {day}), 0)::bigint as before,"
+        f" count(distinct hour_s) filter (hour_s < {day}) as hours_before"
+        f" from activity_{kind} join concerned using (token_key) join dim_{kind} using ({key})"
+        f" where hour_s >= {old} and hour_s < {high} group by 1 having now > 0 order by before, now desc, value"
+    ).df()
+
+
+def mark(before: int, total_before: int) -> str:
+    """How common a value was before: UNSEEN, RARE (< 1 of 1,000 calls), INFREQUENT (< 1 of 20), FREQUENT.
+
+    Examples
+    --------
+    >>> mark(0, 1000), mark(1, 5000), mark(20, 1000), mark(900, 1000)
+    ('UNSEEN', 'RARE', 'INFREQUENT', 'FREQUENT')
+    """
+    if before == 0:
+        return "UNSEEN"
+    share = before / max(total_before, 1)
+    return "RARE" if share < 0.001 else "INFREQUENT" if share < 0.05 else "FREQUENT"
+
+
+def reasons(
+    incident: pd.Series,
+    evidence: Evidence | None,
+    new_values: dict[str, pd.DataFrame],
+    users: dict[str, dict[int, int]],
+) -> list[dict[str, Any]]:
+    """All reasons of an incident, the largest first; shares add up to 1.
+
+    Parameters
+    ----------
+    incident : a row of ``incidents.summary``
+    new_values : kind (network, client, operation) to ``values_of`` of this incident
+    users : kind to {value key: how many profiles of the peer group used it before}
+    """
+    total = sum(incident["parts"].values()) or 1.0
+    found = []
+    for part, bits in sorted(incident["parts"].items(), key=lambda item: (-item[1], item[0])):
+        words_of = _describe(part, incident, evidence, new_values, users)
+        observed, usual, peers = words_of["observed"], words_of["usual"], words_of["peers"]
+        sentence = f"{words_of['title']}: {observed}; usual: {usual}" + (f"; peers: {peers}." if peers else ".")
+        found.append(
+            {"feature": part, "family": words_of["family"], "channel": words_of["channel"], "title": words_of["title"],
+             "observed": observed, "usual": usual, "peers": peers, "sentence": sentence, "share": bits / total,
+             "bits": bits, "value": words_of.get("value"), "expected": words_of.get("expected"),
+             "unit": words_of.get("unit", ""), "measured_as": words_of["measured_as"]}
+        )  # fmt: skip
+    return found
+
+
+def _describe(
+    part: str, incident: pd.Series, evidence: Evidence | None, new_values: dict[str, pd.DataFrame],
+    users: dict[str, dict[int, int]],
+) -> dict[str, Any]:  # fmt: skip
+    if part in VALUES:
+        return _value(part, incident, evidence, new_values[part], users.get(part, {}))
+    if part in TITLES:
+        return {"family": "policy", "channel": "policy", "title": TITLES[part],
+                "observed": "since " + words.when(incident["start"]),
+                "usual": "not allowed", "peers": "", "measured_as": part}  # fmt: skip
+    if part == "hour_of_week":
+        peak = incident["peak_start"]
+        return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.when(peak),
+                "usual": "seldom active at that hour on such a day", "peers": "",
+                "measured_as": "how_surprise, bits"}  # fmt: skip
+    if part == "panel":
+        return {"family": "panel", "channel": "panel", "title": TITLE[part], "observed": "an isolated day",
+                "usual": "", "peers": "", "measured_as": "pyod.models.iforest.IForest on deviations"}  # fmt: skip
+    assert evidence is not None, f"no evidence for {part}"
+    if part.startswith("drift_"):
+        return _drift(part.removeprefix("drift_"), incident, evidence)
+    return _amount(part, incident, evidence)
+
+
+def _value(
+    kind: str, incident: pd.Series, evidence: Evidence | None, rows: pd.DataFrame, users: dict[int, int]
+) -> dict[str, Any]:
+    calls, before = int(rows["now"].sum()), int(rows["before"].sum())
+    strange = rows[rows["hours_before"] == 0]
+    strange = strange if len(strange) else rows.head(1)
+    names = ", ".join(words.clip(str(v)) for v in strange["value"].head(3))
+    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+    n = int(strange["now"].sum())
+    usual_rows = rows[rows["before"] > 0].sort_values(["before", "value"], ascending=[False, True])
+    usual = ", ".join(words.clip(str(v)) for v in usual_rows["value"].head(2)) or "other values"
+    if evidence is not None:
+        group = _peers(evidence, incident["profile_uid"])
+        of = max(len(group) - 1, 0)
+        peers = f"{max((users.get(int(k), 0) for k in strange['key'].head(3)), default=0)} of {of} use it" if of else ""
+    else:
+        peers = ""
+    never = bool((strange["before"] == 0).all())
+    title = {
+        ("network", True): "Used from a network it was never used from", ("client",
+         True): "Used by a program never seen with it",
+        ("operation", True): "Made calls it never made before",
+    }.get((kind, never), TITLE[kind])  # fmt: skip
+    return {"family": FAMILY[kind], "channel": "point_hour", "title": title,
+            "observed": f"{names}{more}: {words.count(n, 'call')} of {calls:,}",
+            "usual": f"{usual} ({words.count(before, 'call')} before)" if before else "no calls before", "peers": peers,
+            "value": float(n), "expected": 0.0, "unit": "calls", "measured_as": f"{kind} novelty, bits"}  # fmt: skip
+
+
+def _peers(evidence: Evidence, profile_uid: str) -> np.ndarray:
+    k = int(np.flatnonzero(evidence.days.profiles == profile_uid)[0])
+    return np.flatnonzero(evidence.days.group == evidence.days.group[k])
+
+
+def _position(incident: pd.Series, evidence: Evidence, part: str) -> tuple[int, int]:
+    """Row of the profile, and column of the day of the incident on which the feature was farthest off."""
+    days = evidence.days
+    k = int(np.flatnonzero(days.profiles == incident["profile_uid"])[0])
+    low, high = incident["start"].normalize(), incident["end"]
+    inside = np.flatnonzero((days.days >= low) & (days.days < high))
+    z = np.nan_to_num(evidence.z[part][k, inside], nan=-np.inf)
+    return k, int(inside[int(np.argmax(z))])
+
+
+def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    feature, days = features()[part], evidence.days
+    k, d = _position(incident, evidence, part)
+    fit = evidence.fits[part]
+    value = days.values[part][k, d]
+    center = baseline.expected(fit, feature, days)[k, d]
+    sd = float(np.sqrt(baseline.variance(fit, feature, days)[k, d]))
+    usual, high = (max(0.0, float(np.expm1(center + s * sd))) for s in (0, 2))
+    group = [g for g in _peers(evidence, incident["profile_uid"]) if g != k]
+    theirs = days.values[part][group][:, max(0, d - 6) : d + 1] if group else np.array([np.nan])
+    peers = ""
+    if group and (~np.isnan(theirs)).any():
+        q10, q90 = np.nanquantile(theirs, [0.1, 0.9])
+        peers = words.span(q10, q90, feature.unit) + " a day"
+    given = " for as many calls" if feature.given else ""
+    return {"family": feature.family, "channel": "point_day", "title": feature.reason,
+            "observed": f"{words.amount(value, feature.unit)} on {words.day(days.days[d])}",
+            "usual": f"{words.amount(usual, feature.unit)}{given}; at most {words.amount(high, feature.unit)}",
+            "peers": peers,
+            "value": float(value), "expected": usual, "unit": feature.unit,
+            "measured_as": f"{part}, robust z {evidence.z[part][k, d]:.1f}"}  # fmt: skip
+
+
+def _drift(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    feature, days = features()[name], evidence.days
+    k = int(np.flatnonzero(days.profiles == incident["profile_uid"])[0])
+    last = int(np.flatnonzero(days.days < incident["end"])[-1])
+    window = slice(max(0, last - 13), last + 1)
+    seen = ~np.isnan(days.values[name][k, window])
+    values = days.values[name][k, window][seen]
+    usual = np.expm1(baseline.expected(evidence.fits[name], feature, days)[k, window][seen])
+    ratio = values.sum() / max(usual.sum(), 1e-9)
+    group = [g for g in _peers(evidence, incident["profile_uid"]) if g != k]
+    peers = ""
+    if group:
+        r = baseline.residual(evidence.fits[name], feature, days)[group][:, window]
+        if (~np.isnan(r)).any():
+            peers = f"{words.percent_change(float(np.exp(np.nanmedian(r))))} in the same days"
+    per_day = words.amount(float(values.mean()), feature.unit)
+    change = words.percent_change(ratio)
+    given = " for as many calls" if feature.given else ""
+    return {"family": feature.family, "channel": "drift", "title": DRIFT_TITLE.get(name, feature.reason),
+            "observed": f"{per_day} a day over {words.count(int(seen.sum()), 'active day')} ({change})",
+            "usual": f"{words.amount(float(usual.mean()), feature.unit)} a day{given}", "peers": peers,
+            "value": float(values.mean()), "expected": float(usual.mean()), "unit": feature.unit,
+            "measured_as": f"{name} given requests, 14 days against the frozen reference" if feature.given else
+            f"{name}, 14 days against the frozen reference"}  # fmt: skip

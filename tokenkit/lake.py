@@ -1,0 +1,158 @@
+"""Lake: the Delta tables, by day, and their way in.
+
+Reads  nothing (``ingest`` is the way in). Writes any table of ``schema.TABLES``.
+A day is replaced in one transaction; a dimension only grows. ``deltalake`` writes no deletion vectors, so a table's
+file list is the table, and DuckDB reads the Parquet files themselves.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from tokenkit import identity, schema
+
+
+def _open(lake: Path, name: str) -> DeltaTable | None:
+    path = lake / name
+    return DeltaTable(str(path)) if (path / "_delta_log").is_dir() and any((path / "_delta_log").iterdir()) else None
+
+
+def version(lake: Path, name: str) -> int | None:
+    """The table's Delta version, or None where there is none yet."""
+    table = _open(lake, name)
+    return table.version() if table else None
+
+
+def versions(lake: Path) -> dict[str, int]:
+    """Delta versions of all tables that exist."""
+    found = {name: version(lake, name) for name in schema.TABLES}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def days(lake: Path, name: str) -> dict[date, str]:
+    """Each day of a table with a digest that changes when the day's content does.
+
+    Delta never changes a file in place, so the names of a day's files identify what is in it.
+    """
+    table = _open(lake, name)
+    if table is None:
+        return {}
+    actions = pa.table(table.get_add_actions(flatten=True))
+    by_day: dict[date, list[str]] = {}
+    for path, day in zip(actions["path"].to_pylist(), actions["partition.day"].to_pylist(), strict=True):
+        by_day.setdefault(date.fromisoformat(str(day)), []).append(path)
+    return {d: hashlib.sha256("\n".join(sorted(p)).encode()).hexdigest()[:16] for d, p in sorted(by_day.items())}
+
+
+def digest(lake: Path, names: Iterable[str]) -> str:
+    """A digest of what several tables hold now: equal digests, equal content."""
+    parts = []
+    for name in names:
+        table = _open(lake, name)
+        parts += [name, *sorted(Path(uri).name for uri in table.file_uris())] if table else [name]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def scan(
+    connection: duckdb.DuckDBPyConnection, lake: Path, name: str, start: date | None = None, end: date | None = None
+) -> duckdb.DuckDBPyRelation:
+    """A table, or its days in ``[start, end)``, as a DuckDB relation; zero rows where there is none.
+
+    Events carry one more column: ``time_ms``, milliseconds since 1970, so that what follows is integer arithmetic.
+    """
+    table = _open(lake, name)
+    uris: list[str] = table.file_uris() if table else []
+    if uris and (start or end):
+        keep = {d.isoformat() for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
+        uris = [u for u in uris if _day_of(u) in keep]
+    if not uris:
+        relation = connection.from_arrow(schema.empty(name))
+    else:
+        relation = connection.read_parquet(uris, hive_partitioning=True, union_by_name=True)
+    return relation.project("*, epoch_ms(time) as time_ms") if name == "events" else relation
+
+
+def _day_of(uri: str) -> str:
+    return uri.rsplit("/day=", 1)[-1].split("/", 1)[0]
+
+
+def read(lake: Path, name: str) -> pa.Table:
+    """A whole table in memory, zero rows where there is none. For dimensions and other small tables."""
+    table = _open(lake, name)
+    return schema.conform(name, table.to_pyarrow_table()) if table else schema.empty(name)
+
+
+def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = ()) -> None:
+    """Add rows in one commit that also records each of the transactions."""
+    lake.mkdir(parents=True, exist_ok=True)
+    partition = schema.table(name).partition
+    write_deltalake(
+        str(lake / name),
+        data,
+        mode="append",
+        partition_by=[partition] if partition else None,
+        commit_properties=CommitProperties(app_transactions=[Transaction(t, 1) for t in transactions]),
+    )
+
+
+def has_transaction(lake: Path, name: str, transaction: str) -> bool:
+    """Whether a commit with that transaction is in the table."""
+    table = _open(lake, name)
+    return table is not None and table.transaction_version(transaction) is not None
+
+
+def replace_days(lake: Path, name: str, data: pa.Table, replaced: Iterable[date]) -> None:
+    """Put these rows in the place of whole days, in one commit."""
+    listed = sorted(replaced)
+    if not listed:
+        return
+    if _open(lake, name) is None:
+        if data.num_rows:
+            append(lake, name, data)
+        return
+    predicate = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in listed))
+    write_deltalake(
+        str(lake / name), data, mode="overwrite", predicate=predicate, partition_by=["day"], schema_mode="merge"
+    )
+
+
+def replace(lake: Path, name: str, data: pa.Table) -> None:
+    """Put these rows in the place of the whole table, in one commit."""
+    lake.mkdir(parents=True, exist_ok=True)
+    partition = schema.table(name).partition
+    write_deltalake(
+        str(lake / name),
+        data,
+        mode="overwrite",
+        schema_mode="overwrite",
+        partition_by=[partition] if partition else None,
+    )
+
+
+def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
+    """Add the rows whose key is not there yet. One number for two values is refused (``identity.check_twins``)."""
+    key, text = schema.table(name).names[:2] if name != "dim_client" else ("client_key", "user_agent")
+    if name == "dim_operation":
+        text = "operation"
+    known = read(lake, name)
+    identity.check_twins(
+        zip(
+            known[key].to_pylist() + data[key].to_pylist(),
+            map(str, known[text].to_pylist() + data[text].to_pylist()),
+            strict=True,
+        ),
+        name,
+    )
+    seen = set(known[key].to_pylist())
+    keep = []
+    for number in data[key].to_pylist():
+        keep.append(number not in seen)
+        seen.add(number)
+    fresh = data.filter(pa.array(keep, pa.bool_()))
+    if fresh.num_rows:
+        append(lake, name, fresh.sort_by(key))

@@ -1,0 +1,27 @@
+"""Report: facts about a period, and the page, the findings and the list of runs that are made from them.
+
+    facts = report.gather(workspace, start, end)    everything the page says, as plain data
+    report.parts.verdict(facts)                     a section, in a notebook and on the page
+    report.publish(notebook, parameters, out, run, incidents)
+
+In a notebook ``report.parts`` is all that is needed; ``publish`` executes that notebook and makes the page from it.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["find_notebook", "findings", "gather", "parts", "publish"]
+
+# imported when first used: a notebook needs no papermill, and the command line no matplotlib
+_PLACES = {"gather": "facts", "parts": "", "publish": "publishing", "findings": "ocsf", "find_notebook": "notebooks"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "parts":
+        return import_module(f"{__name__}.parts")
+    value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = value  # importing the module publish had put itself in this place
+    return value

@@ -1,0 +1,251 @@
+"""Facts: all that the page says, as one plain dict made from the tables, and nothing that they do not hold.
+
+Reads  every table. Writes the facts of a period to state.db,
+so that the notebook that draws them does not compute twice.
+"""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tokenkit
+from tokenkit import baseline, config, fingerprint, incidents, lake, owners, state
+from tokenkit.baseline import Periods
+from tokenkit.config import Workspace
+from tokenkit.errors import InputError
+from tokenkit.incidents.record import iso, records
+from tokenkit.ingest import Progress, silent
+from tokenkit.report import coverage, standing
+
+FIRST_REPORT_DAYS = 28
+
+
+def gather(
+    workspace: Workspace | Path | str = "",
+    start: str | date = "",
+    end: str | date = "",
+    budget: float | None = None,
+    pseudonymous: bool | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Everything the report of a period says.
+
+    Parameters
+    ----------
+    workspace : a workspace, its folder, or empty for the one at or above the current folder
+    start, end : reported days ``[start, end)``, ISO dates; empty for the newest days that can be judged
+    budget : new incidents a day for each 1,000 profiles; default as in tokenkit.toml
+    pseudonymous : ids instead of names; default as in tokenkit.toml
+
+    Returns
+    -------
+    dict, JSON-able, times as ISO 8601 UTC.
+
+    Raises
+    ------
+    InputError
+        No workspace, no events, or ``start`` not before ``end``.
+    """
+    opened = open_workspace(workspace)
+    settings = opened.settings.model_copy(deep=True)
+    if budget is not None:
+        settings.detection.budget = budget
+    if pseudonymous is not None:
+        settings.report.pseudonymous = pseudonymous
+    opened = Workspace(opened.root, settings)
+    periods = periods_of(opened, _day(start, "start"), _day(end, "end"))
+    run_uid, digest = identify(opened, periods)
+    with state.connect(opened.state) as db:
+        previous = state.last_run(db, before=run_uid)
+        key = f"{digest}:{previous['run_uid'] if previous else ''}"
+        stored = state.get_meta(db, f"facts:{run_uid}")
+    if stored:
+        kept = json.loads(stored)
+        if kept["key"] == key:
+            return kept["facts"]
+    facts = _gather(opened, periods, run_uid, previous, progress)
+    facts = json.loads(json.dumps(facts, allow_nan=False, default=_plain))
+    with state.connect(opened.state) as db:
+        db.execute("delete from meta where name like 'facts:%' and name <> ?", [f"facts:{run_uid}"])
+        state.set_meta(db, f"facts:{run_uid}", json.dumps({"key": key, "facts": facts}))
+    return facts
+
+
+def open_workspace(workspace: Workspace | Path | str) -> Workspace:
+    """A workspace from what a notebook or a command has in hand."""
+    if isinstance(workspace, Workspace):
+        return workspace
+    found = config.find(Path(workspace)) if str(workspace) else config.find()
+    if found is None:
+        raise InputError(f"no tokenkit workspace at or above {workspace or Path.cwd()}. Make one: tokenkit init DIR")
+    return found
+
+
+def _day(value: str | date, name: str) -> date | None:
+    if not value:
+        return None
+    if isinstance(value, date):
+        return value
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise InputError(f"{name} is {value!r}, expected a day such as 2026-03-01 (UTC)") from error
+    return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+
+
+def periods_of(workspace: Workspace, start: date | None, end: date | None) -> Periods:
+    """The days of a run, from what was asked for and from what the lake holds."""
+    days = sorted(lake.days(workspace.lake, "events"))
+    if not days:
+        raise InputError(
+            f"{workspace.lake}: there are no events yet. Read some: tokenkit ingest PATH, or tokenkit run --events PATH"
+        )
+    first, last = days[0], days[-1]
+    today = datetime.now(UTC).date()
+    newest = min(last + timedelta(days=1), max(today, first + timedelta(days=1)))
+    end = end or newest
+    if start and start >= end:
+        raise InputError(f"start ({start}) must be before end ({end}); both are UTC days, and the end is not included")
+    if end <= first or (start and start > last):
+        raise InputError(f"there are no events in the period: the lake holds {first} to {last}")
+    history = workspace.settings.history
+    full = history.reference_days + history.calibration_days
+    if start is None:
+        known = (end - first).days
+        if known > full:
+            start = max(first + timedelta(days=full), end - timedelta(days=FIRST_REPORT_DAYS))
+        else:
+            start = end - timedelta(days=1) if known > baseline.MIN_DAYS else first
+    with state.connect(workspace.state) as db:
+        saved = state.get_meta(db, "reference")
+    frozen = tuple(date.fromisoformat(d) for d in json.loads(saved)) if saved else None
+    return baseline.plan(first, start, end, history, frozen)  # type: ignore[arg-type]
+
+
+def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
+    """``(run_uid, digest)``: the same for the same tables, settings, period and version."""
+    with state.connect(workspace.state) as db:
+        read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
+        owned = state.built(db, "inventory").get("tokens", "")
+    settings = workspace.settings
+    parts = [
+        tokenkit.__version__, fingerprint.VERSION, config.digest(settings), settings.report.model_dump_json(),
+        settings.name,
+        repr(periods), *read, owned,
+    ]  # fmt: skip
+    digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
+    return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, pd.Timestamp | date):
+        return iso(value)
+    raise TypeError(f"a fact is a {type(value).__name__}, which JSON does not know")
+
+
+def _gather(
+    workspace: Workspace, periods: Periods, run_uid: str, previous: dict[str, Any] | None, progress: Progress
+) -> dict[str, Any]:
+    mapped = fingerprint.profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    if workspace.settings.report.pseudonymous:
+        people = standing.hide_names(people)
+    found = incidents.detect(workspace, periods, people, mapped, progress)
+    before = set(previous["record"]["incidents"]) if previous else set()
+    listed = records(workspace, found, people, mapped, before)
+    read = coverage.coverage(workspace, periods)
+    counts = standing.counts(workspace, found, people, mapped, read)
+    last = read["last"]
+    judged = periods.reference is not None
+    shown = [r for r in listed if r["state"] in ("opened", "grown")]
+    return {
+        "organisation": workspace.settings.name,
+        "run_uid": run_uid,
+        "made": last,
+        "period": {"start": iso(periods.start), "end": iso(periods.end), "days": (periods.end - periods.start).days},
+        "state": "not_enough_history" if not judged else "attention" if shown else "quiet",
+        "pseudonymous": workspace.settings.report.pseudonymous,
+        "history": _history(periods, read),
+        "previous": _previous(previous, listed, counts),
+        "counts": counts,
+        "budget": standing.budget(found, listed, workspace.settings.detection.budget),
+        "incidents": listed,
+        "watch": standing.watch(found, people, listed),
+        "policy": standing.rules(found, people),
+        "owners_missing": standing.owners_missing(workspace, people, mapped, periods),
+        "riskiest": standing.riskiest(listed),
+        "active_tokens": standing.active_tokens(workspace, people, mapped, periods),
+        "calls_series": coverage.calls_series(workspace, periods),
+        "rare_values": standing.rare_values(workspace, people, mapped, periods),
+        "coverage": read | {"owners": _ownership(workspace, people)},
+        "health": standing.health(workspace, found, listed),
+        "blind": standing.blind(found, counts, read, listed),
+        "by_owner": standing.by_owner(people, listed),
+        "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
+    }
+
+
+def _history(periods: Periods, read: dict[str, Any]) -> dict[str, Any]:
+    def span(days: tuple[date, date] | None) -> dict[str, Any] | None:
+        return {"start": iso(days[0]), "end": iso(days[1]), "days": (days[1] - days[0]).days} if days else None
+
+    hours = 0.0
+    if read["first"]:
+        hours = (pd.Timestamp(read["last"]) - pd.Timestamp(read["first"])).total_seconds() / 3600
+    note = None
+    if periods.provisional and periods.reference:
+        note = (
+            f"Thresholds are provisional: only {(periods.start - periods.reference[0]).days} days lie before the "
+            "reported ones; with 14 they are set by the budget."
+        )
+    return {
+        "first": read["first"], "last": read["last"], "days": hours / 24, "hours": hours,
+        "reference": span(periods.reference), "calibration": span(periods.calibration),
+        "provisional": periods.provisional, "note": note,
+    }  # fmt: skip
+
+
+def _previous(
+    previous: dict[str, Any] | None, listed: list[dict[str, Any]], counts: dict[str, Any]
+) -> dict[str, Any] | None:
+    if previous is None:
+        return None
+    before = previous["record"]
+    fresh = [r["incident_uid"] for r in listed if r["new_since_last"]]
+    grown = [
+        r
+        for r in listed
+        if not r["new_since_last"] and before["incidents"].get(r["incident_uid"], r["end"]) != r["end"]
+    ]
+    return {
+        "run_uid": previous["run_uid"], "end": before["end"], "opened": len(fresh), "grown": len(grown),
+        "quiet": sum(r["state"] == "quiet" for r in listed),
+        "closed": len(set(before["incidents"]) - {r["incident_uid"] for r in listed}),
+        "new_tokens": max(counts["tokens"] - before["tokens"], 0),
+        "lost_owner": max(counts["orphaned"] - before["orphaned"], 0), "incidents_new": fresh,
+    }  # fmt: skip
+
+
+def _ownership(workspace: Workspace, people: pd.DataFrame) -> dict[str, Any]:
+    rows = lake.read(workspace.lake, "tokens").num_rows
+    owned = float((people["owner_status"] == "owned").mean()) if len(people) else 0.0
+    with state.connect(workspace.state) as db:
+        source = state.get_meta(db, "inventory_name")
+    return {"rows": rows, "source": source, "with_owner": owned}
+
+
+def summary(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a later run needs to say what is new: incident ids with their ends, and counts."""
+    return {
+        "end": facts["period"]["end"], "state": facts["state"], "organisation": facts["organisation"],
+        "incidents": {r["incident_uid"]: r["end"] for r in facts["incidents"]},
+        "tokens": facts["counts"]["tokens"], "orphaned": facts["counts"]["orphaned"],
+        "opened": facts["budget"]["opened"],
+    }  # fmt: skip

@@ -1,0 +1,136 @@
+"""Notebooks: where the ones that come with tokenkit are, and what parameters a notebook takes.
+
+Papermill runs a notebook whose parameter is misspelt, with a warning and the default; here that is an error, before
+anything runs.
+"""
+
+import ast
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tokenkit.errors import InputError, did_you_mean
+
+# what a parameter must not hold, as it is written into the notebook: keys of known formats, and PEM blocks
+_SECRET = re.compile(
+    r"\b(?:A[KS]IA[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|glpat-[\w-]{15,}|eyJ[\w-]{10,}\.[\w-]{10,}\.)"
+    r"|-----BEGIN [A-Z ]*KEY"
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of the cell tagged ``parameters``."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.type} = {self.default}" + (f"  ({self.help})" if self.help else "")
+
+
+def find_notebook(name: str) -> Path:
+    """The path of a notebook that comes with tokenkit, in an installed wheel or in a checkout; with or without .ipynb.
+
+    Raises
+    ------
+    InputError
+        There is none of that name; lists what exists.
+
+    Examples
+    --------
+    >>> find_notebook("03_anomaly_report").name
+    '03_anomaly_report.ipynb'
+    """
+    name = name if name.endswith(".ipynb") else f"{name}.ipynb"
+    package = Path(str(files("tokenkit")))
+    folders = [folder for folder in (package / "_notebooks", package.parent / "notebooks") if folder.is_dir()]
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    known = sorted({path.name for folder in folders for path in folder.glob("*.ipynb")})
+    raise InputError(f"no notebook {name}; {did_you_mean(name, known) if known else 'this installation has none'}")
+
+
+def parameters_of(notebook: Path) -> dict[str, Parameter]:
+    """What the notebook takes: the assignments of its cell tagged ``parameters``, with their comments.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is not a notebook.
+    """
+    import nbformat
+    import papermill
+
+    if not notebook.is_file():
+        raise InputError(f"no notebook {notebook}")
+    try:
+        nbformat.validate(nbformat.read(notebook, as_version=4))
+        found = papermill.inspect_notebook(notebook)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{notebook} is not a notebook: {str(error).splitlines()[0]}") from error
+    return {
+        name: Parameter(name, _type(p["inferred_type_name"], p["default"]), p["default"], p["help"])
+        for name, p in found.items()
+    }
+
+
+def _type(declared: str, default: str) -> str:
+    """The annotation, or the type of the default where there is none."""
+    if declared and declared != "None":
+        return declared
+    try:
+        return type(ast.literal_eval(default)).__name__
+    except (ValueError, SyntaxError):
+        return "any"
+
+
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    """Make sure that the notebook takes these parameters with these types.
+
+    Raises
+    ------
+    InputError
+        A name it does not know, a value of another type, or a value that looks like a secret; names what it takes.
+    """
+    known = parameters_of(notebook)
+    takes = "\n  ".join([f"{notebook.name} takes", *(str(p) for p in known.values())])
+    for name, value in parameters.items():
+        if name not in known:
+            hint = f"{did_you_mean(name, list(known))} " if known else ""
+            raise InputError(f"no parameter {name!r}; {hint}{takes}")
+        if not fits(value, known[name].type):
+            got = f"{type(value).__name__} {str(value)[:40]!r}"
+            raise InputError(f"parameter {name}: expected {known[name].type}, got {got}. {takes}")
+        if isinstance(value, str) and _SECRET.search(value):
+            raise InputError(
+                f"parameter {name} looks like a secret, and parameters are written into the notebook. "
+                "Name a path or an id instead."
+            )
+
+
+def fits(value: Any, declared: str) -> bool:
+    """Whether a value has the declared type; an int is a float, and a bool is neither.
+
+    Examples
+    --------
+    >>> fits(3, "float"), fits(True, "int"), fits(None, "str | None"), fits("2026-03-01", "str")
+    (True, False, True, True)
+    """
+    for kind in (part.strip() for part in declared.replace("Optional[", "None | ").split("|")):
+        base = kind.split("[")[0].strip("] ")
+        if base in ("any", "Any") or (base == "None" and value is None):
+            return True
+        if base == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+            return True
+        types = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict, "tuple": tuple}
+        if base in types and isinstance(value, types[base]) and not (base == "int" and isinstance(value, bool)):
+            return True
+        if base not in (*types, "float", "None"):
+            return True  # a type of the notebook's own: its own cell will say
+    return False

@@ -1,0 +1,165 @@
+"""Sources: one file a log source, from raw files to batches of events.
+
+``sources`` lists them: ours, registered here by name, and those of installed packages under the entry-point group
+``tokenkit.sources``, each of which is a ``Source``. A new source of ours touches its own file and one line here.
+"""
+
+import re
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from tokenkit.errors import InputError, SourceError, did_you_mean
+from tokenkit.sources import cloudtrail, files, gateway
+from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
+
+__all__ = ["Bad", "Batch", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
+
+OURS = (cloudtrail.SOURCE, gateway.NGINX, gateway.HAPROXY)
+GROUP = "tokenkit.sources"
+
+# rules by which a file is not read
+EMPTY, DIGEST, UNKNOWN = "empty file", cloudtrail.DIGEST_FILE, "no known source"
+HIDDEN, OTHER_NAME, UNREADABLE = "hidden file", "name of another kind of file", "cannot be read"
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Every source by its name.
+
+    Raises
+    ------
+    SourceError
+        An installed package's source cannot be used; names the package.
+
+    Examples
+    --------
+    >>> sorted(sources())
+    ['cloudtrail', 'haproxy', 'nginx']
+    """
+    found = {source.name: source for source in OURS}
+    for point in entry_points(group=GROUP):
+        package = point.dist.name if point.dist else point.value
+        try:
+            source = point.load()
+        except Exception as error:
+            # whatever a plug-in raises at import, its package is what the user can act on
+            raise SourceError(
+                f"source {point.name!r} of package {package} cannot be loaded: {type(error).__name__}: {error}. "
+                f"Repair the package or remove it: pip uninstall {package}"
+            ) from error
+        if not isinstance(source, Source):
+            raise SourceError(f"source {point.name!r} of package {package} is no Source but {type(source).__name__}")
+        if source.name in found:
+            raise SourceError(f"package {package} brings a second source {source.name!r}. Remove the package.")
+        found[source.name] = source
+    return found
+
+
+def get(name: str) -> Source:
+    """The source of that name.
+
+    Raises
+    ------
+    SourceError
+        There is none; says which was probably meant.
+    """
+    known = sources()
+    if name not in known:
+        raise SourceError(f"no source {name!r}: {did_you_mean(name, sorted(known))} (tokenkit sources lists them)")
+    return known[name]
+
+
+def recognise(path: Path) -> Source | None:
+    """The source of a file, by its first record, or None.
+
+    A cut-off file is recognised as far as a record can be read; broken records before the first whole one are passed
+    over. A digest file is of no source: it is no log.
+    """
+    return _recognise(path)[0]
+
+
+def _recognise(path: Path) -> tuple[Source | None, bool]:
+    for record in files.first_records(path):
+        if cloudtrail.is_digest(record):
+            return None, True
+        for source in sources().values():
+            if source.recognises(record):
+                return source, False
+    return None, False
+
+
+def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, Source]], dict[str, list[Path]]]:
+    """The log files at a path, a file or a tree of folders.
+
+    Parameters
+    ----------
+    path : Path
+        File or folder.
+    source : str, optional
+        Name of the source; without one every file is recognised by its first record.
+
+    Returns
+    -------
+    list of (Path, Source)
+        Sorted by path.
+    dict of str to list of Path
+        Files that are not read, by rule.
+
+    Raises
+    ------
+    InputError
+        There is no such path.
+    SourceError
+        No such source, or nothing that can be read; says what was found.
+    """
+    named = get(source) if source else None
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. Check the path; it is taken from {Path.cwd()}")
+    found: list[tuple[Path, Source]] = []
+    ignored: dict[str, list[Path]] = {}
+    every = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in every:
+        rule, its = _judge(file, path, named)
+        if its:
+            found.append((file, its))
+        else:
+            ignored.setdefault(rule, []).append(file)
+    if not found:
+        raise SourceError(_nothing(path, named, ignored))
+    return found, ignored
+
+
+def _judge(file: Path, root: Path, named: Source | None) -> tuple[str, Source | None]:
+    inside = file.relative_to(root).parts if file != root else ()
+    if any(part.startswith(".") for part in inside):
+        return HIDDEN, None
+    if any(part == "CloudTrail-Digest" for part in file.parts):
+        return DIGEST, None
+    try:
+        if file.stat().st_size == 0:
+            return EMPTY, None
+        if named:
+            usual = any(re.search(re.escape(suffix) + r"($|[.-])", file.name) for suffix in named.suffixes)
+            if not usual and file != root:
+                return OTHER_NAME, None
+            digest = named is cloudtrail.SOURCE and _recognise(file)[1]
+            return DIGEST, None if digest else named
+        found, digest = _recognise(file)
+        return (DIGEST if digest else UNKNOWN), found
+    except OSError:
+        return UNREADABLE, None
+
+
+def _nothing(path: Path, named: Source | None, ignored: dict[str, list[Path]]) -> str:
+    count = sum(map(len, ignored.values()))
+    if not count:
+        return f"{path}: the folder is empty, expected log files."
+    what = ", ".join(f"{rule}: {len(those)} (such as {those[0].name})" for rule, those in sorted(ignored.items()))
+    known = ", ".join(sorted(sources()))
+    remedy = (
+        f"Files of {named.name} usually end in {', '.join(named.suffixes)}; one file alone is read whatever its name."
+        if named
+        else f"Name the source if it is one of {known}: SOURCE={path} (tokenkit sources describes them)."
+    )
+    return f"{path}: nothing to read in {count} file{'s' * (count > 1)}: {what}. {remedy}"

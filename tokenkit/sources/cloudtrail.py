@@ -1,0 +1,331 @@
+"""CloudTrail: AWS's own log of API calls, one JSON document of records a file.
+
+Traps: truth as text, bytes as floats, services where an address is expected, parameters that are null, calls of
+services that have no credential, digest files beside the logs. Of requestParameters nothing is kept but a bucket and
+its key, and what names the object; a key id that stands elsewhere than as the caller's is masked.
+"""
+
+import hashlib
+import re
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tokenkit import identity
+from tokenkit.sources import files, operations
+from tokenkit.sources.clients import USER_AGENT_CAP
+from tokenkit.sources.columns import NOTHING, Columns
+from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
+from tokenkit.sources.masking import shown, tidy
+from tokenkit.sources.normalise import Coded, assemble, token_rows
+
+NAME, ISSUER = "cloudtrail", "aws"
+DIGEST_FILE, INSIGHT = "cloudtrail digest file", "cloudtrail insight event"
+
+# stored as it is: column of events -> field of the record
+TEXTS = {
+    "operation": "eventName",
+    "service": "eventSource",
+    "region": "awsRegion",
+    "tenant_uid": "recipientAccountId",
+    "status_code": "errorCode",
+    "address": "sourceIPAddress",
+    "user_agent": "userAgent",
+}
+PRINCIPAL_TYPES = {
+    "IAMUser": 1, "IdentityCenterUser": 1, "SAMLUser": 1, "WebIdentityUser": 1, "FederatedUser": 1,
+    "Root": 2, "AWSService": 3, "AssumedRole": 4, "Role": 4, "AWSAccount": 4,
+}  # fmt: skip
+# prefix of the key id: kind, lifetime, OCSF token type
+KINDS = {"AKIA": ("aws_access_key", "long_lived", 7), "ASIA": ("aws_session", "session", 99)}
+BEARER = ("aws_bearer", "unknown", 7)
+OTHER_KEY = ("aws_access_key", "unknown", 7)
+PRINCIPAL = ("principal", "unknown", 0)
+NO_ONE = ("none", "unknown", 0)
+
+_DENIED = re.compile(r"accessdenied|unauthorized|notauthorized|forbidden|authfailure", re.IGNORECASE)
+_THROTTLED = re.compile(
+    r"throttl|toomanyrequests|requestlimitexceeded|slowdown|provisionedthroughputexceeded", re.IGNORECASE
+)
+_BROKEN = re.compile(r"internal(error|failure|server|service)|serviceunavailable|serviceexception$", re.IGNORECASE)
+
+
+def recognises(record: Record) -> bool:
+    """Whether this is a CloudTrail record, a document without any, or a digest."""
+    if "eventSource" in record and "eventName" in record and "eventTime" in record:
+        return True
+    return record.get("Records") == [] or is_digest(record)
+
+
+def is_digest(document: Any) -> bool:
+    """Whether a document is a digest: a signed list of log files, no log."""
+    return isinstance(document, dict) and "digestStartTime" in document and "Records" not in document
+
+
+def status_of(error: str) -> int:
+    """The HTTP status that an error code means: 403 refused, 429 throttled, 500 the service's own, else 400.
+
+    Examples
+    --------
+    >>> [status_of(error) for error in ("AccessDenied", "ThrottlingException", "InternalFailure", "NoSuchTagSet")]
+    [403, 429, 500, 400]
+    """
+    if _DENIED.search(error):
+        return 403
+    if _THROTTLED.search(error):
+        return 429
+    return 500 if _BROKEN.search(error) else 400
+
+
+def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
+    """Events of one CloudTrail file, whole or cut off."""
+    reader = files.Reader(path)
+    document = reader.document()
+    try:
+        with files.without_collection():
+            parsed = files.parse(document)
+        whole = isinstance(parsed, dict) and isinstance(parsed.get("Records"), list)
+        reason = 'no "Records" list'
+    except ValueError as error:
+        parsed, whole, reason = None, False, f"the document is {error}"
+    if whole:
+        records: list[Any] = parsed["Records"]
+        raw = _RawPieces(document)
+        for start in range(0, len(records), BATCH):
+            chosen = records[start : start + BATCH]
+            numbers = range(start + 1, start + 1 + len(chosen))
+            with files.without_collection():
+                batch = _batch(path, reading, tally, chosen, numbers, raw)
+            if batch:
+                yield batch
+    elif is_digest(parsed):
+        tally.read += 1
+        tally.ignored[DIGEST_FILE] += 1
+    elif parsed is None and reader.broken != files.TOO_LARGE:
+        yield from _salvage(path, reading, tally, document, reader.broken, reason)
+        return
+    else:
+        _quarantine(tally, "record 1", document, reader.broken or reason)
+        return
+    if reader.broken:
+        _quarantine(tally, f"byte {len(document)}", b"", reader.broken)
+
+
+def _quarantine(tally: Tally, place: str, piece: bytes, reason: str) -> None:
+    tally.read += 1
+    tally.quarantined.append(Bad(place, files.digest(piece), reason))
+
+
+class _RawPieces:
+    """The raw bytes of each record; looked for only once one of them is broken."""
+
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+        self._pieces: list[bytes] | None = None
+
+    def __getitem__(self, number: int) -> bytes:
+        if self._pieces is None:
+            self._pieces = [piece for _, piece, whole in files.pieces(self._document) if whole]
+        return self._pieces[number - 1] if number <= len(self._pieces) else self._document
+
+
+def _salvage(
+    path: Path, reading: Reading, tally: Tally, document: bytes, broken: str | None, reason: str
+) -> Iterator[Batch]:
+    """Every complete record of a document that is not JSON as a whole; what remains is one piece."""
+    records: list[Any] = []
+    numbers: list[int] = []
+    raw: dict[int, bytes] = {}
+    end, cut_off, bad = 0, False, len(tally.quarantined)
+    for number, (at, piece, complete) in enumerate(files.pieces(document), start=1):
+        if not complete:
+            end, cut_off = at, True
+            break
+        end = at + len(piece)
+        raw[number] = piece
+        try:
+            records.append(files.parse(piece))
+            numbers.append(number)
+        except ValueError as error:
+            _quarantine(tally, f"record {number}", piece, f"the record is {error}")
+        if len(records) == BATCH:
+            if batch := _batch(path, reading, tally, records, numbers, raw):
+                yield batch
+            records, numbers, raw = [], [], {}
+    if batch := _batch(path, reading, tally, records, numbers, raw):
+        yield batch
+    # a record that is not JSON explains why the document is none; otherwise it is what follows the last one
+    if broken or cut_off or len(tally.quarantined) == bad or document[end:].strip(b" \t\r\n,]}"):
+        _quarantine(tally, f"byte {end}", document[end:], broken or (files.CUT_OFF if cut_off else reason))
+
+
+def _batch(
+    path: Path, reading: Reading, tally: Tally, records: Sequence[Any], numbers: Sequence[int], raw: Any
+) -> Batch | None:
+    """The events among these records; the others are counted."""
+    tally.read += len(records)
+    if set(map(type, records)) - {dict}:
+        odd = {i for i, record in enumerate(records) if type(record) is not dict}
+        for i in sorted(odd):
+            place = f"record {numbers[i]}"
+            tally.quarantined.append(Bad(place, files.digest(raw[numbers[i]]), "the record is not an object"))
+        records, numbers = _without(records, odd), _without(numbers, odd)
+    insights = {i for i, record in enumerate(records) if record.get("eventCategory") == "Insight"}
+    if insights:
+        tally.ignored[INSIGHT] += len(insights)
+        records, numbers = _without(records, insights), _without(numbers, insights)
+    take, columns = _columns(records)
+    if take.faults:
+        for i, why in sorted(take.faults.items()):
+            tally.quarantined.append(Bad(f"record {numbers[i]}", files.digest(raw[numbers[i]]), why))
+        records, numbers = _without(records, take.faults), _without(numbers, take.faults)
+        take, columns = _columns(records)
+    if not records:
+        return None
+    if not all(columns["event_uid"]):
+        columns["event_uid"] = [
+            uid or hashlib.sha256(raw[n]).hexdigest() for uid, n in zip(columns["event_uid"], numbers, strict=True)
+        ]
+    return _events(path, reading, records, columns, list(numbers))
+
+
+def _without(items: Sequence[Any], indices: Container[int]) -> list[Any]:
+    return [item for i, item in enumerate(items) if i not in indices]
+
+
+def _columns(records: Sequence[Record]) -> tuple[Columns, dict[str, Any]]:
+    """The raw columns of a batch, and what is wrong with which record."""
+    take = Columns(records)
+    raw: dict[str, Any] = {column: take.texts(field) for column, field in TEXTS.items()}
+    take.require(raw["operation"], "eventName")
+    raw["event_uid"] = take.texts("eventID")
+    raw["time"] = take.times([r.get("eventTime") for r in records], "eventTime")
+    raw["error_message"] = take.texts("errorMessage")
+    raw["read_only"] = take.flags("readOnly")
+    raw["resources"] = take.lists("resources")
+    caller = take.objects("userIdentity")
+    for column, field in (("type", "type"), ("arn", "arn"), ("principal_id", "principalId"), ("key_id", "accessKeyId"),
+                          ("bearer", "credentialId"), ("account", "accountId")):  # fmt: skip
+        raw[column] = take.texts(field, caller)
+    session = take.objects("sessionContext", caller)
+    issuer = take.objects("sessionIssuer", session)
+    raw["issuer_type"], raw["issuer_arn"] = take.texts("type", issuer), take.texts("arn", issuer)
+    attributes = take.objects("attributes", session)
+    raw["is_mfa"] = take.flags("mfaAuthenticated", attributes)
+    raw["session_start"] = take.texts("creationDate", attributes)
+    more = take.objects("additionalEventData")
+    raw["request_bytes"] = take.amounts("bytesTransferredIn", more)
+    raw["response_bytes"] = take.amounts("bytesTransferredOut", more)
+    return take, raw
+
+
+def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[str, Any], numbers: list[int]) -> Batch:
+    columns: dict[str, Any] = {name: Coded.of(raw[name]) for name in TEXTS if name != "user_agent"}
+    columns["user_agent"] = Coded.of(raw["user_agent"], USER_AGENT_CAP)
+    columns["event_uid"] = raw["event_uid"]
+    tokens = _callers(reading.key, raw, columns)
+    code: Coded = columns["status_code"]
+    failed = np.array([bool(c or m) for c, m in zip(raw["status_code"], raw["error_message"], strict=True)], dtype=bool)
+    statuses = code.each(status_of)
+    columns["status_id"] = pa.array(np.where(failed, 2, 1).astype(np.int8))
+    columns["http_status"] = code.spread(statuses, pa.int16())
+    columns["is_denied"] = code.spread([s == 403 for s in statuses], pa.bool_(), False)
+    columns["activity_id"] = _activity(raw["read_only"], columns["operation"])
+    columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), len(records))
+    columns["resource_uid"], columns["resource_type"] = _resources(records, raw)
+    columns["is_mfa"] = pa.array(raw["is_mfa"], pa.bool_())
+    columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
+    columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
+    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers)
+
+
+def _callers(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
+    """Who calls: the columns about token, session and principal, made once for each distinct caller."""
+    parts = ("type", "arn", "principal_id", "key_id", "bearer", "account", "issuer_type", "issuer_arn", "session_start")
+    known: dict[tuple[str | None, ...], int] = {}
+    codes = np.array(
+        [known.setdefault(c, len(known)) for c in zip(*(raw[part] for part in parts), strict=True)], dtype=np.int64
+    )
+    uids, kinds, lifetimes, types, principals, principal_types, sessions, rows = [], [], [], [], [], [], [], []
+    for type_, arn, principal_id, key_id, bearer, account, issuer_type, issuer_arn, start in known:
+        principal = arn or (principal_id if type_ != "AWSService" else None) or None
+        native = key_id or bearer or principal
+        if key_id:
+            kind, lifetime, type_id = KINDS.get(key_id[:4], OTHER_KEY)
+        else:
+            kind, lifetime, type_id = BEARER if bearer else PRINCIPAL if principal else NO_ONE
+        uid = identity.token_uid(key, ISSUER, native) if native else ""
+        role = (issuer_arn or None) if issuer_type == "Role" else None
+        uids.append(uid)
+        kinds.append(kind)
+        lifetimes.append(lifetime)
+        types.append(type_id)
+        principals.append(principal)
+        principal_types.append(PRINCIPAL_TYPES.get(type_ or "", 0))
+        sessions.append(identity.token_uid(key, "aws:session", f"{principal}|{start}") if principal and start else None)
+        if native:
+            rows.append((uid, ISSUER, kind, lifetime, shown(native), principal, role, account or None))
+    who = Coded(codes, uids)
+    columns["token_uid"] = who
+    columns["token_kind"] = who.spread(kinds, pa.string())
+    columns["token_lifetime"] = who.spread(lifetimes, pa.string())
+    columns["token_type_id"] = who.spread(types, pa.int8())
+    columns["principal_uid"] = who.spread(tidy(pa.array(principals, pa.string())).to_pylist(), pa.string())
+    columns["principal_type_id"] = who.spread(principal_types, pa.int8())
+    columns["session_uid"] = who.spread(sessions, pa.string())
+    return token_rows(key, rows)
+
+
+def _activity(read_only: list[bool | None], operation: Coded) -> pa.Array:
+    """What a call does: reading where AWS says so, else by the first word of its name."""
+    by_name = np.array([*operation.each(operations.activity_of_name), 0], dtype=np.int8)[operation.codes]
+    changes = np.array([flag is False for flag in read_only], dtype=bool)
+    reads = np.array([flag is True for flag in read_only], dtype=bool)
+    unclear = changes & ((by_name == operations.READ) | (by_name == operations.UNKNOWN))
+    return pa.array(np.where(reads, operations.READ, np.where(unclear, operations.OTHER, by_name)).astype(np.int8))
+
+
+def _resources(records: Sequence[Record], raw: dict[str, Any]) -> tuple[Coded, Coded]:
+    """What is touched: the first resource named, an object before its bucket, else an S3 bucket and key."""
+    uids: list[str | None] = [None] * len(records)
+    types: list[str | None] = [None] * len(records)
+    for i, (listed, service) in enumerate(zip(raw["resources"], raw["service"], strict=True)):
+        if listed:
+            uids[i], types[i] = _named(listed)
+        elif service == "s3.amazonaws.com":
+            parameters = records[i].get("requestParameters")
+            uids[i], types[i] = _in_bucket(parameters if type(parameters) is dict else NOTHING)
+    return Coded.of([uid.split("?", 1)[0] if uid else None for uid in uids]), Coded.of(types)
+
+
+def _named(listed: list[Any]) -> tuple[str | None, str | None]:
+    found: tuple[str | None, str | None] = (None, None)
+    for item in listed:
+        if type(item) is dict and type(arn := item.get("ARN")) is str:
+            type_ = item.get("type") if type(item.get("type")) is str else None
+            if type_ and type_.endswith("::Object"):
+                return arn, type_
+            if found[0] is None:
+                found = arn, type_
+    return found
+
+
+def _in_bucket(parameters: Record) -> tuple[str | None, str | None]:
+    bucket, key = parameters.get("bucketName"), parameters.get("key")
+    if type(bucket) is not str or not bucket:
+        return None, None
+    if type(key) is str and key:
+        return f"arn:aws:s3:::{bucket}/{key}", "AWS::S3::Object"
+    return f"arn:aws:s3:::{bucket}", "AWS::S3::Bucket"
+
+
+SOURCE = Source(
+    NAME,
+    "AWS CloudTrail, JSON documents of records as AWS delivers them, plain or gzip",
+    (".json", ".json.gz"),
+    recognises,
+    read,
+)

@@ -1,0 +1,309 @@
+"""Files: raw bytes, plain or gzip, whole or cut off, as lines or as the records of one JSON document.
+
+Nothing here raises for what a file holds. A cut-off file gives what came before the cut, and says so at its end.
+"""
+
+import gc
+import hashlib
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from tokenkit.sources.contract import Record
+
+BLOCK = 1 << 20
+MAX_LINE = 16 << 20  # bytes; a longer line is no log record
+MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
+HEADS = (64 << 10, 1 << 20)  # bytes that recognition looks at; the second where no record ends in the first
+GZIP = b"\x1f\x8b"
+CUT_OFF = "the file ends in the middle (half-written or cut off)"
+DAMAGED = "the gzip stream is damaged"
+TOO_LONG = f"longer than {MAX_LINE >> 20} MB without an end of line"
+TOO_LARGE = f"larger than {MAX_DOCUMENT >> 30} GB"
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No garbage collection: parsed records hold no cycle, and searching millions of them for one halves the speed."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def digest(piece: bytes) -> str:
+    """Sixteen hex digits that tell one broken piece from another."""
+    return hashlib.sha256(piece).hexdigest()[:16]
+
+
+class Reader:
+    """The bytes of a file, decompressed; ``broken`` says afterwards what was wrong with it, if anything."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.broken: str | None = None
+
+    def blocks(self, size: int = 0) -> Iterator[bytes]:
+        """The content in blocks, as far as it can be decompressed."""
+        size = size or BLOCK
+        with self.path.open("rb") as file:
+            start = file.read(2)
+            file.seek(0)
+            if start == GZIP:
+                yield from self._gunzip(file, min(size, 64 << 10))
+                return
+            while block := file.read(size):
+                yield block
+
+    def _gunzip(self, file: IO[bytes], size: int) -> Iterator[bytes]:
+        stream = zlib.decompressobj(wbits=31)
+        pending = b""
+        while True:
+            raw = pending or file.read(size)
+            if not raw:
+                self.broken = CUT_OFF
+                return
+            before = stream.copy()
+            pending = b""
+            try:
+                yield stream.decompress(raw)
+            except zlib.error:
+                yield _up_to_the_damage(before, raw)
+                self.broken = DAMAGED
+                return
+            if stream.eof:
+                # gzip files may be joined one after another, and padded with zeros
+                pending = (stream.unused_data or file.read(size)).lstrip(b"\0")
+                if not pending:
+                    return
+                if not pending.startswith(GZIP[: len(pending)]):
+                    self.broken = DAMAGED
+                    return
+                stream = zlib.decompressobj(wbits=31)
+
+    def document(self) -> bytes:
+        """The whole content."""
+        parts: list[bytes] = []
+        size = 0
+        for block in self.blocks():
+            parts.append(block)
+            size += len(block)
+            if size > MAX_DOCUMENT:
+                self.broken = TOO_LARGE
+                return b""
+        return _without_mark(b"".join(parts))
+
+    def head(self, size: int) -> bytes:
+        """At least the first ``size`` bytes, where there are so many."""
+        head = b""
+        for block in self.blocks(16 << 10):
+            head += block
+            if len(head) >= size:
+                break
+        return _without_mark(head)
+
+    def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[tuple[int, bytes, str]]]]:
+        """Lines in groups of about ``count``: their numbers from 1, the lines, and the pieces that are no line.
+
+        Blank lines are skipped. The last line may lack its end, unless the file is cut off: then it is a piece.
+        """
+        number = 0
+        rest = b""
+        numbers: list[int] = []
+        lines: list[bytes] = []
+        pieces: list[tuple[int, bytes, str]] = []
+        first = True
+        skipping = False
+        for block in self.blocks():
+            if first:
+                block, first = _without_mark(block), False
+            if skipping:  # the tail of a line that was given up
+                end = block.find(b"\n")
+                if end < 0:
+                    continue
+                block, skipping = block[end + 1 :], False
+            new = (rest + block).split(b"\n")
+            rest = new.pop()
+            if len(rest) > MAX_LINE:
+                number_of_rest = number + len(new) + 1
+                pieces.append((number_of_rest, rest, TOO_LONG))
+                new.append(b"")
+                rest, skipping = b"", True
+            numbers.extend(range(number + 1, number + 1 + len(new)))
+            lines.extend(new)
+            number += len(new)
+            while len(lines) >= count:
+                yield (*_not_blank(numbers[:count], lines[:count]), pieces)
+                numbers, lines, pieces = numbers[count:], lines[count:], []
+        if self.broken:
+            pieces.append((number + 1, rest, self.broken))
+        elif rest:
+            numbers.append(number + 1)
+            lines.append(rest)
+        if lines or pieces:
+            yield (*_not_blank(numbers, lines), pieces)
+
+
+def _up_to_the_damage(stream: Any, raw: bytes) -> bytes:
+    """What of a block can be decompressed: again in small steps, for zlib gives nothing of a step that fails."""
+    out = b""
+    try:
+        for at in range(0, len(raw), 64):
+            out += stream.decompress(raw[at : at + 64])
+    except zlib.error:
+        pass
+    return out
+
+
+def _without_mark(block: bytes) -> bytes:
+    return block[3:] if block.startswith(b"\xef\xbb\xbf") else block
+
+
+def _not_blank(numbers: list[int], lines: list[bytes]) -> tuple[list[int], list[bytes]]:
+    if all(map(bytes.strip, lines)):
+        return numbers, lines
+    pairs = [(n, line) for n, line in zip(numbers, lines, strict=True) if line.strip()]
+    return [n for n, _ in pairs], [line for _, line in pairs]
+
+
+def parse(piece: bytes) -> Any:
+    r"""A JSON value. Invalid UTF-8, raw control characters and lone surrogates become harmless.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON, or nested too deep; says which and quotes nothing.
+
+    Examples
+    --------
+    >>> parse(b'{"a": "\xff"}'), parse(b'{"a": 1e3}')
+    ({'a': '�'}, {'a': 1000.0})
+    """
+    try:
+        return orjson.loads(piece)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return _harmless(json.loads(piece.decode("utf-8", "replace"), strict=False, parse_constant=_refuse))
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    except ValueError:
+        raise ValueError("not JSON") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_harmless(item) for item in value]
+    if isinstance(value, dict):
+        return {_harmless(name): _harmless(item) for name, item in value.items()}
+    if type(value) is int and value.bit_length() > 63:
+        return math.inf if value > 0 else -math.inf  # orjson gives a float, too
+    return value
+
+
+_RECORDS = re.compile(rb'"Records"\s*:\s*\[')
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
+_GAP = re.compile(rb"[\s,]*")
+_SCALAR = re.compile(rb"[^,\]]+")
+
+
+def _end_of_object(document: bytes, start: int) -> int | None:
+    """Where the object that begins at ``start`` ends, or None: brackets are counted, so depth costs no stack."""
+    depth = 0
+    for match in _TOKEN.finditer(document, start):
+        mark = match.group()
+        if mark in (b"{", b"["):
+            depth += 1
+        elif mark in (b"}", b"]"):
+            depth -= 1
+            if depth <= 0:
+                return match.end()
+        elif mark == b'"':
+            return None  # a string without end
+    return None
+
+
+def pieces(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
+    """The items of the "Records" lists of a document, whole or broken: offset, bytes, and whether it is complete.
+
+    Examples
+    --------
+    >>> [(at, whole) for at, _, whole in pieces(b'{"Records": [{"a": [1]}, 7, {"b":')]
+    [(13, True), (25, True), (28, False)]
+    """
+    found = _RECORDS.search(document)
+    while found:
+        at = found.end()
+        while True:
+            gap = _GAP.match(document, at)
+            at = gap.end() if gap else at
+            if at >= len(document):
+                yield at, b"", False
+                return
+            if document[at : at + 1] == b"]":
+                break
+            if document[at : at + 1] in (b"{", b"["):
+                end = _end_of_object(document, at)
+            else:
+                scalar = _SCALAR.match(document, at)
+                end = scalar.end() if scalar and scalar.end() < len(document) else None
+            if end is None:
+                yield at, document[at:], False
+                return
+            yield at, document[at:end], True
+            at = end
+        found = _RECORDS.search(document, at)
+
+
+def first_records(path: Path) -> Iterator[Record]:
+    """The first objects of a file, as far as they can be read: of a "Records" list, else of lines, else the document.
+
+    A document whose list is empty is given as it is.
+    """
+    for size in HEADS:
+        head = Reader(path).head(size)
+        any_yet = False
+        for value in _objects(head):
+            any_yet = True
+            yield value
+        if any_yet or len(head) < size:
+            return
+
+
+def _objects(head: bytes) -> Iterator[Record]:
+    listed = _RECORDS.search(head, 0, 4096) is not None
+    if listed:
+        found = (_parsed(piece) for _, piece, complete in pieces(head) if complete)
+    else:
+        found = (_parsed(line) for line in head.split(b"\n")[:50] if line.rstrip().endswith(b"}"))
+    any_yet = False
+    for value in found:
+        if isinstance(value, dict):
+            any_yet = True
+            yield value
+    if not any_yet and isinstance(value := _parsed(head), dict):  # a document over many lines, or of an empty list
+        yield value
+
+
+def _parsed(piece: bytes) -> Any:
+    try:
+        return parse(piece)
+    except ValueError:
+        return None
