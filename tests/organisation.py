@@ -1,9 +1,12 @@
-"""A small simulated organisation for the tests: 40 tokens, 45 days, about 30,000 events, made in a third of a second."""
+"""A small simulated organisation for the tests: 40 tokens, 45 days, 30,000 events, made in a third of a second."""
 
+import csv
+import gzip
 import hashlib
 import re
 import shutil
-from datetime import date
+from collections import Counter
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,9 @@ DAY = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)")
 BUSY = ("2026-02-05", "2026-02-15")
 
 
-def make(folder: Path, *, tokens: int = 40, days: int = 45, events: int = 30_000, seed: int = 1) -> dict[str, Any]:
+def make(folder: Path, tokens: int = 40, days: int = 45, events: int = 30_000, attacks: bool = True) -> dict[str, Any]:
     """Raw logs, inventory and truth; the truth is returned."""
-    return simulate(folder, tokens=tokens, days=days, events=events, seed=seed)
+    return simulate(folder, tokens=tokens, days=days, events=events, seed=1, attacks=attacks)
 
 
 def day_of(path: Path) -> date:
@@ -34,6 +37,51 @@ def copy_until(logs: Path, target: Path, end: date) -> None:
         if file.is_file() and day_of(file.relative_to(logs)) < end and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy)
+
+
+def plant(
+    logs: Path,
+    key: str,
+    day: date,
+    hours: range,
+    *,
+    agent: str = "rclone/v1.65.2",
+    path: str = "/v1/users",
+    address: str = "198.51.100.7",
+    a_hour: int = 60,
+    **more: object,
+) -> Path:
+    """Another NGINX log of a day: calls with a gateway key as somebody who took it would make them."""
+    file = logs / "gateway" / "nginx" / f"planted-{day}.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    with file.open("ab") as out:
+        for n in range(a_hour * len(hours)):
+            line = {
+                "request_id": f"planted-{day}-{hours.start}-{n}-{path}"[:64],
+                "msec": begin + 3600 * hours.start + n * 3600 // a_hour,
+                "remote_addr": address,
+                "request_method": "GET",
+                "uri": path.replace("{n}", str(n)),
+                "status": 200,
+                "bytes_sent": 250_000,
+                "request_length": 300,
+                "request_time": 0.05,
+                "http_user_agent": agent,
+                "api_key_id": key,
+            }
+            out.write(orjson.dumps(line | more) + b"\n")
+    return file
+
+
+def victim(raw: Path) -> str:
+    """The gateway key of NGINX that works on most days, and whose owner is known."""
+    with (raw / "inventory.csv").open(encoding="utf-8") as file:
+        owned = {row["native_id"] for row in csv.DictReader(file) if row["owner_status"] == "active"}
+    days: Counter[str] = Counter()
+    for file in sorted((raw / "logs" / "gateway" / "nginx").glob("*.gz")):
+        days.update({m.decode() for m in re.findall(rb'"api_key_id":"([^"]+)"', gzip.decompress(file.read_bytes()))})
+    return max(sorted(owned & set(days)), key=days.__getitem__)
 
 
 def truth(raw: Path) -> dict[str, Any]:

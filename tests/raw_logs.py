@@ -49,7 +49,9 @@ def nginx(uid: str, when: datetime | None = None, **fields: Any) -> dict[str, An
     } | fields
 
 
-def cloudtrail(uid: str, when: datetime | None = None, caller: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+def cloudtrail(
+    uid: str, when: datetime | None = None, caller: dict[str, Any] | None = None, **fields: Any
+) -> dict[str, Any]:
     """A CloudTrail record of a user with a lasting key; the arguments win."""
     return {
         "eventID": uid,
@@ -84,7 +86,7 @@ def role(name: str, session: str, key: str) -> dict[str, Any]:
 
 
 def write(path: Path, records: Iterable[dict[str, Any] | bytes], cut: int | None = None) -> Path:
-    """Records as a file: a CloudTrail document where they are CloudTrail's, else lines; gzip by suffix; ``cut`` bytes kept."""
+    """Records as a file: a CloudTrail document or lines, gzip by suffix, of which ``cut`` bytes are kept."""
     listed = list(records)
     if listed and isinstance(listed[0], dict) and "eventName" in listed[0]:
         content = json.dumps({"Records": listed}).encode()
@@ -178,7 +180,7 @@ def periods(reported: int, end: int, calibration: bool = True) -> Periods:
 def steady(
     profiles: int = 24, days: int = 62, seed: int = 1, noise: float = 0.15, requests: float = 200.0
 ) -> dict[str, np.ndarray]:
-    """What each profile did each day, by feature (profile x day): steady amounts with some noise, zero for what is rare.
+    """What each profile did each day, by feature (profile x day): steady amounts, zero for what is rare.
 
     Bytes, rows and objects follow the requests, so that they can be changed with or without them.
     """
@@ -211,6 +213,16 @@ def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFram
     groups = pd.Series("job", index=[f"tok1_{k:024x}" for k in range(n)])
     days = baseline.day_matrices(frame, groups, when)
     bits, z, fits = deviation.day_deviations(days)
-    columns = ["profile_uid", "start", "requests", "network", "client", "operation", "hour_of_week", "moved", "new_networks"]
+    columns = [
+        "profile_uid",
+        "start",
+        "requests",
+        "network",
+        "client",
+        "operation",
+        "hour_of_week",
+        "moved",
+        "new_networks",
+    ]
     empty = pd.DataFrame(columns=columns).astype({"start": "datetime64[us, UTC]"} | {c: "float64" for c in columns[2:]})
     return Evidence(when, days, fits, bits, z, empty if hours is None else hours)

@@ -81,7 +81,7 @@ def test_the_digest_changes_only_with_what_shapes_a_result() -> None:
         Settings(name="Another"),
         Settings(events=["logs"]),
         Settings(inventory="tokens.csv"),
-        Settings(report=config.Report(top=3)),
+        Settings(report=config.Report(pseudonymous=True)),
         Settings(engine=config.Engine(threads=1)),
         Settings(detection=config.Detection(shares=dict(reversed(config.Detection().shares.items())))),
     ]

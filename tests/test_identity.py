@@ -62,7 +62,9 @@ def test_a_key_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
 def test_a_lost_key_is_refused_with_what_to_do_and_nothing_changes(filled: Workspace, tmp_path: Path) -> None:
     filled.key.unlink()
     before = everything_in(filled)
-    with pytest.raises(IdentityError, match="key is missing.*Restore the file from a backup, or start anew: tokenkit init"):
+    with pytest.raises(
+        IdentityError, match=r"key is missing.*Restore the file from a backup, or start anew: tokenkit init"
+    ):
         raw_logs.read(filled, raw_logs.write(tmp_path / "b.log", [raw_logs.nginx("r2")]))
     assert everything_in(filled) == before
     assert not filled.key.exists()
@@ -72,7 +74,7 @@ def test_another_key_is_refused_with_what_to_do_and_nothing_changes(filled: Work
     kept = filled.key.read_text()
     filled.key.write_text(OTHER)
     before = everything_in(filled)
-    with pytest.raises(IdentityError, match="another key.*Restore the former key, or start anew"):
+    with pytest.raises(IdentityError, match=r"another key.*Restore the former key, or start anew"):
         raw_logs.read(filled, raw_logs.write(tmp_path / "b.log", [raw_logs.nginx("r2")]))
     assert everything_in(filled) == before
     filled.key.write_text(kept)

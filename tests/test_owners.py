@@ -78,7 +78,9 @@ def test_an_inventory_that_knows_the_role_names_its_sessions(tmp_path: Path) -> 
     records = [cloudtrail(f"e{n}", None, raw_logs.role("deploy", f"s{n}", f"ASIAAAAAAAAAAAAAAA0{n}")) for n in range(2)]
     raw_logs.form(place, raw_logs.write(tmp_path / "a.json", records))
     raw_logs.own(
-        place, tmp_path, "native_id,token_name,owner_name,purpose\narn:aws:iam::111122223333:role/deploy,Deploy,ana,ci\n"
+        place,
+        tmp_path,
+        "native_id,token_name,owner_name,purpose\narn:aws:iam::111122223333:role/deploy,Deploy,ana,ci\n",
     )
     (person,) = people_of(place).to_dict("records")
     assert (person["label"], person["owner_name"], person["purpose"], person["kind"]) == ("Deploy", "ana", "ci", "role")

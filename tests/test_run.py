@@ -110,7 +110,10 @@ def test_two_inputs_make_one_run_under_one_budget(organisation, tmp_path, comman
 def test_start_and_end_bound_what_is_reported(workspace, command):
     left = command("run", "--start", "2026-02-08", "--end", "2026-02-12", "--json", cwd=workspace)
     assert left.code == 0, left.err
-    assert (left.json["period"]["start"], left.json["period"]["end"]) == ("2026-02-08T00:00:00Z", "2026-02-12T00:00:00Z")
+    assert (left.json["period"]["start"], left.json["period"]["end"]) == (
+        "2026-02-08T00:00:00Z",
+        "2026-02-12T00:00:00Z",
+    )
     assert "20260208_20260212" in left.json["run_uid"]
     for finding in json.loads(Path(left.json["page"]).with_name("incidents.json").read_text()):
         if finding["activity_name"] == "Create":  # opened, and neither grown nor quiet since before
@@ -168,7 +171,7 @@ def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(organisation,
     whole.write_bytes(whole.read_bytes()[:-400])
     left = command("run", "--events", "logs", "--out", "out", cwd=tmp_path)
     assert left.code == 0, left.err
-    assert "1 pieces could not be read" in left.out or "1 piece could not be read" in left.out
+    assert "1 piece could not be read" in left.out
     page = (tmp_path / left.out.splitlines()[-1]).read_text()
     assert whole.name in page
     # the shipper finishes the file: each event is there once
@@ -181,13 +184,23 @@ def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(organisation,
 
 # ---- night after night ----
 @pytest.fixture(scope="module")
-def nights(organisation, tmp_path_factory):
+def nights(tmp_path_factory):
     """Reports of three nights, each with what the shipper had brought by then, and the last one once more."""
     root = tmp_path_factory.mktemp("nights")
+    organisation = root / "organisation"
+    small.make(organisation, attacks=False)  # an attack while thresholds are set would raise them
     workspace = config.init(root / "workspace")
     facts = []
     for last in (18, 19, 19):
+        # somebody else holds the key from the evening of one day to the morning of the next
         small.copy_until(organisation / "logs", root / "logs", date(2026, 2, last))
+        if len(facts) < 2:
+            key, day = small.victim(organisation), date(2026, 2, last - 1)
+            if last == 18:
+                small.plant(root / "logs", key, day, range(18, 24), path="/v1/export/{n}", a_hour=100)
+            else:
+                worse = {"agent": "sqlmap/1.8", "path": "/v1/admin/{n}", "address": "203.0.113.9", "a_hour": 300}
+                small.plant(root / "logs", key, day, range(0, 12), status=403, **worse)
         result = run.run(workspace, [str(root / "logs")], organisation / "inventory.csv", since_last=True)
         facts.append(result.facts)
     return workspace, facts
@@ -224,7 +237,9 @@ def test_the_reference_stays_the_same_from_night_to_night(nights):
         assert state.get_meta(db, "reference")
 
 
-def test_an_owner_who_changes_is_known_in_the_next_run_and_no_log_is_read_again(organisation, workspace, tmp_path, command):
+def test_an_owner_who_changes_is_known_in_the_next_run_and_no_log_is_read_again(
+    organisation, workspace, tmp_path, command
+):
     with (organisation / "inventory.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:

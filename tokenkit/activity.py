@@ -107,7 +107,9 @@ def touched(events: nw.LazyFrame, dim_object: nw.LazyFrame) -> nw.LazyFrame:
         .agg(_total("requests"), _total("response_bytes"))
         .join(dim_object.select("object_key", "group_key", "number"), on="object_key", how="left")
     )
-    step = nw.col("number") - nw.col("number").shift(1).over("day", "token_key", "group_key", order_by=["number", "object_key"])
+    # object_key: of two spellings of one number (7 and 07) always the same one follows
+    below = nw.col("number").shift(1).over("day", "token_key", "group_key", order_by=["number", "object_key"])
+    step = nw.col("number") - below
     return objects.with_columns((step.fill_null(0) == 1).alias("sequential"))
 
 

@@ -41,7 +41,6 @@ class History(_Section):
     calibration_days: int = Field(
         default=14, ge=7, le=28, description="days after the reference on which thresholds are set"
     )
-    lateness_h: int = Field(default=24, ge=0, description="hours after its end during which a day may still change")
 
 
 class Detection(_Section):
@@ -75,7 +74,6 @@ class Report(_Section):
     """What the page shows."""
 
     pseudonymous: bool = Field(default=False, description="show ids instead of names of tokens, owners and teams")
-    top: int = Field(default=10, ge=1, le=100, description="incident cards that are written out in full")
 
 
 class Engine(_Section):
@@ -130,7 +128,9 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings(**values)
     except SettingsError as error:
-        raise ConfigError(f"{error}. A variable for a list or a section holds JSON. Correct it, or unset it.") from error
+        raise ConfigError(
+            f"{error}. A variable for a list or a section holds JSON. Correct it, or unset it."
+        ) from error
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(path, problem) for problem in error.errors())) from error
 

@@ -2,10 +2,14 @@
 
 import importlib
 import shutil
+import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from deltalake.exceptions import DeltaError
 
 from tokenkit import config, identity, lake, report, state
 from tokenkit.errors import TokenkitError
@@ -56,10 +60,8 @@ def check() -> list[Check]:
             "disk", free > FREE_GB, f"{free:.1f} GB free", "Free some space: a run needs room to spill and to write."
         ),
         _key(workspace),
-        _try(
-            "lake", lambda: f"{len(lake.days(workspace.lake, 'events'))} days of events", "Restore lake/ from a backup."
-        ),
-        _last(workspace),
+        _try("lake", lambda: _lake(workspace), "Restore lake/ from a backup, or start anew: tokenkit init DIR"),
+        _try("state", lambda: _state(workspace), "Restore state.db from a backup, with its -wal and -shm files."),
     ]
     return checks
 
@@ -90,6 +92,8 @@ def _key(workspace: config.Workspace) -> Check:
         same = check is None or identity.key_check(identity.load_key(workspace.key)) == check
     except TokenkitError as error:
         return Check("key", False, "missing or unreadable", str(error))
+    except sqlite3.DatabaseError:
+        return Check("key", True, "cannot be compared: see state")
     private = not workspace.key.exists() or workspace.key.stat().st_mode & 0o077 == 0
     if not same:
         return Check(
@@ -98,16 +102,26 @@ def _key(workspace: config.Workspace) -> Check:
     return Check("key", private, "the lake's own" if private else "readable by others", f"chmod 600 {workspace.key}")
 
 
-def _last(workspace: config.Workspace) -> Check:
+def _lake(workspace: config.Workspace) -> str:
+    for name in lake.versions(workspace.lake):
+        gone = [path for path in lake.files(workspace.lake, name) if not path.exists()]
+        if gone:
+            raise FileNotFoundError(f"{name}: {len(gone)} of its files are missing, such as {gone[0].name}")
+    return f"{len(lake.days(workspace.lake, 'events'))} days of events"
+
+
+def _state(workspace: config.Workspace) -> str:
+    if not workspace.state.exists():
+        return "made on first use"
     with state.connect(workspace.state) as db:
         last = state.last_run(db)
         broken = db.execute("select count(*) from quarantine").fetchone()[0]
-    text = f"{last['run_uid']} to {last['end']}" if last else "none yet"
-    return Check("last report", True, text + (f"; {broken} pieces of logs could not be read" if broken else ""))
+    text = f"last report {last['run_uid']} to {last['end']}" if last else "no report yet"
+    return text + (f"; {broken} pieces of logs could not be read" if broken else "")
 
 
-def _try(name: str, look: "object", do: str) -> Check:
+def _try(name: str, look: Callable[[], str], do: str) -> Check:
     try:
-        return Check(name, True, look())  # type: ignore[operator]
-    except (TokenkitError, OSError) as error:
-        return Check(name, False, str(error), do)
+        return Check(name, True, look())
+    except (TokenkitError, OSError, DeltaError, sqlite3.DatabaseError) as error:
+        return Check(name, False, str(error).splitlines()[0], do)

@@ -11,10 +11,15 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from tokenkit import identity, schema
+
+KEEP_HOURS = 168
+CHECKPOINT_EVERY = 20
 
 
 def _open(lake: Path, name: str) -> DeltaTable | None:
@@ -56,6 +61,12 @@ def digest(lake: Path, names: Iterable[str]) -> str:
         table = _open(lake, name)
         parts += [name, *sorted(Path(uri).name for uri in table.file_uris())] if table else [name]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def files(lake: Path, name: str) -> list[Path]:
+    """The Parquet files of a table."""
+    table = _open(lake, name)
+    return [Path(uri) for uri in table.file_uris()] if table else []
 
 
 def scan(
@@ -134,25 +145,31 @@ def replace(lake: Path, name: str, data: pa.Table) -> None:
     )
 
 
+def tidy(lake: Path) -> None:
+    """Remove files that no version of the last week needs, and keep the transaction logs short.
+
+    Each run replaces days; without this, what was replaced would stay for ever. Time travel reaches back a week.
+    """
+    for name in schema.TABLES:
+        table = _open(lake, name)
+        if table is not None:
+            table.vacuum(retention_hours=KEEP_HOURS, dry_run=False)
+            if table.version() and table.version() % CHECKPOINT_EVERY == 0:
+                table.create_checkpoint()
+
+
 def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
     """Add the rows whose key is not there yet. One number for two values is refused (``identity.check_twins``)."""
     key, text = schema.table(name).names[:2] if name != "dim_client" else ("client_key", "user_agent")
     if name == "dim_operation":
         text = "operation"
-    known = read(lake, name)
-    identity.check_twins(
-        zip(
-            known[key].to_pylist() + data[key].to_pylist(),
-            map(str, known[text].to_pylist() + data[text].to_pylist()),
-            strict=True,
-        ),
-        name,
-    )
-    seen = set(known[key].to_pylist())
-    keep = []
-    for number in data[key].to_pylist():
-        keep.append(number not in seen)
-        seen.add(number)
-    fresh = data.filter(pa.array(keep, pa.bool_()))
+    numbers, first = np.unique(data[key].to_numpy(), return_index=True)
+    known = read(lake, name).select([key, text])
+    met = known.filter(pc.is_in(known[key], value_set=pa.array(numbers)))
+    both = {c: pa.chunked_array(met[c].chunks + data[c].chunks, met[c].type) for c in (key, text)}
+    pairs = pa.table(both).group_by([key, text]).aggregate([])
+    identity.check_twins(zip(pairs[key].to_pylist(), map(str, pairs[text].to_pylist()), strict=True), name)
+    fresh = data.take(np.sort(first))
+    fresh = fresh.filter(pc.invert(pc.is_in(fresh[key], value_set=met[key])))
     if fresh.num_rows:
         append(lake, name, fresh.sort_by(key))

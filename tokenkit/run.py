@@ -191,9 +191,12 @@ def run(
                 report.findings(facts),
             )  # fmt: skip
         except OSError as error:
-            raise ReportError(f"{out or workspace.reports}: the report cannot be written: {error}. Free some space.") from error
+            raise ReportError(
+                f"{out or workspace.reports}: the report cannot be written: {error}. Free some space."
+            ) from error
         progress("writing the report", 1, 1)
         remember(workspace, facts)
+        lake.tidy(workspace.lake)
     return Result(page, facts, counts)
 
 
@@ -211,7 +214,8 @@ def check_out(out: Path) -> None:
             pass
     except OSError as error:
         raise InputError(
-            f"{out}: reports cannot be written there ({error.strerror}). Name another folder with --out; nothing was changed."
+            f"{out}: reports cannot be written there ({error.strerror}). "
+            "Name another folder with --out; nothing was changed."
         ) from error
 
 

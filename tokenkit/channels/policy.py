@@ -83,9 +83,9 @@ def _outside(uses: pd.DataFrame) -> np.ndarray:
             return False
         if (declared, network) not in known:
             here = ipaddress.ip_network(network, strict=False)
-            known[declared, network] = not any(
-                here.overlaps(n) for n in _networks(declared) if n.version == here.version
-            )
+            allowed = _networks(declared)  # none where the cell holds words only: then nothing was declared
+            inside = any(here.overlaps(n) for n in allowed if n.version == here.version)
+            known[declared, network] = bool(allowed) and not inside
         return known[declared, network]
 
     return np.array([outside(d, n) for d, n in zip(uses["networks"], uses["network"], strict=True)], dtype=bool)

@@ -92,7 +92,7 @@ def _say(result: "object", as_json: bool) -> None:
         typer.echo(result.counts.line())
     if facts["coverage"]["quarantined_total"]:
         typer.echo(
-            f"{facts['coverage']['quarantined_total']:,} pieces could not be read and were set aside (see the page)"
+            f"{_counted(facts['coverage']['quarantined_total'], 'piece')} could not be read, set aside (see the page)"
         )
     words = {
         "attention": "needs attention",
@@ -101,9 +101,13 @@ def _say(result: "object", as_json: bool) -> None:
     }
     typer.echo(
         f"{facts['period']['start'][:10]} to {facts['period']['end'][:10]}: {words[facts['state']]}"
-        f" ({facts['budget']['opened']} incidents opened)"
+        f" ({_counted(facts['budget']['opened'], 'incident')} opened)"
     )
     typer.echo(str(result.page))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @app.command(epilog="Example: tokenkit ingest cloudtrail=logs/aws logs/gateway")

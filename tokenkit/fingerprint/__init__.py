@@ -6,6 +6,7 @@ so
 that a corrected inventory rewrites no lake.
 """
 
+import hashlib
 from datetime import date, timedelta
 from functools import cache
 from importlib.metadata import entry_points
@@ -47,7 +48,7 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     how = f"{VERSION}:{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{','.join(features())}"
     with state.connect(workspace.state) as db:
         done = state.built(db, "fingerprint")
-    now = {d: f"{how}:{digest}" for d, digest in lake.days(workspace.lake, "activity_hour").items()}
+    now = _digests(how, lake.days(workspace.lake, "activity_hour"))
     stale = [d for d in now if done.get(d.isoformat()) != now[d]]
     for number in range(0, len(stale), DAYS_A_QUERY):
         part = stale[number : number + DAYS_A_QUERY]
@@ -58,6 +59,15 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     if stale:
         progress("forming fingerprints", len(stale), len(stale))
     return len(stale)
+
+
+def _digests(how: str, days: dict[date, str]) -> dict[date, str]:
+    """What each day is formed from: its activity and that of all days before, which say what is new on it."""
+    chained = {}
+    for day, digest in days.items():
+        how = hashlib.sha256(f"{how}:{digest}".encode()).hexdigest()[:16]
+        chained[day] = how
+    return chained
 
 
 def _form(workspace: Workspace, mapped: pd.DataFrame, part: list[date]) -> pa.Table:

@@ -46,7 +46,10 @@ def detect(
     mapped : DataFrame of tokens and their profiles (``fingerprint.profiles``)
     """
     broken = policy.findings(workspace, mapped, periods.start, periods.end)
-    beginning = _policy_windows(broken)
+    first_scored = periods.calibration[0] if periods.calibration else periods.start
+    # over all scored days, as for the channels: what began in the last report would else be standing in this one, and
+    # the incident that it belongs to would have another first window, and another id
+    beginning = _policy_windows(policy.findings(workspace, mapped, first_scored, periods.end))
     detection = workspace.settings.detection
     if periods.reference is None:
         empty = pd.DataFrame(columns=[*channels.COLUMNS, "score_bits", "threshold_bits", "end"])
@@ -57,7 +60,6 @@ def detect(
     evidence = deviation.measure(workspace, periods, groups)
     progress("scoring", 1, 3)
     scores = score(evidence, periods, detection.shares, detection.seed)
-    first_scored = periods.calibration[0] if periods.calibration else periods.start
     days = pd.date_range(first_scored, periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     judged = pd.Index(evidence.days.profiles)
     allowed = detection.budget * len(judged) / 1000

@@ -148,8 +148,8 @@ def _who(person: pd.Series) -> str:
     return f"the team {person['team']}" if person["team"] else "whoever runs the service it calls"
 
 
-def action(story: str, person: pd.Series) -> dict[str, Any]:
-    """What to do, in words a person can follow; the least that stops the damage."""
+def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
+    """What to do, in words a person can follow; the least that stops it, and a question where little is sure."""
     who, label = _who(person), person["label"]
     human = person["owner_type"] == "human" or person["kind"] in ("principal", "session")
     verb = {
@@ -158,6 +158,8 @@ def action(story: str, person: pd.Series) -> dict[str, Any]:
         "enumeration": "restrict", "objects": "restrict", "doors": "restrict", "spike": "restrict",
         "slow_leak": "notify", "growth": "notify", "busy": "notify", "deletion": "lock", "policy": "notify",
     }.get(story, "notify")  # fmt: skip
+    if sure == "low":
+        verb = "notify"
     where = "in AWS (set the access key to inactive)" if person["issuer"] == "aws" else "at the gateway"
     texts = {
         "lock": (f"Lock {label} now, then replace it",

@@ -60,7 +60,7 @@ def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float) -
     if not len(candidates):
         return MIN_BITS
     if quota < 1:
-        return float(candidates[0] - np.log2(quota))
+        return max(float(candidates[0] - np.log2(quota)), MIN_BITS)
     previous, count_previous = float(candidates[0]), 0
     for candidate in candidates:
         count = int(opened(heights >= candidate, gap_days)[:, window].sum())

@@ -68,6 +68,7 @@ def _record(
     users = {kind: _users(connection, found, incident, mapped, kind, new[kind]) for kind in explain.VALUES}
     reasons = explain.reasons(incident, found.evidence, new, users)
     story = advice.kind(incident["parts"])
+    certainty = sure(incident, found.n_profiles)
     label = str(person["label"])
     long, short, detail = advice.headline(story, label, reasons)
     value = risk.risk(incident["score_bits"], person["criticality"], person["owner_status"])
@@ -99,13 +100,13 @@ def _record(
         **{name: _text(person[name]) for name in ("purpose", "environment", "criticality", "scopes")},
         "known_days": _known_days(found, k, start),
         **_peers(found, k),
-        "sure": sure(incident, found.n_profiles),
+        "sure": certainty,
         "taken": _taken(found, k, incident, calls),
         "reasons": reasons,
         "timeline": timeline(connection, found, incident, reasons),
         "new_values": _new_values(new),
         "explanations": advice.explanations(story, reasons, person),
-        "action": advice.action(story, person),
+        "action": advice.action(story, person, certainty["level"]),
         "if_nothing": advice.if_nothing(story, reasons),
         "evidence": evidence,
         "evidence_total": calls,

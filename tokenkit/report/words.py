@@ -111,8 +111,8 @@ def amount(value: float | None, unit: str) -> str:
 
     Examples
     --------
-    >>> amount(1.4e9, "bytes"), amount(0.38, "share"), amount(1931, "calls"), amount(0.25, "")
-    ('1.4 GB', '38%', '1,931 calls', '0.25')
+    >>> amount(1.4e9, "bytes"), amount(0.38, "share"), amount(1931, "calls"), amount(1, "calls"), amount(0.25, "")
+    ('1.4 GB', '38%', '1,931 calls', '1 call', '0.25')
     """
     if value is None:
         return ""
@@ -121,7 +121,7 @@ def amount(value: float | None, unit: str) -> str:
     if unit in ("share", "fraction"):
         return percent(value)
     text = compact(value) if abs(value) >= 10 or value == round(value) else f"{value:.2g}"
-    return f"{text} {unit}".strip()
+    return f"{text} {unit.removesuffix('s') if value == 1 else unit}".strip()
 
 
 def percent(share: float | None) -> str:

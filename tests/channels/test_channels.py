@@ -1,0 +1,260 @@
+"""Each channel: parts that add up, rows that stand alone, and what it must and must not see."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import raw_logs
+from raw_logs import day_of
+
+from tokenkit import channels
+from tokenkit.channels import Detector
+from tokenkit.channels.drift import DriftAmounts, DriftRequests
+from tokenkit.channels.panel import Panel, deviation_matrix
+from tokenkit.channels.point import PointDay, PointHour
+from tokenkit.deviation import Evidence
+
+END = 70
+CHANNELS: list[Callable[[], Detector]] = [PointHour, PointDay, DriftAmounts, DriftRequests, Panel]
+SHARES = {"point_hour": 0.27, "point_day": 0.22, "drift_amounts": 0.32, "drift_requests": 0.09}
+LEAK, GROWTH, SPIKE, ENUMERATION = 0, 1, 2, 3
+
+
+def hours_of(seed: int = 0) -> pd.DataFrame:
+    """Graded hours of 24 profiles: mostly nothing, sometimes a little of everything."""
+    rng = np.random.default_rng(seed)
+    rows = [(k, d, h) for k in range(24) for d in range(END) for h in (9, 14)]
+    frame = pd.DataFrame(
+        {
+            "profile_uid": [f"tok1_{k:024x}" for k, _, _ in rows],
+            "start": pd.DatetimeIndex([raw_logs.moment(d, h) for _, d, h in rows]).as_unit("us"),
+            "requests": 10.0,
+            "moved": 0.0,
+            "new_networks": 0.0,
+        }
+    )
+    for kind in ("network", "client", "operation", "hour_of_week"):
+        frame[kind] = rng.exponential(2.0, len(rows))
+    return frame
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    values = raw_logs.steady(days=END)
+    values["response_bytes"][LEAK, 42:] *= 1.6
+    values["response_bytes"][GROWTH, 42:] *= 1.6
+    values["requests"][GROWTH, 42:] *= 1.6
+    values["objects"][GROWTH, 42:] *= 1.6
+    values["response_bytes"][SPIKE, 50] *= 10
+    values["sequential_objects"][ENUMERATION, 50], values["objects"][ENUMERATION, 50] = 500, 600
+    return raw_logs.evidence_of(values, raw_logs.periods(42, END), hours_of())
+
+
+def scored(detector: Detector, evidence: Evidence, start: int = 42, end: int = END) -> pd.DataFrame:
+    frame = detector.fit(evidence, day_of(28), day_of(42)).score(evidence, day_of(start), day_of(end))
+    return frame.sort_values(["profile_uid", "start"], ignore_index=True)
+
+
+def heights(detector: Detector, evidence: Evidence) -> np.ndarray:
+    """Raw bits of each profile and day from the 42nd on."""
+    frame = scored(detector, evidence)
+    return frame.pivot(index="profile_uid", columns="start", values="raw_bits").to_numpy()
+
+
+# what holds for every channel
+
+
+def test_the_channels_of_a_run_are_detectors_of_different_names() -> None:
+    made = channels.detectors()
+    assert len({d.name for d in made}) == len(made) == len(CHANNELS)
+    assert all(d.title and d.gap_days >= 1 and 0.2 <= d.least_shape <= 0.5 for d in made)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_score_of_a_row_does_not_depend_on_the_rows_scored_with_it(
+    channel: Callable[[], Detector], evidence: Evidence
+) -> None:
+    whole = scored(channel(), evidence)
+    for start, end in ((42, 43), (50, 57), (69, END)):
+        part = scored(channel(), evidence, start, end)
+        low, high = (pd.Timestamp(day_of(d), tz="UTC") for d in (start, end))
+        same = whole[(whole["start"] >= low) & (whole["start"] < high)].reset_index(drop=True)
+        assert len(part) and part.equals(same)
+
+
+@pytest.mark.parametrize("channel", [PointDay, DriftAmounts, DriftRequests, Panel])
+def test_the_days_that_follow_change_no_score(channel: Callable[[], Detector], evidence: Evidence) -> None:
+    values = {n: m[:, :57] for n, m in evidence.days.values.items()}
+    part = scored(channel(), raw_logs.evidence_of(values, raw_logs.periods(42, 57)), 42, 57)
+    whole = scored(channel(), evidence, 42, 57)
+    assert len(part) and part.equals(whole)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_parts_add_up_to_the_raw_bits(channel: Callable[[], Detector], evidence: Evidence) -> None:
+    frame = scored(channel(), evidence)
+    assert list(frame.columns) == channels.COLUMNS and len(frame)
+    assert np.allclose([sum(p.values()) for p in frame["parts"]], frame["raw_bits"])
+    assert all(v > 0 for p in frame["parts"] for v in p.values())
+    assert (frame["raw_bits"] >= 0).all() and not frame["raw_bits"].isna().any()
+
+
+def test_parts_add_up_to_the_calibrated_score_as_well(evidence: Evidence) -> None:
+    raw = pd.concat([scored(c(), evidence, 28) for c in CHANNELS], ignore_index=True)
+    frame = channels.calibrate(raw, day_of(28), day_of(42), SHARES)
+    added = np.array([sum(p.values()) for p in frame["parts"]])
+    some = frame["raw_bits"].to_numpy() > 1e-6
+    assert np.allclose(added[some], frame["score_bits"].to_numpy()[some])
+
+
+def test_calibration_does_not_depend_on_the_other_windows(evidence: Evidence) -> None:
+    raw = pd.concat([scored(c(), evidence, 28) for c in CHANNELS], ignore_index=True)
+    late = pd.Timestamp(day_of(50), tz="UTC")
+    whole = channels.calibrate(raw, day_of(28), day_of(42), SHARES)
+    part = channels.calibrate(raw[raw["start"] < late], day_of(28), day_of(42), SHARES)
+    order = ["channel", "profile_uid", "start"]
+    columns = [*order, "score_bits", "parts"]
+    same = whole[whole["start"] < late].sort_values(order)[columns].reset_index(drop=True)
+    assert part.sort_values(order)[columns].reset_index(drop=True).equals(same)
+
+
+def test_calibration_keeps_the_order_within_a_channel_and_half_a_share_costs_one_bit(evidence: Evidence) -> None:
+    raw = scored(PointDay(), evidence, 28)
+    full = channels.calibrate(raw, day_of(28), day_of(42), {"point_day": 0.4, "panel": 0.4})
+    half = channels.calibrate(raw, day_of(28), day_of(42), {"point_day": 0.2, "panel": 0.4})
+    by_raw = full.sort_values("raw_bits")["score_bits"].to_numpy()
+    assert np.all(np.diff(by_raw) >= 0)
+    high = full["score_bits"].to_numpy() > 1
+    assert np.allclose(full["score_bits"][high] - half["score_bits"][high], 1.0)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_no_day_in_the_period_gives_no_row(channel: Callable[[], Detector], evidence: Evidence) -> None:
+    assert scored(channel(), evidence, 42, 42).empty
+
+
+# point
+
+
+def one_hour(**graded: float) -> dict[str, float]:
+    usual = {"network": 0.0, "client": 0.0, "operation": 0.0, "hour_of_week": 0.0, "moved": 0.0, "new_networks": 0.0}
+    row = usual | {"requests": 10.0} | graded
+    frame = pd.DataFrame([row]).assign(profile_uid="tok1_a", start=pd.Timestamp(raw_logs.moment(50, 9)))
+    empty = raw_logs.evidence_of(raw_logs.steady(profiles=2, days=52), raw_logs.periods(42, 52), frame)
+    parts: dict[str, float] = PointHour().score(empty, day_of(50), day_of(51))["parts"].iloc[0]
+    return parts
+
+
+def test_a_new_network_and_a_new_program_count_for_more_together_than_alone() -> None:
+    network, client = one_hour(network=13.0), one_hour(client=13.0)
+    both = one_hour(network=13.0, client=13.0)
+    assert network == {"network": 10.0} and client == {"client": 10.0}
+    assert sum(both.values()) == pytest.approx(30.0) and set(both) == {"network", "client"}
+
+
+def test_what_an_hour_in_eight_shows_says_nothing() -> None:
+    assert one_hour(network=3.0, client=3.0, operation=3.0, hour_of_week=5.0) == {}
+
+
+def test_an_egress_change_weighs_half_where_the_program_stayed() -> None:
+    assert one_hour(network=13.0, moved=1.0) == {"network": 5.0}
+    assert one_hour(network=13.0, moved=1.0, client=13.0)["network"] == 15.0
+
+
+def test_the_largest_of_each_family_is_what_counts_of_a_day(evidence: Evidence) -> None:
+    frame = scored(PointDay(), evidence)
+    row = frame[(frame["profile_uid"] == f"tok1_{ENUMERATION:024x}") & (frame["start"] == raw_logs.moment(50))]
+    parts = row["parts"].iloc[0]
+    assert max(parts, key=parts.get) in ("sequential_objects", "objects")
+    assert len({"objects", "new_objects", "sequential_objects"} & set(parts)) == 1
+    assert row["raw_bits"].iloc[0] > np.quantile(frame["raw_bits"], 0.99)
+
+
+def test_a_tenfold_day_is_the_height_of_the_point_channel(evidence: Evidence) -> None:
+    found = heights(PointDay(), evidence)
+    assert np.argmax(found[SPIKE]) == 50 - 42
+    assert found[SPIKE, 8] > np.quantile(found, 0.99)
+
+
+def test_a_low_value_raises_nothing() -> None:
+    values = raw_logs.steady(days=52)
+    for name in ("requests", "response_bytes", "objects", "active_minutes"):
+        values[name][0, 50] = 1
+    found = raw_logs.evidence_of(values, raw_logs.periods(42, 52))
+    frame = PointDay().score(found, day_of(50), day_of(51))
+    parts = frame[frame["profile_uid"] == f"tok1_{0:024x}"]["parts"].iloc[0]
+    assert not {"requests", "active_minutes"} & set(parts)
+
+
+# drift
+
+
+def test_sixty_percent_more_for_the_same_calls_is_seen_within_three_weeks(evidence: Evidence) -> None:
+    found = heights(DriftAmounts(), evidence)
+    calm = np.delete(found[:, :20], [LEAK, SPIKE, ENUMERATION], axis=0).max()
+    assert found[LEAK, :20].max() > calm + 6
+    frame = scored(DriftAmounts(), evidence, 61, 62)
+    parts = frame[frame["profile_uid"] == f"tok1_{LEAK:024x}"]["parts"].iloc[0]
+    assert max(parts, key=parts.get) == "drift_response_bytes"
+
+
+def test_bytes_that_grow_with_the_calls_are_growth_of_calls_and_no_leak(evidence: Evidence) -> None:
+    amounts, requests = heights(DriftAmounts(), evidence), heights(DriftRequests(), evidence)
+    others = [k for k in range(24) if k not in (LEAK, GROWTH, SPIKE, ENUMERATION)]
+    assert amounts[GROWTH].max() < max(amounts[others].max(), 6)
+    assert requests[GROWTH, 14:].min() > requests[others].max()
+
+
+def test_one_tenfold_day_is_no_drift(evidence: Evidence) -> None:
+    amounts = heights(DriftAmounts(), evidence)
+    others = [k for k in range(24) if k not in (LEAK, GROWTH, SPIKE, ENUMERATION)]
+    assert amounts[SPIKE].max() < max(amounts[others].max(), 6)
+
+
+def test_too_little_use_has_no_drift() -> None:
+    values = raw_logs.steady(days=62)
+    values["response_bytes"][0, 42:] *= 5
+    for matrix in values.values():
+        matrix[0, 3:28] = np.nan  # three days of reference
+        matrix[1, 46:] = np.nan  # four days since
+    found = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    frame = scored(DriftAmounts(), found, 42, 62)
+    young = frame[frame["profile_uid"] == f"tok1_{0:024x}"]
+    assert found.days.maturity[0] == "young" or young["raw_bits"].max() >= 0
+    assert frame[frame["profile_uid"] == f"tok1_{1:024x}"]["raw_bits"].isna().sum() == 0
+
+
+def test_how_far_benign_levels_move_is_learnt_from_the_calibration_days() -> None:
+    still = raw_logs.steady(days=62)
+    moving = raw_logs.steady(days=62)
+    moving["response_bytes"] *= np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.08, (24, 62)), axis=1))
+    taus = [
+        DriftAmounts()
+        .fit(raw_logs.evidence_of(v, raw_logs.periods(42, 62)), day_of(28), day_of(42))
+        .tau["response_bytes"]
+        for v in (still, moving)
+    ]
+    assert taus[0] < 0.1 < 2 * taus[0] + 0.1 < taus[1]
+
+
+# panel
+
+
+def test_the_panel_is_fitted_on_other_rows_than_it_scores_or_ranks_among(evidence: Evidence) -> None:
+    fitted = Panel().fit(evidence, day_of(28), day_of(42))
+    first, _, _ = deviation_matrix(evidence, day_of(28), day_of(35))
+    second, _, _ = deviation_matrix(evidence, day_of(35), day_of(42))
+    assert fitted.model.decision_scores_.shape == (len(first),)
+    assert np.array_equal(fitted.model.decision_scores_, fitted.model.decision_function(first))
+    assert np.array_equal(fitted.tail.pool, np.sort(fitted.model.decision_function(second)))
+
+
+def test_the_panel_is_the_same_with_the_same_seed_and_another_with_another(evidence: Evidence) -> None:
+    one, again, other = (scored(Panel(seed), evidence)["raw_bits"] for seed in (3, 3, 4))
+    assert one.equals(again) and not one.equals(other)
+
+
+def test_a_panel_with_too_few_rows_to_learn_from_scores_nothing() -> None:
+    small = raw_logs.evidence_of(raw_logs.steady(profiles=3, days=50), raw_logs.periods(42, 50))
+    assert scored(Panel(), small, 42, 50).empty

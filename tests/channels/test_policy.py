@@ -1,0 +1,86 @@
+"""Rules that need no history: who has left, what has expired, where it may be used from; begun or standing."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import raw_logs
+from raw_logs import day_of, moment, nginx
+
+from tokenkit import fingerprint
+from tokenkit.channels import policy
+
+KEY, OTHER = "key_0123456789ab", "key_other_456789"
+
+
+def broken(folder: Path, text: str, start: int = 5, end: int = 10, **fields: object) -> pd.DataFrame:
+    """Rules broken on days 5 to 9 by a token used at noon of days 2, 6 and 7, and by one that nobody listed."""
+    place = raw_logs.workspace(folder / "w")
+    lines = [nginx(f"r{d}", moment(d, 12), api_key_id=KEY, **fields) for d in (2, 6, 7)]
+    lines += [nginx(f"o{d}", moment(d, 12), api_key_id=OTHER, remote_addr="192.0.2.1") for d in (2, 6)]
+    raw_logs.form(place, raw_logs.write(folder / "a.log", lines))
+    if text:
+        raw_logs.own(place, folder, text)
+    return policy.findings(place, fingerprint.profiles(place), day_of(start), day_of(end))
+
+
+def inventory(**columns: str) -> str:
+    return f"native_id,{','.join(columns)}\n{KEY},{','.join(columns.values())}\n"
+
+
+def test_without_an_inventory_no_rule_is_broken(tmp_path: Path) -> None:
+    assert broken(tmp_path, "").empty
+
+
+def test_a_token_in_order_breaks_no_rule(tmp_path: Path) -> None:
+    text = inventory(owner_name="ana", owner_status="active", networks="203.0.113.0/24", expires_time="2027-01-01")
+    assert broken(tmp_path, text).empty
+
+
+def test_use_after_the_owner_left_is_found_with_its_first_and_last_hour(tmp_path: Path) -> None:
+    (row,) = broken(tmp_path, inventory(owner_name="ana", owner_status="left")).to_dict("records")
+    assert (row["rule"], row["requests"], row["standing"]) == ("orphan_in_use", 2, True)
+    seconds = [int(moment(d, 12).timestamp()) for d in (2, 6, 7)]
+    assert (row["first_s"], row["since_s"], row["last_s"]) == (seconds[0], seconds[1], seconds[2] + 3600)
+
+
+def test_what_was_broken_before_the_period_is_standing_and_what_begins_in_it_is_not(tmp_path: Path) -> None:
+    text = inventory(owner_name="ana", expires_time="2026-03-05")  # between the uses of days 2 and 6
+    (row,) = broken(tmp_path, text).to_dict("records")
+    assert (row["rule"], row["standing"], row["what"]) == ("expired_in_use", False, ["2026-03-05"])
+
+
+def test_what_was_broken_only_before_the_period_is_not_found(tmp_path: Path) -> None:
+    text = "native_id,owner_name,owner_status,valid_from,valid_to\n"
+    text += f"{KEY},ana,left,,2026-03-06\n{KEY},raj,active,2026-03-06,\n"
+    assert broken(tmp_path, text).empty
+
+
+@pytest.mark.parametrize(
+    ("declared", "address", "outside"),
+    [
+        ("203.0.113.0/24", "203.0.113.7", False),
+        ("203.0.0.0/16", "203.0.113.7", False),
+        ("203.0.113.128/25", "203.0.113.7", False),  # of an address its /24 is kept: it may be inside
+        ("10.0.0.0/8 203.0.113.0/24", "203.0.113.7", False),
+        ("10.0.0.0/8", "203.0.113.7", True),
+        ("198.51.100.0/24 2001:db8::/32", "203.0.113.7", True),
+        ("2001:db8::/32", "2001:db8:1::9", False),
+        ("2001:db9::/32", "2001:db8:1::9", True),
+        ("head office", "203.0.113.7", False),  # no network at all is declared
+        ("head office; 10.0.0.0/8", "203.0.113.7", True),
+    ],
+)
+def test_use_outside_declared_networks_is_found(tmp_path: Path, declared: str, address: str, outside: bool) -> None:
+    found = broken(tmp_path, inventory(networks=declared), remote_addr=address)
+    assert found["rule"].tolist() == (["outside_networks"] if outside else [])
+    if outside:
+        assert len(found["what"].iloc[0]) == 1 and "/" in found["what"].iloc[0][0]
+
+
+def test_several_rules_are_several_findings_of_one_token(tmp_path: Path) -> None:
+    text = inventory(owner_name="ana", owner_status="left", networks="10.0.0.0/8", expires_time="2026-03-04")
+    found = broken(tmp_path, text)
+    assert sorted(found["rule"]) == ["expired_in_use", "orphan_in_use", "outside_networks"]
+    assert found["profile_uid"].nunique() == 1
+    assert set(policy.BITS) == set(policy.TITLES) == set(found["rule"])
