@@ -66,7 +66,8 @@ def test_the_run_is_of_that_state(hostile, state):
 
 
 @pytest.mark.parametrize(
-    ("state", "texts"), [("attention", (AGENT, OWNER, LABEL, TEAM, NAME)), ("not_enough_history", (AGENT, NAME))]
+    ("state", "texts"),
+    [("attention", (AGENT, OWNER, LABEL, TEAM, NAME)), ("not_enough_history", (AGENT.split("(")[0], NAME))],
 )
 def test_what_was_given_can_be_read_on_the_page_and_in_the_notebook(hostile, state, texts):
     page = hostile[state].page

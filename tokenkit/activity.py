@@ -126,6 +126,7 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     root = workspace.lake
     with state.connect(workspace.state) as db:
         done = state.built(db, "activity")
+        seen_of = state.built(db, "seen").get("all")
     now = {d: f"{VERSION}:{digest}" for d, digest in lake.days(root, "events").items()}
     stale = [d for d, digest in now.items() if done.get(d.isoformat()) != digest]
     for number in range(0, len(stale), DAYS_A_QUERY):
@@ -140,8 +141,12 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
             _write(workspace, "activity_object", touched(events, objects), part)
         with state.connect(workspace.state) as db:
             state.mark_built(db, "activity", {d.isoformat(): now[d] for d in part})
-    if stale:
+    counted = lake.digest(root, [f"activity_{kind}" for kind in ("network", "client", "operation", "object")])
+    if seen_of != counted or lake.version(root, "seen") is None:
         lake.replace(root, "seen", _seen(workspace))
+        with state.connect(workspace.state) as db:
+            state.mark_built(db, "seen", {"all": counted})
+    if stale:
         progress("counting activity", len(stale), len(stale))
     return len(stale)
 

@@ -79,7 +79,8 @@ class Days:
     """The day windows of some profiles as matrices (profile x day), NaN on days without a call.
 
     ``group`` is each profile's peer group (an index into ``groups``); ``reference`` marks each profile's own reference
-    days; ``maturity`` is mature, young (judged by peers only).
+    days; ``maturity`` is mature, young (judged by peers only). ``shared`` marks the days that speak for others: those
+    of the frozen reference, of profiles that knew it. It does not change as younger profiles gain a past of their own.
     """
 
     profiles: np.ndarray
@@ -89,6 +90,12 @@ class Days:
     groups: list[str]
     reference: np.ndarray
     maturity: np.ndarray
+    shared: np.ndarray
+
+    @property
+    def core(self) -> np.ndarray:
+        """The profiles that speak for others (bool)."""
+        return np.asarray(self.shared.any(axis=1))
 
 
 def peer_groups(people: pd.DataFrame) -> pd.Series:
@@ -131,7 +138,10 @@ def day_matrices(fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods)
     codes, labels = pd.factorize(groups.reindex(names), sort=True)
     reference = _own_reference(active, days, periods)
     maturity = np.where(reference.sum(axis=1) >= MIN_DAYS, "mature", "young")
-    return Days(names, days, values, codes, list(labels), reference, maturity)
+    start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
+    shared = active & ((days >= start) & (days < end))[None, :]
+    shared &= (shared.sum(axis=1) >= MIN_DAYS)[:, None]
+    return Days(names, days, values, codes, list(labels), reference, maturity, shared)
 
 
 def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods) -> np.ndarray:
@@ -171,7 +181,7 @@ def residual(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
 
 def expected(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
     """Usual value on the log scale, given what else the profile did that day."""
-    weekend = (days.days.dayofweek >= 5).astype(int)
+    weekend = (days.days.day_of_week >= 5).astype(int)
     usual = fit.level[:, weekend]
     if feature.given:
         usual = usual + fit.slope[:, None] * np.log1p(days.values[feature.given])
@@ -210,8 +220,8 @@ def fit_feature(feature: Feature, days: Days, mask: np.ndarray | None = None) ->
         slope = np.zeros(len(y))
         level = _day_levels(y, days.days)
     fit = Fit(level, slope, np.ones(len(y)), (SCALE_FLOOR**2, 0.0))
-    young = mask.sum(axis=1) < MIN_DAYS
-    spread = _from_peers(fit, young, days.group)
+    young = days.maturity != "mature"
+    spread = _from_peers(fit, young, days)
     _fit_noise(fit, np.where(mask, residual(fit, feature, days), np.nan), days, young, spread)
     return fit
 
@@ -240,18 +250,18 @@ def _day_levels(y: np.ndarray, days: pd.DatetimeIndex) -> np.ndarray:
     overall = _median(y)
     levels = []
     for weekend in (False, True):
-        part = y[:, (days.dayofweek >= 5) == weekend]
+        part = y[:, (days.day_of_week >= 5) == weekend]
         n = (~np.isnan(part)).sum(axis=1)
         levels.append(np.where(n > 0, (n * np.nan_to_num(_median(part)) + 2 * overall) / (n + 2), overall))
     return np.column_stack(levels)
 
 
-def _from_peers(fit: Fit, young: np.ndarray, group: np.ndarray) -> np.ndarray:
+def _from_peers(fit: Fit, young: np.ndarray, days: Days) -> np.ndarray:
     """Give young profiles the medians of their peers; returns the variance between peers that they take on."""
     spread = np.zeros(len(young))
     for k in np.flatnonzero(young):
-        peers = ~young & (group == group[k])
-        peers = peers if peers.sum() >= MIN_PEERS else ~young
+        peers = days.core & (days.group == days.group[k])
+        peers = peers if peers.sum() >= MIN_PEERS else days.core
         if peers.any():
             fit.level[k] = np.nanmedian(fit.level[peers], axis=0)
             fit.slope[k] = np.nanmedian(fit.slope[peers])
@@ -265,8 +275,10 @@ def _fit_noise(fit: Fit, r: np.ndarray, days: Days, young: np.ndarray, spread: n
     from scipy.optimize import nnls
 
     calls = np.maximum(days.values["requests"], 1.0)
-    squares = np.minimum(r**2, 9 * np.nanmedian(r**2) / 0.455 + SCALE_FLOOR**2)
-    known = ~np.isnan(squares) & ~young[:, None]
+    theirs = np.where(days.shared, r, np.nan)
+    middle = np.nanmedian(theirs**2) if (~np.isnan(theirs)).any() else 0.0
+    squares = np.minimum(theirs**2, 9 * middle / 0.455 + SCALE_FLOOR**2)
+    known = ~np.isnan(squares)
     if known.sum() >= 20:
         weight = np.sqrt(calls[known] / (1 + calls[known]))
         design = np.column_stack([weight, weight / calls[known]])
@@ -277,7 +289,7 @@ def _fit_noise(fit: Fit, r: np.ndarray, days: Days, young: np.ndarray, spread: n
     own = np.nan_to_num(_median(r**2 / pooled) / 0.455, nan=1.0)
     usual = np.ones(len(own))
     for g in np.unique(days.group):
-        peers = (days.group == g) & ~young
+        peers = (days.group == g) & days.core
         if peers.sum() >= MIN_PEERS:
             usual[days.group == g] = np.median(own[peers])
     shrunk = (n * own + PRIOR_DAYS * usual) / (n + PRIOR_DAYS)
@@ -291,7 +303,8 @@ def out_of_sample(feature: Feature, days: Days) -> np.ndarray:
     They are what a deviation is ranked among: residuals of fitted rows would make every new day look rare.
     """
     z = np.full_like(days.reference, np.nan, dtype=float)
-    week = (np.arange(len(days.days)) // 7) % FOLDS
+    length = max(1, int(days.reference.any(axis=0).sum()) // FOLDS)  # a week of four, or less of a short reference
+    week = (np.arange(len(days.days)) // min(length, 7)) % FOLDS
     for fold in range(FOLDS):
         held = days.reference & (week == fold)[None, :]
         fit = fit_feature(feature, days, days.reference & ~held)

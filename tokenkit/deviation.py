@@ -123,7 +123,7 @@ def trailing_level(z: np.ndarray) -> np.ndarray:
 
 
 def _pooled_bits(z: np.ndarray, days: Days) -> np.ndarray:
-    pool = np.where(days.reference, z, np.nan)
+    pool = np.where(days.shared, z, np.nan)
     everyone = fit_tail(pool)
     bits = np.full_like(z, np.nan)
     for g in np.unique(days.group):

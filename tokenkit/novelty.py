@@ -133,13 +133,28 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     known = ~first_use & (before > 0)
     peers = _earlier_users(group * (value.max() + 1) + value, day, first_use) - known if len(uses) else before
     others = _earlier_users(value, day, first_use) - known if len(uses) else before
-    sizes = groups.value_counts()
-    size = uses["profile_uid"].map(groups).map(sizes).to_numpy() - 1
-    p_org = (others + 0.5) / (len(groups) + 1.0)
+    size, everyone = _known_profiles(active, groups, group, day)
+    p_org = (others + 0.5) / (everyone + 1.0)
     p_peer = (peers + 20 * p_org) / (size + 20.0)
     a = (values + 1.0) / (np.log1p(n) + 0.3)
     p = (before + a * p_peer) / (n + a)
     return uses.assign(bits=np.minimum(-np.log2(p), MAX_BITS), hours_before=before, peers_before=peers.astype("int64"))
+
+
+def _known_profiles(
+    active: pd.DataFrame, groups: pd.Series, group: np.ndarray, day: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each row, how many others of its group, and of all, were active on an earlier day."""
+    first = active.groupby("profile_uid")["day"].min()
+    started = (first - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
+    codes = {name: code for code, name in enumerate(sorted(set(groups.loc[first.index])))}
+    theirs = groups.loc[first.index].map(codes).to_numpy()
+    step = int(max(day.max(initial=0), started.max(initial=0))) + 2
+    firsts = np.sort(theirs.astype(np.int64) * step + started)
+    low = np.searchsorted(firsts, group.astype(np.int64) * step)
+    size = np.searchsorted(firsts, group.astype(np.int64) * step + day) - low
+    everyone = np.searchsorted(np.sort(started), day)
+    return np.maximum(size - 1, 0), everyone
 
 
 def _earlier_users(key: np.ndarray, day: np.ndarray, first_use: np.ndarray) -> np.ndarray:
@@ -164,7 +179,7 @@ def hour_of_week(hours: pd.DataFrame) -> pd.DataFrame:
     """
     hours = hours.sort_values(["profile_uid", "start"]).reset_index(drop=True)
     day = hours["start"].dt.normalize()
-    weekend = day.dt.dayofweek >= 5
+    weekend = day.dt.day_of_week >= 5
     with_it = hours.groupby(
         ["profile_uid", weekend.rename("weekend"), hours["start"].dt.hour.rename("hour")]
     ).cumcount()

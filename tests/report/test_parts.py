@@ -123,6 +123,12 @@ def test_without_history_the_absence_of_incidents_is_not_called_calm():
     assert not parts.watch(facts) and not parts.risk(facts)
 
 
+def test_no_part_is_larger_than_its_whole():
+    for make in STATES.values():
+        for part, whole in re.findall(r"<dd>([\d,]+) <small>of ([\d,]+)</small>", parts.brief(make()).html):
+            assert int(part.replace(",", "")) <= int(whole.replace(",", ""))
+
+
 def test_only_commands_that_exist_are_shown():
     shown = {c for make in STATES.values() for c in re.findall(r"tokenkit ([a-z]\w+)", page(make()))}
     assert shown <= {"run", "tokens", "report", "doctor", "init", "schema", "config", "sources", "ingest"}

@@ -47,12 +47,15 @@ def detectors() -> list[Detector]:
     return [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel()]
 
 
-def calibrate(scores: pd.DataFrame, start: date, end: date, shares: dict[str, float]) -> pd.DataFrame:
+def calibrate(
+    scores: pd.DataFrame, start: date, end: date, shares: dict[str, float], core: set[str] | None = None
+) -> pd.DataFrame:
     """Turn each channel's raw bits into calibrated surprise, so that channels can be compared and added.
 
     The calibrated surprise of a window is -log2 of the share of profile-days of the calibration period ``[start, end)``
     whose largest raw score was at least as large (generalised Pareto beyond 98%). The parts are scaled with it and
     still add up. It does not depend on which other windows are scored.
+    Only the profiles of ``core`` (those with the frozen reference; None for all) are counted.
     A channel with half the share of the budget has to be one bit more surprising: so one line holds for all of them,
     and
     an incident of one channel ranks fairly beside one of another.
@@ -61,7 +64,8 @@ def calibrate(scores: pd.DataFrame, start: date, end: date, shares: dict[str, fl
     shapes = {d.name: d.least_shape for d in detectors()}
     largest = max(shares.values(), default=1.0)
     for channel, rows in scores.groupby("channel", sort=False):
-        tail = channel_tail(rows, start, end, shapes.get(str(channel), 0.2))
+        known = rows if core is None else rows[rows["profile_uid"].isin(core)]
+        tail = channel_tail(known, start, end, shapes.get(str(channel), 0.2))
         prior = np.log2(shares.get(str(channel), 0.0) / largest) if shares.get(str(channel)) else 0.0
         bits = np.maximum(tail.bits(rows["raw_bits"].to_numpy()) + prior, 0.0)
         factor = bits / rows["raw_bits"].clip(lower=1e-9).to_numpy()

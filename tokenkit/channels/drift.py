@@ -44,7 +44,7 @@ class _Drift:
             zs.append(self._z(evidence, name))
         days = evidence.days.days
         inside = (days >= pd.Timestamp(start, tz="UTC")) & (days < pd.Timestamp(end, tz="UTC"))
-        stacked = np.stack([z[:, inside].ravel() for z in zs])
+        stacked = np.stack([z[evidence.days.core][:, inside].ravel() for z in zs])
         stacked = np.clip(stacked[:, ~np.isnan(stacked).any(axis=0)], -3, 3)
         enough = stacked.shape[1] > 50
         self.whitening = np.corrcoef(stacked) if enough and len(zs) > 1 else np.eye(len(zs))
@@ -60,7 +60,7 @@ class _Drift:
         low, high = 0.0, 1.0
         for _ in range(20):
             middle = (low + high) / 2
-            z = self._z(evidence, name, tau=middle)[:, last[-1]]
+            z = self._z(evidence, name, tau=middle)[evidence.days.core, last[-1]]
             if np.isnan(z).all():
                 return TAU_DEFAULT
             low, high = (middle, high) if np.nanquantile(np.abs(z), 0.9) > NINETY else (low, middle)
@@ -101,16 +101,17 @@ class _Drift:
         return np.maximum(age, 1.0) / max((at - middle) / pd.Timedelta("1D") - WINDOW_DAYS / 2, 1.0)
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row an active day: -log2 of the upper tail of the largest of each z and of their whitened sum."""
+        """One row a day with enough behind it: -log2 of the upper tail of the largest z, or of their whitened sum."""
         days = evidence.days
-        z = np.stack([np.nan_to_num(self._z(evidence, name)) for name in self.names])
+        known = np.stack([self._z(evidence, name) for name in self.names])
+        z = np.nan_to_num(known)
         inverse = np.linalg.inv(self.whitening)
         ones = np.ones(len(self.names))
         together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
         largest = np.maximum(z.max(axis=0), together)
         bits = np.maximum(-norm.logsf(largest) / np.log(2) - 1.0, 0.0)
         wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-        rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & wanted[None, :])
+        rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & wanted[None, :])
         squares = np.maximum(z[:, rows, columns], 0.0) ** 2
         share = squares / np.maximum(squares.sum(axis=0), 1e-9)
         parts = pd.DataFrame((share * bits[rows, columns]).T, columns=[f"drift_{n}" for n in self.names])
@@ -151,7 +152,7 @@ def _lag_one(evidence: Evidence, name: str) -> float:
     days = evidence.days
     fit, feature = evidence.fits[name], features()[name]
     r = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days))
-    r = np.clip(np.where(days.reference, r, np.nan), -3, 3)
+    r = np.clip(np.where(days.shared, r, np.nan), -3, 3)
     a, b = r[:, :-1].ravel(), r[:, 1:].ravel()
     both = ~np.isnan(a) & ~np.isnan(b)
     if both.sum() < 50 or a[both].std() < 1e-9 or b[both].std() < 1e-9:

@@ -56,7 +56,7 @@ def findings(workspace: Workspace, mapped: pd.DataFrame, start: date, end: date)
     broken = [
         uses[uses["owner_status"] == "orphaned"].assign(rule="orphan_in_use", what=""),
         uses[uses["expires_time"] < when].assign(
-            rule="expired_in_use", what=uses["expires_time"].dt.strftime("%Y-%m-%d")
+            rule="expired_in_use", what="expired on " + uses["expires_time"].dt.strftime("%d %b %Y").str.lstrip("0")
         ),
         uses[_outside(uses)].assign(rule="outside_networks", what=uses["network"]),
     ]

@@ -95,7 +95,8 @@ def score(evidence: Evidence, periods: Periods, shares: dict[str, float], seed: 
     scores["start"] = scores["start"].dt.as_unit("us")
     if periods.calibration is None:
         return scores.assign(score_bits=scores["raw_bits"])
-    return channels.calibrate(scores, *learn, shares)
+    core = set(evidence.days.profiles[evidence.days.core])
+    return channels.calibrate(scores, *learn, shares, core)
 
 
 def _policy_windows(broken: pd.DataFrame) -> pd.DataFrame:

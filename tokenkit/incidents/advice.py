@@ -20,14 +20,14 @@ BOTH_BITS, BOTH = 2.0, 0.3  # a new network and a new program of these bits each
 WALKS = 0.05  # of the score from numbers in sequence makes it a walk
 
 ATTACK = {
-    "T1078.004": "Valid Accounts: Cloud Accounts",
-    "T1550.001": "Use Alternate Authentication Material: Application Access Token",
+    "T1078.004": "Cloud Accounts",
+    "T1550.001": "Application Access Token",
     "T1526": "Cloud Service Discovery",
     "T1213": "Data from Information Repositories",
     "T1530": "Data from Cloud Storage",
     "T1030": "Data Transfer Size Limits",
     "T1020": "Automated Exfiltration",
-    "T1069.003": "Permission Groups Discovery: Cloud Groups",
+    "T1069.003": "Cloud Groups",
     "T1485": "Data Destruction",
 }
 
@@ -150,7 +150,7 @@ def _who(person: pd.Series) -> str:
 
 def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
     """What to do, in words a person can follow; the least that stops it, and a question where little is sure."""
-    who, label = _who(person), person["label"]
+    who = _who(person)
     human = person["owner_type"] == "human" or person["kind"] in ("principal", "session")
     verb = {
         "stolen": "step_up" if human else "lock", "new_network": "notify", "new_program": "notify",
@@ -162,12 +162,12 @@ def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
         verb = "notify"
     where = "in AWS (set the access key to inactive)" if person["issuer"] == "aws" else "at the gateway"
     texts = {
-        "lock": (f"Lock {label} now, then replace it",
+        "lock": ("Lock the key now, then replace it",
                  f"Lock it {where}; this can be undone. Then issue a new key and remove this one.",
                  "Whatever uses this key stops until it has a new one."),
-        "step_up": (f"Make {label} sign in again", f"End its sessions and ask {who} to sign in with a second factor.",
+        "step_up": ("Ask for a new sign-in", f"End its sessions and ask {who} to sign in with a second factor.",
                     f"{who} has to sign in once more."),
-        "restrict": (f"Narrow {label} until its owner has answered",
+        "restrict": ("Narrow it until its owner has answered",
                      f"Limit it {where} to its usual calls and rate; ask {who} what it was for.",
                      "Work beyond the usual amount waits."),
         "notify": (f"Ask {who}", f"Show {who} the reasons above and ask if it is meant. No access changes.", "None."),

@@ -13,15 +13,17 @@ import pandas as pd
 
 WINDOW_DAYS = 14
 MIN_DAYS = 7
+JOIN_DAYS = 2  # merge.JOIN_GAP
 CANDIDATES = 400
-# Used while history is too short for calibration days: raw bits that 1 profile-day in about 1,000 exceeded over five
-# simulated organisations (benchmarks/provisional.py). The page says that they are provisional.
-PROVISIONAL_BITS = {"point_hour": 34.0, "point_day": 30.0, "drift_amounts": 18.0, "drift_requests": 18.0, "panel": 14.0}
+# Used while history is too short for calibration days: the raw bits that would have kept each channel's share of the
+# budget in five simulated organisations with 10 days of reference (benchmarks/provisional.py); drift reaches its floor
+# in none of them. The page says that they are provisional.
+PROVISIONAL_BITS = {"point_hour": 19.0, "point_day": 16.5, "drift_amounts": 6.0, "drift_requests": 6.0, "panel": 14.0}
 
 
 def daily_heights(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) -> np.ndarray:
-    """Largest score of each profile and day (profile x day), zero where nothing was scored."""
-    heights = np.zeros((len(profiles), len(days)))
+    """Largest score of each profile and day (profile x day), -1 where nothing was scored."""
+    heights = np.full((len(profiles), len(days)), -1.0)
     row, column = profiles.get_indexer(scores["profile_uid"]), days.get_indexer(scores["start"].dt.normalize())
     keep = (row >= 0) & (column >= 0)
     np.maximum.at(heights, (row[keep], column[keep]), scores["score_bits"].to_numpy()[keep])
@@ -29,13 +31,17 @@ def daily_heights(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeInd
 
 
 def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
-    """Where incidents open: flagged days with no flagged day in the ``gap_days`` before (profile x day, bool).
+    """Where incidents open: flagged days with none before them that merging would join (profile x day, bool).
+
+    Windows whose ends and starts lie ``gap_days`` apart merge, and incidents two days apart join (``merge.JOIN_GAP``);
+    so days count back to the day after that.
 
     Examples
     --------
-    >>> opened(np.array([[True, True, False, True]]), gap_days=1).astype(int).tolist()
-    [[1, 0, 0, 1]]
+    >>> opened(np.array([[True, True, False, True, False, False, False, True]]), gap_days=1).astype(int).tolist()
+    [[1, 0, 0, 0, 0, 0, 0, 1]]
     """
+    gap_days = max(gap_days, JOIN_DAYS) + 1
     counts = np.concatenate([np.zeros((len(flagged), 1), int), np.cumsum(flagged, axis=1)], axis=1)
     day = np.arange(flagged.shape[1])
     before = counts[:, day] - counts[:, np.maximum(day - gap_days, 0)]
@@ -105,7 +111,7 @@ def thresholds(
         window = slice(max(0, number - WINDOW_DAYS), number)
         rows[day] = {}
         for channel, matrix in heights.items():
-            scored = int((matrix[:, window] > 0).any(axis=0).sum())  # drift needs some days after its reference
+            scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
             quota = incidents_a_day * shares.get(channel, 0.0) * scored
             rows[day][channel] = threshold(matrix, gaps[channel], window, quota) if scored >= MIN_DAYS else np.inf
     limits = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights))

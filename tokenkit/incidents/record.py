@@ -72,7 +72,7 @@ def _record(
     label = str(person["label"])
     long, short, detail = advice.headline(story, label, reasons)
     value = risk.risk(incident["score_bits"], person["criticality"], person["owner_status"])
-    evidence, calls = _evidence(connection, start, end, new)
+    evidence, calls, last_seen = _evidence(connection, start, end, new)
     k = _row_of(found, incident["profile_uid"])
     return {
         "incident_uid": incident["incident_uid"],
@@ -81,7 +81,7 @@ def _record(
         "start": iso(start),
         "end": iso(end),
         "created_time": iso(incident["created_time"]),
-        "last_seen": iso(end),
+        "last_seen": last_seen or iso(end),
         "n_windows": int(incident["n_windows"]),
         "n_days": int(incident["n_days"]),
         "channels": incident["channels"],
@@ -247,11 +247,11 @@ def _hours(
     at = pd.to_datetime(counted["hour_s"], unit="s", utc=True)
     series.loc[at[at.isin(hours)]] = counted.loc[at.isin(hours).to_numpy(), "n"].to_numpy(dtype=float)
     before = series[series.index < start]
-    key = [before.index.hour, before.index.dayofweek >= 5]
+    key = [before.index.hour, before.index.day_of_week >= 5]
     floor, ceiling = before.groupby(key).quantile(0.05), before.groupby(key).quantile(0.95)
     shown = series[series.index >= start]
     band = [
-        [float(floor.get((t.hour, t.dayofweek >= 5), 0.0)), float(ceiling.get((t.hour, t.dayofweek >= 5), 0.0))]
+        [float(floor.get((t.hour, t.day_of_week >= 5), 0.0)), float(ceiling.get((t.hour, t.day_of_week >= 5), 0.0))]
         for t in shown.index
     ]
     return {"title": "Calls by the hour", "unit": "calls", "window": "hour",
@@ -274,8 +274,8 @@ def _new_values(new: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
 
 def _evidence(
     connection: duckdb.DuckDBPyConnection, start: pd.Timestamp, end: pd.Timestamp, new: dict[str, pd.DataFrame]
-) -> tuple[list[dict[str, Any]], int]:
-    """Ten calls of the incident, those with new values first, in order of time; and how many there were."""
+) -> tuple[list[dict[str, Any]], int, str | None]:
+    """Ten calls of the incident, those with new values first, in order of time; how many there were, and the last."""
     fresh = {
         f"{kind}_key": [int(k) for k in rows.loc[rows["hours_before"] == 0, "key"].head(20)]
         for kind, rows in new.items()
@@ -289,7 +289,7 @@ def _evidence(
         f" where day >= date '{start.date()}' and day <= date '{end.date()}'"
         f" and time >= timestamptz '{low}' and time < timestamptz '{high}'"
     )
-    total = connection.sql(f"select count(*) {inside}").fetchall()[0]
+    total, last = connection.sql(f"select count(*), max(time) {inside}").fetchall()[0]
     rows = connection.sql(
         "select * from (select time, coalesce(src_ip, src_svc) as src, user_agent, operation, resource_uid,"
         f" status_code, http_status, response_bytes, token_uid, event_key, {scored} as score {inside}"
@@ -301,7 +301,7 @@ def _evidence(
          "response_bytes": None if pd.isna(r.response_bytes) else int(r.response_bytes), "token_uid": r.token_uid}
         for r in rows.itertuples()
     ]  # fmt: skip
-    return listed, int(total[0])
+    return listed, int(total), iso(last)
 
 
 def _second_opinion(found: Findings, incident: pd.Series) -> dict[str, Any] | None:

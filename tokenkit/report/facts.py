@@ -7,6 +7,7 @@ so that the notebook that draws them does not compute twice.
 import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,12 +135,20 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
         owned = state.built(db, "inventory").get("tokens", "")
     settings = workspace.settings
     parts = [
-        tokenkit.__version__, fingerprint.VERSION, config.digest(settings), settings.report.model_dump_json(),
+        tokenkit.__version__, _code(), config.digest(settings), settings.report.model_dump_json(),
         settings.name,
         repr(periods), *read, owned,
     ]  # fmt: skip
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
     return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
+
+
+@cache
+def _code() -> str:
+    """A digest of the package's own modules: what another build of the same version computed is not taken for current."""
+    root = Path(tokenkit.__file__).parent
+    files = sorted(root.rglob("*.py"))
+    return hashlib.sha256(b"".join(f.relative_to(root).as_posix().encode() + f.read_bytes() for f in files)).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -184,7 +184,12 @@ def _keys(facts: Facts) -> list[Facts]:
     before = f"{say.count(opened)} opened, {say.count(len(found) - opened)} from before" if found else "none is open"
     past = say.span((facts["history"].get("hours") or 0) * 3600)
     return [
-        _key(say.count(c.get("active") or 0), "tokens active", activity, f"of {say.count(known(facts))}"),
+        _key(
+            say.count(c.get("active") or 0),
+            "tokens active",
+            activity,
+            f"of {say.count(known(facts, c.get('active') or 0))}",
+        ),
         _key(say.count(len(found)), "incidents", before, "open"),
         _key(say.count(b.get("opened") or 0), "of the budget used", budget, f"of {b.get('allowed') or 0:.3g}"),
         _ownerless(facts),
@@ -212,9 +217,13 @@ def _keys_of_little(facts: Facts) -> list[Facts]:
     ]
 
 
-def known(facts: Facts) -> int:
-    """How many tokens there are: a key that was rotated, and a role with its keys of an hour, are one."""
-    return facts["counts"].get("profiles") or facts["counts"].get("tokens") or 0
+def known(facts: Facts, n: int = 0) -> int:
+    """Of how many tokens ``n`` are a part.
+
+    A rotated key, and a role with its keys of an hour, count as one, unless ``n`` itself counts them singly.
+    """
+    profiles, tokens = (facts["counts"].get(k) or 0 for k in ("profiles", "tokens"))
+    return profiles if profiles and n <= profiles else tokens
 
 
 def ownerless(facts: Facts) -> int:
@@ -229,7 +238,7 @@ def _ownerless(facts: Facts) -> Facts:
     if not facts["coverage"]["owners"].get("source"):
         why = "no list of owners was given"
     more = why or ("nobody ever recorded" if n else "each has one")
-    return _key(say.count(n), "tokens without an owner", more, f"of {say.count(known(facts))}")
+    return _key(say.count(n), "tokens without an owner", more, f"of {say.count(known(facts, n))}")
 
 
 def _calls(facts: Facts) -> Facts:

@@ -102,12 +102,13 @@ def owners(facts: Facts) -> Part:
             orphaned = r.get("status") == "orphaned"
             recorded = f"{r['owner']}, who left" if orphaned else f"{recorded}: {r['owner']}".removeprefix(": ")
         rows.append({**r, "recorded": recorded, "last": say.day(r.get("last_seen"))})
-    nobody = say.count(ownerless(facts))
+    nobody = ownerless(facts)
     return part(
         "owners",
         rows=rows,
         show=ROWS if judged(facts) else 5,
-        lede=f"{nobody} of {say.count(known(facts))} tokens. If one of them misbehaves, there is nobody to ask.",
+        lede=f"{say.count(nobody)} of {say.count(known(facts, nobody))} tokens. "
+        "If one of them misbehaves, there is nobody to ask.",
         note=_name_an_owner(facts["coverage"]["owners"].get("source")),
         kind=_kind(rows),
     )

@@ -227,11 +227,16 @@ def riskiest(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
             r["profile_uid"],
             {"label": r["token"]["label"], "mask": r["token"]["mask"], "profile_uid": r["profile_uid"],
              "risk": r["risk"],
-             "level": r["risk_level"], "owner": r["owner"]["name"], "team": r["owner"]["team"],
+             "level": r["risk_level"], "owner": _answers(r), "team": r["owner"]["team"],
              "environment": r["environment"], "criticality": r["criticality"], "known_days": r["known_days"],
              "do": r["action"]["title"], "incident_uid": r["incident_uid"]},
         )  # fmt: skip
     return list(rows.values())[:TOP]
+
+
+def _answers(record: dict[str, Any]) -> str | None:
+    """Who answers for an incident's token; None where the owner has left or there is none."""
+    return record["owner"]["name"] if record["owner"]["status"] == "owned" else None
 
 
 def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) -> dict[str, Any]:
@@ -306,15 +311,22 @@ def smallest_leak(found: Findings) -> str | None:
 
 
 def by_owner(people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each owner has to do."""
-    rows: dict[str, dict[str, Any]] = {}
-    sizes = people["owner_name"].value_counts()
+    """What each owner has to do, said to that owner."""
+    rows: dict[str | None, dict[str, Any]] = {}
+    answered = people["owner_name"].where(people["owner_status"] == "owned")
+    sizes = answered.value_counts()
+    todo = {
+        "lock": "Expect the key to be locked; issue a new one",
+        "step_up": "Sign in again with a second factor",
+        "restrict": "Say what the extra work was for",
+        "notify": "Say whether the change is meant",
+    }
     for r in listed:
-        owner = r["owner"]["name"] if r["owner"]["status"] == "owned" and r["owner"]["name"] else "Nobody"
+        owner = _answers(r)
+        size = int(sizes.get(owner, 0)) if owner else int(answered.isna().sum())
         row = rows.setdefault(
-            owner,
-            {"owner": owner, "team": r["owner"]["team"], "tokens": int(sizes.get(owner, 0)), "on_page": [], "do": []},
+            owner, {"owner": owner, "team": r["owner"]["team"], "tokens": size, "on_page": [], "do": []}
         )
         row["on_page"].append({"label": r["token"]["label"], "incident_uid": r["incident_uid"]})
-        row["do"].append(r["action"]["title"])
+        row["do"].append(todo[r["action"]["verb"]] if owner else "Name an owner")
     return [row | {"do": "; ".join(dict.fromkeys(row["do"]))} for row in rows.values()]
