@@ -1,6 +1,6 @@
 """Take the picture in the README: the first screen of a report, in headless Chromium.
 
-    python docs/picture.py PATH/index.html docs/report.png
+python docs/picture.py PATH/index.html docs/report.png
 """
 
 import shutil

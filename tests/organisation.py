@@ -84,6 +84,17 @@ def victim(raw: Path) -> str:
     return max(sorted(owned & set(days)), key=days.__getitem__)
 
 
+def usual_path(raw: Path, key: str) -> str:
+    """A path that an NGINX key asks for often."""
+    paths: Counter[str] = Counter()
+    for file in sorted((raw / "logs" / "gateway" / "nginx").glob("*.gz")):
+        for line in gzip.decompress(file.read_bytes()).splitlines():
+            record = orjson.loads(line)
+            if record["api_key_id"] == key and record["request_method"] == "GET":
+                paths[re.sub(r"\d{3,}.*", "{n}", record["uri"].split("?")[0])] += 1
+    return paths.most_common(1)[0][0].replace("{n}", "12345")
+
+
 def truth(raw: Path) -> dict[str, Any]:
     """What was planted."""
     return orjson.loads((raw / "truth.json").read_bytes())

@@ -192,12 +192,13 @@ def nights(tmp_path_factory):
     workspace = config.init(root / "workspace")
     facts = []
     for last in (18, 19, 19):
-        # somebody else holds the key from the evening of one day to the morning of the next
+        # somebody else holds the key: looks around in the evening, and takes what there is in the night
         small.copy_until(organisation / "logs", root / "logs", date(2026, 2, last))
         if len(facts) < 2:
             key, day = small.victim(organisation), date(2026, 2, last - 1)
             if last == 18:
-                small.plant(root / "logs", key, day, range(18, 24), path="/v1/export/{n}", a_hour=100)
+                usual = small.usual_path(organisation, key)
+                small.plant(root / "logs", key, day, range(18, 24), path=usual, a_hour=5)
             else:
                 worse = {"agent": "sqlmap/1.8", "path": "/v1/admin/{n}", "address": "203.0.113.9", "a_hour": 300}
                 small.plant(root / "logs", key, day, range(0, 12), status=403, **worse)

@@ -48,7 +48,7 @@ class Detection(_Section):
 
     budget: float = Field(default=5.0, gt=0, description="new incidents a day for each 1,000 profiles")
     shares: dict[str, float] = Field(
-        default={"point_hour": 0.27, "point_day": 0.22, "drift_amounts": 0.32, "drift_requests": 0.09},
+        default={"point_hour": 0.24, "point_day": 0.20, "drift_amounts": 0.25, "drift_requests": 0.07},
         description="share of the budget for each channel; below 1 in all, since thresholds lag behind what moves "
         "(measured); panel (PyOD) has none unless you give it one",
     )

@@ -89,7 +89,7 @@ def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndar
         fit = baseline.fit_feature(feature, days)
         r = baseline.residual(fit, feature, days)
         standard = r / np.sqrt(baseline.variance(fit, feature, days))
-        standard = standard - day_effect(standard, days.group)
+        standard = standard - day_effect(standard, days)
         held = baseline.out_of_sample(feature, days)
         joined = np.where(days.reference, held, standard)
         recent = joined - trailing_level(joined)
@@ -100,14 +100,18 @@ def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndar
     return bits, z, fits
 
 
-def day_effect(standard: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """What moved everyone on a day: the peers' median deviation, shrunk to the organisation's by n / (n + 10)."""
-    everyone = np.nan_to_num(_column_median(standard))
+def day_effect(standard: np.ndarray, days: Days) -> np.ndarray:
+    """What moved everyone on a day: the peers' median deviation, shrunk to the organisation's by n / (n + 10).
+
+    Only profiles with the frozen reference count, so that a younger one's past does not move that of others.
+    """
+    core = days.core if days.core.any() else np.ones(len(standard), dtype=bool)
+    everyone = np.nan_to_num(_column_median(standard[core]))
     effect = np.tile(everyone, (len(standard), 1))
-    for g in np.unique(group):
-        rows = group == g
-        n = (~np.isnan(standard[rows])).sum(axis=0)
-        own = np.nan_to_num(_column_median(standard[rows]))
+    for g in np.unique(days.group):
+        rows = days.group == g
+        n = (~np.isnan(standard[rows & core])).sum(axis=0)
+        own = np.nan_to_num(_column_median(standard[rows & core]))
         effect[rows] = (n * own + 10 * everyone) / (n + 10)
     return effect
 

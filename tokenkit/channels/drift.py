@@ -72,7 +72,7 @@ class _Drift:
         v = baseline.variance(fit, feature, days)
         sd = np.sqrt(v)
         r = baseline.residual(fit, feature, days) / sd
-        r = _held(r - day_effect(r, days.group)) * sd
+        r = _held(r - day_effect(r, days)) * sd
         seen = ~np.isnan(r) & ~days.reference  # a window that shares days with its reference would look calm
         information, weighted = np.where(seen, 1 / v, 0.0), np.where(seen, r / v, 0.0)
         total, summed, count = (_rolling(m) for m in (information, weighted, seen.astype(float)))

@@ -69,10 +69,11 @@ def detect(
             {c: b if detection.shares.get(c) else np.inf for c, b in budget.PROVISIONAL_BITS.items()}, index=days
         )
     else:
-        heights = {
-            channel: budget.daily_heights(scores[scores["channel"] == channel], judged, days) for channel in gaps
-        }
-        limits = budget.thresholds(heights, gaps, detection.shares, days, periods.calibration[1], allowed)
+        core = evidence.days.core
+        known = judged[core] if core.any() else judged
+        heights = {channel: budget.daily_heights(scores[scores["channel"] == channel], known, days) for channel in gaps}
+        share_known = allowed * len(known) / len(judged)
+        limits = budget.thresholds(heights, gaps, detection.shares, days, periods.calibration[1], share_known)
     flagged = merge.flag(scores, limits)
     windows = merge.join(pd.concat([flagged, beginning], ignore_index=True) if len(beginning) else flagged, gaps)
     progress("scoring", 2, 3)

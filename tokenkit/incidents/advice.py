@@ -107,7 +107,8 @@ def headline(story: str, label: str, reasons: list[dict[str, Any]]) -> tuple[str
     """Long sentence, short sentence, and one more with the leading numbers."""
     rule = next((r["title"].lower() for r in reasons if r["family"] == "policy"), "")
     long, short = (text.format(label=label, rule=rule) for text in HEADLINES[story])
-    first = reasons[0]
+    telling = {"stolen": NETWORK | CLIENT, "enumeration": {"sequential_objects"}, "doors": DOORS, "spike": TAKE}
+    first = next((r for r in reasons if r["feature"] in telling.get(story, ())), reasons[0])
     return long, short, f"{first['title']}: {first['observed']}."
 
 

@@ -145,7 +145,7 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
 
 @cache
 def _code() -> str:
-    """A digest of the package's own modules: what another build of the same version computed is not taken for current."""
+    """A digest of the package's own modules: what another build of this version computed is not taken for current."""
     root = Path(tokenkit.__file__).parent
     files = sorted(root.rglob("*.py"))
     return hashlib.sha256(b"".join(f.relative_to(root).as_posix().encode() + f.read_bytes() for f in files)).hexdigest()
