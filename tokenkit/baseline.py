@@ -145,7 +145,11 @@ def day_matrices(fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods)
 
 
 def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods) -> np.ndarray:
-    """Active days of each profile's reference: the organisation's, or, for a younger profile, its own first days."""
+    """Active days of each profile's reference: the organisation's, or, for a younger profile, its own first days.
+
+    A younger one gets its own only once it is complete and a week old: one that grew with each night would score
+    past days anew each night. Until then its peers judge it.
+    """
     assert periods.reference is not None
     start, end = ((pd.Timestamp(d, tz="UTC") - days[0]).days for d in periods.reference)
     length = end - start
@@ -156,8 +160,8 @@ def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods)
     mask[:, start:end] = active[:, start:end]
     for k in np.flatnonzero(mask.sum(axis=1) < MIN_DAYS):
         first = int(np.argmax(active[k])) if active[k].any() else 0
-        own = slice(first, min(first + length, latest))
-        if own.stop > first and active[k, own].sum() > mask[k].sum():
+        own = slice(first, first + length)
+        if own.stop <= latest and active[k, own].sum() > mask[k].sum():
             mask[k] = False
             mask[k, own] = active[k, own]
     return mask

@@ -47,7 +47,7 @@ def test_use_after_the_owner_left_is_found_with_its_first_and_last_hour(tmp_path
 def test_what_was_broken_before_the_period_is_standing_and_what_begins_in_it_is_not(tmp_path: Path) -> None:
     text = inventory(owner_name="ana", expires_time="2026-03-05")  # between the uses of days 2 and 6
     (row,) = broken(tmp_path, text).to_dict("records")
-    assert (row["rule"], row["standing"], row["what"]) == ("expired_in_use", False, ["2026-03-05"])
+    assert (row["rule"], row["standing"], row["what"]) == ("expired_in_use", False, ["expired on 5 Mar 2026"])
 
 
 def test_what_was_broken_only_before_the_period_is_not_found(tmp_path: Path) -> None:

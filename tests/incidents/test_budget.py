@@ -78,15 +78,24 @@ def test_in_a_calm_and_small_organisation_the_floor_holds_as_well() -> None:
 
 
 def test_no_more_open_above_the_threshold_than_the_quota() -> None:
-    heights = np.random.default_rng(0).exponential(4, (200, 14)) + 5
+    heights = np.random.default_rng(0).exponential(1.44, (200, 14)) + 7  # bits of chance
     for quota in (1.0, 3.0, 10.0, 40.0):
         found = budget.threshold(heights, 1, slice(0, 14), quota)
         count = int(budget.opened(heights >= found, 1).sum())
         assert quota - 2 <= count <= quota
 
 
+@pytest.mark.parametrize("quota", [0.3, 0.7, 1.0, 1.5])
+def test_one_attack_does_not_hide_the_next(quota: float) -> None:
+    """Found by reporting night after night: a stolen token's first night lifted the line above its second."""
+    heights = np.random.default_rng(0).exponential(1.44, (40, 14))
+    calm = budget.threshold(heights, 1, slice(0, 14), quota)
+    heights[7, 13] = 40.0
+    assert calm <= budget.threshold(heights, 1, slice(0, 14), quota) <= calm + 2 * 1.44 + 1e-9
+
+
 def test_below_one_incident_half_the_quota_costs_one_bit() -> None:
-    heights = np.array([[20.0, 0.0], [15.0, 0.0]])
+    heights = np.array([[20.0, 0.0], [18.0, 0.0]])
     found = [budget.threshold(heights, 1, slice(0, 2), q) for q in (0.5, 0.25, 0.125)]
     assert found == [21.0, 22.0, 23.0]
 

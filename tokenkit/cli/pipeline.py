@@ -99,9 +99,10 @@ def _say(result: "object", as_json: bool) -> None:
         "quiet": "nothing to report",
         "not_enough_history": "not enough history yet",
     }
+    going_on = sum(r["state"] == "grown" for r in facts["incidents"])
     typer.echo(
         f"{facts['period']['start'][:10]} to {facts['period']['end'][:10]}: {words[facts['state']]}"
-        f" ({_counted(facts['budget']['opened'], 'incident')} opened)"
+        f" ({_counted(facts['budget']['opened'], 'incident')} opened" + (f", {going_on} going on)" if going_on else ")")
     )
     typer.echo(str(result.page))
 

@@ -15,6 +15,12 @@ from tokenkit.baseline import Periods
 from tokenkit.config import Workspace
 
 LISTED = 20
+# pieces that could not be read, but for files of which a whole version has come since
+BROKEN = """
+select * from quarantine q where not exists (
+    select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0
+    and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))
+order by path, place"""
 GAP_HOURS = 6
 MIN_CALLS_AN_HOUR = 5
 
@@ -23,7 +29,7 @@ def coverage(workspace: Workspace, periods: Periods) -> dict[str, Any]:
     """Counts by source (all files ever read), quarantine, gaps of the reported days."""
     with state.connect(workspace.state) as db:
         files = [dict(r) for r in db.execute("select * from files where status = 'stored' order by source, path")]
-        broken = [dict(r) for r in db.execute("select * from quarantine order by path, place")]
+        broken = [dict(r) for r in db.execute(BROKEN)]
         ignored = Counter(r["rule"] for r in db.execute("select rule from ignored_files"))
     rules: Counter[str] = Counter(ignored)
     for file in files:
@@ -74,7 +80,7 @@ def gaps(workspace: Workspace, periods: Periods) -> list[dict[str, Any]]:
         full = pd.date_range(at.min(), pd.Timestamp(periods.end, tz="UTC"), freq="h", inclusive="left")
         series = pd.Series(0, index=full)
         series.loc[at] = rows["n"].to_numpy()
-        usual = series.groupby([series.index.hour, series.index.dayofweek]).transform("median")
+        usual = series.groupby([series.index.hour, series.index.day_of_week]).transform("median")
         silent = (series == 0) & (usual >= MIN_CALLS_AN_HOUR) & (series.index >= pd.Timestamp(periods.start, tz="UTC"))
         run = (silent != silent.shift()).cumsum()
         for _, part in series[silent].groupby(run[silent]):
