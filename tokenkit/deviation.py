@@ -22,6 +22,7 @@ TAIL_FROM = 0.02
 TRAILING_DAYS = 14
 MIN_POOL = 200
 LEAST_SHAPE = 0.2
+NOVELTIES = ("network", "client", "operation", "hour_of_week")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,13 @@ def measure(workspace: Workspace, periods: Periods, groups: pd.Series) -> Eviden
 
 
 def table(evidence: Evidence, start: date) -> pd.DataFrame:
-    """Day deviations from a day on, one row a profile, day and feature (schema.DEVIATIONS)."""
+    """Deviations from a day on, one row a profile, window and feature (schema.DEVIATIONS).
+
+    Hours have the graded novelty of network, program, call and hour; what is usual of them is no number.
+    """
+    hours = evidence.hours[evidence.hours["start"] >= pd.Timestamp(start, tz="UTC")]
+    long = hours.melt(["profile_uid", "start"], list(NOVELTIES), "feature", "bits")
+    long = long.assign(window="hour", tail_probability=2.0 ** -long["bits"], day=long["start"].dt.date)
     days = evidence.days
     rows, columns = np.nonzero(
         ~np.isnan(days.values["requests"]) & (days.days >= pd.Timestamp(start, tz="UTC"))[None, :]
@@ -186,4 +193,5 @@ def table(evidence: Evidence, start: date) -> pd.DataFrame:
             )
         )  # fmt: skip
     frame = pd.concat(frames, ignore_index=True)
-    return frame.assign(window="day", day=frame["start"].dt.date)
+    frame = frame.assign(window="day", day=frame["start"].dt.date)
+    return pd.concat([frame, long], ignore_index=True)

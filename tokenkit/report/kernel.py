@@ -49,7 +49,9 @@ def _manager(scratch: Path) -> type:
     from jupyter_client.kernelspec import KernelSpec
 
     # without -X frozen_modules=off the debugger warns on every start
-    argv = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    # at shutdown it may log that it was interrupted, into the log of a run that went well; what fails is raised here
+    argv = [sys.executable, *launch, "--IPKernelApp.log_level=CRITICAL"]
     # a socket's path may have 107 characters
     over_file = sys.platform != "win32" and len(str(scratch)) < 70
 
