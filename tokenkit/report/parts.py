@@ -145,7 +145,7 @@ def active(facts: Facts) -> Part:
 
 
 def rare(facts: Facts) -> Part:
-    """Programs, networks and calls that only one token uses, where there is no past to compare with."""
+    """Programs, networks and calls that hardly any other token uses, where there is no past to compare with."""
     rows = [] if judged(facts) else facts["rare_values"]
     lede = (
         "Rare among the other tokens is not the same as new: without a past nobody can tell. "
@@ -189,7 +189,7 @@ def _steps(owners_known: bool) -> list[Facts]:
 _LEVELS: list[tuple[str, str, str, float, float]] = [
     (
         f"less than {FIRST_DAYS} days",
-        "who is active, from where and with what; what only one token uses",
+        "who is active, from where and with what; what hardly any other uses",
         "what is unusual",
         0,
         FIRST_DAYS,

@@ -18,7 +18,8 @@ from tokenkit.incidents import Findings, explain, words
 from tokenkit.incidents.record import iso
 
 TOP = 10
-RARE_LISTED = 60
+RARE_LISTED = 200
+MANY_PROFILES = 10
 DORMANT_DAYS = 30
 WATCH_FROM = 0.75  # of the threshold
 
@@ -198,22 +199,29 @@ def owners_missing(
 def rare_values(
     workspace: Workspace, people: pd.DataFrame, mapped: pd.DataFrame, periods: Periods
 ) -> list[dict[str, Any]]:
-    """Values that only one profile shows in the reported days: programs first, then networks."""
+    """Values that one profile shows in the reported days and hardly any other: programs first, then networks.
+
+    Two profiles may share one where there are ten or more: a key and the role that it assumes use the same program.
+    """
     made = []
+    most = 2 if len(people) >= MANY_PROFILES else 1
     for kind, title, text in (("client", "Program", "user_agent"), ("network", "Network", "network")):
         with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
             lake.scan(connection, workspace.lake, f"activity_{kind}", periods.start, periods.end).create_view("a")
             lake.scan(connection, workspace.lake, f"dim_{kind}").create_view("d")
             connection.register("m", mapped[["token_key", "profile_uid"]])
             rows = connection.sql(
-                f"select {text} as value, min(profile_uid) as profile_uid, sum(requests)::bigint as n, min(hour_s) as s"
-                f" from a join m using (token_key) join d using ({kind}_key) group by {kind}_key, {text}"
-                " having count(distinct profile_uid) = 1 order by n, value"
+                f"with used as (select {kind}_key, {text} as value, profile_uid, sum(requests)::bigint as calls,"
+                f" min(hour_s) as s from a join m using (token_key) join d using ({kind}_key) group by all)"
+                " select value, first(profile_uid order by calls desc, profile_uid) as profile_uid, sum(calls)::bigint as n, min(s) as s,"
+                f" count(*) as profiles from used group by {kind}_key, value having count(*) <= {most}"
+                " order by profiles, n, value"
             ).df()
         made += [
             {"kind": title, "value": str(r.value), "label": str(people.at[r.profile_uid, "label"]),
              "mask": people.at[r.profile_uid, "mask"], "requests": int(r.n),
-             "first": iso(pd.Timestamp(r.s, unit="s", tz="UTC")), "note": None}
+             "first": iso(pd.Timestamp(r.s, unit="s", tz="UTC")),
+             "note": "one other uses it too" if r.profiles > 1 else None}
             for r in rows.itertuples()
         ]  # fmt: skip
     return made[:RARE_LISTED]
