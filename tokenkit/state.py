@@ -85,14 +85,15 @@ def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record:
     )
 
 
-def last_run(db: sqlite3.Connection, before: str | None = None) -> dict[str, Any] | None:
-    """The newest run, or the newest before the run of that id; its row as a dict with ``record`` parsed."""
+def last_run(db: sqlite3.Connection, before: str | None = None, end: str = "9999") -> dict[str, Any] | None:
+    """The newest run, or the newest before the run of that id whose period ended before ``end``; ``record`` parsed."""
     if before is None:
         row = db.execute("select * from runs order by number desc limit 1").fetchone()
     else:
         row = db.execute(
             "select * from runs where run_uid <> ?"
-            " and number < coalesce((select number from runs where run_uid = ?), 1e18) order by number desc limit 1",
-            [before, before],
+            " and number < coalesce((select number from runs where run_uid = ?), 1e18)"
+            " and end < ? order by number desc limit 1",
+            [before, before, end],
         ).fetchone()
     return {**dict(row), "record": json.loads(row["record"])} if row else None

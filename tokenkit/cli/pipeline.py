@@ -41,7 +41,7 @@ def run(
     from tokenkit.errors import InputError
 
     if since not in ("", "last"):
-        raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start {since}")
+        raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start 2026-03-01")
     workspace = runner.workspace_for(events or [], out)
     with shown() as progress:
         result = runner.run(

@@ -17,6 +17,7 @@ from tokenkit.incidents import Findings, advice, explain, merge, risk, summary, 
 TOKENS_LISTED = 25
 EVIDENCE = 10
 TIMELINE_HOURS = 72
+HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
 
 def records(
@@ -176,10 +177,8 @@ def sure(incident: pd.Series, n_profiles: int) -> dict[str, str]:
     """How sure: the level, and how often chance alone would do it in an organisation of this size."""
     if not n_profiles:
         return {"level": "high", "text": "a rule was broken; nothing is estimated"}
-    above = incident["score_bits"] - incident["threshold_bits"]
-    novel = sum(name in incident["parts"] for name in ("network", "client", "operation"))
-    level = "high" if above >= 12 or (novel >= 2 and above >= 6) else "medium" if above >= 3 else "low"
     nights = 2.0 ** min(incident["score_bits"], 40.0) / n_profiles
+    level = "high" if nights >= HIGH_NIGHTS else "medium" if nights >= MEDIUM_NIGHTS else "low"
     often = "more than once a night" if nights < 1 else (
         f"about one night in {nights:,.0f}" if nights < 1000 else "rarer than one night in 1,000")  # fmt: skip
     return {"level": level, "text": f"as rare as {often} for an organisation of {n_profiles:,} tokens"
@@ -219,7 +218,7 @@ def timeline(
     shown = range(max(0, last - 41), last + 1)
     values = np.nan_to_num(days.values[name][k])
     low, high = (np.nan_to_num(np.maximum(np.expm1(center + s * sd), 0.0)) for s in (-2.0, 2.0))
-    title = f"{feature.doc.rstrip('.').split(',')[0]}, by day"
+    title = f"{feature.doc.rstrip('.').split(',')[0].split(' (')[0]}, by day"
     return {
         "title": title, "unit": feature.unit, "window": "day",
         "points": [[iso(days.days[d]), float(values[d])] for d in shown],

@@ -62,7 +62,7 @@ def gather(
     periods = periods_of(opened, _day(start, "start"), _day(end, "end"))
     run_uid, digest = identify(opened, periods)
     with state.connect(opened.state) as db:
-        previous = state.last_run(db, before=run_uid)
+        previous = state.last_run(db, before=run_uid, end=periods.end.isoformat())
         key = f"{digest}:{previous['run_uid'] if previous else ''}"
         stored = state.get_meta(db, f"facts:{run_uid}")
     if stored:

@@ -33,12 +33,12 @@ def still_open(facts: Facts) -> list[Facts]:
 
 
 def by_urgency(found: list[Facts]) -> list[Facts]:
-    """What is sure before what may be chance, what has to be stopped before what has to be asked, then by risk."""
+    """What goes on before what went quiet, sure before chance, what has to be stopped before what has to be asked."""
     order = [verb for verb, *_ in _ORDERS]
 
-    def key(i: Facts) -> tuple[bool, int]:
+    def key(i: Facts) -> tuple[bool, bool, int]:
         verb, sure = (i.get("action") or {}).get("verb"), (i.get("sure") or {}).get("level")
-        return sure == "low", order.index(verb) if verb in order else len(order)
+        return i.get("state") == "quiet", sure == "low", order.index(verb) if verb in order else len(order)
 
     return sorted(found, key=key)
 
@@ -64,7 +64,7 @@ def _attention(facts: Facts) -> tuple[str, str]:
     if not found:  # all of them closed again
         return "What was raised is closed again; nothing is open.", "Nothing has to be done now."
     first = say.sentence(found[0].get("short") or found[0].get("headline") or card.name(found[0]))
-    tokens = len({i["profile_uid"] for i in found})
+    tokens = len({i["profile_uid"] for i in found if i.get("state") != "quiet"})
     if tokens == 2:
         first += " One other token left its usual behaviour."
     elif tokens > 2:

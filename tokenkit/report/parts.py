@@ -119,7 +119,7 @@ def _name_an_owner(source: str | None) -> Markup:
         return Markup("To name an owner, add a row to {}; the next run reads it.").format(say.clean(source, 80))
     return Markup(
         "To name owners, give a table with one row a token: <code>tokenkit run --inventory FILE</code>. "
-        "<code>tokenkit tokens --csv</code> writes the tokens to begin it with."
+        "Only the column native_id is required: the key's id as the log has it, or the ARN of a user or role."
     )
 
 
@@ -174,8 +174,9 @@ def _steps(owners_known: bool) -> list[Facts]:
     }
     name_owners = {
         "title": "Say whose the tokens are",
-        "text": "A table with a row a token. Fill in owner and team; without them a report has nobody to turn to.",
-        "command": "tokenkit tokens --csv > tokens.csv\ntokenkit run --events PATH --inventory tokens.csv",
+        "text": "A table with a row a token: native_id (the key's id, or a user's or role's ARN), owner and team. "
+        "Without them a report has nobody to turn to.",
+        "command": "tokenkit run --events PATH --inventory tokens.csv",
     }
     every_night = {
         "title": "Run it every night",

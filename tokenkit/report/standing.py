@@ -43,6 +43,8 @@ def counts(
             "select profile_uid, min(day) as first, max(day) as last, sum(requests)::bigint as n from a"
             " join m using (token_key) group by 1"
         ).df()
+        lake.scan(connection, workspace.lake, "events", periods.start, periods.end).create_view("e")
+        calls, unattributed = connection.sql("select count(*), count(*) filter (token_key = 0) from e").fetchall()[0]
     first, last = pd.to_datetime(rows["first"]), pd.to_datetime(rows["last"])
     start, end = pd.Timestamp(periods.start), pd.Timestamp(periods.end)
     active = last >= start
@@ -56,8 +58,8 @@ def counts(
         "dormant": int((last < end - pd.Timedelta(days=DORMANT_DAYS)).sum()),
         "unowned": int((status == "unowned").sum()), "orphaned": int((status == "orphaned").sum()),
         "ambiguous": int((status == "ambiguous").sum()),
-        "unattributed_calls": sum(s["unattributed"] for s in read["sources"]),
-        "calls": sum(s["stored"] for s in read["sources"]),
+        "unattributed_calls": int(unattributed),
+        "calls": int(calls),
         "judged": len(days.profiles) - young if days else 0, "young": young,
     }  # fmt: skip
 
@@ -69,7 +71,7 @@ def budget(found: Findings, listed: list[dict[str, Any]], per_1000: float) -> di
     opened = sum(r["state"] == "opened" for r in listed)
     calibration = found.periods.calibration
     return {
-        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": opened / days,
+        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": found.allowed_a_day,
         "achieved": opened / allowed if allowed else None,
         "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
         "calibration_opened": None,
@@ -213,7 +215,8 @@ def rare_values(
             rows = connection.sql(
                 f"with used as (select {kind}_key, {text} as value, profile_uid, sum(requests)::bigint as calls,"
                 f" min(hour_s) as s from a join m using (token_key) join d using ({kind}_key) group by all)"
-                " select value, first(profile_uid order by calls desc, profile_uid) as profile_uid, sum(calls)::bigint as n, min(s) as s,"
+                " select value, first(profile_uid order by calls desc, profile_uid) as profile_uid,"
+                " sum(calls)::bigint as n, min(s) as s,"
                 f" count(*) as profiles from used group by {kind}_key, value having count(*) <= {most}"
                 " order by profiles, n, value"
             ).df()

@@ -88,7 +88,7 @@ def _budget(b: Facts) -> str:
     text += (
         f": {b.get('per_1000') or 0:g} new ones a day for each 1,000 profiles. It holds on average, not on each day."
     )
-    if days := b.get("calibration_days"):
+    if (days := b.get("calibration_days")) and b.get("calibration_opened") is not None:
         opened = say.count(b.get("calibration_opened") or 0)
         text += f" In the {say.plural(round(days), 'day')} on which the lines were set it would have opened {opened}."
     return text
