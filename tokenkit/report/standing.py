@@ -74,7 +74,6 @@ def budget(found: Findings, listed: list[dict[str, Any]], per_1000: float) -> di
         "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": found.allowed_a_day,
         "achieved": opened / allowed if allowed else None,
         "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
-        "calibration_opened": None,
     }  # fmt: skip
 
 
@@ -259,7 +258,7 @@ def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) 
         rows.append(
             {"channel": detector.name, "title": detector.title, "share": shares.get(detector.name, 0.0),
              "opened": sum(r["state"] == "opened" and r["channels"][0] == detector.name for r in listed),
-             "threshold_bits": limit if limit is not None and np.isfinite(limit) else None, "calibration_opened": None}
+             "threshold_bits": limit if limit is not None and np.isfinite(limit) else None}
         )  # fmt: skip
     asked = [r["second_opinion"] for r in listed if r["second_opinion"]]
     return {
