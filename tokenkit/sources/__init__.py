@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from tokenkit.errors import InputError, SourceError, did_you_mean
-from tokenkit.sources import cloudtrail, files, gateway
+from tokenkit.sources import cloudtrail, files, gateway, mapped
 from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
 
 __all__ = ["Bad", "Batch", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
@@ -57,14 +57,21 @@ def sources() -> dict[str, Source]:
 
 
 def get(name: str) -> Source:
-    """The source of that name.
+    """The source of that name, or of that mapping: a name that ends in ``.toml`` is the path of one.
 
     Raises
     ------
     SourceError
         There is none; says which was probably meant.
+    ConfigError
+        The mapping cannot be used; says what to correct.
     """
     known = sources()
+    if name.endswith(".toml"):
+        source = mapped.load(Path(name))
+        if source.name in known:
+            raise SourceError(f"{name}: name is {source.name!r}, which is another source's. Choose another name.")
+        return source
     if name not in known:
         raise SourceError(f"no source {name!r}: {did_you_mean(name, sorted(known))} (tokenkit sources lists them)")
     return known[name]
@@ -97,7 +104,7 @@ def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, 
     path : Path
         File or folder.
     source : str, optional
-        Name of the source; without one every file is recognised by its first record.
+        Name of the source, or path of a mapping; without one every file is recognised by its first record.
 
     Returns
     -------
@@ -160,6 +167,11 @@ def _nothing(path: Path, named: Source | None, ignored: dict[str, list[Path]]) -
     remedy = (
         f"Files of {named.name} usually end in {', '.join(named.suffixes)}; one file alone is read whatever its name."
         if named
-        else f"Name the source if it is one of {known}: SOURCE={path} (tokenkit sources describes them)."
+        else f"Name the source if it is one of {known}: SOURCE={path} (tokenkit sources describes them). "
+        f"For columns of your own: tokenkit sources check {_example(path, ignored)}"
     )
     return f"{path}: nothing to read in {count} file{'s' * (count > 1)}: {what}. {remedy}"
+
+
+def _example(path: Path, ignored: dict[str, list[Path]]) -> Path:
+    return next((those[0] for rule, those in ignored.items() if rule == UNKNOWN), path)

@@ -35,6 +35,19 @@ TEXTS = {
     "address": "sourceIPAddress",
     "user_agent": "userAgent",
 }
+# what the other columns are made from
+MORE = {
+    "event_uid": ("eventID",),
+    "time": ("eventTime",),
+    "token_uid": ("userIdentity.accessKeyId", "userIdentity.credentialId", "userIdentity.principalId"),
+    "session_uid": ("userIdentity.sessionContext",),
+    "principal_uid": ("userIdentity.arn",),
+    "is_mfa": ("userIdentity.sessionContext",),
+    "activity_id": ("readOnly",),
+    "resource_uid": ("resources", "requestParameters"),
+    "request_bytes": ("additionalEventData.bytesTransferredIn",),
+    "response_bytes": ("additionalEventData.bytesTransferredOut",),
+}
 PRINCIPAL_TYPES = {
     "IAMUser": 1, "IdentityCenterUser": 1, "SAMLUser": 1, "WebIdentityUser": 1, "FederatedUser": 1,
     "Root": 2, "AWSService": 3, "AssumedRole": 4, "Role": 4, "AWSAccount": 4,
@@ -328,4 +341,5 @@ SOURCE = Source(
     (".json", ".json.gz"),
     recognises,
     read,
+    columns={"src_ip" if column == "address" else column: (theirs,) for column, theirs in TEXTS.items()} | MORE,
 )

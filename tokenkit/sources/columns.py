@@ -33,6 +33,10 @@ class Columns:
         self.records = records
         self.faults: dict[int, str] = {}
 
+    def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
+        """The field of every record, or of every parent, as it is."""
+        return [r.get(name) for r in (self.records if parents is None else parents)]
+
     def _check(self, values: list[Any], name: str, allowed: set[type], expected: str) -> list[Any]:
         if set(map(type, values)) <= allowed:
             return values
@@ -44,28 +48,28 @@ class Columns:
 
     def objects(self, name: str, parents: Sequence[Record] | None = None) -> list[Record]:
         """Nested objects; an empty one where there is none."""
-        values = [r.get(name) for r in (self.records if parents is None else parents)]
+        values = self.values(name, parents)
         return [v or NOTHING for v in self._check(values, name, {dict, _NONE}, "an object")]
 
     def lists(self, name: str) -> list[list[Any] | None]:
         """Lists, or null."""
-        return self._check([r.get(name) for r in self.records], name, {list, _NONE}, "a list")
+        return self._check(self.values(name), name, {list, _NONE}, "a list")
 
     def texts(self, name: str, parents: Sequence[Record] | None = None) -> list[str | None]:
         """Texts, or null."""
-        values = [r.get(name) for r in (self.records if parents is None else parents)]
+        values = self.values(name, parents)
         return self._check(values, name, {str, _NONE}, "text")
 
     def labels(self, name: str) -> list[str | None]:
         """Texts, or whole numbers as text; ``""`` and ``"-"`` are null."""
-        values = self._check([r.get(name) for r in self.records], name, {str, int, _NONE}, "text or a number")
+        values = self._check(self.values(name), name, {str, int, _NONE}, "text or a number")
         if int in set(map(type, values)):
             values = [v if v is None or type(v) is str else str(v) for v in values]
         return [None if v == "" or v == "-" else v for v in values]
 
     def flags(self, name: str, parents: Sequence[Record] | None = None) -> list[bool | None]:
         """True, false or null; also as text, as CloudTrail has it."""
-        values = [r.get(name) for r in (self.records if parents is None else parents)]
+        values = self.values(name, parents)
         kinds = set(map(type, values))
         if str in kinds:
             values = [_TRUTH.get(v.lower()) if type(v) is str else v for v in values]
@@ -73,7 +77,7 @@ class Columns:
 
     def numbers(self, name: str, parents: Sequence[Record] | None = None) -> list[float | int | None]:
         """Numbers, or null; also as text (``"-"`` and ``""`` are null), as a quoted log format has it."""
-        values = [r.get(name) for r in (self.records if parents is None else parents)]
+        values = self.values(name, parents)
         kinds = set(map(type, values))
         if kinds <= {int, _NONE}:
             return values

@@ -68,6 +68,11 @@ class Source:
         Whether the first record of a file (or the whole document, where it has none) is this source's.
     read : function of path, Reading and Tally
         The file in batches. Broken records go to the tally and raise nothing.
+    handle_field : str, optional
+        Field of its records whose id is declared to be no secret (an HMAC made inside the proxy). It alone may be kept
+        as ``dim_token.enforce_handle``: the name under which the connector called as the source can lock the token.
+    columns : dict of str to tuple of str, optional
+        Column of ``events`` to the fields of its records that fill it, for ``tokenkit sources check``.
     """
 
     name: str
@@ -75,3 +80,5 @@ class Source:
     suffixes: tuple[str, ...]
     recognises: Callable[[Record], bool]
     read: Callable[[Path, Reading, Tally], Iterator[Batch]]
+    handle_field: str | None = None
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)

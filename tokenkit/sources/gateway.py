@@ -7,7 +7,7 @@ off, methods that someone invented.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 API_KEY = ("api_key", "long_lived", 7)
 PRINCIPAL = ("principal", "unknown", 0)
 NO_ONE = ("none", "unknown", 0)
+OTHER_TYPE = 99
+STATED = ("token_kind", "token_lifetime", "tenant")  # what a log may state of a token
 _NOT_PLAIN = re.compile(r"[?#%;]|://")
 
 
@@ -36,7 +38,8 @@ _NOT_PLAIN = re.compile(r"[?#%;]|://")
 class Profile:
     """Names of one gateway's fields, each with its spellings; the first that the batch has is used.
 
-    ``per_second``: what one second is in the time field; ``duration_ms``: what one unit of the duration is, ms.
+    ``per_second``: what one second is in the time field; ``duration_unit_ms``: what one unit of the duration is, ms;
+    ``handle_field``: as in ``Source``.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Profile:
     user_agent: tuple[str, ...]
     principal: tuple[str, ...]
     marks: tuple[tuple[str, ...], ...]  # a record has one field of each
+    handle_field: str | None = None
 
 
 NGINX_PROFILE = Profile(
@@ -92,6 +96,7 @@ HAPROXY_PROFILE = Profile(
     user_agent=("ua", "user_agent"),
     principal=("consumer",),
     marks=(("ts_ms",), ("src_ip",), ("path",), ("status",)),
+    handle_field="key_hmac",
 )
 
 
@@ -112,17 +117,17 @@ def _batch(
 ) -> Batch | None:
     """The events among these lines; the others are counted."""
     tally.read += len(lines)
-    records, faults = _parse(lines)
+    records, faults = parse(lines)
     if faults:
         for i, why in faults.items():
             tally.quarantined.append(Bad(f"line {numbers[i]}", files.digest(lines[i]), why))
-        numbers, lines = _without(numbers, faults), _without(lines, faults)
+        numbers, lines = without(numbers, faults), without(lines, faults)
     take, raw = _columns(records, profile, reading)
     if take.faults:
         for i, why in sorted(take.faults.items()):
             tally.quarantined.append(Bad(f"line {numbers[i]}", files.digest(lines[i]), why))
-        numbers, lines = _without(numbers, take.faults), _without(lines, take.faults)
-        records = _without(records, take.faults)
+        numbers, lines = without(numbers, take.faults), without(lines, take.faults)
+        records = without(records, take.faults)
         take, raw = _columns(records, profile, reading)
     if not records:
         return None
@@ -133,11 +138,13 @@ def _batch(
     return _events(path, profile, reading, raw, numbers)
 
 
-def _without(items: list[Any], faults: dict[int, str]) -> list[Any]:
+def without(items: list[Any], faults: dict[int, str]) -> list[Any]:
+    """The items whose index has no fault."""
     return [item for i, item in enumerate(items) if i not in faults]
 
 
-def _parse(lines: list[bytes]) -> tuple[list[Record], dict[int, str]]:
+def parse(lines: list[bytes]) -> tuple[list[Record], dict[int, str]]:
+    """The objects of JSON lines in order, and the reason of each line, by its index, that is none."""
     try:
         records = list(map(orjson.loads, lines))
         if set(map(type, records)) <= {dict}:
@@ -176,6 +183,8 @@ def _columns(records: list[Record], profile: Profile, reading: Reading) -> tuple
         _first(lambda name: [r.get(name) for r in records], profile.time), profile.time[0], profile.per_second
     )
     raw["key_id"] = _first(take.labels, reading.gateway.key_fields)
+    if profile.handle_field in reading.gateway.key_fields:
+        raw["handles"] = _handles(profile.name, raw["key_id"], take.labels(profile.handle_field))
     for column in ("event_uid", "address", "principal"):
         raw[column] = _first(take.labels, getattr(profile, column))
     for column in ("method", "path", "user_agent"):
@@ -186,11 +195,22 @@ def _columns(records: list[Record], profile: Profile, reading: Reading) -> tuple
     for column in ("status", "duration"):
         raw[column] = _first(take.numbers, getattr(profile, column))
     for column, hint in (("path", lambda _: MASK), ("user_agent", lambda _: MASK), ("principal", shown)):
-        raw[column] = _without_own_key(raw[column], raw["key_id"], hint)
+        raw[column] = without_own_key(raw[column], raw["key_id"], hint)
     return take, raw
 
 
-def _without_own_key(texts: list[str | None], keys: list[str | None], hint: Callable[[str], str]) -> list[str | None]:
+# what HAProxy's hex converter makes of SHA-1 and longer; a raw key that somebody logs under this name is none
+_HMAC = re.compile(r"[0-9a-fA-F]{40,128}")
+
+
+def _handles(connector: str, keys: list[str | None], declared: list[str | None]) -> dict[str, tuple[str, str]]:
+    """Of each id that was taken from the field declared to hold no secret, and looks like it: connector and handle."""
+    return {k: (connector, k) for k, d in zip(keys, declared, strict=True) if k and k == d and _HMAC.fullmatch(k)}
+
+
+def without_own_key(
+    texts: Sequence[str | None], keys: Sequence[str | None], hint: Callable[[str], str]
+) -> list[str | None]:
     """The texts without the id of the key that called: it is of no known format, but it is known here."""
     return [
         t.replace(k, hint(k)) if t and k and len(k) >= 8 and k in t else t for t, k in zip(texts, keys, strict=True)
@@ -202,45 +222,52 @@ def _events(path: Path, profile: Profile, reading: Reading, raw: dict[str, Any],
     columns: dict[str, Any] = {"event_uid": raw["event_uid"]}
     columns["address"] = Coded.of(raw["address"])
     columns["user_agent"] = Coded.of([None if v == "-" or v == "" else v for v in raw["user_agent"]], USER_AGENT_CAP)
-    tokens = _callers(reading, raw, columns)
-    _routes(raw, columns)
+    tokens = callers(reading.key, f"gateway:{reading.gateway.realm}", raw, columns)
+    routes(raw, columns)
     _outcome(raw["status"], columns)
     columns["service"] = Coded(np.zeros(count, dtype=np.int64), [f"gateway:{reading.gateway.realm}"])
     columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), count)
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
-    columns["duration_ms"] = _durations(raw["duration"], profile.duration_unit_ms)
+    columns["duration_ms"] = durations(raw["duration"], profile.duration_unit_ms)
     return assemble(reading, profile.name, raw["time"], columns, tokens, str(path), numbers)
 
 
-def _callers(reading: Reading, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
-    """Token columns, made once for each distinct caller: a key's id leaves here as hash and mask alone."""
-    issuer = f"gateway:{reading.gateway.realm}"
-    known: dict[tuple[str | None, str | None], int] = {}
-    codes = np.array(
-        [known.setdefault(c, len(known)) for c in zip(raw["key_id"], raw["principal"], strict=True)], dtype=np.int64
-    )
+def callers(key: bytes, issuer: str, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
+    """Token columns, made once for each distinct caller: a key's id leaves here as hash and mask alone.
+
+    ``raw`` has ``key_id`` and ``principal`` of each record, and may have STATED. Only an id that the source declares
+    to be no secret leaves as itself, too: as the connector's handle (``handles``).
+    """
+    known: dict[tuple[str | None, ...], int] = {}
+    stated = [raw.get(name) or [None] * len(raw["key_id"]) for name in STATED]
+    callers_of_records = zip(raw["key_id"], raw["principal"], *stated, strict=True)
+    codes = np.array([known.setdefault(c, len(known)) for c in callers_of_records], dtype=np.int64)
     uids, kinds, lifetimes, types, rows = [], [], [], [], []
-    for key_id, principal in known:
+    for key_id, principal, stated_kind, stated_lifetime, tenant in known:
         native = key_id or principal
-        uid = identity.token_uid(reading.key, issuer, native) if native else ""
+        uid = identity.token_uid(key, issuer, native) if native else ""
         kind, lifetime, type_id = API_KEY if key_id else PRINCIPAL if principal else NO_ONE
+        if key_id and stated_kind:
+            kind, lifetime, type_id = stated_kind, "unknown", OTHER_TYPE
+        lifetime = (stated_lifetime if key_id else None) or lifetime
         uids.append(uid)
         kinds.append(kind)
         lifetimes.append(lifetime)
         types.append(type_id)
         if native:
-            rows.append((uid, issuer, kind, lifetime, shown(native), principal, None, None))
+            handle = raw.get("handles", {}).get(key_id)
+            rows.append((uid, issuer, kind, lifetime, shown(native), principal, None, tenant, handle))
     who = Coded(codes, uids)
     columns["token_uid"] = who
     columns["token_kind"] = who.spread(kinds, pa.string())
     columns["token_lifetime"] = who.spread(lifetimes, pa.string())
     columns["token_type_id"] = who.spread(types, pa.int8())
     columns["principal_uid"] = Coded.of(raw["principal"])
-    return token_rows(reading.key, rows)
+    return token_rows(key, rows)
 
 
-def _routes(raw: dict[str, Any], columns: dict[str, Any]) -> None:
+def routes(raw: dict[str, Any], columns: dict[str, Any]) -> None:
     """Path, object, operation, method and what it does: each distinct path is cleaned and judged once."""
     paths = Coded.of([path or "/" for path in raw["path"]], cap=None)
     plain = [without_query(path) if _NOT_PLAIN.search(path) else path for path in paths.values]
@@ -278,7 +305,8 @@ def _outcome(statuses: list[float | int | None], columns: dict[str, Any]) -> Non
     columns["is_denied"] = pa.array((status == 401) | (status == 403))
 
 
-def _durations(values: list[float | int | None], unit_ms: float) -> pa.Array:
+def durations(values: list[float | int | None], unit_ms: float) -> pa.Array:
+    """Durations in ms; null where the log has what is none."""
     # -1 stands for a call that broke off
     return pa.array([v * unit_ms if v is not None and 0 <= v < 1e9 else None for v in values], pa.float32())
 
@@ -290,7 +318,13 @@ def _source(profile: Profile) -> Source:
     def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         return _lines(path, profile, reading, tally)
 
-    return Source(profile.name, profile.doc, SUFFIXES, recognises, read)
+    columns = {
+        "time": profile.time, "event_uid": profile.event_uid, "src_ip": profile.address, "http_method": profile.method,
+        "url_path": profile.path, "operation": (profile.method[0], profile.path[0]), "http_status": profile.status,
+        "request_bytes": profile.request_bytes, "response_bytes": profile.response_bytes,
+        "duration_ms": profile.duration, "user_agent": profile.user_agent, "principal_uid": profile.principal,
+    }  # fmt: skip
+    return Source(profile.name, profile.doc, SUFFIXES, recognises, read, profile.handle_field, columns)
 
 
 NGINX = _source(NGINX_PROFILE)

@@ -67,20 +67,28 @@ def _table(name: str, rows: dict[Any, tuple[Any, ...]]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, types, strict=True)], schema=types)
 
 
-TokenRow = tuple[str, str, str, str, str, str | None, str | None, str | None]
+Handle = tuple[str, str]  # connector, and the name under which it knows the token
+TokenRow = (
+    tuple[str, str, str, str, str, str | None, str | None, str | None]
+    | tuple[str, str, str, str, str, str | None, str | None, str | None, Handle | None]
+)
 
 
 def token_rows(key: bytes, rows: Sequence[TokenRow]) -> pa.Table:
-    """``dim_token`` from (token_uid, issuer, kind, lifetime, mask, principal, role, tenant), one row a token."""
+    """``dim_token`` from (token_uid, issuer, kind, lifetime, mask, principal, role, tenant), one row a token.
+
+    A ninth element, where there is one, is what the token can be locked by: (connector, handle), or None.
+    """
     kept: dict[int, tuple[Any, ...]] = {}
-    for uid, issuer, kind, lifetime, mask, principal, role, tenant in rows:
+    for uid, issuer, kind, lifetime, mask, principal, role, tenant, *more in rows:
+        handle = more[0] if more and more[0] else (None, None)
         number = identity.twin(uid)
         if not uid or (number in kept and (kept[number][6] or not principal)):
             continue
         own = identity.token_uid(key, issuer, principal) if principal else None
         roles = identity.token_uid(key, issuer, role) if role else None
         names = tidy(pa.array([principal, role, tenant], pa.string())).to_pylist()
-        kept[number] = (number, uid, issuer, kind, lifetime, mask, names[0], own, names[1], roles, names[2])
+        kept[number] = (number, uid, issuer, kind, lifetime, mask, names[0], own, names[1], roles, names[2], *handle)
     return _table("dim_token", kept)
 
 
@@ -156,7 +164,7 @@ def assemble(
     data: dict[str, Any] = {"source": pa.repeat(source, count), "time": pa.array(time, schema.INT).cast(schema.TIME)}
     data["day"] = data["time"].cast(schema.DAY)
     data["token_key"] = uid.spread(uid.each(identity.twin), schema.INT, 0)
-    data["count"] = pa.repeat(pa.scalar(1, pa.int32()), count)
+    data["count"] = columns.get("count", pa.repeat(pa.scalar(1, pa.int32()), count))
     data["raw_ref"] = pc.binary_join_element_wise(
         pa.scalar(origin), pa.array(places, pa.int64()).cast(schema.STRING), "#"
     )

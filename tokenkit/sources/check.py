@@ -1,0 +1,206 @@
+"""Check: what a source makes of a file, before anything is read into a lake.
+
+Reads  one file by one source. Writes nothing. Credentials are shown as masks alone, and reasons quote nothing.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenkit import schema
+from tokenkit.errors import SourceError
+from tokenkit.sources import tabular
+from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
+from tokenkit.sources.masking import tidy_text
+
+SHOWN = 10
+REFUSED_LISTED = 20
+# what a column that is null in every record costs
+COSTS = {
+    "token_uid": "every call is unattributed: stored and counted, never judged",
+    "src_ip": "family network stays blind: new networks, a key used from two places",
+    "user_agent": "family client stays blind: new programs",
+    "response_bytes": "family data does not see what is taken",
+    "request_bytes": "family data does not see what is sent",
+    "rows": "family data does not see how many rows are read",
+    "resource_uid": "family objects stays blind: objects never touched before, numbers tried one by one",
+    "status_id": "family outcome stays blind: failures look like successes",
+    "http_status": "failures are told apart by words alone: limits (429) and the service's own errors are not seen",
+    "is_denied": "family outcome does not see refusals for lack of rights",
+    "http_method": "whether a call reads or changes is known from the operation's name alone",
+    "principal_uid": "a token that no inventory names is called by its mask; short-lived ones are followed one by one",
+    "service": "two services' operations of one name are one operation",
+    "duration_ms": "cannot be seen in the evidence; nothing is judged by it",
+}
+# what is made from other columns or at ingest, and so is neither the file's nor missing from it
+DERIVED = {"day", "raw_ref", "class_uid", "source", "ua_family", "network_class", "activity_id", "token_type_id",
+           "owner_uid", "owner_status"}  # fmt: skip
+COLUMNS = [c.name for c in schema.EVENTS.columns if not c.name.endswith("_key") and c.name not in DERIVED]
+
+
+@dataclass
+class Checked:
+    """What a source makes of a file.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        ``read`` = ``stored`` + ``duplicates`` + ``ignored`` + ``quarantined``; duplicates within the file alone.
+    records : list of dict
+        The first ten as they would be stored; ``token`` is the mask of the credential.
+    filled : dict of str to str
+        Column of ours to the columns of theirs that fill it.
+    null : dict of str to str
+        Columns that are null in every record, and what that costs; "" where nothing is judged by them.
+    unused : list of str
+        Their columns that nothing is made of.
+    refused : list of Bad
+        The first pieces that cannot be used.
+    notes : list of str
+        What was taken for granted.
+    """
+
+    path: Path
+    source: str
+    counts: dict[str, int]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    filled: dict[str, str] = field(default_factory=dict)
+    null: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    refused: list[Bad] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> Checked:
+    """Read a file as ingest would, and say what came of it.
+
+    Parameters
+    ----------
+    path : Path
+        One file.
+    source : Source
+    reading : Reading
+        With the workspace's key, so that the ``token_uid`` shown are those that would be stored.
+    keyed : bool
+        Whether it is; without a workspace's key no ``token_uid`` is shown.
+
+    Raises
+    ------
+    ConfigError
+        The source is a mapping, and the file lacks a column of it.
+    """
+    tally = Tally()
+    made: list[dict[str, Any]] = []
+    event_keys: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    there: dict[str, int] = dict.fromkeys(COLUMNS, 0)
+    unattributed = 0
+    for batch in source.read(path, reading, tally):
+        if len(made) < SHOWN:
+            made += _records(batch, SHOWN - len(made), keyed)
+        event_keys.append(batch.events["event_key"].to_numpy())
+        for name in COLUMNS:
+            there[name] += _present(batch.events[name], name)
+        unattributed += pc.sum(pc.equal(batch.events["token_kind"], "none")).as_py() or 0
+    events = sum(map(len, event_keys))
+    stored = len(np.unique(np.concatenate(event_keys))) if event_keys else 0
+    counts = {
+        "read": tally.read, "stored": stored, "duplicates": events - stored, "ignored": sum(tally.ignored.values()),
+        "quarantined": len(tally.quarantined),
+    }  # fmt: skip
+    given = dict(source.columns)
+    if given and "token_uid" not in given:
+        given["token_uid"] = tuple(reading.gateway.key_fields)
+    checked = Checked(path, source.name, counts, made, refused=sorted(tally.quarantined, key=_place)[:REFUSED_LISTED])
+    names = _names(path, set(chain.from_iterable(given.values())))
+    checked.filled = {ours: " + ".join(_of_file(theirs, names)) for ours, theirs in given.items()}
+    if events:
+        checked.null = {name: COSTS.get(name, "") for name in COLUMNS if not there[name]}
+    used = tuple(chain.from_iterable(given.values()))
+    checked.unused = [tidy_text(name, 60) for name in names if not _is_used(name, used)]
+    checked.notes = _notes(path, source, reading, counts, unattributed, names)
+    return checked
+
+
+def _place(bad: Bad) -> int:
+    """The number in a place, so that refusals stand in the order of the file."""
+    number = re.search(r"\d+", bad.place)
+    return int(number.group()) if number else 0
+
+
+def _present(column: pa.ChunkedArray, name: str) -> int:
+    """In how many rows a column says something."""
+    if name == "token_uid":
+        return pc.sum(pc.not_equal(column, "")).as_py() or 0
+    if name == "status_id":
+        return pc.sum(pc.not_equal(column, 0)).as_py() or 0
+    return len(column) - column.null_count
+
+
+def _records(batch: Batch, count: int, keyed: bool) -> list[dict[str, Any]]:
+    tokens = batch.dimensions["dim_token"]
+    masks = dict(zip(tokens["token_key"].to_pylist(), tokens["mask"].to_pylist(), strict=True))
+    made = []
+    for row in batch.events.slice(0, count).select([*COLUMNS, "token_key"]).to_pylist():
+        token = masks.get(row.pop("token_key"))
+        if not keyed:
+            row |= {"token_uid": None, "session_uid": None}
+        record = {name: _plain(value) for name, value in row.items() if name != "token_uid"}
+        made.append({"time": record.pop("time"), "token": token, "token_uid": row["token_uid"] or None} | record)
+    return made
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def _names(path: Path, used: set[str]) -> list[str]:
+    """The file's own columns; none where it is not of a kind whose columns have names."""
+    try:
+        found = tabular.names(path, tabular.format_of(path))
+    except SourceError:
+        return []
+    return found if any(_is_used(name, tuple(used)) for name in found) else []
+
+
+def _is_used(name: str, used: tuple[str, ...]) -> bool:
+    return any(name == one or name.startswith(one + ".") or one.startswith(name + ".") for one in used)
+
+
+def _of_file(theirs: tuple[str, ...], names: list[str]) -> list[str]:
+    """Of several spellings those that the file has; all where its columns have no names."""
+    return [name for name in theirs if name.startswith('"') or _is_used(name, tuple(names))] or list(theirs)
+
+
+def _notes(
+    path: Path, source: Source, reading: Reading, counts: dict[str, int], unattributed: int, names: list[str]
+) -> list[str]:
+    notes = []
+    times = source.columns.get("time", ())
+    if names and len(times) == 1 and _without_zone(path, times[0]):
+        notes.append("times name no zone: they are read as UTC")
+    if unattributed:
+        notes.append(f"{unattributed:,} calls without a credential: stored, counted as unattributed, never judged")
+    if counts["duplicates"]:
+        remedy = "" if "event_uid" in source.columns else "; map event_uid if they are different calls"
+        notes.append(f"{counts['duplicates']:,} records are equal to an earlier one and count once{remedy}")
+    return notes
+
+
+def _without_zone(path: Path, column: str) -> bool:
+    """Whether the first times of a file are text without a zone."""
+    for rows in tabular.rows(path, tabular.format_of(path), [column]):
+        texts = [v.strip() for v in rows.columns[column][:50] if isinstance(v, str)]
+        for text in texts:
+            try:
+                return datetime.fromisoformat(text).tzinfo is None and not text.isdigit()
+            except ValueError:
+                continue
+        return False
+    return False

@@ -1,0 +1,228 @@
+"""Mapping: a user's columns in our words, as a small TOML or as a ``Mapping`` in Python.
+
+Reads  a TOML of ``name``, ``issuer``, ``[columns]`` (ours = "theirs"), and, where needed, ``format``, ``files``,
+``[values]`` (what the file does not say and holds for every row) and ``[units]``.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tokenkit.errors import ConfigError, did_you_mean
+from tokenkit.sources.tabular import ENDINGS, FORMATS
+
+
+@dataclass(frozen=True)
+class Field:
+    """Something that a log may say: how it is read, which columns of ``events`` it fills, what it means."""
+
+    kind: str
+    fills: tuple[str, ...]
+    doc: str
+
+
+FIELDS: dict[str, Field] = {
+    "time": Field("time", ("time",), "when it happened: ISO 8601 (UTC without a zone), or s, ms, us since 1970"),
+    "native_id": Field("label", ("token_uid",), "the credential's id or name; hashed at once, never stored"),
+    "operation": Field("label", ("operation",), "what was called; or method and path instead"),
+    "method": Field("label", ("http_method", "operation"), "HTTP method"),
+    "path": Field("label", ("url_path", "operation", "resource_uid"), "path or address; its query string is dropped"),
+    "service": Field("label", ("service",), "service that was called"),
+    "event_uid": Field("label", ("event_uid",), "id of the record; without one, equal rows are one event"),
+    "principal": Field("label", ("principal_uid",), "who acts: user, service account, role"),
+    "token_kind": Field("label", ("token_kind",), "kind of credential: api_key, jwt, ..."),
+    "token_lifetime": Field("label", ("token_lifetime",), "long_lived, session or unknown"),
+    "session": Field("label", ("session_uid",), "session; hashed as the credential is"),
+    "app": Field("label", ("app_uid",), "application or client"),
+    "tenant": Field("label", ("tenant_uid",), "account, organisation, project"),
+    "mfa": Field("flag", ("is_mfa",), "whether a second factor was used"),
+    "src_ip": Field("label", ("src_ip", "network"), "address of the caller, or the name of a service"),
+    "src_country": Field("label", ("src_country",), "country of the caller, two letters"),
+    "src_asn": Field("amount", ("src_asn",), "autonomous system of the caller"),
+    "user_agent": Field("label", ("user_agent",), "program as it names itself"),
+    "ja4": Field("label", ("ja4",), "TLS fingerprint"),
+    "resource": Field("label", ("resource_uid",), "object touched; without it, a path that holds an id"),
+    "resource_type": Field("label", ("resource_type",), "its type"),
+    "region": Field("label", ("region",), "cloud region"),
+    "status": Field("label", ("status_id", "status_code", "http_status", "is_denied"), "HTTP status, or ok, failed"),
+    "error": Field("label", ("status_code",), "error code of a call that failed"),
+    "denied": Field("flag", ("is_denied",), "whether it was refused for lack of rights"),
+    "request_bytes": Field("amount", ("request_bytes",), "bytes, client to service"),
+    "response_bytes": Field("amount", ("response_bytes",), "bytes, service to client"),
+    "duration": Field("number", ("duration_ms",), "time taken, in units.duration (ms)"),
+    "rows": Field("amount", ("rows",), "rows or objects returned"),
+    "cost_units": Field("number", ("cost_units",), "model tokens and the like"),
+    "page_offset": Field("amount", ("page_offset",), "page or offset asked for"),
+    "scopes": Field("list", ("scopes",), "scopes of the credential: a list, or text with blanks or commas"),
+    "count": Field("amount", ("count",), "calls that a row stands for"),
+    "logged_time": Field("time", ("logged_time",), "when the log wrote it"),
+}  # fmt: skip
+REQUIRED = ("time", "native_id")
+UNITS = {"time": {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}, "duration": {"s": 1e3, "ms": 1.0, "us": 1e-3}}
+KEYS = ("name", "issuer", "format", "files", "columns", "values", "units")
+LIFETIMES = ("long_lived", "session", "unknown")
+_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,39}$")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A log in our words.
+
+    Attributes
+    ----------
+    name : str
+        The source's name, as in the column ``source``.
+    issuer : str
+        Who issued the credentials: the namespace of ``token_uid``. ``gateway`` is ``gateway:<realm>`` of the settings.
+    columns : dict of str to str
+        A name of ``FIELDS`` to the file's column.
+    values : dict of str to str
+        A name of ``FIELDS`` to what holds for every row.
+    units : dict of str to str
+        ``time`` (s, ms, us, ns; default: by size) and ``duration`` (s, ms, us; default ms).
+    format : str
+        csv, jsonl or parquet; default: by the file's first bytes.
+    files : tuple of str
+        How the names of its files end, where a folder is read.
+    origin : str
+        The TOML, for messages.
+    lines : dict of str to int
+        In which line of it a column is mapped.
+
+    Raises
+    ------
+    ConfigError
+        A name that does not exist, or something required that is missing.
+    """
+
+    name: str
+    issuer: str
+    columns: dict[str, str]
+    values: dict[str, str] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    format: str = ""
+    files: tuple[str, ...] = ()
+    origin: str = ""
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        _check(self, self.origin or f"mapping {self.name!r}")
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """How the names of its files end."""
+        every = [self.format] if self.format else list(FORMATS)
+        return self.files or tuple(ending for form in every for ending in ENDINGS[form])
+
+    @property
+    def filled(self) -> dict[str, tuple[str, ...]]:
+        """Column of ``events`` to what fills it: the file's columns, or a constant in quotes.
+
+        Examples
+        --------
+        >>> Mapping("orders", "orders-api", {"time": "at", "native_id": "key", "operation": "call"}).filled
+        {'time': ('at',), 'token_uid': ('key',), 'operation': ('call',)}
+        """
+        given = self.columns | {name: f'"{value}"' for name, value in self.values.items()}
+        filled: dict[str, tuple[str, ...]] = {}
+        for name, theirs in given.items():
+            for column in FIELDS[name].fills:
+                filled[column] = (*filled.get(column, ()), theirs)
+        return filled
+
+    def line(self, name: str) -> str:
+        """Where one of our names is mapped, for a message."""
+        at = f", line {self.lines[name]}" if name in self.lines else ""
+        return f'{self.origin or self.name}{at}: {name} = "{self.columns[name]}"'
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it is not TOML, or it says what cannot be meant; names the line or the key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        given = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the mapping cannot be read ({error.strerror}); the path is taken from {Path.cwd()}. "
+            "A draft of one: tokenkit sources check LOGFILE --draft > mapping.toml"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
+    for key in given:
+        if key not in KEYS:
+            raise ConfigError(f"{path}: no key {key}; {did_you_mean(key, [*KEYS, *FIELDS])}{_place(key)}")
+    for key in ("name", "issuer", "columns"):
+        if key not in given:
+            raise ConfigError(f"{path}: {key} is missing, expected {_EXPECTED[key]}")
+    for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("columns", dict),
+                       ("values", dict), ("units", dict)):  # fmt: skip
+        if key in given and not isinstance(given[key], type_):
+            raise ConfigError(f"{path}: {key} is {given[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
+    return Mapping(**{**given, "files": tuple(given.get("files", ()))}, origin=str(path), lines=_lines(text))
+
+
+_TYPES: dict[type, str] = {str: "text", list: "a list of texts", dict: "a section"}
+_EXPECTED = {
+    "name": 'the source\'s name, such as name = "orders"',
+    "issuer": 'who issued the credentials, such as issuer = "orders-api"',
+    "columns": 'a section [columns] with lines such as time = "at"',
+}
+
+
+def _place(key: str) -> str:
+    return " (it belongs below [columns])" if key in FIELDS else ""
+
+
+def _lines(text: str) -> dict[str, int]:
+    """In which line each name below ``[columns]`` stands."""
+    found, section = {}, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\s*\[(\w+)\]", line):
+            section = head.group(1)
+        elif section == "columns" and (name := re.match(r"\s*[\"']?(\w+)[\"']?\s*=", line)):
+            found[name.group(1)] = number
+    return found
+
+
+def _check(mapping: Mapping, where: str) -> None:
+    if not _NAME.match(mapping.name):
+        raise ConfigError(f"{where}: name is {mapping.name!r}, expected small letters, digits, - and _, at most 40")
+    if not mapping.issuer.strip() or "|" in mapping.issuer:
+        raise ConfigError(f"{where}: issuer is {mapping.issuer!r}, expected who issued the credentials, without |")
+    if mapping.format not in ("", *FORMATS):
+        raise ConfigError(f"{where}: format is {mapping.format!r}; {did_you_mean(mapping.format, list(FORMATS))}")
+    if not all(isinstance(ending, str) and ending for ending in mapping.files):
+        raise ConfigError(f'{where}: files is {list(mapping.files)!r}, expected endings such as [".csv", ".csv.gz"]')
+    for section, known in (("columns", FIELDS), ("values", _CONSTANT), ("units", UNITS)):
+        for name, value in getattr(mapping, section).items():
+            if name not in known:
+                raise ConfigError(f"{where}: no {section}.{name}; {did_you_mean(name, list(known))}")
+            if not isinstance(value, str) or not value.strip():
+                raise ConfigError(f"{where}: {section}.{name} is {value!r}, expected text: {_meant(section, name)}")
+    for name, unit in mapping.units.items():
+        if unit not in UNITS[name]:
+            raise ConfigError(f"{where}: units.{name} is {unit!r}; {did_you_mean(unit, list(UNITS[name]))}")
+    for name in REQUIRED:
+        if name not in mapping.columns:
+            raise ConfigError(f"{where}: columns.{name} is missing: {FIELDS[name].doc}")
+    if not {"operation", "path"} & {*mapping.columns, *mapping.values}:
+        raise ConfigError(f"{where}: columns.operation is missing: {FIELDS['operation'].doc}")
+    if both := {*mapping.columns} & {*mapping.values}:
+        raise ConfigError(f"{where}: {min(both)} stands below [columns] and below [values]. Remove one of them.")
+    if mapping.values.get("token_lifetime", "unknown") not in LIFETIMES:
+        raise ConfigError(f"{where}: values.token_lifetime is none of {', '.join(LIFETIMES)}")
+
+
+_CONSTANT = {name: f for name, f in FIELDS.items() if f.kind == "label" and name not in (*REQUIRED, "event_uid")}
+
+
+def _meant(section: str, name: str) -> str:
+    return f"a unit, {', '.join(UNITS[name])}" if section == "units" else FIELDS[name].doc

@@ -1,0 +1,326 @@
+"""Tabular: CSV, JSON lines and Parquet as columns of values, whatever the columns are called.
+
+Reads  a file, plain or gzip, whole or cut off, in batches of bounded memory. Gives ``Rows``.
+Traps of CSV: separators of other countries, a byte order mark, rows of another length, quotes that nobody closes (which
+would swallow the rest of the file), values over several lines. A row that cannot be read costs that row alone.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tokenkit.errors import SourceError
+from tokenkit.sources import files, gateway
+from tokenkit.sources.contract import BATCH, Bad, Record
+from tokenkit.sources.masking import tidy_text
+
+FORMATS = ("csv", "jsonl", "parquet")
+ENDINGS = {
+    "csv": (".csv", ".csv.gz", ".tsv", ".tsv.gz"),
+    "jsonl": (".jsonl", ".ndjson", ".json", ".log", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".log.gz"),
+    "parquet": (".parquet", ".pq"),
+}
+SEPARATORS = ",;\t|"
+MAX_SPAN = 100  # lines that one value in quotes may go over; beyond it somebody forgot to close the quote
+LOOKED_AT = 50  # rows from which the columns of a file without header are known
+OPEN = "a quote is not closed"
+_DATA = re.compile(r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-fA-F-]{16,}$")
+
+
+@dataclass
+class Rows:
+    """Rows of a file, column by column, and what between them could not be read.
+
+    Attributes
+    ----------
+    numbers : list of int
+        Place of each row in its file, from 1: the line, or the row of a Parquet file.
+    columns : dict of str to list
+        Values by the file's own column names.
+    pieces : list of bytes
+        Each row as it stands in the file; of Parquet as JSON.
+    broken : list of Bad
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
+    broken: list[Bad] = field(default_factory=list)
+    place: str = "line"
+
+    def without(self, faults: dict[int, str]) -> "Rows":
+        """The rows whose index has no fault."""
+        kept = [i for i in range(len(self.numbers)) if i not in faults]
+        columns = {name: [values[i] for i in kept] for name, values in self.columns.items()}
+        return Rows([self.numbers[i] for i in kept], columns, [self.pieces[i] for i in kept], [], self.place)
+
+    def bad(self, faults: dict[int, str]) -> list[Bad]:
+        """The rows that have a fault."""
+        return [
+            Bad(f"{self.place} {self.numbers[i]}", files.digest(self.pieces[i]), why)
+            for i, why in sorted(faults.items())
+        ]
+
+
+def format_of(path: Path) -> str:
+    """Whether a file is csv, jsonl or parquet: by its first bytes, and between the first two by how a line begins."""
+    head = files.Reader(path).head(4096).lstrip()
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if head.startswith((b"{", b"[")) else "csv"
+
+
+def names(path: Path, form: str) -> list[str]:
+    """The file's columns in order: of the header, the Parquet schema, or the first rows.
+
+    Raises
+    ------
+    SourceError
+        It has none that can be read.
+    """
+    if form == "parquet":
+        try:
+            return list(pq.read_schema(path).names)
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(f"{path}: not a Parquet file, or one that was cut off. Write it again.") from error
+    if form == "csv":
+        for _, lines, _ in files.Reader(path).lines(1):
+            if lines:
+                return header(path, lines[0])[0]
+        raise SourceError(f"{path}: no line in it, expected a CSV with a header.")
+    found: dict[str, None] = {}
+    for number, record in enumerate(files.first_records(path)):
+        if number == LOOKED_AT:
+            break
+        found |= dict.fromkeys(_leaves(record))
+    if not found:
+        raise SourceError(f"{path}: no object in its first lines, expected one JSON object a line.")
+    return list(found)
+
+
+def _leaves(record: Record, before: str = "") -> Iterator[str]:
+    """Names of the values of a record, those of objects in it with dots."""
+    for name, value in record.items():
+        if isinstance(value, dict) and value and before.count(".") < 3:
+            yield from _leaves(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
+
+
+def header(path: Path, line: bytes) -> tuple[list[str], str]:
+    """The names in a CSV's first line, and what separates them.
+
+    Raises
+    ------
+    SourceError
+        The line cannot be read, or holds data: it is not shown, because data may be secret.
+    """
+    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    bare = re.sub(r'"[^"]*"', "", text)
+    separator = max(SEPARATORS, key=bare.count)
+    cells, why = _row([text], separator)
+    if cells is None or "\0" in text:
+        raise SourceError(f"{path}: the first line cannot be read ({why or 'not text in UTF-8'}), expected a header.")
+    found = [cell.strip() for cell in cells]
+    for at, cell in enumerate(found, 1):
+        if _DATA.search(cell) or len(cell) > 100:
+            raise SourceError(
+                f"{path}: its first line looks like data (column {at}), expected the names of the columns. "
+                "Put a line with names on top."
+            )
+    return found, separator
+
+
+def shown_names(found: Sequence[str]) -> str:
+    """Column names for a message: hostile ones made harmless.
+
+    Examples
+    --------
+    >>> shown_names(["at", "key"])
+    'at, key'
+    """
+    return ", ".join(tidy_text(name, 60) for name in found[:60]) + (", ..." if len(found) > 60 else "")
+
+
+def rows(
+    path: Path, form: str, wanted: Sequence[str], parse: Callable[[bytes], Record] | None = None
+) -> Iterator[Rows]:
+    """The columns ``wanted`` of a file, in batches.
+
+    Parameters
+    ----------
+    path : Path
+    form : str
+        csv, jsonl or parquet.
+    wanted : list of str
+        Names of the file's columns; of JSON and Parquet also with dots, for what lies in an object.
+    parse : function of a line, optional
+        Makes the record of a line that is neither; raises ValueError where it is none, quoting nothing of it.
+    """
+    if parse is not None:
+        return _lines(path, wanted, parse)
+    return {"csv": _csv, "jsonl": _lines, "parquet": _parquet}[form](path, wanted)
+
+
+def _lines(path: Path, wanted: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
+    for numbers, lines, broken in files.Reader(path).lines(BATCH):
+        with files.without_collection():
+            records, faults = gateway.parse(lines) if parse is None else _parsed(lines, parse)
+            every = Rows(numbers, {}, lines)
+            made = every.without(faults) if faults else every
+            made.columns = {name: _dug(records, name) for name in wanted}
+        made.broken = every.bad(faults) + [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        yield made
+
+
+def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[Record], dict[int, str]]:
+    records, faults = [], {}
+    for i, line in enumerate(lines):
+        try:
+            records.append(parse(line))
+        except ValueError as error:
+            faults[i] = tidy_text(str(error), 200) or "not a line of this source"
+    return records, faults
+
+
+def _dug(records: Sequence[Record], name: str) -> list[Any]:
+    """A field of every record; a name with dots that no record has as such leads into objects."""
+    values = [record.get(name) for record in records]
+    if "." not in name or any(value is not None for value in values):
+        return values
+    inner: list[Any] = list(records)
+    for part in name.split("."):
+        inner = [value.get(part) if isinstance(value, dict) else None for value in inner]
+    return inner
+
+
+def _csv(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
+    found: list[str] = []
+    separator = ","
+    numbers: list[int] = []
+    lines: list[bytes] = []
+    for more_numbers, more_lines, broken in files.Reader(path).lines(BATCH):
+        numbers, lines = numbers + more_numbers, lines + more_lines
+        if not found and lines:
+            found, separator = header(path, lines[0])
+            numbers, lines = numbers[1:], lines[1:]
+        with files.without_collection():
+            made, begun = _table(numbers, lines, found, separator, wanted, last=False)
+        made.broken += [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        numbers, lines = numbers[begun:], lines[begun:]
+        yield made
+    if lines:
+        yield _table(numbers, lines, found, separator, wanted, last=True)[0]
+
+
+def _table(
+    numbers: list[int], lines: list[bytes], found: list[str], separator: str, wanted: Sequence[str], last: bool
+) -> tuple[Rows, int]:
+    """The rows of these lines, and how many lines they took: what follows begins a value that is not at its end."""
+    texts = [line.decode("utf-8", "replace") for line in lines]
+    made = Rows(numbers, {}, lines)
+    begun = len(lines)
+    try:
+        cells = list(csv.reader(texts, delimiter=separator, strict=True))
+    except csv.Error:
+        cells = []
+    # as many rows as lines: each line is one
+    if len(cells) != len(lines) or set(map(len, cells)) - {len(found)}:
+        cells, begun = _one_by_one(made, texts, len(found), separator, last)
+    by_column = list(zip(*cells, strict=True)) if cells else [()] * len(found)
+    made.columns = {
+        name: list(by_column[found.index(name)]) if name in found else [None] * len(cells) for name in wanted
+    }
+    return made, begun
+
+
+def _one_by_one(made: Rows, texts: list[str], width: int, separator: str, last: bool) -> tuple[list[list[str]], int]:
+    """Rows where some line is none: those that cannot be read go to ``made.broken``."""
+    cells, numbers, pieces = [], [], []
+    odd = np.array([text.count('"') % 2 for text in texts], dtype=bool)
+    at = 0
+    while at < len(texts):
+        end = at + 1
+        row, why = _row(texts[at:end], separator)
+        if why == OPEN:  # a value may go over several lines: to the next one with an odd number of quotes
+            closing = np.flatnonzero(odd[at + 1 : at + MAX_SPAN])
+            if len(closing):
+                row, _ = _row([text + "\n" for text in texts[at : at + closing[0] + 2]], separator)
+                row = row if row and len(row) == width else None
+                end = at + int(closing[0]) + 2 if row else end
+            elif not last and len(texts) - at < MAX_SPAN:
+                break
+        if row and len(row) > width and not any(cell.strip() for cell in row[width:]):
+            row = row[:width]
+        if row is None or len(row) != width:
+            why = why or f"{len(row or ())} values, expected {width}"
+            made.broken.append(Bad(f"line {made.numbers[at]}", files.digest(made.pieces[at]), why))
+        else:
+            cells.append(row)
+            numbers.append(made.numbers[at])
+            pieces.append(made.pieces[at] if end == at + 1 else b"\n".join(made.pieces[at:end]))
+        at = end
+    made.numbers, made.pieces = numbers, pieces
+    return cells, at
+
+
+def _row(texts: list[str], separator: str) -> tuple[list[str] | None, str]:
+    """One row of these lines, or None and why."""
+    try:
+        found = list(csv.reader(texts, delimiter=separator, strict=True))
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            return None, OPEN
+        return None, "a value is too long" if "limit" in str(error) else "a quote or a line end stands inside a value"
+    return (found[0], "") if len(found) == 1 else (None, "a line end stands inside a value")
+
+
+def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
+    """By row groups; a damaged one costs that group."""
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        why = "not a Parquet file, or one that was cut off"
+        yield Rows(broken=[Bad("file", files.digest(str(error).encode()), why)], place="row")
+        return
+    number = 0
+    with file:
+        for group in range(file.num_row_groups):
+            begin = number
+            try:
+                for batch in file.iter_batches(BATCH, row_groups=[group]):
+                    with files.without_collection():
+                        yield _plain_rows(batch, number + 1, wanted)
+                    number += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                why = "the row group is damaged"
+                yield Rows(broken=[Bad(f"row group {group}", files.digest(str(error).encode()), why)], place="row")
+            number = begin + file.metadata.row_group(group).num_rows
+
+
+def _plain_rows(batch: pa.RecordBatch, first: int, wanted: Sequence[str]) -> Rows:
+    columns = {name: _plain(values) for name, values in zip(batch.schema.names, batch.columns, strict=True)}
+    records = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    pieces = [orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS) for record in records]
+    numbers = list(range(first, first + batch.num_rows))
+    return Rows(numbers, {name: columns.get(name) or _dug(records, name) for name in wanted}, pieces, [], "row")
+
+
+def _plain(values: pa.Array) -> list[Any]:
+    """The values of a Parquet column as JSON would have them; a time as ISO 8601 text."""
+    type_ = values.type
+    if pa.types.is_timestamp(type_):
+        micros = values.cast(pa.timestamp("us", type_.tz), safe=False)
+        texts = micros.cast(pa.timestamp("us")).cast(pa.string())
+        return [None if t is None else t + ("Z" if type_.tz else "") for t in texts.to_pylist()]
+    if pa.types.is_decimal(type_):
+        values = values.cast(pa.float64())
+    return [v.decode("utf-8", "replace") if type(v) is bytes else v for v in values.to_pylist()]
