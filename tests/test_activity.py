@@ -5,6 +5,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from datetime import datetime
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ def tables(events: pa.Table, frames: Frames = in_duckdb) -> dict[str, pa.Table]:
         warnings.simplefilter("ignore")
         prepared = activity.prepare(frames(events))
         made = {name: table(prepared) for name, table in activity.TABLES.items()}
+        operations = activity.session_operations(prepared)
+        made |= {name: table(operations) for name, table in activity.SESSION_TABLES.items()}
         made["activity_object"] = activity.touched(prepared, frames(OBJECTS))
         collected = {name: frame.collect(backend="pyarrow").to_native() for name, frame in made.items()}
     return {
@@ -220,7 +223,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def activity_files(place: Workspace, day: int) -> set[str]:
     folder = f"day={raw_logs.day_of(day)}"
-    names = (*activity.TABLES, "activity_object")
+    names = (*activity.TABLES, *activity.SESSION_TABLES, "activity_object")
     return {digest for name in names for d, digest in lake.days(place.lake, name).items() if f"day={d}" == folder}
 
 
@@ -263,7 +266,7 @@ def test_days_that_came_one_by_one_equal_days_that_came_together(tmp_path: Path)
         activity.build(places[0])
     raw_logs.read(places[1], raw_logs.write(tmp_path / "all.log", lines))
     activity.build(places[1])
-    for name in (*activity.TABLES, "activity_object", "seen"):
+    for name in (*activity.TABLES, *activity.SESSION_TABLES, "activity_object", "seen"):
         pd.testing.assert_frame_equal(*(raw_logs.table(p, name) for p in places))
 
 
@@ -282,3 +285,117 @@ def test_times_are_milliseconds_whatever_the_machine_s_zone(monkeypatch: pytest.
     when = datetime.fromisoformat("2026-03-02T23:59:59.999+00:00")
     row = one_hour([{"time": when}])
     assert row["hour_s"] == int(moment(hour=23).timestamp()) and row["last_s"] == int(when.timestamp())
+
+
+# steps from call to call, sessions and pairs
+
+
+def rows_of(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return tables(raw_logs.events(rows))[name].to_pylist()
+
+
+def calls(*said: tuple[float, int], day: int = 0) -> list[dict[str, Any]]:
+    """Calls of one token: second of the day, operation."""
+    return [{"time": moment(day=day, second=second), "operation_key": operation} for second, operation in said]
+
+
+def test_a_step_counts_the_seconds_since_the_call_before_it() -> None:
+    found = rows_of("activity_transition", calls((0, 1), (5, 2), (12, 1), (20, 2)))
+    steps = {(r["previous_key"], r["operation_key"]): r for r in found}
+    assert set(steps) == {(1, 2), (2, 1)}
+    measures = [steps[1, 2][c] for c in ("steps", "gap_s", "squared_gap_s2", "max_gap_s")]
+    assert measures == [2, 5 + 8, 25 + 64, 8]
+
+
+def test_calls_of_one_moment_follow_one_another_by_their_event_key() -> None:
+    rows = [{"event_key": key, "operation_key": operation} for key, operation in ((30, 3), (10, 1), (20, 2))]
+    found = rows_of("activity_transition", rows)
+    assert [(r["previous_key"], r["operation_key"], r["gap_s"]) for r in found] == [(1, 2, 0), (2, 3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "paced"),
+    [
+        ((0, 10, 20, 30), 2),
+        ((0, 10, 21, 31), 2),  # 11 after 10 and 10 after 11: within a tenth
+        ((0, 10, 22, 32), 0),
+        ((0, 1, 2, 3), 0),  # a gap of a second is a matter of chance
+        ((0, 0, 0, 0), 0),
+        ((0, 10), 0),  # nothing to compare the only gap with
+    ],
+)
+def test_a_step_is_paced_when_it_took_as_long_as_the_one_before(seconds: tuple[int, ...], paced: int) -> None:
+    found = rows_of("activity_transition", calls(*((s, 1) for s in seconds)))
+    assert sum(r["paced"] for r in found) == paced
+
+
+def test_squares_of_gaps_are_whole_numbers_beyond_what_a_double_holds() -> None:
+    gap = 94_906_267  # its square is odd and above 2^53
+    events = raw_logs.events(calls((0, 1), (1, 1)))
+    late = pa.array([events["time_ms"][0].as_py(), events["time_ms"][0].as_py() + 1000 * gap], pa.int64())
+    events = events.set_column(events.schema.get_field_index("time_ms"), "time_ms", late)
+    for frames in ENGINES.values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = activity.transition(activity.prepare(frames(events))).collect(backend="pyarrow").to_native()
+        assert made["squared_gap_s2"].type == pa.int64() and made["squared_gap_s2"].to_pylist() == [gap**2]
+
+
+def test_a_pause_of_more_than_ten_minutes_ends_a_session() -> None:
+    found = rows_of("activity_session", calls((0, 1), (600, 2), (1200, 1), (1800.001, 3)))
+    start = int(moment().timestamp())
+    assert [(r["start_s"] - start, r["end_s"] - start, r["operations"], r["requests"]) for r in found] == [
+        (0, 1200, 2, 3),
+        (1800, 1800, 1, 1),
+    ]
+
+
+def test_sessions_steps_and_pairs_end_at_midnight() -> None:
+    rows = [*calls((86399, 1)), *calls((0, 2), day=1)]
+    assert rows_of("activity_transition", rows) == rows_of("activity_pair", rows) == []
+    assert len(rows_of("activity_session", rows)) == 2
+
+
+def test_two_operations_of_one_session_are_a_pair_whatever_their_order() -> None:
+    rows = calls((0, 2), (1, 1), (2, 2), (3, 3), (3000, 1), (3001, 2), (6000, 3))
+    found = {(r["operation_key"], r["other_key"]): r["sessions"] for r in rows_of("activity_pair", rows)}
+    assert found == {(1, 2): 2, (1, 3): 1, (2, 3): 1}
+
+
+def test_a_session_that_sweeps_over_everything_makes_no_more_pairs_than_its_first_operations() -> None:
+    most = activity.SESSION_OPERATIONS
+    found = rows_of("activity_pair", calls(*((n, 1000 - n) for n in range(most + 40))))
+    assert len(found) == most * (most - 1) // 2
+    assert {r["operation_key"] for r in found} | {r["other_key"] for r in found} == {1000 - n for n in range(most)}
+    assert rows_of("activity_session", calls(*((n, 1000 - n) for n in range(most + 40))))[0]["operations"] == most + 40
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(event, min_size=1, max_size=40))
+def test_gaps_add_up_to_the_time_from_first_to_last_call_and_pairs_to_those_of_each_session(
+    rows: list[dict[str, Any]],
+) -> None:
+    made = tables(raw_logs.events(rows))
+    by_day: dict[tuple[Any, int], list[tuple[int, int]]] = {}
+    for row in rows:
+        if row["token_key"]:
+            when = (row["time"].date(), row["token_key"])
+            by_day.setdefault(when, []).append((int(row["time"].timestamp() * 1000), row["operation_key"]))
+    steps, gaps = 0, 0
+    together: dict[tuple[Any, int, int, int], int] = {}
+    sessions = 0
+    for (day, token), events in by_day.items():
+        events.sort()
+        steps += len(events) - 1
+        gaps += events[-1][0] // 1000 - events[0][0] // 1000
+        begun = [0, *(n for n in range(1, len(events)) if events[n][0] - events[n - 1][0] > 600_000), len(events)]
+        sessions += len(begun) - 1
+        for low, high in pairwise(begun):
+            for pair in combinations(sorted({operation for _, operation in events[low:high]}), 2):
+                together[day, token, *pair] = together.get((day, token, *pair), 0) + 1
+    transitions = made["activity_transition"]
+    assert sum(transitions["steps"].to_pylist()) == steps and sum(transitions["gap_s"].to_pylist()) == gaps
+    found = made["activity_pair"].to_pylist()
+    assert {(r["day"], r["token_key"], r["operation_key"], r["other_key"]): r["sessions"] for r in found} == together
+    assert made["activity_session"].num_rows == sessions
+    assert sum(made["activity_session"]["requests"].to_pylist()) == sum(made["activity_hour"]["requests"].to_pylist())

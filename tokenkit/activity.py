@@ -6,8 +6,10 @@ every sum is cast to Int64 (DuckDB sums to HUGEINT, which Parquet writers turn i
 events of that day changed, and only then.
 """
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
+import duckdb
 import narwhals as nw
 import pyarrow as pa
 
@@ -16,8 +18,13 @@ from tokenkit.config import Workspace
 from tokenkit.ingest import Progress, silent
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
+SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one session (ACTIVITY.md)
+SESSION_OPERATIONS = 60  # pairs grow with the square: of a session's operations the first 60 make pairs, 1,770 at most
+PACED_LEAST_S = 2  # times have whole seconds in some logs: gaps of 0 and 1 s are equal by chance
 DAYS_A_QUERY = 30
-VERSION = "1"  # raise when a definition changes, so that every day is rebuilt
+VERSION = "2"  # raise when a definition changes, so that every day is rebuilt
+
+Keep = Callable[[nw.LazyFrame], nw.LazyFrame]
 
 
 def _total(name: str) -> nw.Expr:
@@ -113,12 +120,114 @@ def touched(events: nw.LazyFrame, dim_object: nw.LazyFrame) -> nw.LazyFrame:
     return objects.with_columns((step.fill_null(0) == 1).alias("sequential"))
 
 
+def transition(events: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x day x operation and the one called before it: how often, and how many seconds lay between them.
+
+    A step is paced when its gap is the gap before it, to a tenth: what a program that waits between its calls does.
+    Gaps are differences of whole seconds, so that those of a day add up to its last call minus its first.
+    """
+    order = ["time_ms", "event_key"]
+
+    def earlier(column: str, steps: int = 1) -> nw.Expr:
+        return nw.col(column).shift(steps).over("day", "token_key", order_by=order)
+
+    calls = events.select("day", "token_key", "operation_key", *order, (nw.col("time_ms") // 1000).alias("time_s"))
+    steps = calls.with_columns(
+        earlier("operation_key").alias("previous_key"),
+        (nw.col("time_s") - earlier("time_s")).alias("gap_s"),
+        (earlier("time_s") - earlier("time_s", 2)).alias("gap_before_s"),
+    ).filter(~nw.col("previous_key").is_null())
+    change = (nw.col("gap_s") - nw.col("gap_before_s")).abs()
+    paced = (nw.col("gap_s") >= PACED_LEAST_S) & (change * 10 <= nw.col("gap_s"))
+    return (
+        steps.with_columns(
+            (nw.col("gap_s") * nw.col("gap_s")).alias("squared_gap_s2"),
+            paced.fill_null(False).cast(nw.Int64).alias("paced"),
+            nw.col("gap_s").alias("max_gap_s"),
+        )
+        .group_by("day", "token_key", "previous_key", "operation_key")
+        .agg(
+            nw.len().cast(nw.Int64).alias("steps"),
+            _total("gap_s"),
+            _total("squared_gap_s2"),
+            nw.col("max_gap_s").max(),
+            _total("paced"),
+        )
+    )
+
+
+def session_operations(events: nw.LazyFrame, keep: Keep = lambda frame: frame) -> nw.LazyFrame:
+    """Token x day x session x operation: what ``session`` and ``pair`` are made from.
+
+    Parameters
+    ----------
+    events : as ``prepare`` makes them
+    keep : keeps a frame that is read more than once, which a lazy engine would work out anew each time
+
+    Returns
+    -------
+    LazyFrame with ``session`` (its number in the day), ``place`` (of the operation in it, by first call, from 1),
+    ``requests``, ``first_ms`` and ``last_ms``.
+    """
+    # calls of one slot of 10 minutes are of one session in any case: the ordered pass goes over slots, not over calls
+    slots = keep(
+        events.with_columns((nw.col("time_ms") // SESSION_GAP_MS).alias("slot"))
+        .group_by("day", "token_key", "slot", "operation_key")
+        .agg(_total("requests"), nw.col("time_ms").min().alias("first_ms"), nw.col("time_ms").max().alias("last_ms"))
+    )
+    span = slots.group_by("day", "token_key", "slot").agg(nw.col("first_ms").min(), nw.col("last_ms").max())
+    pause = nw.col("first_ms") - nw.col("last_ms").shift(1).over("day", "token_key", order_by="slot")
+    begun = span.with_columns((pause > SESSION_GAP_MS).fill_null(True).cast(nw.Int64).alias("begun"))
+    number = nw.col("begun").cum_sum().over("day", "token_key", order_by="slot").cast(nw.Int64).alias("session")
+    operations = (
+        slots.join(begun.select("day", "token_key", "slot", number), on=["day", "token_key", "slot"])
+        .group_by("day", "token_key", "session", "operation_key")
+        .agg(_total("requests"), nw.col("first_ms").min(), nw.col("last_ms").max())
+    )
+    order = ["first_ms", "operation_key"]
+    place = nw.col("operation_key").cum_count().over("day", "token_key", "session", order_by=order)
+    return keep(operations.with_columns(place.cast(nw.Int64).alias("place")))
+
+
+def session(operations: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x day x session: from when to when, different operations, calls."""
+    return (
+        operations.group_by("day", "token_key", "session")
+        .agg(
+            (nw.col("first_ms").min() // 1000).alias("start_s"),
+            (nw.col("last_ms").max() // 1000).alias("end_s"),
+            nw.len().cast(nw.Int64).alias("operations"),
+            _total("requests"),
+        )
+        .drop("session")
+    )
+
+
+def pair(operations: nw.LazyFrame) -> nw.LazyFrame:
+    """Token x day x two operations called in one session: in how many sessions. The smaller key stands first.
+
+    Of a session with more than ``SESSION_OPERATIONS`` different ones, those called first make the pairs: a sweep over
+    everything still makes 1,770 pairs that nobody has seen, and no more than that.
+    """
+    ones = operations.filter(nw.col("place") <= SESSION_OPERATIONS)
+    ones = ones.select("day", "token_key", "session", "operation_key")
+    others = ones.select("day", "token_key", "session", nw.col("operation_key").alias("other_key"))
+    return (
+        ones.join(others, on=["day", "token_key", "session"])
+        .filter(nw.col("operation_key") < nw.col("other_key"))
+        .group_by("day", "token_key", "operation_key", "other_key")
+        .agg(nw.len().cast(nw.Int64).alias("sessions"))
+    )
+
+
 TABLES = {
     "activity_hour": hour,
     "activity_network": network,
     "activity_client": client,
     "activity_operation": operation,
+    "activity_transition": transition,
 }
+SESSION_TABLES = {"activity_session": session, "activity_pair": pair}
 
 
 def build(workspace: Workspace, progress: Progress = silent) -> int:
@@ -137,6 +246,9 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
             events = prepare(nw.from_native(relation.filter(_days(part))))
             for name, table in TABLES.items():
                 _write(workspace, name, table(events), part)
+            operations = session_operations(events, _in_tables(connection))
+            for name, of_sessions in SESSION_TABLES.items():
+                _write(workspace, name, of_sessions(operations), part)
             objects = nw.from_native(lake.scan(connection, root, "dim_object"))
             _write(workspace, "activity_object", touched(events, objects), part)
         with state.connect(workspace.state) as db:
@@ -151,6 +263,18 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     return len(stale)
 
 
+def _in_tables(connection: duckdb.DuckDBPyConnection) -> Keep:
+    """Keeps frames in tables of the connection, which spill where memory ends and go with it."""
+
+    def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
+        relation: duckdb.DuckDBPyRelation = frame.to_native()
+        name = f"kept_{len(connection.sql('show tables').fetchall())}"
+        relation.create(name)
+        return nw.from_native(connection.table(name))
+
+    return keep
+
+
 def _days(part: list[date]) -> str:
     return "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in part))
 
@@ -163,7 +287,8 @@ def _write(workspace: Workspace, name: str, frame: nw.LazyFrame, part: list[date
 
 def table_keys(name: str) -> list[str]:
     """The columns that tell one row of an activity table from another, in the order in which rows are stored."""
-    keys = ["day", "token_key", "hour_s", "network_key", "client_key", "operation_key", "outcome", "object_key"]
+    keys = ["day", "token_key", "hour_s", "network_key", "client_key", "previous_key", "operation_key", "other_key"]
+    keys += ["outcome", "object_key", "start_s"]
     return [k for k in keys if k in schema.table(name).names]
 
 

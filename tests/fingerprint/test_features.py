@@ -13,6 +13,8 @@ from tokenkit.config import Workspace
 from tokenkit.errors import SchemaError
 from tokenkit.fingerprint.feature import REGISTRY, feature
 
+FAMILIES = {"volume", "data", "network", "client", "endpoint", "objects", "outcome", "rhythm", "lifecycle"}
+
 # one token, two hours of one day, and one hour of the day before
 CALLS: list[dict[str, Any]] = [
     nginx("d0", moment(0, 9), uri="/v1/orders/1", bytes_sent=100, request_length=10),
@@ -35,6 +37,14 @@ BY_HAND = {
     "write_requests": (0, 2, 2), "delete_requests": (0, 1, 1),
     "objects": (None, None, 7), "new_objects": (None, None, 6), "sequential_objects": (None, None, 4),
     "denied": (0, 2, 2), "client_errors": (0, 4, 4), "throttled": (0, 1, 1), "denied_operations": (0, 2, 2),
+    # day 1: {orders/{n}, orders}, then {delete, put, post, secrets, orders/{n}}: 1 + 10 pairs; 7 of 9 steps differ
+    "pairs": (None, None, 11), "new_pairs": (None, None, 11),
+    "transitions": (None, None, 7), "new_transitions": (None, None, 7),
+    # gaps of 5, 415, 60, 6720, 60, 60, 60, 60 and 9 s, of which three 60 s follow one of 60 s
+    "paced_requests": (None, None, 3), "gap_variation": (None, None, 2521), "longest_gap": (None, None, 112),
+    "active_hours": (None, None, 2), "sessions": (None, None, 2), "longest_session": (None, None, 9),
+    "age_days": (None, None, 1), "days_since_rotation": (None, None, 1), "idle_days": (None, None, 0),
+    "is_new": (None, None, 1), "has_owner": (None, None, 0), "owner_left": (None, None, 0), "scopes": (None, None, 0),
 }  # fmt: skip
 WINDOWS = [("hour", moment(1, 9)), ("hour", moment(1, 11)), ("day", moment(1))]
 
@@ -60,10 +70,10 @@ def test_every_feature_has_a_case_here() -> None:
 @pytest.mark.parametrize("name", fingerprint.features())
 def test_every_feature_says_what_it_is_and_what_it_asks(name: str) -> None:
     its = fingerprint.features()[name]
-    assert its.unit and its.reason and its.doc.endswith(".") and its.asks.endswith("?")
-    assert its.bad == "high"
-    assert its.given is None or its.given in fingerprint.features()
-    assert its.family in {"volume", "data", "network", "client", "endpoint", "objects", "outcome"}
+    assert its.unit and its.doc.endswith(".") and its.asks.endswith("?")
+    assert its.bad == "context" or its.reason
+    assert its.given is None or its.given in fingerprint.scored_features()
+    assert its.family in FAMILIES
     assert its.windows in (("day",), ("hour", "day"))
 
 

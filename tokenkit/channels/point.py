@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.deviation import Evidence
-from tokenkit.fingerprint import features
+from tokenkit.fingerprint import scored_features
+from tokenkit.novelty import USUAL_BITS
 
-USUAL_BITS = 3.0  # a value that one hour in eight shows says nothing
 WEIGHTS = np.array([1.0 / i**1.5 for i in range(1, 9)])
 SPEAKS_FIRST = {"sequential_objects": 1.5}  # a walk says more than "many objects": its name stands for its family
 MOVED = 0.95  # of the calls come from networks never used, with the usual program: an egress change, weighed half
@@ -66,15 +66,15 @@ class PointDay:
         days = evidence.days
         wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
         rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & wanted[None, :])
-        names = [n for n, f in features().items() if f.bad == "high"]
-        families = sorted({features()[n].family for n in names})
+        names = list(scored_features())
+        families = sorted({its.family for its in scored_features().values()})
         bits = np.column_stack([np.nan_to_num(evidence.bits[n][rows, columns]) for n in names])
         above = np.column_stack([np.nan_to_num(evidence.z[n][rows, columns]) > 0 for n in names])
         bits = np.where(above, bits, 0.0)
         best = np.zeros((len(rows), len(families)))
         which = np.zeros((len(rows), len(families)), dtype=int)
         for f, family in enumerate(families):
-            members = [i for i, n in enumerate(names) if features()[n].family == family]
+            members = [i for i, n in enumerate(names) if scored_features()[n].family == family]
             weight = np.array([SPEAKS_FIRST.get(names[i], 1.0) for i in members])
             which[:, f] = np.array(members)[np.argmax(bits[:, members] * weight, axis=1)]
             best[:, f] = bits[:, members].max(axis=1)

@@ -1,37 +1,98 @@
 """Fingerprint: what each profile did in each hour and each day, as raw feature values.
 
 Reads  activity_*, seen, dimensions, tokens. Writes fingerprint (by day; one column a feature).
-One file a family; a feature is one expression (``feature.feature``). The map from tokens to profiles is applied here,
-so
-that a corrected inventory rewrites no lake.
+One file a family; a feature is one expression (``feature.feature``) over one of ``tables``. The map from tokens to
+profiles is applied here, so that a corrected inventory rewrites no lake.
 """
 
 import hashlib
-from datetime import date, timedelta
+import sys
+from datetime import date
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 
-import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
 from tokenkit import engine, inventory, lake, state
 from tokenkit.config import Workspace
-from tokenkit.fingerprint import client, data, endpoint, network, objects, outcome, volume  # noqa: F401  (register)
+from tokenkit.errors import SchemaError, did_you_mean
+from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
+    client,
+    data,
+    endpoint,
+    lifecycle,
+    network,
+    objects,
+    outcome,
+    rhythm,
+    volume,
+)
+from tokenkit.fingerprint import tables as _tables
 from tokenkit.fingerprint.feature import REGISTRY, Feature
 from tokenkit.ingest import Progress, silent
 
 DAYS_A_QUERY = 30
-VERSION = "1"
+VERSION = "2"  # raise when a definition changes, so that every day is formed again
+GROUP = "tokenkit.features"
 
 
 @cache
 def features() -> dict[str, Feature]:
-    """All features by name, those of entry points (group ``tokenkit.features``) included."""
-    for point in entry_points(group="tokenkit.features"):
-        point.load()
+    """All features by name, those of installed packages (entry points of the group ``tokenkit.features``) included.
+
+    Raises
+    ------
+    SchemaError
+        A package's features cannot be used; names the package.
+
+    Examples
+    --------
+    >>> features()["requests"].unit
+    'calls'
+    """
+    for point in entry_points(group=GROUP):
+        package = point.dist.name if point.dist else point.value
+        try:
+            point.load()
+        except Exception as error:
+            # whatever a plug-in raises at import, its package is what the user can act on
+            raise SchemaError(
+                f"features {point.name!r} of package {package} cannot be loaded: {type(error).__name__}: {error}. "
+                f"Repair the package or remove it: pip uninstall {package}"
+            ) from error
+    judged = [name for name, its in REGISTRY.items() if its.bad != "context"]
+    for its in REGISTRY.values():
+        if its.given is not None and its.given not in judged:
+            raise SchemaError(
+                f"feature {its.name} of {its.expression.__module__} is given {its.given!r}, which is no judged feature;"
+                f" {did_you_mean(its.given, judged)}"
+            )
     return REGISTRY
+
+
+@cache
+def scored_features() -> dict[str, Feature]:
+    """The features that are compared with the baseline: all but context.
+
+    Examples
+    --------
+    >>> "requests" in scored_features(), "age_days" in scored_features()
+    (True, False)
+    """
+    return {name: its for name, its in features().items() if its.bad != "context"}
+
+
+@cache
+def definitions() -> str:
+    """A digest of what the features are: ours by ``VERSION``, those of other packages by the text of their modules."""
+    modules = sorted({its.expression.__module__ for its in features().values()})
+    files = [getattr(sys.modules[m], "__file__", None) for m in modules if not m.startswith("tokenkit.")]
+    texts = [Path(file).read_bytes() for file in files if file]  # a notebook has none
+    parts = [VERSION.encode(), *(name.encode() for name in sorted(features())), *texts]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def profiles(workspace: Workspace) -> pd.DataFrame:
@@ -45,7 +106,7 @@ def profiles(workspace: Workspace) -> pd.DataFrame:
 def build(workspace: Workspace, progress: Progress = silent) -> int:
     """Bring the fingerprint up to date with the activity and the owners; returns the number of days rebuilt."""
     mapped = profiles(workspace)
-    how = f"{VERSION}:{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{','.join(features())}"
+    how = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
     with state.connect(workspace.state) as db:
         done = state.built(db, "fingerprint")
     now = _digests(how, lake.days(workspace.lake, "activity_hour"))
@@ -72,12 +133,7 @@ def _digests(how: str, days: dict[date, str]) -> dict[date, str]:
 
 def _form(workspace: Workspace, mapped: pd.DataFrame, part: list[date]) -> pa.Table:
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        connection.register("profiles", mapped[["token_key", "profile_key"]])
-        wanted = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in part))
-        tables = {
-            name: nw.from_native(relation.filter(wanted))
-            for name, relation in _tables(connection, workspace, part[0], part[-1] + timedelta(days=1)).items()
-        }
+        tables = {n: nw.from_native(r) for n, r in _tables.of_days(connection, workspace, mapped, part).items()}
         windows = [window_table(tables, window) for window in ("hour", "day")]
     names = mapped.drop_duplicates("profile_key").set_index("profile_key")["profile_uid"]
     frame = pd.concat([w.to_pandas().assign(window=kind) for w, kind in zip(windows, ("hour", "day"), strict=True)])
@@ -87,35 +143,6 @@ def _form(workspace: Workspace, mapped: pd.DataFrame, part: list[date]) -> pa.Ta
     first = ["day", "profile_uid", "window", "start"]
     table = pa.Table.from_pandas(frame[first + [n for n in features() if n in frame]], preserve_index=False)
     return table.set_column(0, "day", table["day"].cast(pa.date32()))
-
-
-def _tables(
-    connection: duckdb.DuckDBPyConnection, workspace: Workspace, start: date, end: date
-) -> dict[str, duckdb.DuckDBPyRelation]:
-    """The activity tables of some days with ``profile_key`` and what features ask of the dimensions."""
-
-    def view(name: str, *between: date) -> None:
-        lake.scan(connection, workspace.lake, name, *between).create_view(name, replace=True)
-
-    for kind in ("hour", "network", "client", "operation", "object"):
-        view(f"activity_{kind}", start, end)
-    for name in ("dim_operation", "seen"):
-        view(name)
-    tables = {
-        name: connection.sql(f"select * from {name} join profiles using (token_key)")
-        for name in ("activity_hour", "activity_network", "activity_client")
-    }
-    tables["activity_operation"] = connection.sql(
-        "select * from activity_operation join profiles using (token_key) left join dim_operation using (operation_key)"
-    )
-    tables["activity_denied"] = tables["activity_operation"].filter("outcome = 2")
-    tables["activity_object"] = connection.sql(
-        "with first as (select profile_key, value_key as object_key, min(first_day) as first_day from seen"
-        " join profiles using (token_key) where kind = 'object' group by all)"
-        " select *, epoch(day)::bigint as hour_s, 1::bigint as one, day = first_day as is_new"
-        " from activity_object join profiles using (token_key) left join first using (profile_key, object_key)"
-    )
-    return tables
 
 
 def window_table(tables: dict[str, nw.LazyFrame], window: str) -> pa.Table:

@@ -2,7 +2,7 @@
 
 import narwhals as nw
 
-from tokenkit.fingerprint.feature import distinct, feature, where
+from tokenkit.fingerprint.feature import distinct, feature, total, where
 
 
 @feature(
@@ -48,3 +48,39 @@ def write_requests() -> nw.Expr:
 def delete_requests() -> nw.Expr:
     """Calls that delete."""
     return where(nw.col("activity_id") == 4)
+
+
+@feature(
+    table="activity_pair", unit="pairs", asks="Does it combine more calls?", reason="Combined more calls",
+    given="requests",
+)  # fmt: skip
+def pairs() -> nw.Expr:
+    """Different pairs of operations called in one session."""
+    return total("one")
+
+
+@feature(
+    table="activity_pair", unit="pairs", asks="Does it combine calls that it never combined?",
+    reason="Combined calls that it never combined before", given="requests",
+)  # fmt: skip
+def new_pairs() -> nw.Expr:
+    """Pairs of operations in one session that the profile had on no earlier day."""
+    return where(nw.col("is_new"), "one")
+
+
+@feature(
+    table="activity_transition", unit="steps", asks="Does it take more different ways?",
+    reason="Went from call to call in more ways", given="requests",
+)  # fmt: skip
+def transitions() -> nw.Expr:
+    """Different steps from one operation to the next."""
+    return total("one")
+
+
+@feature(
+    table="activity_transition", unit="steps", asks="Does it go from call to call as it never did?",
+    reason="Took steps from call to call that it never took before", given="requests",
+)  # fmt: skip
+def new_transitions() -> nw.Expr:
+    """Steps from one operation to the next that the profile took on no earlier day."""
+    return where(nw.col("is_new"), "one")

@@ -1,15 +1,21 @@
-"""A feature: one expression with its unit, its bad direction and the plain question it answers.
+"""A feature: one expression with its unit, whether more of it is bad, and the plain question it answers.
 
 ``@feature(...)`` above a function that returns a Narwhals expression registers it under the function's name; the
 module's name is its family. ``tokenkit features`` and the report print from here and nowhere else.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import narwhals as nw
 
-from tokenkit.errors import SchemaError
+from tokenkit.errors import SchemaError, did_you_mean
+from tokenkit.fingerprint.tables import DAILY, HOURLY
+
+BAD = ("high", "context")
+# columns of the fingerprint, and parts of a score that are no features: a reason must say which of them it is about
+RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|hour_of_week)$|panel|drift_")
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class Feature:
     """A raw value of a profile in a window.
 
     ``given`` names the feature that the value is judged against (amounts are judged given the requests: the largest
-    single gain measured, DETECTION.md); ``reason`` and ``noun`` are how the report speaks of it.
+    single gain measured, DETECTION.md); ``reason`` is how the report speaks of it. ``bad`` says what is made of it:
+    ``high``, it is compared with the baseline and a high value counts; ``context``, it is kept and shown, no more.
     """
 
     name: str
@@ -37,28 +44,51 @@ REGISTRY: dict[str, Feature] = {}
 
 
 def feature(
-    *, table: str, unit: str, asks: str, reason: str, bad: str = "high", given: str | None = None, daily: bool = False
+    *,
+    table: str,
+    unit: str,
+    asks: str,
+    reason: str = "",
+    bad: str = "high",
+    given: str | None = None,
+    daily: bool = False,
 ) -> Callable[[Callable[[], nw.Expr]], Callable[[], nw.Expr]]:
     """Register the decorated expression as a feature.
 
     Parameters
     ----------
-    table : the activity table it is aggregated from
+    table : the table it is aggregated from (``tables.HOURLY``, ``tables.DAILY``)
     unit : unit of the value: calls, bytes, minutes, ...
     asks : the plain question it answers
-    reason : what the report says when it is far off
-    bad : ``high``; a low value never raises an incident
+    reason : what the report says when it is far off, with the token as its subject: "Made far more calls"
+    bad : ``high``, a value above the usual counts, and a low one never raises an incident; or ``context``, it is kept
+        and shown but never judged
     given : name of the feature the value is judged given, or None
-    daily : True where only whole days have it
+    daily : True where only whole days have it; of a daily table it always is so
+
+    Raises
+    ------
+    SchemaError
+        No such table or ``bad``, a judged feature without reason, or a name that is taken.
     """
 
     def register(function: Callable[[], nw.Expr]) -> Callable[[], nw.Expr]:
         name = function.__name__
         if name in REGISTRY and REGISTRY[name].expression.__module__ != function.__module__:
             raise SchemaError(f"two features are called {name}: in {REGISTRY[name].family} and {function.__module__}")
+        if RESERVED.match(name):
+            raise SchemaError(f"feature {name} of {function.__module__}: the name means something else; choose another")
+        for what, word, known in (("table", table, [*HOURLY, *DAILY]), ("bad", bad, list(BAD))):
+            if word not in known:
+                raise SchemaError(
+                    f"feature {name} of {function.__module__}: no {what} {word!r}; {did_you_mean(word, known)}"
+                )
+        if bad == "high" and not reason:
+            raise SchemaError(f"feature {name} of {function.__module__}: a judged feature has a reason, what the report"
+                              " says when it is far off: reason=\"Made far more calls\"")  # fmt: skip
         REGISTRY[name] = Feature(
             name, function.__module__.rsplit(".", 1)[-1], table, unit, bad, asks, reason,
-            (function.__doc__ or "").strip(), ("day",) if daily else ("hour", "day"), given, function,
+            (function.__doc__ or "").strip(), ("day",) if daily or table in DAILY else ("hour", "day"), given, function,
         )  # fmt: skip
         return function
 

@@ -103,6 +103,8 @@ DIM_TOKEN = Table(
         _c("role", STRING, "role of a session, where there is one"),
         _c("role_token_uid", STRING, "the role's own identity"),
         _c("tenant_uid", STRING, "account"),
+        _c("enforce_connector", STRING, "which connector can lock it, where its log says so"),
+        _c("enforce_handle", STRING, "under which name: a logged id that its source declares to be no secret"),
     ),
 )
 DIM_NETWORK = Table(
@@ -226,12 +228,53 @@ ACTIVITY_OPERATION = _activity(
     _c("operation_key", INT, "operation", required=True),
     _c("outcome", pa.int8(), "1 success, 2 refused, 3 other client error, 4 server error", required=True),
 )
+_TOKEN_DAY = (
+    _c("day", DAY, "UTC day; the partition", required=True),
+    _c("token_key", INT, "token", required=True),
+)
+ACTIVITY_TRANSITION = Table(
+    "activity_transition",
+    "token x day x operation and the one called before it",
+    (
+        *_TOKEN_DAY,
+        _c("previous_key", INT, "operation called before, on the same day", required=True),
+        _c("operation_key", INT, "operation", required=True),
+        _c("steps", INT, "how often the one followed the other", "steps"),
+        _c("gap_s", INT, "sum of the time between them", "s"),
+        _c("squared_gap_s2", INT, "sum of its squares", "s^2"),
+        _c("max_gap_s", INT, "longest time between them", "s"),
+        _c("paced", INT, "steps of at least 2 s that took as long as the step before, to a tenth", "steps"),
+    ),
+    partition="day",
+)
+ACTIVITY_SESSION = Table(
+    "activity_session",
+    "token x day x session: calls no more than 10 minutes apart",
+    (
+        *_TOKEN_DAY,
+        _c("start_s", INT, "first call", "s since 1970", required=True),
+        _c("end_s", INT, "last call", "s since 1970"),
+        _c("operations", INT, "different operations", "operations"),
+        _c("requests", INT, "calls", "calls"),
+    ),
+    partition="day",
+)
+ACTIVITY_PAIR = Table(
+    "activity_pair",
+    "token x day x two operations called in one session",
+    (
+        *_TOKEN_DAY,
+        _c("operation_key", INT, "the operation with the smaller key", required=True),
+        _c("other_key", INT, "the operation with the larger key", required=True),
+        _c("sessions", INT, "sessions with both; of each, its first 60 operations count", "sessions"),
+    ),
+    partition="day",
+)
 ACTIVITY_OBJECT = Table(
     "activity_object",
     "token x day x object",
     (
-        _c("day", DAY, "UTC day; the partition", required=True),
-        _c("token_key", INT, "token", required=True),
+        *_TOKEN_DAY,
         _c("object_key", INT, "object", required=True),
         _c("sequential", BOOL, "the token touched the object one number below on the same day"),
         _c("requests", INT, "calls", "calls"),
@@ -277,6 +320,9 @@ BASELINE = Table(
         _c("maturity", STRING, "mature, young (judged by peers) or new"),
         _c("start", TIME, "first moment of the reference"),
         _c("end", TIME, "end of the reference, exclusive"),
+        _c("version", INT, "1 as learned from the reference, one more for each new normal that was accepted"),
+        _c("accepted_by", STRING, "who accepted the newest one; null where none was"),
+        _c("accepted_time", TIME, "when that was"),
     ),
 )
 DEVIATIONS = Table(
@@ -329,7 +375,8 @@ TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         EVENTS, DIM_TOKEN, DIM_NETWORK, DIM_CLIENT, DIM_OPERATION, DIM_OBJECT, TOKENS,
-        ACTIVITY_HOUR, ACTIVITY_NETWORK, ACTIVITY_CLIENT, ACTIVITY_OPERATION, ACTIVITY_OBJECT, SEEN,
+        ACTIVITY_HOUR, ACTIVITY_NETWORK, ACTIVITY_CLIENT, ACTIVITY_OPERATION, ACTIVITY_TRANSITION, ACTIVITY_SESSION,
+        ACTIVITY_PAIR, ACTIVITY_OBJECT, SEEN,
         FINGERPRINT, BASELINE, DEVIATIONS, SCORES, INCIDENTS,
     )
 }  # fmt: skip
