@@ -10,7 +10,7 @@ from scipy.stats import genpareto
 
 from tokenkit import deviation
 from tokenkit.deviation import Evidence, Tail, fit_tail
-from tokenkit.fingerprint import features
+from tokenkit.fingerprint import scored_features
 
 finite = st.floats(-50, 50, allow_nan=False)
 
@@ -80,7 +80,7 @@ def test_few_calls_are_allowed_to_vary_more_than_many() -> None:
     found = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
     from tokenkit import baseline
 
-    v = baseline.variance(found.fits["requests"], features()["requests"], found.days)
+    v = baseline.variance(found.fits["requests"], scored_features()["requests"], found.days)
     assert v[:12].mean() > 3 * v[12:].mean()
 
 
@@ -118,7 +118,7 @@ def shorter(evidence: Evidence, end: int) -> Evidence:
 def test_the_days_that_follow_change_no_bit_of_a_day(evidence: Evidence, end: int) -> None:
     """A row's context is its profile's past, the reference, and its peers of that day; never the rows scored."""
     part = shorter(evidence, end)
-    for name in features():
+    for name in scored_features():
         assert np.array_equal(part.z[name], evidence.z[name][:, :end], equal_nan=True), name
         assert np.array_equal(part.bits[name], evidence.bits[name][:, :end], equal_nan=True), name
 
@@ -127,7 +127,7 @@ def test_the_days_that_follow_change_no_bit_in_a_history_of_half_a_year_either()
     values = raw_logs.steady(profiles=8, days=180)  # sums over more than 128 days are added up in another order
     whole = raw_logs.evidence_of(values, raw_logs.periods(100, 180))
     part = raw_logs.evidence_of({n: m[:, :141] for n, m in values.items()}, raw_logs.periods(100, 141))
-    for name in features():
+    for name in scored_features():
         assert np.array_equal(part.z[name], whole.z[name][:, :141], equal_nan=True), name
 
 
@@ -135,7 +135,7 @@ def test_the_table_of_some_days_has_the_rows_of_the_table_of_all(evidence: Evide
     whole = deviation.table(evidence, day_of(42)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
     part = deviation.table(evidence, day_of(60)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
     assert whole[whole["start"] >= part["start"].min()].reset_index(drop=True).equals(part)
-    assert len(part) == 24 * 10 * len(features())
+    assert len(part) == 24 * 10 * len(scored_features())
     assert np.allclose(part["bits"], -np.log2(part["tail_probability"]))
     assert (part["expected"] >= 0).all()
 
@@ -145,6 +145,6 @@ def test_a_day_without_a_call_has_no_deviation(evidence: Evidence) -> None:
     for matrix in values.values():
         matrix[0, 50] = np.nan
     found = raw_logs.evidence_of(values, raw_logs.periods(42, 70))
-    assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in features())
+    assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in scored_features())
     table = deviation.table(found, day_of(50))
-    assert len(table[table["start"] == table["start"].min()]) == 23 * len(features())
+    assert len(table[table["start"] == table["start"].min()]) == 23 * len(scored_features())

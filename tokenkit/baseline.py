@@ -1,17 +1,20 @@
 """Baseline: what is usual for each profile, from a frozen reference that does not re-learn, and from its peers.
 
-Reads  fingerprint, tokens. Writes baseline (profile x feature).
+Reads  fingerprint, tokens, what people answered. Writes baseline (profile x feature).
 A baseline that re-learns hides slow exfiltration (EVALUATION.md); so the reference is fixed once, and lies before the
 days on which thresholds are set (calibration), which lie before the days that are reported. A profile that is younger
 than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
+Two answers change what is usual: confirmed misuse is learned from nowhere, and an accepted new normal raises what is
+expected of its profile from then on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
+from tokenkit.answers import Answers, Stretch, stretches
 from tokenkit.config import History
 from tokenkit.fingerprint import features
 from tokenkit.fingerprint.feature import Feature
@@ -21,6 +24,7 @@ MIN_PEERS = 5
 SCALE_FLOOR = 0.1  # on the log scale: 10%, FINGERPRINT.md
 SLOPE_SD = 0.3  # how far a profile's slope on requests may be from 1 before its own days must say so
 FOLDS = 4
+TRAILING_DAYS = 14
 PRIOR_DAYS = 10.0  # weight of the peers' noise in a profile's own
 
 
@@ -81,6 +85,8 @@ class Days:
     ``group`` is each profile's peer group (an index into ``groups``); ``reference`` marks each profile's own reference
     days; ``maturity`` is mature, young (judged by peers only). ``shared`` marks the days that speak for others: those
     of the frozen reference, of profiles that knew it. It does not change as younger profiles gain a past of their own.
+    ``kept_out`` marks days of confirmed misuse, which are scored and teach nothing; ``accepted`` are the stretches that
+    became usual, in the order of their first day; ``signed`` is by whom and when, by profile.
     """
 
     profiles: np.ndarray
@@ -91,6 +97,9 @@ class Days:
     reference: np.ndarray
     maturity: np.ndarray
     shared: np.ndarray
+    kept_out: np.ndarray
+    accepted: list[Stretch]
+    signed: pd.DataFrame
 
     @property
     def core(self) -> np.ndarray:
@@ -113,7 +122,9 @@ def peer_groups(people: pd.DataFrame) -> pd.Series:
     return purpose.where(many & (purpose != ""), kind.where(enough & (kind != ""), "all tokens"))
 
 
-def day_matrices(fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods) -> Days:
+def day_matrices(
+    fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods, answers: Answers | None = None
+) -> Days:
     """The day windows from the first reference day to the end of the report, as matrices.
 
     Parameters
@@ -122,8 +133,10 @@ def day_matrices(fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods)
         ``profile_uid``, ``start`` and one column a feature.
     groups : peer group by profile_uid
     periods : with a reference
+    answers : what people said of incidents
     """
     assert periods.reference is not None, "there is no baseline without a reference"
+    answers = answers or Answers()
     days = pd.date_range(periods.reference[0], periods.end, freq="D", inclusive="left", tz="UTC")
     names = np.array(sorted(fingerprint["profile_uid"].unique()), dtype=object)
     row = pd.Index(names).get_indexer(fingerprint["profile_uid"])
@@ -136,12 +149,19 @@ def day_matrices(fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods)
         values[name] = matrix
     active = ~np.isnan(values["requests"])
     codes, labels = pd.factorize(groups.reindex(names), sort=True)
-    reference = _own_reference(active, days, periods)
+    kept_out = np.zeros_like(active)
+    for stretch in stretches(answers.kept_out, names, days):
+        kept_out[stretch.row, stretch.first : stretch.stop] = True
+    reference = _own_reference(active & ~kept_out, days, periods)
     maturity = np.where(reference.sum(axis=1) >= MIN_DAYS, "mature", "young")
     start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
-    shared = active & ((days >= start) & (days < end))[None, :]
+    shared = active & ~kept_out & ((days >= start) & (days < end))[None, :]
     shared &= (shared.sum(axis=1) >= MIN_DAYS)[:, None]
-    return Days(names, days, values, codes, list(labels), reference, maturity, shared)
+    accepted = stretches(answers.accepted, names, days)
+    signed = answers.accepted.sort_values(["accepted_time", "start"]).groupby("profile_uid").agg(
+        n=("start", "size"), accepted_by=("accepted_by", "last"), accepted_time=("accepted_time", "last")
+    )  # fmt: skip
+    return Days(names, days, values, codes, list(labels), reference, maturity, shared, kept_out, accepted, signed)
 
 
 def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods) -> np.ndarray:
@@ -175,6 +195,9 @@ class Fit:
     slope: np.ndarray  # profile
     scale: np.ndarray  # profile: multiplies the pooled noise
     noise: tuple[float, float]  # pooled variance = noise[0] + noise[1] / calls
+    shift: np.ndarray | None = None  # profile x day, log scale: what accepted incidents raised the level by
+    since: np.ndarray | None = None  # profile x day: column of the day from which the level is the accepted one
+    doubt: np.ndarray | None = None  # profile x day: variance of the shift, which few days were to tell
 
 
 def residual(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
@@ -189,7 +212,38 @@ def expected(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
     usual = fit.level[:, weekend]
     if feature.given:
         usual = usual + fit.slope[:, None] * np.log1p(days.values[feature.given])
-    return usual
+    return usual if fit.shift is None else usual + fit.shift
+
+
+def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
+    """Raise what is usual by what was accepted, from the first accepted day on.
+
+    Notes
+    -----
+    The shift is the median residual of the accepted days, where it is positive: the same level deviates by nothing
+    then, and a larger one by what it is larger. Slope and noise stay, and so does everything before that day. Several
+    add up. ``since`` says from which day a trailing level may look back: what stood before it is another level.
+    ``doubt`` is for drift, where the error of a level told by one day is in every day of the two weeks.
+    """
+    if not days.accepted:
+        return fit
+    shape = days.reference.shape
+    shift, since, doubt = np.zeros(shape), np.zeros(shape, dtype=int), np.zeros(shape)
+    fit = replace(fit, shift=shift, since=since, doubt=doubt)
+    for k, first, stop in ((s.row, s.first, s.stop) for s in days.accepted):
+        r = residual(fit, feature, days)[k]
+        now, before = r[first:stop], r[max(0, first - TRAILING_DAYS) : first]
+        if np.isnan(now).all():
+            continue
+        level = float(np.nanmedian(now))
+        usual = float(np.nanmedian(before)) if (~np.isnan(before)).any() else 0.0
+        if level > min(usual, 0.0):
+            shift[k, first:] += max(level, 0.0)
+            since[k, first:] = first
+        if level > 0.0:
+            told = variance(fit, feature, days)[k, first:stop][~np.isnan(now)]
+            doubt[k, first:] += np.median(told) / len(told)
+    return fit
 
 
 def variance(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
@@ -318,18 +372,22 @@ def out_of_sample(feature: Feature, days: Days) -> np.ndarray:
 
 
 def table(fits: dict[str, Fit], days: Days, periods: Periods) -> pd.DataFrame:
-    """The baseline as a table (schema.BASELINE)."""
+    """The baseline as a table (schema.BASELINE); an accepted new normal is its profile's next version."""
     assert periods.reference is not None
     rows = []
+    signed = days.signed.reindex(days.profiles)
     n = days.reference.sum(axis=1)
     for name, fit in fits.items():
         for column, kind in enumerate(("weekday", "weekend")):
             scale = fit.scale * np.sqrt(fit.noise[0])
+            raised = fit.shift[:, -1] if fit.shift is not None else 0.0
             rows.append(
                 pd.DataFrame(
                     {"profile_uid": days.profiles, "window": "day", "feature": name, "bin": kind,
-                     "location": fit.level[:, column], "scale": scale, "slope": fit.slope, "n": n,
-                     "maturity": days.maturity}
+                     "location": fit.level[:, column] + raised, "scale": scale, "slope": fit.slope, "n": n,
+                     "maturity": days.maturity, "version": 1 + signed["n"].fillna(0).to_numpy(dtype="int64"),
+                     "accepted_by": signed["accepted_by"].to_numpy(),
+                     "accepted_time": signed["accepted_time"].to_numpy()}
                 )
             )  # fmt: skip
     start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import baseline, engine, lake, novelty
-from tokenkit.baseline import Days, Fit, Periods
+from tokenkit.baseline import TRAILING_DAYS, Answers, Days, Fit, Periods
 from tokenkit.config import Workspace
-from tokenkit.fingerprint import features
+from tokenkit.fingerprint import scored_features
 
 CLIP = 20.0  # a z beyond this is as good as any other; FINGERPRINT.md clips at 8, which ties x10 with x1000
 MAX_BITS = 40.0
 TAIL_FROM = 0.02
-TRAILING_DAYS = 14
 MIN_POOL = 200
 LEAST_SHAPE = 0.2
 NOVELTIES = ("network", "client", "operation", "hour_of_week")
@@ -86,14 +85,17 @@ def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndar
         moved last month is the drift channel's business.
     """
     bits, z, fits = {}, {}, {}
-    for name, feature in features().items():
+    for name, feature in scored_features().items():
         fit = baseline.fit_feature(feature, days)
         r = baseline.residual(fit, feature, days)
         standard = r / np.sqrt(baseline.variance(fit, feature, days))
-        standard = standard - day_effect(standard, days)
+        effect = day_effect(standard, days)  # before acceptances: an answer about one profile moves no other
+        if days.accepted:
+            fit = baseline.accept(fit, feature, days)
+            standard = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days))
         held = baseline.out_of_sample(feature, days)
-        joined = np.where(days.reference, held, standard)
-        recent = joined - trailing_level(joined)
+        joined = np.where(days.reference, held, standard - effect)
+        recent = joined - trailing_level(np.where(days.kept_out, np.nan, joined), fit.since)
         recent = np.clip(recent, -CLIP, CLIP)
         bits[name] = _pooled_bits(recent, days)
         z[name] = recent
@@ -107,6 +109,7 @@ def day_effect(standard: np.ndarray, days: Days) -> np.ndarray:
     Only profiles with the frozen reference count, so that a younger one's past does not move that of others.
     """
     core = days.core if days.core.any() else np.ones(len(standard), dtype=bool)
+    standard = np.where(days.kept_out, np.nan, standard)
     everyone = np.nan_to_num(_column_median(standard[core]))
     effect = np.tile(everyone, (len(standard), 1))
     for g in np.unique(days.group):
@@ -117,11 +120,17 @@ def day_effect(standard: np.ndarray, days: Days) -> np.ndarray:
     return effect
 
 
-def trailing_level(z: np.ndarray) -> np.ndarray:
-    """Median of the 14 days before each day, shrunk by n / (n + 3)."""
+def trailing_level(z: np.ndarray, since: np.ndarray | None = None) -> np.ndarray:
+    """Median of the 14 days before each day, shrunk by n / (n + 3); NaN counts for nothing.
+
+    ``since`` (profile x day, column) is the first day that counts for each day, where a new level was accepted.
+    """
     level = np.zeros_like(z)
     for d in range(1, z.shape[1]):
-        part = z[:, max(0, d - TRAILING_DAYS) : d]
+        first = max(0, d - TRAILING_DAYS)
+        part = z[:, first:d]
+        if since is not None:
+            part = np.where(np.arange(first, d)[None, :] >= since[:, d][:, None], part, np.nan)
         n = (~np.isnan(part)).sum(axis=1)
         level[:, d] = np.nan_to_num(baseline._median(part)) * n / (n + 3)
     return level
@@ -155,16 +164,21 @@ class Evidence:
     hours: pd.DataFrame
 
 
-def measure(workspace: Workspace, periods: Periods, groups: pd.Series) -> Evidence:
-    """Deviations of all profiles on all days from the reference on."""
+def measure(workspace: Workspace, periods: Periods, groups: pd.Series, answers: Answers | None = None) -> Evidence:
+    """Deviations of all profiles on all days from the reference on.
+
+    Parameters
+    ----------
+    answers : what people said of incidents, as far as it changes what is usual
+    """
     assert periods.reference is not None
     start, end = periods.reference[0], periods.end
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         relation = lake.scan(connection, workspace.lake, "fingerprint", start, end)
         daily = relation.filter("\"window\" = 'day'").df()
-    days = baseline.day_matrices(daily, groups, periods)
+    days = baseline.day_matrices(daily, groups, periods, answers)
     bits, z, fits = day_deviations(days)
-    hours = novelty.graded_hours(workspace, groups, start, end)
+    hours = novelty.graded_hours(workspace, groups, start, end, answers)
     return Evidence(periods, days, fits, bits, z, hours)
 
 
@@ -181,7 +195,7 @@ def table(evidence: Evidence, start: date) -> pd.DataFrame:
         ~np.isnan(days.values["requests"]) & (days.days >= pd.Timestamp(start, tz="UTC"))[None, :]
     )
     frames = []
-    for name, feature in features().items():
+    for name, feature in scored_features().items():
         usual = np.expm1(baseline.expected(evidence.fits[name], feature, days))[rows, columns]
         bits = evidence.bits[name][rows, columns]
         frames.append(

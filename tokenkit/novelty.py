@@ -3,6 +3,8 @@
 Reads  activity_network, activity_client, activity_operation, fingerprint. Writes nothing of its own.
 A value is as surprising as the profile's own habit of changing makes it, and the peers' use of it: a laptop that
 travels and a server that never moved are not judged alike. Only earlier days count, so a row never judges itself.
+Hours of confirmed misuse count for nothing, so that a thief's network does not become known; what was seen in an
+accepted incident is usual for its profile from then on.
 """
 
 from datetime import date
@@ -11,14 +13,18 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import engine, fingerprint, lake
+from tokenkit.answers import Answers, accepted, inside
 from tokenkit.config import Workspace
 
 MAX_BITS = 40.0
+USUAL_BITS = 3.0  # a value that one hour in eight shows says nothing; what was accepted is no more surprising than that
 VERSION_BUMP = 0.25  # of the bits, where only the version of a known program is new (DETECTION.md, 7)
 KINDS = {"network": "network_key", "client": "client_key", "operation": "operation_key"}
 
 
-def graded_hours(workspace: Workspace, groups: pd.Series, start: date, end: date) -> pd.DataFrame:
+def graded_hours(
+    workspace: Workspace, groups: pd.Series, start: date, end: date, answers: Answers | None = None
+) -> pd.DataFrame:
     """Every active hour of every profile, with the bits of its most surprising network, program and call, and its own.
 
     Returns
@@ -28,24 +34,35 @@ def graded_hours(workspace: Workspace, groups: pd.Series, start: date, end: date
         ``hour_of_week`` (bits), ``moved`` (share of calls from networks never used before), ``new_networks`` (int).
     """
     mapped = fingerprint.profiles(workspace)
+    answers = answers or Answers()
     hours: pd.DataFrame | None = None
     active: pd.DataFrame | None = None
     for kind, key in KINDS.items():
         uses = _uses(workspace, mapped, kind, key, start, end)
+        uses["teaches"] = ~inside(uses, answers.kept_out)
         if hours is None:
-            hours = uses.groupby(["profile_uid", "hour_s"], as_index=False)["requests"].sum()
+            hours = uses.groupby(["profile_uid", "hour_s"], as_index=False).agg(
+                requests=("requests", "sum"), teaches=("teaches", "first")
+            )
             day = pd.to_datetime(hours["hour_s"] // 86400, unit="D")
-            active = hours.assign(day=day).groupby(["profile_uid", "day"]).size().rename("hours").reset_index()
+            active = (
+                hours.assign(day=day).groupby(["profile_uid", "day"])["teaches"].sum().rename("hours").reset_index()
+            )
         assert active is not None
-        best = _hour_bits(workspace, uses, active, groups, kind)
+        best = _hour_bits(workspace, uses, active, groups, kind, answers)
         hours = hours.merge(best, on=["profile_uid", "hour_s"], how="outer" if kind == "operation" else "left")
     assert hours is not None
     hours = hours.fillna(
         {"network": 0.0, "client": 0.0, "operation": 0.0, "moved": 0.0, "new_networks": 0, "requests": 0}
     )
-    hours["start"] = pd.to_datetime(hours.pop("hour_s"), unit="s", utc=True)
-    graded = hour_of_week(hours[["profile_uid", "start"]]).rename(columns={"bits": "hour_of_week"})
-    return hours.merge(graded, on=["profile_uid", "start"], how="left")
+    hours["start"] = pd.to_datetime(hours["hour_s"], unit="s", utc=True)
+    hours["teaches"] = hours["teaches"].fillna(True).astype(bool)
+    graded = hour_of_week(hours[["profile_uid", "start", "teaches"]]).rename(columns={"bits": "hour_of_week"})
+    hours = hours.drop(columns="teaches").merge(graded.drop(columns="teaches"), on=["profile_uid", "start"], how="left")
+    slot = hours["start"].dt.hour + 24 * (hours["start"].dt.day_of_week >= 5)
+    usual = accepted(hours.assign(value=slot), answers.accepted)
+    hours["hour_of_week"] = hours["hour_of_week"].mask(usual, hours["hour_of_week"].clip(upper=USUAL_BITS))
+    return hours.drop(columns="hour_s")
 
 
 def _uses(workspace: Workspace, mapped: pd.DataFrame, kind: str, key: str, start: date, end: date) -> pd.DataFrame:
@@ -60,18 +77,20 @@ def _uses(workspace: Workspace, mapped: pd.DataFrame, kind: str, key: str, start
 
 
 def _hour_bits(
-    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str
+    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str, answers: Answers
 ) -> pd.DataFrame:
     """Per profile and hour, the bits of its most surprising value of one kind."""
     uses = uses.assign(day=pd.to_datetime(uses["hour_s"] // 86400, unit="D"))
-    daily = uses.groupby(["profile_uid", "day", "value"]).size().rename("hours").reset_index()
+    daily = uses.groupby(["profile_uid", "day", "value"])["teaches"].sum().rename("hours").reset_index()
     graded = novelty(daily, active, groups)
     if kind == "client":
         graded = _version_bumps(workspace, graded)
     uses = uses.merge(
         graded[["profile_uid", "day", "value", "bits", "hours_before"]], on=["profile_uid", "day", "value"]
     )
-    uses["fresh"] = uses["hours_before"] == 0
+    usual = accepted(uses, answers.accepted)
+    uses["bits"] = uses["bits"].mask(usual, uses["bits"].clip(upper=USUAL_BITS))
+    uses["fresh"] = (uses["hours_before"] == 0) & ~usual
     uses["fresh_requests"] = uses["requests"].where(uses["fresh"], 0)
     best = uses.groupby(["profile_uid", "hour_s"], as_index=False).agg(
         bits=("bits", "max"), fresh=("fresh", "sum"), fresh_requests=("fresh_requests", "sum"), all=("requests", "sum")
@@ -87,7 +106,8 @@ def _version_bumps(workspace: Workspace, graded: pd.DataFrame) -> pd.DataFrame:
     """Weigh down programs of which only the version is new to the profile."""
     families = lake.read(workspace.lake, "dim_client").to_pandas().set_index("client_key")["family_key"]
     graded = graded.assign(family=graded["value"].map(families).fillna(0))
-    first_of_family = graded.groupby(["profile_uid", "family"])["day"].transform("min")
+    learned = graded["day"].where(graded["hours"] > 0)
+    first_of_family = learned.groupby([graded["profile_uid"], graded["family"]]).transform("min")
     known = (first_of_family < graded["day"]) & (graded["hours_before"] == 0)
     return graded.assign(bits=graded["bits"].where(~known, graded["bits"] * VERSION_BUMP))
 
@@ -98,7 +118,8 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     Parameters
     ----------
     uses : DataFrame, one row a profile, day and value
-        ``profile_uid``, ``day`` (datetime64), ``value`` (int64), ``hours`` (int: hours of that day with it).
+        ``profile_uid``, ``day`` (datetime64), ``value`` (int64), ``hours`` (int: hours of that day with it that count
+        for later days; a row of none is graded and counts for nothing).
     active_hours : DataFrame, one row a profile and day
         ``profile_uid``, ``day``, ``hours``.
     groups : peer group by profile_uid
@@ -119,7 +140,7 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     uses = uses.sort_values(["profile_uid", "value", "day"]).reset_index(drop=True)
     by_value = uses.groupby(["profile_uid", "value"], sort=False)
     before = (by_value["hours"].cumsum() - uses["hours"]).to_numpy()
-    first_use = by_value.cumcount().to_numpy() == 0
+    first_use = (before == 0) & (uses["hours"].to_numpy() > 0)
     active = active_hours.sort_values(["profile_uid", "day"])
     active = active.assign(n=active.groupby("profile_uid")["hours"].cumsum() - active["hours"])
     fresh = uses[first_use].groupby(["profile_uid", "day"]).size().rename("new").reset_index()
@@ -130,7 +151,7 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     group = pd.factorize(uses["profile_uid"].map(groups), sort=True)[0]
     value = pd.factorize(uses["value"], sort=True)[0]
     day = (uses["day"] - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
-    known = ~first_use & (before > 0)
+    known = before > 0
     peers = _earlier_users(group * (value.max() + 1) + value, day, first_use) - known if len(uses) else before
     others = _earlier_users(value, day, first_use) - known if len(uses) else before
     size, everyone = _known_profiles(active, groups, group, day)
@@ -145,9 +166,9 @@ def _known_profiles(
     active: pd.DataFrame, groups: pd.Series, group: np.ndarray, day: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row, how many others of its group, and of all, were active on an earlier day."""
-    first = active.groupby("profile_uid")["day"].min()
+    first = active[active["hours"] > 0].groupby("profile_uid")["day"].min()
     started = (first - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
-    codes = {name: code for code, name in enumerate(sorted(set(groups.loc[first.index])))}
+    codes = {name: code for code, name in enumerate(sorted(set(groups.loc[active["profile_uid"].unique()])))}
     theirs = groups.loc[first.index].map(codes).to_numpy()
     step = int(max(day.max(initial=0), started.max(initial=0))) + 2
     firsts = np.sort(theirs.astype(np.int64) * step + started)
@@ -170,7 +191,8 @@ def hour_of_week(hours: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    hours : DataFrame, one row a profile and active hour: ``profile_uid``, ``start`` (datetime64[UTC])
+    hours : DataFrame, one row a profile and active hour: ``profile_uid``, ``start`` (datetime64[UTC]), and, where some
+        hours count for nothing, ``teaches`` (bool)
 
     Returns
     -------
@@ -180,10 +202,11 @@ def hour_of_week(hours: pd.DataFrame) -> pd.DataFrame:
     hours = hours.sort_values(["profile_uid", "start"]).reset_index(drop=True)
     day = hours["start"].dt.normalize()
     weekend = day.dt.day_of_week >= 5
-    with_it = hours.groupby(
-        ["profile_uid", weekend.rename("weekend"), hours["start"].dt.hour.rename("hour")]
-    ).cumcount()
-    first = day.groupby(hours["profile_uid"]).transform("min")
+    teaches = hours["teaches"].astype("int64") if "teaches" in hours else pd.Series(1, index=hours.index)
+    slot = [hours["profile_uid"], weekend.rename("weekend"), hours["start"].dt.hour.rename("hour")]
+    with_it = teaches.groupby(slot).cumsum() - teaches
+    first = day.where(teaches > 0).groupby(hours["profile_uid"]).transform("min").fillna(day)
+    first = first.where(first < day, day)  # before the first day that counts no day has passed
     passed = _days_of_kind(first.dt.tz_localize(None), day.dt.tz_localize(None), weekend.to_numpy())
     p = (with_it.to_numpy() + 0.4) / (passed + 2.0)
     return hours.assign(bits=np.maximum(-np.log2(np.minimum(p, 1.0)), 0.0))

@@ -1,5 +1,6 @@
 """Reasons that add up, stories that follow from them, and a risk that never falls as the surprise grows."""
 
+import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 
 from tokenkit.channels import policy
 from tokenkit.deviation import Evidence
-from tokenkit.fingerprint import features
+from tokenkit.fingerprint import scored_features
 from tokenkit.incidents import advice, explain, risk, words
 
 PARTS = [
-    *features(),
+    *scored_features(),
     *explain.VALUES,
     "hour_of_week",
     "panel",
@@ -109,6 +110,7 @@ def test_how_common_a_value_was_is_marked(before: int, total: int, mark: str) ->
         ({"network": 20.0}, "new_network"),
         ({"client": 20.0}, "new_program"),
         ({"operation": 9.0, "sensitive_requests": 3.0}, "new_calls"),
+        ({"new_pairs": 9.0, "new_transitions": 3.0}, "new_calls"),
         ({"objects": 15.0, "sequential_objects": 6.0}, "enumeration"),
         ({"sequential_objects": 1.0, "requests": 15.0}, "enumeration"),
         ({"objects": 15.0, "new_objects": 2.0}, "objects"),
@@ -182,3 +184,32 @@ def test_risk_never_falls_as_the_token_matters_more(bits: float, status: str) ->
 
 def test_levels_of_risk() -> None:
     assert [risk.level(v) for v in (0, 49, 50, 74, 75, 100)] == ["low", "low", "medium", "medium", "high", "high"]
+
+
+def test_an_amount_that_belongs_to_no_story_is_the_headline_itself_where_it_leads(evidence: Evidence) -> None:
+    for parts, leads in (({"request_bytes": 9.0, "clients": 1.0}, True), ({"request_bytes": 4.0, "clients": 3.9,
+                         "networks": 3.9}, False), ({"hour_of_week": 9.0}, False)):  # fmt: skip
+        long, short, _ = advice.headline(advice.kind(parts), "deploy", reasons_of(parts, evidence))
+        assert (short == "deploy sent far more data for its calls") is leads
+        assert (long == f"{short}.") is leads
+
+
+def test_what_a_value_is_given_is_named_by_its_unit(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    (reason,) = reasons_of({"pairs": 5.0}, evidence)
+    assert "for as many calls" in reason["usual"]
+    listed = explain.features()
+    other = listed | {"pairs": dataclasses.replace(listed["pairs"], given="objects")}
+    monkeypatch.setattr(explain, "features", lambda: other)
+    (reason,) = reasons_of({"pairs": 5.0}, evidence)
+    assert "for as many objects" in reason["usual"]
+
+
+def test_the_detail_of_a_headline_is_the_largest_reason_of_its_story(evidence: Evidence) -> None:
+    found = reasons_of({"requests": 9.0, "response_bytes": 8.0, "rows": 4.0}, evidence)
+    assert advice.headline("spike", "deploy", found)[2].startswith(found[1]["title"])
+
+
+def test_what_has_ended_has_no_rate_to_carry_forward(evidence: Evidence) -> None:
+    found = reasons_of({"drift_response_bytes": 10.0}, evidence)
+    said = advice.if_nothing("slow_leak", found, pd.Timestamp("2026-03-03", tz="UTC"))
+    assert said == ["It ended on Mon 2 Mar: nothing of it was flagged since."]

@@ -3,8 +3,11 @@
 Against the frozen reference: amounts given the calls (data, objects, rows), and calls, each with its own threshold.
 The statistic is the information-weighted mean residual of 14 days over its standard error, in which the level of a
 benign profile may move by ``2 tau`` (DETECTION.md, 2 and 3; tau is fitted on the calibration days).
+Days of confirmed misuse are scored and fit nothing; an accepted new level counts for the whole window of the days after
+it, or the two weeks before the answer would go on raising what was answered.
 """
 
+from dataclasses import replace
 from datetime import date
 from typing import Self
 
@@ -41,7 +44,7 @@ class _Drift:
         for name in self.names:
             self.phi[name] = _lag_one(evidence, name)
             self.tau[name] = self._fit_tau(evidence, name, start, end)
-            zs.append(self._z(evidence, name))
+            zs.append(self._learned(evidence, name))
         days = evidence.days.days
         inside = (days >= pd.Timestamp(start, tz="UTC")) & (days < pd.Timestamp(end, tz="UTC"))
         stacked = np.stack([z[evidence.days.core][:, inside].ravel() for z in zs])
@@ -60,30 +63,58 @@ class _Drift:
         low, high = 0.0, 1.0
         for _ in range(20):
             middle = (low + high) / 2
-            z = self._z(evidence, name, tau=middle)[evidence.days.core, last[-1]]
+            z = self._learned(evidence, name, tau=middle)[evidence.days.core, last[-1]]
             if np.isnan(z).all():
                 return TAU_DEFAULT
             low, high = (middle, high) if np.nanquantile(np.abs(z), 0.9) > NINETY else (low, middle)
         return (low + high) / 2
 
-    def _z(self, evidence: Evidence, name: str, tau: float | None = None) -> np.ndarray:
+    def _z(self, evidence: Evidence, name: str) -> np.ndarray:
         """Profile x day: the mean residual of the last 14 days in standard errors; NaN where too little is known."""
         feature, fit, days = features()[name], evidence.fits[name], evidence.days
+        off, v, effect = _plain(evidence, name)
+        z = self._two_weeks(evidence, name, off, v)
+        if fit.shift is None:
+            return z
         v = baseline.variance(fit, feature, days)
-        sd = np.sqrt(v)
-        r = baseline.residual(fit, feature, days) / sd
-        r = _held(r - day_effect(r, days)) * sd
-        seen = ~np.isnan(r) & ~days.reference  # a window that shares days with its reference would look calm
+        off = baseline.residual(fit, feature, days) / np.sqrt(v) - effect
+        before = np.arange(off.shape[1])
+        for accepted in days.accepted:
+            k, first = accepted.row, accepted.first
+            raised = np.maximum(fit.shift[k, first] - fit.shift[k], 0.0) / np.sqrt(v[k])
+            row = np.where(before < first, np.maximum(off[k] - raised, np.minimum(off[k], 0.0)), off[k])
+            doubt = None if fit.doubt is None else fit.doubt[[k]]
+            z[k, first:] = self._two_weeks(evidence, name, row[None], v[[k]], None, np.array([k]), doubt)[0, first:]
+        return z
+
+    def _learned(self, evidence: Evidence, name: str, tau: float | None = None) -> np.ndarray:
+        """``_z`` as if nothing had been accepted, NaN where the two weeks hold a day of confirmed misuse.
+
+        What is learned from it for all must not follow an answer about one profile.
+        """
+        off, v, _ = _plain(evidence, name)
+        return np.where(touched(evidence.days.kept_out), np.nan, self._two_weeks(evidence, name, off, v, tau))
+
+    def _two_weeks(
+        self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, tau: float | None = None,
+        rows: np.ndarray | slice = slice(None), doubt: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """``_z`` of some rows from their residuals in standard deviations (``off``) and variances (``v``)."""
+        feature, days, reference = features()[name], evidence.days, evidence.days.reference[rows]
+        r = _held(off) * np.sqrt(v)
+        seen = ~np.isnan(r) & ~reference  # a window that shares days with its reference would look calm
         information, weighted = np.where(seen, 1 / v, 0.0), np.where(seen, r / v, 0.0)
         total, summed, count = (_rolling(m) for m in (information, weighted, seen.astype(float)))
-        of_reference = np.where(days.reference & ~np.isnan(r), 1 / v, 0.0).sum(axis=1)[:, None]
+        of_reference = np.where(reference & ~np.isnan(r), 1 / v, 0.0).sum(axis=1)[:, None]
         long_run = (1 + self.phi[name]) / (1 - self.phi[name])
         moves = (2 * self.tau[name] if tau is None else tau) * np.sqrt(self._age(evidence))[None, :]
+        if doubt is not None:
+            moves = np.sqrt(moves**2 + doubt)
         with np.errstate(divide="ignore", invalid="ignore"):
             z = (summed / total) / np.sqrt(long_run / total + long_run / of_reference + moves**2)
-        known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS)
+        known = (reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS)
         if feature.given:  # a feature that the profile's log never has cannot drift
-            known &= (np.nansum(np.where(days.reference, days.values[name], 0.0), axis=1) > 0)[:, None]
+            known &= (np.nansum(np.where(reference, days.values[name][rows], 0.0), axis=1) > 0)[:, None]
         return np.where(known & seen, z, np.nan)
 
     def _age(self, evidence: Evidence) -> np.ndarray:
@@ -132,6 +163,20 @@ class DriftRequests(_Drift):
     names = ("requests",)
 
 
+def _plain(evidence: Evidence, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Residuals in standard deviations less the day's effect, their variances, and that effect; nothing accepted."""
+    feature, fit, days = features()[name], replace(evidence.fits[name], shift=None), evidence.days
+    v = baseline.variance(fit, feature, days)
+    standard = baseline.residual(fit, feature, days) / np.sqrt(v)
+    effect = day_effect(standard, days)
+    return standard - effect, v, effect
+
+
+def touched(days: np.ndarray) -> np.ndarray:
+    """Which two weeks, by their last day, hold a marked day (profile x day, bool)."""
+    return _rolling(days.astype(float)) > 0
+
+
 def _held(r: np.ndarray) -> np.ndarray:
     """Each day held within ``CLIP_SD`` of the median of its 14 days: one heavy report is a spike, not a drift."""
     middle = np.zeros_like(r)
@@ -150,7 +195,7 @@ def _rolling(values: np.ndarray) -> np.ndarray:
 def _lag_one(evidence: Evidence, name: str) -> float:
     """Robust lag-one correlation of the reference days' standardised residuals, held between 0 and 0.6."""
     days = evidence.days
-    fit, feature = evidence.fits[name], features()[name]
+    fit, feature = replace(evidence.fits[name], shift=None), features()[name]
     r = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days))
     r = np.clip(np.where(days.shared, r, np.nan), -3, 3)
     a, b = r[:, :-1].ravel(), r[:, 1:].ravel()

@@ -1,10 +1,10 @@
 """Incidents: windows that exceed their threshold, merged into what a person would call one event, and explained.
 
-Reads  deviation.Evidence, tokens, activity. Writes deviations, scores, baseline (Delta) and incidents (state.db).
+Reads  deviation.Evidence, tokens, activity, labels. Writes deviations, scores, baseline (Delta), incidents (state.db).
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,16 +14,18 @@ import pyarrow as pa
 
 from tokenkit import baseline, channels, deviation, lake, schema
 from tokenkit.baseline import Periods
-from tokenkit.channels import policy
-from tokenkit.config import Workspace
+from tokenkit.channels import drift, kept, policy
+from tokenkit.channels.kept import Shelf
+from tokenkit.config import Detection, Workspace
 from tokenkit.deviation import Evidence
-from tokenkit.incidents import budget, merge
+from tokenkit.incidents import budget, merge, verdicts
+from tokenkit.incidents.verdicts import Verdicts
 from tokenkit.ingest import Progress, silent
 
 
 @dataclass
 class Findings:
-    """What a run found: flagged windows with their incident, thresholds, policy findings, and the evidence."""
+    """What a run found: flagged windows with their incident, thresholds, policy findings, the evidence, and answers."""
 
     periods: Periods
     windows: pd.DataFrame
@@ -33,6 +35,7 @@ class Findings:
     evidence: Evidence | None
     allowed_a_day: float
     n_profiles: int
+    said: Verdicts = field(default_factory=Verdicts)
 
 
 def detect(
@@ -49,47 +52,74 @@ def detect(
     first_scored = periods.calibration[0] if periods.calibration else periods.start
     # over all scored days, as for the channels: what began in the last report would else be standing in this one, and
     # the incident that it belongs to would have another first window, and another id
-    beginning = _policy_windows(policy.findings(workspace, mapped, first_scored, periods.end))
+    beginning = policy_windows(policy.findings(workspace, mapped, first_scored, periods.end))
     detection = workspace.settings.detection
+    said = verdicts.read(workspace, periods.end)
+    if len(beginning):
+        beginning = verdicts.without_accepted(beginning, said.answers.accepted)
     if periods.reference is None:
         empty = pd.DataFrame(columns=[*channels.COLUMNS, "score_bits", "threshold_bits", "end"])
         windows = merge.join(beginning if len(beginning) else empty, {})
-        return Findings(periods, windows, pd.DataFrame(), broken, empty, None, 0.0, 0)
+        return Findings(periods, windows, pd.DataFrame(), broken, empty, None, 0.0, 0, said)
     progress("comparing with the baseline", 0, 3)
     groups = baseline.peer_groups(people)
-    evidence = deviation.measure(workspace, periods, groups)
+    evidence = deviation.measure(workspace, periods, groups, said.answers)
     progress("scoring", 1, 3)
-    scores = score(evidence, periods, detection.shares, detection.seed)
+    scores = score(evidence, periods, detection, kept.shelf(workspace))
     days = pd.date_range(first_scored, periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     judged = pd.Index(evidence.days.profiles)
     allowed = detection.budget * len(judged) / 1000
-    gaps = {d.name: d.gap_days for d in channels.detectors()}
-    if periods.calibration is None:
-        limits = pd.DataFrame(
-            {c: b if detection.shares.get(c) else np.inf for c, b in budget.PROVISIONAL_BITS.items()}, index=days
-        )
-    else:
-        core = evidence.days.core
-        known = judged[core] if core.any() else judged
-        heights = {channel: budget.daily_heights(scores[scores["channel"] == channel], known, days) for channel in gaps}
-        share_known = allowed * len(known) / len(judged)
-        limits = budget.thresholds(heights, gaps, detection.shares, days, periods.calibration[1], share_known)
-    flagged = merge.flag(scores, limits)
+    limits, own = _lines(scores, evidence, workspace.settings.detection, days, allowed, said)
+    forgiven = scores["profile_uid"].isin(said.answers.accepted["profile_uid"])
+    flagged = merge.flag(scores[~forgiven], limits)
+    if forgiven.any():
+        flagged = pd.concat([flagged, merge.flag(scores[forgiven], own)], ignore_index=True)
+        flagged = verdicts.without_accepted(flagged, said.answers.accepted)
+    gaps = channels.gaps()
     windows = merge.join(pd.concat([flagged, beginning], ignore_index=True) if len(beginning) else flagged, gaps)
     progress("scoring", 2, 3)
     _write(workspace, evidence, scores, limits, first_scored)
     progress("scoring", 3, 3)
-    return Findings(periods, windows, limits, broken, scores, evidence, allowed, len(judged))
+    return Findings(periods, windows, limits, broken, scores, evidence, allowed, len(judged), said)
 
 
-def score(evidence: Evidence, periods: Periods, shares: dict[str, float], seed: int) -> pd.DataFrame:
-    """Scores of every channel on the calibration days and the reported days, calibrated on the former."""
+def _lines(
+    scores: pd.DataFrame, evidence: Evidence, detection: Detection, days: pd.DatetimeIndex, allowed: float,
+    said: Verdicts,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """The lines of all, and those of profiles with an accepted incident.
+
+    What was accepted was a surprise once, and the line of the others goes on knowing it; but what a token was forgiven
+    must not hide what it does next.
+    """
+    periods, judged, core = evidence.periods, pd.Index(evidence.days.profiles), evidence.days.core
+    if periods.calibration is None:
+        lines = {c: b if detection.shares.get(c) else np.inf for c, b in budget.PROVISIONAL_BITS.items()}
+        limits = pd.DataFrame(lines, index=days)
+        return limits, limits
+    gaps, first = channels.gaps(), periods.calibration[1]
+    known = judged[core] if core.any() else judged
+
+    def of(rows: pd.DataFrame) -> pd.DataFrame:
+        heights = {c: budget.daily_heights(rows[rows["channel"] == c], known, days) for c in gaps}
+        return budget.thresholds(heights, gaps, detection.shares, days, first, allowed * len(known) / len(judged))
+
+    taught = scores[teaches(scores, evidence)]
+    own = of(taught)
+    return (of(pd.concat([taught, said.heights], ignore_index=True)) if len(said.heights) else own), own
+
+
+def score(evidence: Evidence, periods: Periods, detection: Detection, shelf: Shelf | None = None) -> pd.DataFrame:
+    """Scores of every channel on the calibration days and the reported days, calibrated on the former.
+
+    Parameters
+    ----------
+    shelf : where fitted detectors are kept between runs; None to fit them each time
+    """
     learn = periods.calibration or (periods.start, periods.start)
     first = learn[0] if periods.calibration else periods.start
     frames = []
-    for detector in channels.detectors():
-        if detector.name == "panel":
-            detector.seed = seed  # type: ignore[attr-defined]
+    for detector in channels.detectors(detection.panel, detection.seed, shelf):
         fitted = detector.fit(evidence, *learn)
         frames.append(fitted.score(evidence, first, periods.end))
     scores = pd.concat([f for f in frames if len(f)], ignore_index=True)
@@ -97,13 +127,22 @@ def score(evidence: Evidence, periods: Periods, shares: dict[str, float], seed: 
     if periods.calibration is None:
         return scores.assign(score_bits=scores["raw_bits"])
     core = set(evidence.days.profiles[evidence.days.core])
-    return channels.calibrate(scores, *learn, shares, core)
+    return channels.calibrate(scores, *learn, detection.shares, core, teaches(scores, evidence))
 
 
-def _policy_windows(broken: pd.DataFrame) -> pd.DataFrame:
+def teaches(scores: pd.DataFrame, evidence: Evidence) -> np.ndarray:
+    """Which rows of the scores say what is ordinary (bool): those whose days hold no confirmed misuse."""
+    days = evidence.days
+    marked = np.where(np.char.startswith(scores["channel"].to_numpy(dtype=str), "drift"), 1, 0)
+    row = pd.Index(days.profiles).get_indexer(scores["profile_uid"])
+    column = days.days.get_indexer(scores["start"].dt.normalize().dt.as_unit(days.days.unit))
+    return ~np.stack([days.kept_out, drift.touched(days.kept_out)])[marked, row, column]
+
+
+def policy_windows(broken: pd.DataFrame) -> pd.DataFrame:
     """Rules that began to be broken in the period, as flagged windows of the channel ``policy``."""
     rows = []
-    for finding in broken[~broken["standing"].astype(bool)].itertuples():
+    for finding in broken[~broken["standing"].astype(bool)].itertuples() if len(broken) else ():
         bits = policy.BITS[finding.rule]
         start = pd.Timestamp(finding.since_s, unit="s", tz="UTC").as_unit("us")
         rows.append(

@@ -10,11 +10,30 @@ import pandas as pd
 
 from tokenkit.incidents import words
 
-NETWORK, CLIENT, CALLS = {"network"}, {"client"}, {"operation", "operations", "list_requests"}
+NETWORK, CLIENT = {"network"}, {"client"}
+CALLS = {"operation", "operations", "list_requests", "pairs", "new_pairs", "transitions", "new_transitions"}
 WALK = {"sequential_objects", "objects", "new_objects"}
 TAKE = {"response_bytes", "rows"}
 DOORS = {"denied", "denied_operations"}
 
+OTHER_HANDS = ("stolen", "new_network", "new_program")
+# what each story is told from, in the order in which stories of the same weight win
+SIGNS = {
+    "stolen": NETWORK | CLIENT,
+    "enumeration": WALK,
+    "new_network": NETWORK,
+    "new_program": CLIENT,
+    "new_calls": CALLS | {"sensitive_requests"},
+    "objects": WALK,
+    "doors": DOORS,
+    "spike": TAKE,
+    "slow_leak": {"drift_response_bytes", "drift_objects", "drift_rows"},
+    "growth": {"drift_requests"},
+    "busy": {"requests", "active_minutes", "max_in_minute"},
+    "deletion": {"delete_requests"},
+    "policy": {"orphan_in_use", "expired_in_use", "outside_networks"},
+}
+LEADS = 0.5  # of the score from one sign that belongs to no story makes it the headline
 BUSY = 0.3  # of its bits count when the story is chosen
 BOTH_BITS, BOTH = 2.0, 0.3  # a new network and a new program of these bits each, and this share together: other hands
 WALKS = 0.05  # of the score from numbers in sequence makes it a walk
@@ -43,20 +62,8 @@ def kind(parts: dict[str, float]) -> str:
     >>> kind({"network": 20.0, "client": 18.0, "requests": 4.0}), kind({"drift_response_bytes": 15.0})
     ('stolen', 'slow_leak')
     """
-    policy = {"orphan_in_use", "expired_in_use", "outside_networks"} & set(parts)
-    weight = {
-        "new_network": parts.get("network", 0.0),
-        "new_program": parts.get("client", 0.0),
-        "new_calls": _sum(parts, CALLS | {"sensitive_requests"}),
-        "objects": _sum(parts, WALK),
-        "doors": _sum(parts, DOORS),
-        "spike": _sum(parts, TAKE),
-        "slow_leak": _sum(parts, {"drift_response_bytes", "drift_objects", "drift_rows"}),
-        "growth": parts.get("drift_requests", 0.0),
-        "busy": _sum(parts, {"requests", "active_minutes", "max_in_minute"}) * BUSY,
-        "deletion": parts.get("delete_requests", 0.0),
-        "policy": _sum(parts, policy),
-    }
+    weight = {story: _sum(parts, signs) for story, signs in SIGNS.items() if story not in ("stolen", "enumeration")}
+    weight["busy"] *= BUSY
     if parts.get("sequential_objects", 0.0) >= WALKS * sum(parts.values()):
         return "enumeration"
     new_place_and_program = min(parts.get("network", 0.0), parts.get("client", 0.0))
@@ -104,11 +111,13 @@ HEADLINES = {
 
 
 def headline(story: str, label: str, reasons: list[dict[str, Any]]) -> tuple[str, str, str]:
-    """Long sentence, short sentence, and one more with the leading numbers."""
+    """Long sentence, short sentence, and one more with the numbers of the largest reason that the story is made of."""
     rule = next((r["title"].lower() for r in reasons if r["family"] == "policy"), "")
     long, short = (text.format(label=label, rule=rule) for text in HEADLINES[story])
-    telling = {"stolen": NETWORK | CLIENT, "enumeration": {"sequential_objects"}, "doors": DOORS, "spike": TAKE}
-    first = next((r for r in reasons if r["feature"] in telling.get(story, ())), reasons[0])
+    if story == "mixed" and reasons[0]["channel"] == "point_day" and reasons[0]["share"] >= LEADS:
+        short = f"{label} {reasons[0]['title'][:1].lower()}{reasons[0]['title'][1:]}"  # an amount without a story
+        long = f"{short}."
+    first = next((r for r in reasons if r["feature"] in SIGNS.get(story, ())), reasons[0])
     return long, short, f"{first['title']}: {first['observed']}."
 
 
@@ -182,9 +191,16 @@ def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
     return {"verb": verb, "title": title, "text": text, "cost": cost, "who": decides, "how": []}
 
 
-def if_nothing(story: str, reasons: list[dict[str, Any]]) -> list[str]:
-    """What goes on if nothing is done: what was measured, carried forward and said to be so."""
+def if_nothing(story: str, reasons: list[dict[str, Any]], ended: pd.Timestamp | None = None) -> list[str]:
+    """What goes on if nothing is done: what was measured, carried forward and said to be so.
+
+    What ``ended`` (end of its last flagged window, days before the end of the period) has no rate to carry forward.
+    """
     said = []
+    if ended is not None:
+        last = words.day(ended - pd.Timedelta("1us"))
+        held = ["The key keeps working for whoever holds it."] if story in OTHER_HANDS else []
+        return [f"It ended on {last}: nothing of it was flagged since.", *held]
     for reason in reasons:
         if reason["feature"].startswith("drift_") and reason["unit"] and reason["expected"] is not None:
             more = reason["value"] - reason["expected"]
@@ -193,7 +209,7 @@ def if_nothing(story: str, reasons: list[dict[str, Any]]) -> list[str]:
                     f"At this rate {words.amount(more, reason['unit'])} above usual go every active day:"
                     f" about {words.amount(30 * more, reason['unit'])} in 30 such days."
                 )
-    if story in ("stolen", "new_network", "new_program"):
+    if story in OTHER_HANDS:
         said.append("The key keeps working for whoever holds it.")
     if story in ("enumeration", "objects"):
         walked = next((r for r in reasons if r["unit"] == "objects" and r["value"]), None)

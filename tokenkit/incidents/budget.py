@@ -60,23 +60,51 @@ def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float) -
     >>> [round(threshold(heights, 1, slice(0, 2), quota), 2) for quota in (2.0, 0.5)]
     [6.44, 10.0]
     """
+    return at_quota(*curve(heights, gap_days, window), quota)
+
+
+def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray, np.ndarray]:
+    """How many incidents each surprise would have opened in the days of ``window``.
+
+    Returns
+    -------
+    (bits, counts)
+        bits: the surprises that occurred, the largest first (at most ``CANDIDATES``); counts: int, as long.
+
+    Notes
+    -----
+    A day of height h whose largest height in the days before it that merging reaches is m opens an incident at every
+    threshold in (m, h]. So the count at c is the number of days with h >= c less that of days with min(h, m) >= c: two
+    sorted arrays instead of a pass over all days for each candidate.
+    """
+    reach = max(gap_days, JOIN_DAYS) + 1
+    limited = _without_lone_peaks(heights, window)[:, max(0, window.start - reach) : window.stop]
+    first = window.start - max(0, window.start - reach)
+    padded = np.concatenate([np.full((len(limited), reach), -1.0), limited], axis=1)
+    before = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=1)[:, :-1].max(axis=2)[:, first:]
+    inside = limited[:, first:]
+    height = np.sort(inside[inside > 0])
+    bits = np.unique(height)[::-1][:CANDIDATES]
+    merged = np.sort(np.minimum(inside, before)[inside > 0])
+    counts = len(height) - np.searchsorted(height, bits) - (len(merged) - np.searchsorted(merged, bits))
+    return bits, counts
+
+
+def at_quota(bits: np.ndarray, counts: np.ndarray, quota: float) -> float:
+    """The threshold that ``quota`` incidents leave of a curve; infinite where the quota is 0."""
     if quota <= 0:
         return np.inf
-    heights = _without_lone_peaks(heights, window)
-    inside = heights[:, window]
-    candidates = np.unique(inside[inside > 0])[::-1][:CANDIDATES]
-    if not len(candidates):
+    if not len(bits):
         return MIN_BITS
     if quota < 1:
-        return max(float(candidates[0] - np.log2(quota)), MIN_BITS)
-    previous, count_previous = float(candidates[0]), 0
-    for candidate in candidates:
-        count = int(opened(heights >= candidate, gap_days)[:, window].sum())
-        if count > quota:
-            fraction = (quota - count_previous) / (count - count_previous)
-            return max(previous + fraction * (float(candidate) - previous), MIN_BITS)
-        previous, count_previous = float(candidate), count
-    return max(float(candidates[-1]), MIN_BITS)
+        return max(float(bits[0] - np.log2(quota)), MIN_BITS)
+    over = np.flatnonzero(counts > quota)
+    if not len(over):
+        return max(float(bits[-1]), MIN_BITS)
+    i = int(over[0])
+    high, count = (float(bits[i - 1]), int(counts[i - 1])) if i else (float(bits[0]), 0)
+    fraction = (quota - count) / (int(counts[i]) - count)
+    return max(high + fraction * (float(bits[i]) - high), MIN_BITS)
 
 
 MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
@@ -91,11 +119,12 @@ def _without_lone_peaks(heights: np.ndarray, window: slice) -> np.ndarray:
     """
     peaks = heights[:, window].max(axis=1, initial=-1.0)
     order = np.argsort(-peaks, kind="stable")
-    ceiling = peaks[order].copy()
-    for i in range(min(len(order) - 1, CANDIDATES) - 1, -1, -1):
-        ceiling[i] = min(ceiling[i], max(ceiling[i + 1], 0.0) + LONE * 1.44 / (i + 1))
+    some = order[: CANDIDATES + 1]
+    # ceiling of i = min over k >= i of (peak of k + what chance leaves between i and k)
+    left = np.concatenate([[0.0], np.cumsum(LONE * 1.44 / np.arange(1, max(len(some), 1)))])
+    reached = np.minimum.accumulate((np.maximum(peaks[some], 0.0) + left)[::-1])[::-1] - left
     limited = heights.copy()
-    limited[order] = np.minimum(heights[order], ceiling[:, None])
+    limited[some] = np.minimum(heights[some], reached[:, None])
     return limited
 
 

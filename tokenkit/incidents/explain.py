@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import baseline
+from tokenkit.channels import detectors
 from tokenkit.channels.policy import TITLES
 from tokenkit.deviation import Evidence
 from tokenkit.fingerprint import features
@@ -112,13 +113,23 @@ def _describe(
         return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.when(peak),
                 "usual": "seldom active at that hour on such a day", "peers": "",
                 "measured_as": "how_surprise, bits"}  # fmt: skip
-    if part == "panel":
-        return {"family": "panel", "channel": "panel", "title": TITLE[part], "observed": "an isolated day",
-                "usual": "", "peers": "", "measured_as": "pyod.models.iforest.IForest on deviations"}  # fmt: skip
     assert evidence is not None, f"no evidence for {part}"
     if part.startswith("drift_"):
         return _drift(part.removeprefix("drift_"), incident, evidence)
-    return _amount(part, incident, evidence)
+    if part in evidence.fits:
+        return _amount(part, incident, evidence)
+    return _of_detector(part, incident)
+
+
+def _of_detector(part: str, incident: pd.Series) -> dict[str, Any]:
+    """A part that stands for a whole detector: one of PyOD in the panel, or one of another package."""
+    channel = next((d for d in detectors() if part == d.name or part.startswith(f"{d.name}_")), None)
+    name = channel.name if channel else part
+    title = TITLE[name] if name in TITLE else channel.title if channel else part.replace("_", " ").capitalize()
+    member = part.removeprefix(name).strip("_")
+    return {"family": name, "channel": name, "title": title + (f" ({member})" if member else ""),
+            "observed": words.when(incident["peak_start"]), "usual": "not among its rarest windows", "peers": "",
+            "measured_as": f"{part}, bits"}  # fmt: skip
 
 
 def _value(
@@ -179,7 +190,7 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
     if group and (~np.isnan(theirs)).any():
         q10, q90 = np.nanquantile(theirs, [0.1, 0.9])
         peers = words.span(q10, q90, feature.unit) + " a day"
-    given = " for as many calls" if feature.given else ""
+    given = f" for as many {features()[feature.given].unit}" if feature.given else ""
     return {"family": feature.family, "channel": "point_day", "title": feature.reason,
             "observed": f"{words.amount(value, feature.unit)} on {words.day(days.days[d])}",
             "usual": f"{words.amount(usual, feature.unit)}{given}; at most {words.amount(high, feature.unit)}",

@@ -12,18 +12,20 @@ import pandas as pd
 from tokenkit import baseline, engine, lake
 from tokenkit.config import Workspace
 from tokenkit.fingerprint import features
-from tokenkit.incidents import Findings, advice, explain, merge, risk, summary, words
+from tokenkit.incidents import Findings, advice, explain, merge, risk, summary, verdicts, words
 
 TOKENS_LISTED = 25
 EVIDENCE = 10
+ENDED = pd.Timedelta("2D")  # without a flagged window before the end of the period, and an incident is over
 TIMELINE_HOURS = 72
+OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
 
 def records(
     workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame, previous: set[str]
 ) -> list[dict[str, Any]]:
-    """Every incident of the reported days, the riskiest first.
+    """Every incident of the reported days, what was answered too (``answer``): confirmed misuse first, then by risk.
 
     Parameters
     ----------
@@ -42,8 +44,17 @@ def records(
             mine = mine.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
             connection.register("concerned", mine[["token_key"]])
             record = _record(connection, found, incident, people.loc[incident["profile_uid"]], mine, mapped)
-            made.append(record | {"state": state, "new_since_last": incident["incident_uid"] not in previous})
-    return sorted(made, key=lambda r: (r["state"] == "quiet", -r["risk"], -r["score_bits"], r["incident_uid"]))
+            answer = verdicts.answer_of(found.said, windows)
+            new = incident["incident_uid"] not in previous
+            made.append(record | {"state": state, "new_since_last": new, "answer": answer})
+    return sorted(made, key=_order)
+
+
+def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
+    """What goes on before what is quiet, confirmed misuse before anything else, then by risk."""
+    confirmed = (record["answer"] or {}).get("verdict") == "true_positive"
+    quiet = record["state"] == "quiet"
+    return quiet, not confirmed, -record["risk"], -record["score_bits"], record["incident_uid"]
 
 
 def views(connection: duckdb.DuckDBPyConnection, workspace: Workspace, found: Findings) -> None:
@@ -74,6 +85,7 @@ def _record(
     long, short, detail = advice.headline(story, label, reasons)
     value = risk.risk(incident["score_bits"], person["criticality"], person["owner_status"])
     evidence, calls, last_seen = _evidence(connection, start, end, new)
+    ended = end if pd.Timestamp(found.periods.end, tz="UTC") - end > ENDED else None
     k = _row_of(found, incident["profile_uid"])
     return {
         "incident_uid": incident["incident_uid"],
@@ -83,6 +95,7 @@ def _record(
         "end": iso(end),
         "created_time": iso(incident["created_time"]),
         "last_seen": last_seen or iso(end),
+        "ended": iso(ended),
         "n_windows": int(incident["n_windows"]),
         "n_days": int(incident["n_days"]),
         "channels": incident["channels"],
@@ -108,7 +121,7 @@ def _record(
         "new_values": _new_values(new),
         "explanations": advice.explanations(story, reasons, person),
         "action": advice.action(story, person, certainty["level"]),
-        "if_nothing": advice.if_nothing(story, reasons),
+        "if_nothing": advice.if_nothing(story, reasons, ended),
         "evidence": evidence,
         "evidence_total": calls,
         "second_opinion": _second_opinion(found, incident),
@@ -304,14 +317,21 @@ def _evidence(
 
 
 def _second_opinion(found: Findings, incident: pd.Series) -> dict[str, Any] | None:
-    """What PyOD's Isolation Forest says of the incident's most unusual day."""
+    """What the PyOD detectors of the panel say of the incident's most unusual day: each against its held-out days."""
     rows = found.scores
     mine = rows[(rows["channel"] == "panel") & (rows["profile_uid"] == incident["profile_uid"])]
     inside = mine[(mine["start"] >= incident["start"].normalize()) & (mine["start"] < incident["end"])]
     if inside.empty:
         return None
-    percentile = float(1 - 2.0 ** -inside["raw_bits"].max())
-    agrees = percentile >= 0.99
-    return {"name": "PyOD Isolation Forest", "percentile": percentile, "agrees": agrees,
-            "text": f"Its most unusual day is more isolated than {percentile:.1%} of the held-out days of all tokens: "
-                    + ("it agrees." if agrees else "it would not have raised this.")}  # fmt: skip
+    day = inside.loc[inside["raw_bits"].idxmax()]
+    whole = sum(day["parts"].values()) or 1.0  # parts were scaled with the calibrated score; their shares were not
+    bits = {n.removeprefix("panel_"): len(day["parts"]) * day["raw_bits"] * b / whole for n, b in day["parts"].items()}
+    yes = [n for n, b in bits.items() if b >= OPINION_BITS]
+    no = [n for n in bits if n not in yes]
+    text = f"none of {', '.join(no)} calls its most unusual day one of the 1% most unusual."
+    if yes:
+        others = f"; {' and '.join(no)} {'do' if len(no) > 1 else 'does'} not" if no else ""
+        verb = "call" if len(yes) > 1 else "calls"
+        text = f"{' and '.join(yes)} {verb} its most unusual day one of the 1% most unusual{others}."
+    return {"name": "PyOD", "percentile": float(1 - 2.0 ** -day["raw_bits"]), "agrees": len(yes) > len(no),
+            "members": {n: n in yes for n in bits}, "text": text}  # fmt: skip
