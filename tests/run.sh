@@ -9,11 +9,19 @@ have_chromium() {
   command -v chromium chromium-browser google-chrome >/dev/null 2>&1
 }
 
-if ! have_chromium && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "Installing Debian's chromium for the tests in a browser ..."
+have_haproxy() {
+  command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ]
+}
+
+wanted=""
+have_chromium || wanted="chromium"
+have_haproxy || wanted="$wanted haproxy"
+if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "Installing from Debian, for the tests in a browser and at a gateway: $wanted ..."
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && apt-get install -qq --no-install-recommends chromium; } >/dev/null </dev/null ||
-    echo "apt-get could not install chromium" >&2
+  # shellcheck disable=SC2086  # one word a package
+  { apt-get update -qq && apt-get install -qq --no-install-recommends $wanted; } >/dev/null </dev/null ||
+    echo "apt-get could not install: $wanted" >&2
 fi
 
 # one file stays with one worker, which makes what its tests share once
@@ -23,6 +31,11 @@ status=$?
 if ! have_chromium; then
   printf '\nNOT TESTED: the report and the notebooks in a real browser (tests marked "browser").\n'
   printf 'To test them: sudo apt-get install chromium && make test\n'
+  [ "${CI:-}" != true ] || [ "$status" != 0 ] || status=1
+fi
+if ! have_haproxy; then
+  printf '\nNOT TESTED: locking, restricting and undoing at a real gateway (tests marked "haproxy").\n'
+  printf 'To test them: sudo apt-get install haproxy && make test\n'
   [ "${CI:-}" != true ] || [ "$status" != 0 ] || status=1
 fi
 exit "$status"

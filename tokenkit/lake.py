@@ -106,6 +106,7 @@ def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = 
         str(lake / name),
         data,
         mode="append",
+        schema_mode="merge",  # a table of an older version lacks the columns that came later
         partition_by=[partition] if partition else None,
         commit_properties=CommitProperties(app_transactions=[Transaction(t, 1) for t in transactions]),
     )
@@ -173,3 +174,21 @@ def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
     fresh = fresh.filter(pc.invert(pc.is_in(fresh[key], value_set=met[key])))
     if fresh.num_rows:
         append(lake, name, fresh.sort_by(key))
+    if name == "dim_token":
+        _give_handles(lake, data)
+
+
+def _give_handles(lake: Path, data: pa.Table) -> None:
+    """Rows that were stored without a handle get the one that is seen now; rare, so the whole table is replaced."""
+    found = data.filter(pc.is_valid(data["enforce_handle"]))
+    if not found.num_rows:
+        return
+    table = read(lake, "dim_token")
+    without = table.filter(pc.is_null(table["enforce_handle"]))["token_key"]
+    found = found.filter(pc.is_in(found["token_key"], value_set=without.combine_chunks()))
+    if not found.num_rows:
+        return
+    names = ("enforce_connector", "enforce_handle")
+    given = {row["token_key"]: {n: row[n] for n in names} for row in found.to_pylist()}
+    rows = [row if row["enforce_handle"] else row | given.get(row["token_key"], {}) for row in table.to_pylist()]
+    replace(lake, "dim_token", pa.Table.from_pylist(rows, schema=table.schema))

@@ -27,6 +27,19 @@ create table if not exists runs (run_uid text primary key, number integer not nu
     end text not null, record text not null);
 create table if not exists incidents (run_uid text not null, incident_uid text not null, profile_uid text not null,
     state text not null, record text not null, primary key (run_uid, incident_uid));
+create table if not exists actions (number integer primary key, action_uid text not null, phase text not null,
+    record text not null, previous text not null, digest text not null);
+create trigger if not exists actions_are_never_changed before update on actions
+    begin select raise(abort, 'the journal of actions is append-only'); end;
+create trigger if not exists actions_are_never_removed before delete on actions
+    begin select raise(abort, 'the journal of actions is append-only'); end;
+create table if not exists labels (number integer primary key, label_uid text not null unique,
+    incident_uid text not null, profile_uid text not null, verdict text not null, accept integer not null,
+    reason text not null, who text not null, made_time text not null, start text not null, end text not null,
+    expires text, record text not null);
+create table if not exists suppressions (suppression_uid text primary key, profile_uid text not null,
+    channel text not null, reason text not null, who text not null, made_time text not null, until text not null,
+    withdrawn_time text);
 """
 
 
