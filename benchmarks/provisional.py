@@ -37,7 +37,7 @@ def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     mapped = fingerprint.profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(end, datetime.min.time(), UTC))
     evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    scores = incidents.score(evidence, periods, workspace.settings.detection.shares, 0)
+    scores = incidents.score(evidence, periods, workspace.settings.detection)
     at = pd.date_range(start, end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     profiles = pd.Index(evidence.days.profiles)
     names = [d.name for d in channels.detectors()]

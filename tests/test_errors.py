@@ -41,7 +41,7 @@ def test_the_tree_of_errors_is_the_one_that_is_drawn():
     tree = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert all(issubclass(kind, errors.TokenkitError) for kind in tree.values())
     assert all(name in (errors.__doc__ or "") for name in tree)
-    assert {kind.exit_code for kind in tree.values()} == {2, 3, 4}
+    assert {kind.exit_code for kind in tree.values()} == {2, 3, 4, 5}
 
 
 # ---- inputs ----

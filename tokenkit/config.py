@@ -10,6 +10,7 @@ import json
 import os
 import tomllib
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from tokenkit.errors import ConfigError, did_you_mean
 
 FILE_NAME = "tokenkit.toml"
+CHANNELS = ("point_hour", "point_day", "drift_amounts", "drift_requests", "panel")
+PANEL = ("IForest", "LODA", "HBOS", "PCA")
+DETECTORS_GROUP = "tokenkit.detectors"  # entry points: each a channel of that name
 
 
 class _Section(BaseModel):
@@ -52,14 +56,22 @@ class Detection(_Section):
         description="share of the budget for each channel; below 1 in all, since thresholds lag behind what moves "
         "(measured); panel (PyOD) has none unless you give it one",
     )
+    panel: list[str] = Field(
+        default_factory=lambda: list(PANEL),
+        description="detectors of PyOD that give a second opinion, by class name; with a share, the channel panel",
+    )
     seed: int = Field(default=0, description="seed of everything random in detection")
+    set_by: str = Field(default="", description="who saved this section last (04_tune); changes no result")
+    set_on: str = Field(default="", description="the day it was saved, UTC; changes no result")
+    set_why: str = Field(default="", description="why it was saved; changes no result")
 
     @field_validator("shares")
     @classmethod
     def _known_channels(cls, shares: dict[str, float]) -> dict[str, float]:
+        known = [*CHANNELS, *(point.name for point in entry_points(group=DETECTORS_GROUP))]
         for channel, share in shares.items():
-            if channel not in CHANNELS:
-                raise ValueError(f"unknown channel {channel!r}: {did_you_mean(channel, list(CHANNELS))}")
+            if channel not in known:
+                raise ValueError(f"unknown channel {channel!r}: {did_you_mean(channel, known)}")
             if not 0 <= share <= 1:
                 raise ValueError(f"share of {channel} is {share}, expected 0 to 1")
         if sum(shares.values()) > 1.0001:
@@ -67,13 +79,24 @@ class Detection(_Section):
         return shares
 
 
-CHANNELS = ("point_hour", "point_day", "drift_amounts", "drift_requests", "panel")
-
-
 class Report(_Section):
     """What the page shows."""
 
     pseudonymous: bool = Field(default=False, description="show ids instead of names of tokens, owners and teams")
+
+
+class HAProxy(_Section):
+    """The gateway that the haproxy connector acts on (docs/respond.md). All three are needed."""
+
+    socket: str = Field(default="", description="path of its admin socket (stats socket ... level admin)")
+    map: str = Field(default="", description="path of the map file, exactly as HAProxy's configuration names it")
+    probe: str = Field(default="", description="URL of its probe frontend, such as http://127.0.0.1:8405/")
+
+
+class Respond(_Section):
+    """Which gateways a person may act on with tokenkit respond. Nothing acts by itself."""
+
+    haproxy: HAProxy = HAProxy()
 
 
 class Engine(_Section):
@@ -95,6 +118,7 @@ class Settings(BaseSettings):
     history: History = History()
     detection: Detection = Detection()
     report: Report = Report()
+    respond: Respond = Respond()
     engine: Engine = Engine()
 
     @classmethod
@@ -147,15 +171,17 @@ def _explain(path: Path, problem: Any) -> str:
 
 def describe(settings: Settings) -> list[tuple[str, Any, str]]:
     """Every setting as (name, value, what it means), in the order of the file."""
+    return _described("", settings)
+
+
+def _described(prefix: str, section: BaseModel) -> list[tuple[str, Any, str]]:
     rows: list[tuple[str, Any, str]] = []
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
         if isinstance(value, BaseModel):
-            rows += [
-                (f"{name}.{k}", getattr(value, k), f.description or "") for k, f in type(value).model_fields.items()
-            ]
+            rows += _described(f"{prefix}{name}.", value)
         else:
-            rows.append((name, value, field.description or ""))
+            rows.append((f"{prefix}{name}", value, field.description or ""))
     return rows
 
 
@@ -168,6 +194,8 @@ def digest(settings: Settings) -> str:
     True
     """
     shaping = settings.model_dump(include={"gateway", "history", "detection"})
+    for name in ("set_by", "set_on", "set_why"):
+        del shaping["detection"][name]
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -192,6 +220,11 @@ class Workspace:
     def key(self) -> Path:
         """The key of every identity, readable by its owner only."""
         return self.root / ".tokenkit" / "key"
+
+    @property
+    def hold(self) -> Path:
+        """While this file exists, nothing is locked or restricted from here; undo stays allowed."""
+        return self.root / ".tokenkit" / "hold"
 
     @property
     def reports(self) -> Path:

@@ -5,10 +5,12 @@ TokenkitError            anything tokenkit says on purpose; the message names pl
 │   ├── ConfigError      tokenkit.toml or an option of it
 │   ├── SourceError      no such source, or files of no known source
 │   └── InventoryError   the list of owners
+├── DetectorError        a detector cannot be used: unknown, or its scores depend on the batch (exit code 2)
 ├── SchemaError          a table lacks a column or has another type                    (exit code 2)
 ├── IdentityError        the workspace key is missing or is another one                (exit code 2)
 ├── LockedError          another run works in this workspace                           (exit code 3)
-└── ReportError          the report could not be made; the last good one stands        (exit code 4)
+├── ReportError          the report could not be made; the last good one stands        (exit code 4)
+└── RespondError         an action failed or could not be verified; says what is there (exit code 5)
 """
 
 
@@ -34,6 +36,10 @@ class InventoryError(InputError):
     """The list of owners cannot be used."""
 
 
+class DetectorError(TokenkitError):
+    """A detector cannot be used: there is none of that name, its file is refused, or it breaks a rule."""
+
+
 class SchemaError(TokenkitError):
     """A table lacks a column, or has it with another type."""
 
@@ -52,6 +58,12 @@ class ReportError(TokenkitError):
     """The report could not be made; what was published before stands."""
 
     exit_code = 4
+
+
+class RespondError(TokenkitError):
+    """An action at a gateway failed, or could not be verified; the message says what is in force."""
+
+    exit_code = 5
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

@@ -11,7 +11,7 @@ from raw_logs import day_of
 from tokenkit import channels
 from tokenkit.channels import Detector
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
-from tokenkit.channels.panel import Panel, deviation_matrix
+from tokenkit.channels.panel import Panel
 from tokenkit.channels.point import PointDay, PointHour
 from tokenkit.deviation import Evidence
 
@@ -236,25 +236,3 @@ def test_how_far_benign_levels_move_is_learnt_from_the_calibration_days() -> Non
         for v in (still, moving)
     ]
     assert taus[0] < 0.1 < 2 * taus[0] + 0.1 < taus[1]
-
-
-# panel
-
-
-def test_the_panel_is_fitted_on_other_rows_than_it_scores_or_ranks_among(evidence: Evidence) -> None:
-    fitted = Panel().fit(evidence, day_of(28), day_of(42))
-    first, _, _ = deviation_matrix(evidence, day_of(28), day_of(35))
-    second, _, _ = deviation_matrix(evidence, day_of(35), day_of(42))
-    assert fitted.model.decision_scores_.shape == (len(first),)
-    assert np.array_equal(fitted.model.decision_scores_, fitted.model.decision_function(first))
-    assert np.array_equal(fitted.tail.pool, np.sort(fitted.model.decision_function(second)))
-
-
-def test_the_panel_is_the_same_with_the_same_seed_and_another_with_another(evidence: Evidence) -> None:
-    one, again, other = (scored(Panel(seed), evidence)["raw_bits"] for seed in (3, 3, 4))
-    assert one.equals(again) and not one.equals(other)
-
-
-def test_a_panel_with_too_few_rows_to_learn_from_scores_nothing() -> None:
-    small = raw_logs.evidence_of(raw_logs.steady(profiles=3, days=50), raw_logs.periods(42, 50))
-    assert scored(Panel(), small, 42, 50).empty

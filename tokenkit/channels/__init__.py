@@ -6,13 +6,21 @@ with its own threshold: one maximum over all drift features cut the recall of a 
 (DETECTION.md).
 """
 
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Protocol
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
 
+from tokenkit.config import CHANNELS, DETECTORS_GROUP, PANEL
 from tokenkit.deviation import Evidence, Tail, fit_tail
+from tokenkit.errors import DetectorError
+
+if TYPE_CHECKING:
+    from tokenkit.channels.kept import Shelf
 
 COLUMNS = ["profile_uid", "window", "start", "channel", "raw_bits", "parts"]
 
@@ -38,24 +46,89 @@ class Detector(Protocol):
         ...
 
 
-def detectors() -> list[Detector]:
-    """The channels of a run, in the order of the page."""
+def detectors(panel: Sequence[str] = PANEL, seed: int = 0, shelf: "Shelf | None" = None) -> list[Detector]:
+    """The channels of a run, in the order of the page: ours, then those of installed packages.
+
+    Parameters
+    ----------
+    panel : detectors of PyOD that make the channel ``panel``, by class name
+    seed : of everything random in them
+    shelf : where fitted ones are kept; None to fit them each time
+
+    Raises
+    ------
+    DetectorError
+        An installed package's detector cannot be used; names the package.
+
+    Examples
+    --------
+    >>> [detector.name for detector in detectors()]
+    ['point_hour', 'point_day', 'drift_amounts', 'drift_requests', 'panel']
+    """
     from tokenkit.channels.drift import DriftAmounts, DriftRequests
     from tokenkit.channels.panel import Panel
     from tokenkit.channels.point import PointDay, PointHour
 
-    return [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel()]
+    ours: list[Detector] = [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel(panel, seed, shelf)]
+    return ours + [make() for make in _installed().values()]
+
+
+def gaps() -> dict[str, int]:
+    """Days that may lie between two windows of one incident, by channel."""
+    return {detector.name: detector.gap_days for detector in detectors()}
+
+
+def package_of(channel: str) -> str:
+    """The package that brings a channel.
+
+    Examples
+    --------
+    >>> package_of("point_hour")
+    'tokenkit'
+    """
+    found = [p.dist.name for p in entry_points(group=DETECTORS_GROUP) if p.name == channel and p.dist]
+    return found[0] if found else "tokenkit"
+
+
+@cache
+def _installed() -> dict[str, Callable[[], Detector]]:
+    """The detectors of other packages: entry points of the group, each a class (or function) without arguments."""
+    found: dict[str, Callable[[], Detector]] = {}
+    for point in entry_points(group=DETECTORS_GROUP):
+        package = point.dist.name if point.dist else point.value
+        remedy = f"Repair the package or remove it: pip uninstall {package}"
+        try:
+            make = point.load()
+            detector = make()
+        except Exception as error:
+            # whatever a plug-in raises, its package is what the user can act on
+            raise DetectorError(
+                f"detector {point.name!r} of package {package} cannot be loaded: "
+                f"{type(error).__name__}: {error}. {remedy}"
+            ) from error
+        lacks = [a for a in ("name", "title", "gap_days", "least_shape", "fit", "score") if not hasattr(detector, a)]
+        if lacks:
+            raise DetectorError(f"detector {point.name!r} of package {package} has no {', '.join(lacks)}. {remedy}")
+        if detector.name != point.name or point.name in (*CHANNELS, *found):
+            raise DetectorError(
+                f"detector {point.name!r} of package {package} calls itself {detector.name!r}: the entry point and the"
+                f" attribute name must be the same, and no other channel's. {remedy}"
+            )
+        found[point.name] = make
+    return found
 
 
 def calibrate(
-    scores: pd.DataFrame, start: date, end: date, shares: dict[str, float], core: set[str] | None = None
-) -> pd.DataFrame:
+    scores: pd.DataFrame, start: date, end: date, shares: dict[str, float], core: set[str] | None = None,
+    teaches: np.ndarray | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Turn each channel's raw bits into calibrated surprise, so that channels can be compared and added.
 
     The calibrated surprise of a window is -log2 of the share of profile-days of the calibration period ``[start, end)``
     whose largest raw score was at least as large (generalised Pareto beyond 98%). The parts are scaled with it and
     still add up. It does not depend on which other windows are scored.
-    Only the profiles of ``core`` (those with the frozen reference; None for all) are counted.
+    Only the profiles of ``core`` (those with the frozen reference; None for all) are counted, and of their rows those
+    that ``teaches`` marks (bool; None for all): confirmed misuse does not say what is ordinary.
     A channel with half the share of the budget has to be one bit more surprising: so one line holds for all of them,
     and
     an incident of one channel ranks fairly beside one of another.
@@ -64,7 +137,8 @@ def calibrate(
     shapes = {d.name: d.least_shape for d in detectors()}
     largest = max(shares.values(), default=1.0)
     for channel, rows in scores.groupby("channel", sort=False):
-        known = rows if core is None else rows[rows["profile_uid"].isin(core)]
+        known = rows if teaches is None else rows[pd.Series(teaches, index=scores.index).loc[rows.index]]
+        known = known if core is None else known[known["profile_uid"].isin(core)]
         tail = channel_tail(known, start, end, shapes.get(str(channel), 0.2))
         prior = np.log2(shares.get(str(channel), 0.0) / largest) if shares.get(str(channel)) else 0.0
         bits = np.maximum(tail.bits(rows["raw_bits"].to_numpy()) + prior, 0.0)

@@ -1,58 +1,176 @@
-"""Panel: PyOD's Isolation Forest on the deviations, a second opinion on every incident.
+"""Panel: PyOD detectors on the deviations, a second opinion on every incident.
 
 Fitted on the first half of the calibration days, ranked among the second half, applied to the reported days: never on
-the rows it scores. It gets a share of the budget only where the user gives it one: as an extra channel it lowered the
-recall of the five worst scenarios from .364 to .34 (DETECTION.md).
+the rows they score. Each detector's score becomes bits (how rare among the held-out days), and the panel's score is
+their mean: ranks are combined, never raw scores. It gets a share of the budget only where the user gives it one: as an
+extra channel Isolation Forest lowered the recall of the five worst scenarios from .364 to .34 (DETECTION.md).
+
+Any detector of PyOD may be named. Whether it may run on a schedule is tested on the rows at hand and not looked up in a
+list: the score of a row must not change with the batch that it is scored in (``batch_invariant``).
 """
 
+import hashlib
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from tokenkit.channels import kept
 from tokenkit.channels.point import _frame
-from tokenkit.deviation import CLIP, Evidence, fit_tail
+from tokenkit.config import PANEL
+from tokenkit.deviation import CLIP, Evidence, Tail, fit_tail
+from tokenkit.errors import DetectorError, did_you_mean
 from tokenkit.fingerprint import features
 
 MIN_ROWS = 100
+TESTED_ROWS = 40  # of the held-out days, scored alone and in other company
+LEAST_BITS = 1e-6  # so that a detector that sees nothing is still named among the parts
+TOLERANCE = 1e-8  # of matrix products, whose last bits depend on the shape of the batch
+
+# what differs from PyOD's defaults
+OPTIONS: dict[str, dict[str, Any]] = {
+    "IForest": {"n_estimators": 200, "n_jobs": 1},
+    "PCA": {"n_components": 0.99},  # it divides by each component's variance, and of features that never move that is 0
+}
 
 
 class Panel:
-    """Isolation Forest on the day's robust z of every feature."""
+    """PyOD detectors on the day's robust z of every feature; ``parts`` are one ``panel_<Detector>`` each."""
 
-    name, title, gap_days = "panel", "PyOD Isolation Forest on deviations", 1
+    name, title, gap_days = "panel", "PyOD detectors on deviations", 1
     least_shape = 0.2
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, names: Sequence[str] = PANEL, seed: int = 0, shelf: kept.Shelf | None = None) -> None:
+        self.names = tuple(names)
         self.seed = seed
-        self.model: Any = None
-        self.tail: Any = None
+        self.shelf = shelf
+        self.members: dict[str, tuple[Any, Tail]] = {}
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
-        """Fit on the first half of ``[start, end)``, rank among the second."""
-        from pyod.models.iforest import IForest
+        """Fit on the first half of ``[start, end)``, rank among the second; with too few rows nobody is fitted.
 
+        Raises
+        ------
+        DetectorError
+            A detector scores a row by the batch that it stands in.
+        """
         middle = start + (end - start) / 2
-        matrix, _, _ = deviation_matrix(evidence, start, middle)
-        held, _, _ = deviation_matrix(evidence, middle, end)
-        if len(matrix) >= MIN_ROWS and len(held) >= MIN_ROWS:
-            self.model = IForest(n_estimators=200, random_state=self.seed, n_jobs=1).fit(matrix)
-            self.tail = fit_tail(self.model.decision_function(held))
+        matrix, _, _ = deviation_matrix(evidence, start, middle, learn=True)
+        held, _, _ = deviation_matrix(evidence, middle, end, learn=True)
+        if len(matrix) < MIN_ROWS or len(held) < MIN_ROWS:
+            return self
+        for name in self.names:
+            model = self._fitted(name, matrix)
+            if not batch_invariant(model, held[:TESTED_ROWS]):
+                raise DetectorError(
+                    f"detection.panel: {name} gives a row another score in another batch, so a night's page would "
+                    "depend on which other tokens were scored with it. It can be compared in notebook "
+                    f"02_compare_detectors; on a schedule use one that does not, such as {', '.join(PANEL)}"
+                )
+            self.members[name] = (model, fit_tail(model.decision_function(held)))
         return self
 
+    def _fitted(self, name: str, matrix: np.ndarray) -> Any:
+        """The detector, from the shelf where the same rows were fitted before by the same versions."""
+        model = detector(name, self.seed)
+        if self.shelf is None:
+            return model.fit(matrix)
+        made_of = hashlib.sha256(repr((matrix.shape, self.seed, model)).encode() + matrix.tobytes()).hexdigest()[:16]
+        return self.shelf.get(f"panel-{name}", made_of, lambda: model.fit(matrix))
+
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row an active day: -log2 of the share of held-out days at least as isolated; nothing when unfitted."""
+        """One row an active day: the mean over the detectors of -log2 of the share of held-out days as abnormal."""
         matrix, profiles, days = deviation_matrix(evidence, start, end)
-        bits = self.tail.bits(self.model.decision_function(matrix)) if self.model and len(matrix) else np.zeros(0)
-        n = len(bits)
-        return _frame(self.name, "day", profiles[:n], days[:n], pd.DataFrame({"panel": bits}))
+        n = len(matrix) if self.members else 0
+        bits = {
+            f"panel_{name}": np.maximum(tail.bits(model.decision_function(matrix)), LEAST_BITS) / len(self.members)
+            for name, (model, tail) in self.members.items()
+        } if n else {}  # fmt: skip
+        return _frame(self.name, "day", profiles[:n], days[:n], pd.DataFrame(bits, index=range(n)))
 
 
-def deviation_matrix(evidence: Evidence, start: date, end: date) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:
-    """``(X, profile of each row, day of each row)``: robust z of every feature on active days of ``[start, end)``."""
+def detector(name: str, seed: int) -> Any:
+    """A detector of PyOD by its class name, not fitted.
+
+    Raises
+    ------
+    DetectorError
+        PyOD has none of that name, or it needs a library that is not installed; says what exists.
+
+    Examples
+    --------
+    >>> type(detector("IForest", seed=0)).__name__
+    'IForest'
+    >>> detector("IForrest", seed=0)
+    Traceback (most recent call last):
+    tokenkit.errors.DetectorError: PyOD has no detector IForrest: did you mean IForest?
+    """
+    import inspect
+    import pkgutil
+    from importlib import import_module
+
+    import pyod.models
+    from pyod.models.base import BaseDetector
+
+    modules = {m.name.replace("_", ""): m.name for m in pkgutil.iter_modules(pyod.models.__path__)}
+    if name.lower() not in modules:
+        usual = ["IForest", "LODA", "HBOS", "PCA", "ECOD", "COPOD", "KNN", "LOF", "GMM", "INNE", "MCD", "OCSVM", "KDE"]
+        raise DetectorError(f"PyOD has no detector {name}: {did_you_mean(name, usual)}")
+    try:
+        module = import_module(f"pyod.models.{modules[name.lower()]}")
+    except ImportError as error:
+        raise DetectorError(f"detector {name} of PyOD needs a library that is not installed: {error}") from error
+    found = [c for n, c in inspect.getmembers(module, inspect.isclass) if n.lower() == name.lower()]
+    if not found or not issubclass(found[0], BaseDetector):
+        raise DetectorError(f"pyod.models.{modules[name.lower()]} holds no detector {name}")
+    options = dict(OPTIONS.get(name, {}))
+    if "random_state" in inspect.signature(found[0].__init__).parameters:
+        options["random_state"] = seed
+    return found[0](**options)
+
+
+def batch_invariant(model: Any, rows: np.ndarray) -> bool:
+    """Whether a fitted detector gives each row the same score alone, among all rows, and in another order.
+
+    Parameters
+    ----------
+    model : has ``decision_function``
+    rows : array of rows x features that it was not fitted on
+
+    Examples
+    --------
+    >>> class ByRank:
+    ...     def decision_function(self, rows):
+    ...         return rows[:, 0].argsort().argsort()
+    >>> batch_invariant(ByRank(), np.array([[3.0], [1.0], [2.0]]))
+    False
+    """
+    together = np.asarray(model.decision_function(rows), dtype=float)
+    backwards = np.asarray(model.decision_function(rows[::-1]), dtype=float)[::-1]
+    alone = np.array([float(np.ravel(model.decision_function(rows[i : i + 1]))[0]) for i in range(len(rows))])
+    return bool(
+        np.allclose(together, alone, rtol=TOLERANCE, atol=TOLERANCE)
+        and np.allclose(together, backwards, rtol=TOLERANCE, atol=TOLERANCE)
+    )
+
+
+def deviation_matrix(
+    evidence: Evidence, start: date, end: date, learn: bool = False
+) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:
+    """``(X, profile of each row, day of each row)``: robust z of every feature on active days of ``[start, end)``.
+
+    The columns are ``matrix_features(evidence)``. To ``learn``, days of confirmed misuse are left out.
+    """
     days = evidence.days
     wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-    rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & wanted[None, :])
-    matrix = np.column_stack([np.nan_to_num(evidence.z[n][rows, columns]) for n in features()])
+    active = ~np.isnan(days.values["requests"]) & ~(days.kept_out if learn else False)
+    rows, columns = np.nonzero(active & wanted[None, :])
+    matrix = np.column_stack([np.nan_to_num(evidence.z[n][rows, columns]) for n in matrix_features(evidence)])
     return np.clip(matrix, -CLIP, CLIP), days.profiles[rows], days.days[columns]
+
+
+def matrix_features(evidence: Evidence) -> list[str]:
+    """The columns of ``deviation_matrix``: the features that have a deviation, in the order of the registry."""
+    return [name for name in features() if name in evidence.z]
