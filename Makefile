@@ -28,12 +28,12 @@ lint: .venv/.installed  ## format, lint, types, order of imports, notebooks
 	$(BIN)/python tests/check_notebooks.py notebooks/*.ipynb
 
 bench: .venv/.installed  ## run every benchmark and print its result, one JSON line each (benchmarks/README.md)
-	for file in benchmarks/*.py; do $(BIN)/python "$$file" | tail -n 1; done
+	for file in $(filter-out benchmarks/compare.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$file" | tail -n 1; done
+	$(BIN)/python benchmarks/compare.py --seeds 0 --tokens 60 | tail -n 1  # by itself it makes docs/compare.md anew
 
-lab: .venv/.installed  ## open the notebooks in JupyterLab, on the demo organisation (asks no server for news)
+lab: .venv/.installed  ## open the notebooks in JupyterLab, on the demo organisation; it asks no server and no question
 	test -e $(DEMO)/tokenkit.toml || $(MAKE) demo
-	TOKENKIT_WORKSPACE=$(CURDIR)/$(DEMO) $(BIN)/jupyter lab --LabApp.news_url=None --LabApp.extension_manager=readonly \
-		--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate $(ARGS) notebooks
+	TOKENKIT_WORKSPACE=$(CURDIR)/$(DEMO) $(BIN)/jupyter lab --config=.lab/jupyter_lab_config.py $(ARGS) notebooks
 
 lock: .venv/.installed  ## resolve requirements.lock again (needs the network)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

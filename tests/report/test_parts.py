@@ -11,7 +11,7 @@ from tokenkit.report import findings, parts, render
 
 SECTIONS = (
     *("verdict", "brief", "next_steps", "incidents", "risk", "watch", "rules", "active", "rare", "owners"),
-    *("coverage_and_health", "blind", "by_owner", "words", "footer"),
+    *("answered", "coverage_and_health", "blind", "by_owner", "words", "footer"),
 )
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -270,3 +270,49 @@ def test_every_rule_of_the_stylesheet_stands_under_its_own_class():
 
 def test_the_same_facts_make_the_same_bytes():
     assert page(attention()) == page(attention())
+
+
+def test_incidents_that_are_quiet_have_a_heading_of_their_own():
+    facts = attention()
+    facts["incidents"][-1] |= {"state": "quiet"}
+    html = parts.incidents(facts).html
+    active, calm = html.split('<h3 class="group">One from before, quiet in these days</h3>')
+    assert active.count("<article") == 2 and calm.count("<article") == 1
+    assert "The two incidents" in active
+
+
+def test_an_incident_that_ended_days_ago_says_so_and_is_not_counted_as_open():
+    facts = attention()
+    facts["incidents"][1] |= {"ended": "2026-02-28T00:00:00Z"}
+    assert "ended on Fri 27 Feb" in str(parts.incidents(facts))
+    assert "2 open" in str(parts.brief(facts)) and "1 ended or quiet" in str(parts.brief(facts))
+
+
+def test_what_is_new_lists_nothing_that_is_everyday():
+    html = parts.incidents(attention()).html
+    assert '<span class="mark unseen">' in html and "FREQUENT" not in html.split("What is new")[1].split("</table>")[0]
+
+
+def test_tokens_unused_for_long_are_a_part_of_those_that_are_idle():
+    assert "3 new and 10 idle, 5 of them for more than 30 days" in str(parts.brief(attention()))
+
+
+def test_what_was_answered_and_goes_on_is_listed_with_who_said_so_and_why():
+    facts = quiet()
+    answer = {"who": "ana", "made_time": "2026-03-01T09:00:00Z", "reason": "load test", "until": "2026-04-01"}
+    hushed = attention()["incidents"][0] | {"answer": answer | {"verdict": "suppressed", "closes": True}}
+    facts["answered"] = [hushed]
+    text = str(parts.answered(facts))
+    assert "Suppressed until Wed 1 Apr by ana on Sun 1 Mar: load test." in text
+    assert "One token goes on with what was answered" in str(parts.verdict(facts))
+    assert "one incident, in a section of its own" in str(parts.verdict(facts))
+    assert 'href="#answered"' in parts.brief(facts).html
+
+
+def test_confirmed_misuse_stands_first_with_the_name_of_who_confirmed_it():
+    facts = attention()
+    answer = {"verdict": "true_positive", "who": "ana", "made_time": "2026-03-04T09:00:00Z", "reason": "in a gist"}
+    facts["incidents"][2]["answer"] = answer
+    name = facts["incidents"][2]["token"]["label"]
+    assert f"{name} was misused, as confirmed on Wed 4 Mar." in str(parts.verdict(facts))
+    assert "Confirmed by ana on Wed 4 Mar: in a gist." in str(parts.incidents(facts))

@@ -1,7 +1,7 @@
 """The command line: thin calls into the package, one file a noun.
 
 Exit codes: 0 done, whatever was found; 2 something given cannot be used; 3 another run works in the workspace; 4 the
-report could not be made, and the last good one stands.
+report could not be made, and the last good one stands; 5 an action at a gateway failed or could not be verified.
 """
 
 import sys
@@ -17,14 +17,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Learn what each API token normally does, and say so when it stops being itself.",
-    epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed.",
+    epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed, 5 action failed.",
 )
 errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     """Run the command line; what tokenkit says on purpose is one clear message and an exit code, never a traceback."""
-    from tokenkit.cli import about, pipeline, workspace  # noqa: F401  (register)
+    from tokenkit.cli import about, notebook, pipeline, respond, sources, verdicts, workspace  # noqa: F401  (register)
 
     try:
         app()

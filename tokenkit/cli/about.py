@@ -1,4 +1,4 @@
-"""sources, features, schema, version: what tokenkit knows."""
+"""features, detectors, schema, version: what tokenkit knows."""
 
 import json
 from typing import Annotated
@@ -11,28 +11,30 @@ from tokenkit.cli.workspace import _table
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command(epilog="Example: tokenkit sources")
-def sources(as_json: AsJson = False) -> None:
-    """Log sources that can be read."""
-    from tokenkit import sources as known
-
-    rows = [(s.name, s.doc, " ".join(s.suffixes)) for s in known.sources().values()]
-    if as_json:
-        typer.echo(json.dumps([dict(zip(("name", "doc", "suffixes"), row, strict=True)) for row in rows]))
-    else:
-        _table(("source", "reads", "files"), rows)
-
-
 @app.command(epilog="Example: tokenkit features")
 def features(as_json: AsJson = False) -> None:
-    """Features of the fingerprint: unit, and the question each answers."""
+    """Features of the fingerprint: unit, question, and what is made of it: judged (high) or only shown (context)."""
     from tokenkit.fingerprint import features as known
 
-    rows = [(f.family, f.name, f.unit, f.asks, f.doc) for f in known().values()]
+    rows = [(f.family, f.name, f.unit, f.bad, f.asks, f.doc) for f in known().values()]
+    names = ("family", "name", "unit", "bad", "asks", "doc")
     if as_json:
-        typer.echo(json.dumps([dict(zip(("family", "name", "unit", "asks", "doc"), row, strict=True)) for row in rows]))
+        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
     else:
-        _table(("family", "feature", "unit", "asks", "is"), rows)
+        _table(("family", "feature", "unit", "bad", "asks", "is"), rows)
+
+
+@app.command(epilog="Example: tokenkit detectors")
+def detectors(as_json: AsJson = False) -> None:
+    """Channels that score, ours and those of installed packages: title, days within one incident, where it is from."""
+    from tokenkit import channels
+
+    rows = [(d.name, d.title, str(d.gap_days), channels.package_of(d.name)) for d in channels.detectors()]
+    names = ("channel", "title", "gap_days", "package")
+    if as_json:
+        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+    else:
+        _table(names, rows)
 
 
 @app.command(epilog="Example: tokenkit schema events")

@@ -10,10 +10,22 @@ In a notebook ``report.parts`` is all that is needed; ``publish`` executes that 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["find_notebook", "findings", "gather", "parts", "publish"]
+__all__ = [
+    "find_notebook",
+    "findings",
+    "fingerprint_card",
+    "gather",
+    "notice",
+    "organisation",
+    "parts",
+    "peer_groups",
+    "publish",
+]
 
 # imported when first used: a notebook needs no papermill, and the command line no matplotlib
-_PLACES = {"gather": "facts", "parts": "", "publish": "publishing", "findings": "ocsf", "find_notebook": "notebooks"}
+_PLACES = {"gather": "facts", "parts": "", "publish": "publishing", "findings": "ocsf", "find_notebook": "notebooks",
+           "fingerprint_card": "exploration", "notice": "exploration", "organisation": "exploration",
+           "peer_groups": "exploration"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ Facts = dict[str, Any]
 
 LINES = 3  # reasons written out; the others become one row, up to 100%
 NEW_VALUES = 8
-KNOWN_VALUES = 2  # of those that are not new, to compare with
 
 # what is undone, and how: true of the verb wherever it is applied
 _UNDO = {
@@ -89,10 +88,37 @@ def line(incident: Facts) -> Facts:
     }
 
 
+def answer(given: Facts | None) -> str:
+    """Who answered what, and when, in one sentence; nothing where nobody did.
+
+    Examples
+    --------
+    >>> answer({"verdict": "true_positive", "who": "ana", "made_time": "2026-03-03T09:12:00Z", "reason": "in a gist"})
+    'Confirmed by ana on Tue 3 Mar: in a gist.'
+    """
+    if not given:
+        return ""
+    by = f" by {words.clean(given['who'], 60)}" if given.get("who") else ""
+    on = f" on {words.day(given.get('made_time'))}" if given.get("made_time") else ""
+    day = words.day(f"{given['until']}T00:00:00Z") if given.get("until") else ""
+    text = {
+        "true_positive": f"Confirmed{by}{on}",
+        "false_positive": f"Called a false alarm{by}{on}",
+        "suppressed": f"Suppressed until {day}{by}{on}",
+    }.get(given.get("verdict") or "", f"Answered{by}{on}")
+    if given.get("expired"):
+        text = f"It was suppressed until {day}{by}; that day has come and it goes on"
+    elif given.get("verdict") == "suppressed" and not given.get("closes"):
+        text = f"Suppressed in part until {day}{by}; what is not goes on"
+    return words.sentence(f"{text}: {words.clean(given.get('reason'), 200)}" if given.get("reason") else text)
+
+
 def place(number: int, incident: Facts, known_before: bool) -> str:
     """What kind of news it is."""
     state = incident.get("state")
-    if state == "grown":
+    if ended := incident.get("ended"):
+        news = f"ended on {words.last_day(ended)}"
+    elif state == "grown":
         news = "grew since the last report" if known_before else "still growing"
     elif state == "quiet":
         news = f"quiet since {words.day(incident.get('last_seen'))}"
@@ -142,6 +168,7 @@ def _facts(incident: Facts) -> list[tuple[str, list[Markup | str]]]:
     began = [Markup('<span class="keep">{}</span>').format(line) for line in since(incident)]
     rows: list[tuple[str, list[Markup | str]]] = [
         ("Token", _token(incident)),
+        ("Answer", [answer(incident.get("answer"))]),
         ("Owner", [_bold(render.bdi(who, 80)) if who else nobody, render.bdi(team, 120), _address(owner)]),
         ("Since", [_bold(render.time(incident["start"], day)), *began, _last(incident)]),
         ("How sure", [_sure(sure.get("level")), words.sentence(sure.get("text"))]),
@@ -254,7 +281,7 @@ def _new_values(incident: Facts) -> Facts:
         incident.get("new_values") or [], key=lambda v: order.index(v["mark"]) if v.get("mark") in order else 9
     )
     new = [v for v in values if v.get("mark") not in ("FREQUENT", None)]
-    values = values[: max(NEW_VALUES if not new else len(new) + KNOWN_VALUES, 1)][:NEW_VALUES]
+    values = (new or values)[:NEW_VALUES]
     rows = [
         {
             **v,
@@ -279,7 +306,8 @@ def _action(incident: Facts) -> Facts | None:
     if not action:
         return None
     undo = action.get("undo") or _UNDO.get(action.get("verb") or "", ("", ""))[1]
-    pairs = [("Cost", action.get("cost")), ("Undo", undo), ("Who decides", action.get("who"))]
+    only = f"notify only: {action['why_not']}" if action.get("why_not") else ""
+    pairs = [("Cost", action.get("cost")), ("Undo", undo), ("Who decides", action.get("who")), ("By tokenkit", only)]
     return {
         **action,
         "title": action.get("title") or "Ask the owner",

@@ -6,7 +6,7 @@ so that the notebook that draws them does not compute twice.
 
 import hashlib
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 
 import tokenkit
-from tokenkit import baseline, config, fingerprint, incidents, lake, owners, state
+from tokenkit import config, fingerprint, frames, incidents, lake, owners, respond, state
 from tokenkit.baseline import Periods
 from tokenkit.config import Workspace
-from tokenkit.errors import InputError
+from tokenkit.incidents import verdicts
+from tokenkit.incidents.periods import day_of, periods_of
 from tokenkit.incidents.record import iso, records
 from tokenkit.ingest import Progress, silent
-from tokenkit.report import coverage, standing
-
-FIRST_REPORT_DAYS = 28
+from tokenkit.report import answered, coverage, standing
 
 
 def gather(
@@ -59,11 +58,11 @@ def gather(
     if pseudonymous is not None:
         settings.report.pseudonymous = pseudonymous
     opened = Workspace(opened.root, settings)
-    periods = periods_of(opened, _day(start, "start"), _day(end, "end"))
+    periods = periods_of(opened, day_of(start, "start"), day_of(end, "end"))
     run_uid, digest = identify(opened, periods)
     with state.connect(opened.state) as db:
         previous = state.last_run(db, before=run_uid, end=periods.end.isoformat())
-        key = f"{digest}:{previous['run_uid'] if previous else ''}"
+        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.fingerprint(opened)}"
         stored = state.get_meta(db, f"facts:{run_uid}")
     if stored:
         kept = json.loads(stored)
@@ -79,65 +78,20 @@ def gather(
 
 def open_workspace(workspace: Workspace | Path | str) -> Workspace:
     """A workspace from what a notebook or a command has in hand."""
-    if isinstance(workspace, Workspace):
-        return workspace
-    found = config.find(Path(workspace)) if str(workspace) else config.find()
-    if found is None:
-        raise InputError(f"no tokenkit workspace at or above {workspace or Path.cwd()}. Make one: tokenkit init DIR")
-    return found
-
-
-def _day(value: str | date, name: str) -> date | None:
-    if not value:
-        return None
-    if isinstance(value, date):
-        return value
-    try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise InputError(f"{name} is {value!r}, expected a day such as 2026-03-01 (UTC)") from error
-    return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
-
-
-def periods_of(workspace: Workspace, start: date | None, end: date | None) -> Periods:
-    """The days of a run, from what was asked for and from what the lake holds."""
-    days = sorted(lake.days(workspace.lake, "events"))
-    if not days:
-        raise InputError(
-            f"{workspace.lake}: there are no events yet. Read some: tokenkit ingest PATH, or tokenkit run --events PATH"
-        )
-    first, last = days[0], days[-1]
-    today = datetime.now(UTC).date()
-    newest = min(last + timedelta(days=1), max(today, first + timedelta(days=1)))
-    end = end or newest
-    if start and start >= end:
-        raise InputError(f"start ({start}) must be before end ({end}); both are UTC days, and the end is not included")
-    if end <= first or (start and start > last):
-        raise InputError(f"there are no events in the period: the lake holds {first} to {last}")
-    history = workspace.settings.history
-    full = history.reference_days + history.calibration_days
-    if start is None:
-        known = (end - first).days
-        if known > full:
-            start = max(first + timedelta(days=full), end - timedelta(days=FIRST_REPORT_DAYS))
-        else:
-            start = end - timedelta(days=1) if known > baseline.MIN_DAYS else first
-    with state.connect(workspace.state) as db:
-        saved = state.get_meta(db, "reference")
-    frozen = tuple(date.fromisoformat(d) for d in json.loads(saved)) if saved else None
-    return baseline.plan(first, start, end, history, frozen)  # type: ignore[arg-type]
+    return workspace if isinstance(workspace, Workspace) else frames.open(workspace)
 
 
 def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
-    """``(run_uid, digest)``: the same for the same tables, settings, period and version."""
+    """``(run_uid, digest)``: the same for the same tables, settings, period, answers and version."""
     with state.connect(workspace.state) as db:
         read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
         owned = state.built(db, "inventory").get("tokens", "")
     settings = workspace.settings
     parts = [
-        tokenkit.__version__, _code(), config.digest(settings), settings.report.model_dump_json(),
-        settings.name,
-        repr(periods), *read, owned,
+        tokenkit.__version__, _code(), fingerprint.definitions(), config.digest(settings),
+        settings.report.model_dump_json(), settings.name,
+        settings.detection.set_by, settings.detection.set_on, settings.detection.set_why,
+        repr(periods), *read, owned, verdicts.read(workspace, periods.end).digest,
     ]  # fmt: skip
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
     return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
@@ -168,12 +122,18 @@ def _gather(
         people = standing.hide_names(people)
     found = incidents.detect(workspace, periods, people, mapped, progress)
     before = set(previous["record"]["incidents"]) if previous else set()
-    listed = records(workspace, found, people, mapped, before)
+    every = respond.annotate(workspace, records(workspace, found, people, mapped, before), periods.end)
+    if workspace.settings.report.pseudonymous:
+        every = [r | {"answer": r["answer"] and r["answer"] | {"who": None}} for r in every]
+    listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))
+    accepted = answered.accepted(workspace, found, people, mapped)
+    watched, broken = standing.watch(found, people, every), standing.rules(found, people)
     read = coverage.coverage(workspace, periods)
     counts = standing.counts(workspace, found, people, mapped, read)
+    counts |= {"answered": len(closed), "accepted": len(accepted)}
     last = read["last"]
     judged = periods.reference is not None
-    shown = [r for r in listed if r["state"] in ("opened", "grown")]
+    shown = [r for r in listed if r["state"] in ("opened", "grown") or answered.confirmed(r)]
     return {
         "organisation": workspace.settings.name,
         "run_uid": run_uid,
@@ -182,21 +142,23 @@ def _gather(
         "state": "not_enough_history" if not judged else "attention" if shown else "quiet",
         "pseudonymous": workspace.settings.report.pseudonymous,
         "history": _history(periods, read),
-        "previous": _previous(previous, listed, counts),
+        "previous": _previous(previous, listed, closed, counts),
         "counts": counts,
         "budget": standing.budget(found, listed, workspace.settings.detection.budget),
         "incidents": listed,
-        "watch": standing.watch(found, people, listed),
-        "policy": standing.rules(found, people),
+        "answered": closed,
+        "accepted": accepted,
+        "watch": watched,
+        "policy": broken,
         "owners_missing": standing.owners_missing(workspace, people, mapped, periods),
         "riskiest": standing.riskiest(listed),
         "active_tokens": standing.active_tokens(workspace, people, mapped, periods),
         "calls_series": coverage.calls_series(workspace, periods),
         "rare_values": standing.rare_values(workspace, people, mapped, periods),
         "coverage": read | {"owners": _ownership(workspace, people)},
-        "health": standing.health(workspace, found, listed),
+        "health": standing.health(workspace, found, listed) | {"verdicts": verdicts.tally(found.said.labels)},
         "blind": standing.blind(found, counts, read, listed),
-        "by_owner": standing.by_owner(people, listed),
+        "by_owner": standing.by_owner(people, listed, watched, broken),
         "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
     }
 
@@ -222,7 +184,7 @@ def _history(periods: Periods, read: dict[str, Any]) -> dict[str, Any]:
 
 
 def _previous(
-    previous: dict[str, Any] | None, listed: list[dict[str, Any]], counts: dict[str, Any]
+    previous: dict[str, Any] | None, listed: list[dict[str, Any]], closed: list[dict[str, Any]], counts: dict[str, Any]
 ) -> dict[str, Any] | None:
     if previous is None:
         return None
@@ -236,7 +198,7 @@ def _previous(
     return {
         "run_uid": previous["run_uid"], "end": before["end"], "opened": len(fresh), "grown": len(grown),
         "quiet": sum(r["state"] == "quiet" for r in listed),
-        "closed": len(set(before["incidents"]) - {r["incident_uid"] for r in listed}),
+        "closed": len(set(before["incidents"]) - {r["incident_uid"] for r in listed + closed}),
         "new_tokens": max(counts["tokens"] - before["tokens"], 0),
         "lost_owner": max(counts["orphaned"] - before["orphaned"], 0), "incidents_new": fresh,
     }  # fmt: skip
@@ -254,7 +216,7 @@ def summary(facts: dict[str, Any]) -> dict[str, Any]:
     """What a later run needs to say what is new: incident ids with their ends, and counts."""
     return {
         "end": facts["period"]["end"], "state": facts["state"], "organisation": facts["organisation"],
-        "incidents": {r["incident_uid"]: r["end"] for r in facts["incidents"]},
+        "incidents": {r["incident_uid"]: r["end"] for r in facts["incidents"] + facts["answered"]},
         "tokens": facts["counts"]["tokens"], "orphaned": facts["counts"]["orphaned"],
         "opened": facts["budget"]["opened"],
     }  # fmt: skip

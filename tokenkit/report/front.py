@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenkit.report import card
 from tokenkit.report import words as say
+from tokenkit.report.answered import confirmed
 from tokenkit.report.render import PILLS, Part, part
 
 Facts = dict[str, Any]
@@ -32,13 +33,18 @@ def still_open(facts: Facts) -> list[Facts]:
     return [i for i in facts["incidents"] if i.get("state") != "closed"]
 
 
+def over(incident: Facts) -> bool:
+    """Whether nothing of it was flagged lately: quiet in these days, or ended days before their end."""
+    return incident.get("state") == "quiet" or bool(incident.get("ended"))
+
+
 def by_urgency(found: list[Facts]) -> list[Facts]:
-    """What goes on before what went quiet, sure before chance, what has to be stopped before what has to be asked."""
+    """What goes on before what ended, confirmed misuse first, sure before chance, stopping before asking."""
     order = [verb for verb, *_ in _ORDERS]
 
-    def key(i: Facts) -> tuple[bool, bool, int]:
+    def key(i: Facts) -> tuple[bool, bool, bool, int]:
         verb, sure = (i.get("action") or {}).get("verb"), (i.get("sure") or {}).get("level")
-        return i.get("state") == "quiet", sure == "low", order.index(verb) if verb in order else len(order)
+        return over(i), not confirmed(i), sure == "low", order.index(verb) if verb in order else len(order)
 
     return sorted(found, key=key)
 
@@ -64,7 +70,11 @@ def _attention(facts: Facts) -> tuple[str, str]:
     if not found:  # all of them closed again
         return "What was raised is closed again; nothing is open.", "Nothing has to be done now."
     first = say.sentence(found[0].get("short") or found[0].get("headline") or card.name(found[0]))
-    tokens = len({i["profile_uid"] for i in found if i.get("state") != "quiet"})
+    if confirmed(found[0]):
+        first = f"{card.name(found[0])} was misused, as confirmed on {say.day(found[0]['answer'].get('made_time'))}."
+    if over(found[0]):
+        first += f" It was last seen on {say.day(found[0].get('last_seen'))}."
+    tokens = len({i["profile_uid"] for i in found if i.get("state") != "quiet" or confirmed(i)})
     if tokens == 2:
         first += " One other token left its usual behaviour."
     elif tokens > 2:
@@ -77,6 +87,14 @@ def _attention(facts: Facts) -> tuple[str, str]:
 def _quiet(facts: Facts) -> tuple[str, str]:
     n = facts["counts"].get("judged") or 0
     headline = f"All {say.count(n)} tokens that could be judged behaved like themselves."
+    if known := len({i["profile_uid"] for i in facts.get("answered") or [] if i.get("state") != "quiet"}):
+        rest = f"the other {say.count(n - known)} tokens that could be judged behaved like themselves"
+        was = (
+            "One token goes on with what was answered"
+            if known == 1
+            else f"{say.number(known).capitalize()} tokens go on with what was answered"
+        )
+        return f"{was}; {rest}.", "Nothing new has to be done."
     todo = []
     if rules := len(facts["policy"]):
         todo.append(f"{say.plural(rules, 'token', word=True)} {'breaks a rule' if rules == 1 else 'break rules'}")
@@ -134,6 +152,13 @@ def _asides(facts: Facts) -> list[tuple[str, str]]:
     if history.get("provisional"):
         short = "the history is shorter than asked for, so the lines above which a token is reported are rough"
         asides.append(("Provisional.", say.sentence(history.get("note") or short)))
+    if n := len(facts.get("answered") or []):
+        asides.append(
+            (
+                "Answered or suppressed:",
+                f"{say.plural(n, 'incident', word=True)}, in a section of {'its' if n == 1 else 'their'} own.",
+            )
+        )
     if gaps := facts["coverage"].get("gaps"):
         where = say.joined(sorted({say.clean(g["source"], 40) for g in gaps}))
         asides.append(("Logs are missing", f"from {where}: what happened then is not on this page."))
@@ -178,10 +203,16 @@ def _keys(facts: Facts) -> list[Facts]:
     c, b = facts["counts"], facts["budget"]
     found = still_open(facts)
     opened = sum(1 for i in found if i.get("state") == "opened")
-    kinds = (("new", "new"), ("idle", "idle"), ("dormant", "unused for long"))
-    activity = say.joined(f"{say.count(c[k])} {what}" for k, what in kinds if c.get(k))
+    new, idle = (f"{say.count(c[k])} {k}" if c.get(k) else "" for k in ("new", "idle"))
+    long = f", {say.count(c['dormant'])} of them for more than 30 days" if c.get("dormant") else ""
+    activity = f"{say.joined([new, idle])}{long if idle else ''}"
     budget = f"{say.plural(round(b.get('days') or 0), 'day')}; {b.get('per_day') or 0:.2g} a day allowed"
+    going = sum(1 for i in found if not over(i))
     before = f"{say.count(opened)} opened, {say.count(len(found) - opened)} from before" if found else "none is open"
+    if ended := len(found) - going:
+        before += f"; {say.count(ended)} ended or quiet"
+    if answered := len(facts.get("answered") or []):
+        before += f"; {say.count(answered)} answered"
     past = say.span((facts["history"].get("hours") or 0) * 3600)
     return [
         _key(
@@ -190,7 +221,7 @@ def _keys(facts: Facts) -> list[Facts]:
             activity,
             f"of {say.count(known(facts, c.get('active') or 0))}",
         ),
-        _key(say.count(len(found)), "incidents", before, "open"),
+        _key(say.count(going), "incidents", before, "open"),
         _key(say.count(b.get("opened") or 0), "of the budget used", budget, f"of {b.get('allowed') or 0:.3g}"),
         _ownerless(facts),
         _calls(facts),
@@ -257,6 +288,7 @@ def _jump(facts: Facts) -> list[tuple[str, str]]:
     every = [
         ("next", "What to do next", not enough),
         ("incidents", "Incidents", facts["incidents"]),
+        ("answered", "Answered", facts.get("answered") or facts.get("accepted")),
         ("risk", "Riskiest tokens", enough and facts["riskiest"]),
         ("watch", "Drifting", enough and facts["watch"]),
         ("rules", "Rules broken", facts["policy"]),

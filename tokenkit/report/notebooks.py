@@ -56,6 +56,13 @@ def find_notebook(name: str) -> Path:
     raise InputError(f"no notebook {name}; {did_you_mean(name, known) if known else 'this installation has none'}")
 
 
+def all_notebooks() -> list[Path]:
+    """The notebooks that come with tokenkit, by name."""
+    package = Path(str(files("tokenkit")))
+    folders = [folder for folder in (package / "_notebooks", package.parent / "notebooks") if folder.is_dir()]
+    return sorted({path.name: path for folder in reversed(folders) for path in folder.glob("*.ipynb")}.values())
+
+
 def parameters_of(notebook: Path) -> dict[str, Parameter]:
     """What the notebook takes: the assignments of its cell tagged ``parameters``, with their comments.
 

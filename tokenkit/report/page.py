@@ -29,6 +29,7 @@ _TAGS = [
         "em",
         "figcaption",
         "figure",
+        "h1",
         "h2",
         "h3",
         "h4",
@@ -74,8 +75,8 @@ def write(notebook: Any, path: Path) -> dict[str, str]:
     return head
 
 
-def html(notebook: Any, head: dict[str, str]) -> str:
-    """The page as text: the same notebook gives the same bytes."""
+def html(notebook: Any, head: dict[str, str], template: str = "index.html.j2") -> str:
+    """The page as text: the same notebook gives the same bytes. ``template`` is a file of ``templates/page``."""
     from nbconvert.exporters import TemplateExporter
     from traitlets.config import Config
 
@@ -84,7 +85,7 @@ def html(notebook: Any, head: dict[str, str]) -> str:
     exporter = TemplateExporter(
         config=settings,
         template_name="page",
-        template_file="index.html.j2",
+        template_file=template,
         extra_template_basedirs=[str(render.TEMPLATES)],
         filters={"cleaned": cleaned},
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tokenkit.report import answered as answers
 from tokenkit.report import card, figures
 from tokenkit.report import words as say
 from tokenkit.report.front import FIRST_DAYS, FULL_DAYS, brief, judged, known, ownerless, verdict
@@ -17,6 +18,7 @@ from tokenkit.report.trust import blind, by_owner, coverage_and_health, footer, 
 
 __all__ = [
     "active",
+    "answered",
     "blind",
     "brief",
     "by_owner",
@@ -44,18 +46,32 @@ def _kind(rows: list[Any]) -> str:
 
 
 def incidents(facts: Facts, top: int = 10) -> Part:
-    """One card an incident by risk: whose it is, why, what else it could be, what to do. The ``top`` first in full."""
+    """One card an incident by risk: whose it is, why, what else it could be, what to do. The ``top`` first in full.
+
+    Those in which nothing happened in these days stand under a heading of their own.
+    """
     found = facts["incidents"]
     if not found:
         return Part("incidents")
     known_before = bool(facts.get("previous"))
+    cards = [(i, card.card(n, i, known_before)) for n, i in enumerate(found[:top], 1)]
+    calm = [i for i in found if i.get("state") == "quiet"]
+    n, quiet = len(found) - len(calm), len(calm)
     return part(
         "incidents",
-        title="The incident" if len(found) == 1 else f"The {say.number(len(found))} incidents",
-        lede="By risk. Each card says whose token it is, why we say so, what else it could be and what to do.",
-        cards=[card.card(n, i, known_before) for n, i in enumerate(found[:top], 1)],
+        title="The incident" if n == 1 else f"The {say.number(n)} incidents" if n else "Incidents",
+        lede="By risk. Each card says whose token it is, why we say so, what else it could be and what to do."
+        if n else "None of these days; what is from before stands below.",
+        cards=[c for i, c in cards if i.get("state") != "quiet"],
+        calm_title=f"{say.number(quiet).capitalize()} from before, quiet in these days" if quiet else "",
+        calm=[c for i, c in cards if i.get("state") == "quiet"],
         others=[{**card.line(i), "since": say.instant(i["start"])} for i in found[top:]],
-    )
+    )  # fmt: skip
+
+
+def answered(facts: Facts) -> Part:
+    """What was answered or suppressed and still happens: who said so, why, until when, and what goes on."""
+    return answers.section(facts)
 
 
 def risk(facts: Facts) -> Part:

@@ -74,7 +74,19 @@ def budget(found: Findings, listed: list[dict[str, Any]], per_1000: float) -> di
         "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": found.allowed_a_day,
         "achieved": opened / allowed if allowed else None,
         "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
+        "calibration_opened": _calibration_opened(found) if calibration else None,
     }  # fmt: skip
+
+
+def _calibration_opened(found: Findings) -> int:
+    """Incidents that the first lines would have opened on the days on which they were set."""
+    calibration = found.periods.calibration
+    assert calibration is not None
+    windows = found.windows[found.windows["channel"] != "policy"]
+    first = windows.groupby("incident_uid")["start"].min()
+    return int(
+        ((first >= pd.Timestamp(calibration[0], tz="UTC")) & (first < pd.Timestamp(calibration[1], tz="UTC"))).sum()
+    )
 
 
 def watch(found: Findings, people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -134,7 +146,7 @@ def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
         which = ", ".join(v for v in row.what if v)
         made.append(
             {"rule": row.rule, "title": TITLES[row.rule], "label": str(person["label"]), "mask": person["mask"],
-             "token_uid": row.token_uid, "owner": person["owner_name"],
+             "token_uid": row.token_uid, "profile_uid": row.profile_uid, "owner": person["owner_name"],
              "since": iso(pd.Timestamp(row.first_s, unit="s", tz="UTC")), "requests": int(row.requests),
              "standing": bool(row.standing),
              "text": f"{words.count(int(row.requests), 'call')} in these days" + (f" ({which})" if which else "") + ".",
@@ -253,7 +265,7 @@ def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) 
     """What a data scientist asks of the detectors."""
     shares = workspace.settings.detection.shares
     rows = []
-    for detector in channels.detectors():
+    for detector in channels.detectors(workspace.settings.detection.panel):
         limit = float(found.limits[detector.name].iloc[-1]) if len(found.limits) else None
         rows.append(
             {"channel": detector.name, "title": detector.title, "share": shares.get(detector.name, 0.0),
@@ -263,11 +275,13 @@ def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) 
     asked = [r["second_opinion"] for r in listed if r["second_opinion"]]
     return {
         "channels": rows,
-        "second_opinion": {"name": "PyOD Isolation Forest", "agree": sum(s["agrees"] for s in asked), "of": len(asked)}
+        "second_opinion": {"name": f"PyOD ({', '.join(asked[0]['members'])})",
+                           "agree": sum(s["agrees"] for s in asked), "of": len(asked)}
         if asked else None,
         "assumed": ["Most tokens were not misused while the reference was taken.",
                     "A token is compared with its own past, and one younger than the reference with its peers."],
         "settings_digest": config.digest(workspace.settings), "seed": workspace.settings.detection.seed,
+        "settings_set": {name: getattr(workspace.settings.detection, f"set_{name}") for name in ("by", "on", "why")},
         "versions": {name: version(name) for name in ("tokenkit", "pyod", "duckdb", "deltalake", "narwhals", "pandas")},
         "tables": lake.versions(workspace.lake),
     }  # fmt: skip
@@ -320,8 +334,10 @@ def smallest_leak(found: Findings) -> str | None:
     )
 
 
-def by_owner(people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each owner has to do, said to that owner."""
+def by_owner(
+    people: pd.DataFrame, listed: list[dict[str, Any]], drifting: list[dict[str, Any]], broken: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What each owner has to do, said to that owner: incidents, then drifting tokens, then rules broken."""
     rows: dict[str | None, dict[str, Any]] = {}
     answered = people["owner_name"].where(people["owner_status"] == "owned")
     sizes = answered.value_counts()
@@ -331,12 +347,18 @@ def by_owner(people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[st
         "restrict": "Say what the extra work was for",
         "notify": "Say whether the change is meant",
     }
-    for r in listed:
-        owner = _answers(r)
+    found = [
+        (_answers(r), r["owner"]["team"], r["token"]["label"], r["incident_uid"], todo[r["action"]["verb"]])
+        for r in listed
+    ]
+    found += [(answered.get(r["profile_uid"]), r["team"], r["label"], None, todo["notify"]) for r in drifting]
+    for r in broken:
+        owner = answered.get(r["profile_uid"])
+        found.append((owner, people.at[r["profile_uid"], "team"], r["label"], None, r["do"].rstrip(".")))
+    for owner, team, label, uid, do in found:
+        owner = owner if isinstance(owner, str) else None
         size = int(sizes.get(owner, 0)) if owner else int(answered.isna().sum())
-        row = rows.setdefault(
-            owner, {"owner": owner, "team": r["owner"]["team"], "tokens": size, "on_page": [], "do": []}
-        )
-        row["on_page"].append({"label": r["token"]["label"], "incident_uid": r["incident_uid"]})
-        row["do"].append(todo[r["action"]["verb"]] if owner else "Name an owner")
+        row = rows.setdefault(owner, {"owner": owner, "team": team, "tokens": size, "on_page": [], "do": []})
+        row["on_page"].append({"label": label, "incident_uid": uid})
+        row["do"].append(do if owner else "Name an owner")
     return [row | {"do": "; ".join(dict.fromkeys(row["do"]))} for row in rows.values()]

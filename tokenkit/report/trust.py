@@ -106,6 +106,16 @@ def _checks(facts: Facts) -> list[tuple[str, str]]:
     if opinion := health.get("second_opinion"):
         name, agree, of = say.clean(opinion["name"], 60), opinion["agree"], opinion["of"]
         checks.append(("Second opinion", f"{name} agrees on {agree} of {say.plural(of, 'incident')}"))
+    given = health.get("verdicts") or {}
+    if of := sum(given.get(k) or 0 for k in ("true_positive", "benign", "false_positive")):
+        named = (("true_positive", "misuse"), ("benign", "harmless"), ("false_positive", "false alarm"))
+        said = say.joined(f"{say.count(given[k])} {what}" for k, what in named if given.get(k))
+        share = f"; {say.percent(given.get('precision'))} of {say.plural(of, 'answered incident')} was misuse"
+        checks.append(("Answers so far", said + share))
+    chosen = health.get("settings_set") or {}
+    if chosen.get("by"):
+        when = f" on {say.day(chosen['on'])}" if chosen.get("on") else ""
+        checks.append(("Settings", f"saved by {say.clean(chosen['by'], 60)}{when}: {say.sentence(chosen.get('why'))}"))
     checks.append(("Owners", _owners(facts["coverage"]["owners"])))
     lags = [s["lag_s"] for s in facts["coverage"]["sources"] if s.get("lag_s") is not None]
     if lags:

@@ -1,0 +1,113 @@
+"""JupyterLab as ``make lab`` starts it, on a copy of the analysed workspace, watched by a browser."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "tests-only"
+
+
+@dataclass
+class Lab:
+    """A running JupyterLab: where, on which workspace, and how a notebook is opened in it."""
+
+    url: str
+    workspace: Path
+    browser: Browser
+    runtime: Path
+    heard: list[str] = field(default_factory=list)
+
+    def open(self, name: str) -> Page:
+        """A fresh page with the notebook; what its console says and what it asks of other machines is heard."""
+        page = self.browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+        page.on("console", lambda m: self.heard.append(f"{m.type}: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.heard.append(f"error: {error}"))
+
+        def only_here(route: object) -> None:
+            address = route.request.url  # type: ignore[attr-defined]
+            if address.startswith((self.url, "data:", "blob:")):
+                route.continue_()  # type: ignore[attr-defined]
+            else:
+                self.heard.append(f"asked for {address}")
+                route.abort()  # type: ignore[attr-defined]
+
+        page.route("**/*", only_here)
+        page.goto(f"{self.url}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}&reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=30_000)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=30_000, state="attached")
+        asked = page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts()
+        assert asked == [], "a question stands in the way"
+        return page
+
+    def _click_run_all(self, page: Page) -> None:
+        page.get_by_role("menuitem", name=re.compile("^Run$")).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+    def run_all(self, page: Page, timeout_s: float = 60) -> None:
+        """Run all cells, and wait until the last has run."""
+        self._click_run_all(page)
+        end, again = time.monotonic() + timeout_s, time.monotonic() + 8
+        counts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent)"
+        while time.monotonic() < end:
+            prompts = page.evaluate(counts)
+            if prompts and all(re.fullmatch(r"\[\d+\]:", p) for p in prompts):
+                return
+            if time.monotonic() > again and all(p.strip() == "[ ]:" for p in prompts):
+                # the click came before the kernel was there: JupyterLab drops it without a word
+                self._click_run_all(page)
+                again = time.monotonic() + 8
+            page.wait_for_timeout(200)
+        raise AssertionError(f"not all cells ran: {page.evaluate(counts)}")
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab on loopback with our own notebooks and a copy of the workspace."""
+    folder = tmp_path_factory.mktemp("lab")
+    workspace = Path(shutil.copytree(analysed, folder / "workspace"))
+    notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
+    port = free_port()
+    env = os.environ | {
+        "TOKENKIT_WORKSPACE": str(workspace),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "r"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    log = (folder / "lab.log").open("wb")
+    jupyter = [str(Path(sys.executable).parent / "jupyter"), "lab", f"--config={ROOT / '.lab/jupyter_lab_config.py'}"]
+    options = [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"]
+    more = ["--no-browser", "--ServerApp.ip=127.0.0.1", "--allow-root", str(notebooks)]
+    server = subprocess.Popen([*jupyter, *options, *more], env=env, stdout=log, stderr=log, cwd=folder)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{url}/api?token={TOKEN}", timeout=1)
+                break
+            except OSError:
+                assert server.poll() is None, (folder / "lab.log").read_text()
+                time.sleep(0.1)
+        yield Lab(url, workspace, browser, folder / "r")
+    finally:
+        server.terminate()
+        server.wait(20)
+        log.close()

@@ -1,0 +1,116 @@
+"""Notebooks that nobody sits in front of: checked parameters, an empty lake, little history, the real records."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import organisation as small
+import pytest
+from report.test_page_in_browser import PAYLOAD
+
+from tokenkit import config, run
+from tokenkit.errors import InputError, ReportError
+from tokenkit.report import find_notebook, kernel, unattended
+
+OURS = ("01_explore_baselines", "04_tune")
+REAL = Path(__file__).parents[3] / "shared" / "data" / "cloudtrail-attack-simulation"
+
+
+def page_of(name, tmp_path, **parameters):
+    out = unattended.run_notebook(find_notebook(name), parameters, tmp_path / "page.html")
+    text = out.read_text()
+    assert "<script" not in text and "http" not in re.sub(r'content="[^"]*"', "", text.split("<body", 1)[1])
+    return text
+
+
+def test_notebook_01_says_whose_from_where_when_and_what_changed(analysed, tmp_path):
+    text = page_of("01_explore_baselines", tmp_path, workspace=str(analysed), start=small.BUSY[0], end=small.BUSY[1])
+    for said in ("The organisation", "Nobody answers for them", "Peer groups", "When, by hour of the week", "with "):
+        assert said in text
+    assert "What changed since the reference" in text and "Calls in one session" in text
+    assert "the frozen reference that it was learned from" in text and "report.fingerprint_card(view, profile)" in text
+
+
+def test_notebook_04_saves_only_when_it_is_told_to(workspace, tmp_path):
+    days = {"workspace": str(workspace), "start": small.BUSY[0], "end": small.BUSY[1]}
+    before = (workspace / config.FILE_NAME).read_bytes()
+    text = page_of("04_tune", tmp_path, **days, budget=40.0)
+    assert (workspace / config.FILE_NAME).read_bytes() == before
+    assert "gained" in text and "tune.trial(scored, budget=40" in text and "verdicts.label(ws, " in text
+    page_of("04_tune", tmp_path, **days, budget=40.0, save=True, who="ana", why="time for more")
+    assert config.load_settings(workspace / config.FILE_NAME).detection.budget == 40.0
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_on_an_empty_lake_it_says_what_is_missing_and_what_to_do(name, tmp_path):
+    ws = config.init(tmp_path / "ws")
+    text = page_of(name, tmp_path, workspace=str(ws.root))
+    assert "tokenkit run --events PATH" in text and "Traceback" not in text
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real records are not part of the repository")
+@pytest.mark.parametrize("name", OURS)
+def test_on_five_hours_of_real_records_it_says_that_the_history_is_short(name, real_workspace, tmp_path):
+    text = page_of(name, tmp_path, workspace=str(real_workspace))
+    assert "Traceback" not in text
+    assert ("of logs so far" if name.startswith("01") else "days lie before the reported ones") in text
+
+
+@pytest.fixture(scope="module")
+def real_workspace(tmp_path_factory):
+    ws = config.init(tmp_path_factory.mktemp("real"))
+    run.run(ws, [str(REAL)])
+    return ws.root
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_mistyped_parameter_is_an_error_that_lists_what_exists(name, command, tmp_path):
+    left = command("notebook", name, "-p", "strat=2026-01-01", "--out", tmp_path / "x.html", cwd=tmp_path)
+    assert left.code == 2 and "did you mean start?" in left.err and "workspace: str" in left.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_have_the_type_that_the_notebook_declares(tmp_path):
+    tune = find_notebook("04_tune")
+    assert unattended.parsed(["budget=8", "save=true", "why=1=1"], tune) == {"budget": 8, "save": True, "why": "1=1"}
+    for pair, said in (("budget=many", "expected float, got str 'many'"), ("budget", "expected NAME=VALUE")):
+        with pytest.raises(InputError, match=said):
+            unattended.parsed([pair], tune)
+
+
+def test_without_a_name_the_command_lists_the_notebooks_and_what_they_take(command, tmp_path):
+    left = command("notebook", cwd=tmp_path)
+    assert left.code == 0
+    assert all(f"{name}\n" in left.out for name in OURS) and "budget: float = 0.0" in left.out
+
+
+def test_a_notebook_that_fails_names_its_cell_and_leaves_the_last_page(tmp_path):
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0", id="a")])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, tmp_path / "n.ipynb")
+    (tmp_path / "n.html").write_text("the last one")
+    with pytest.raises(ReportError, match=r"cell 1 \(1 / 0\): ZeroDivisionError"):
+        unattended.run_notebook(tmp_path / "n.ipynb", {}, tmp_path / "n.html")
+    assert (tmp_path / "n.html").read_text() == "the last one"
+
+
+def test_what_cells_print_and_show_is_text_on_the_page(tmp_path):
+    cells = ["import pandas as pd", f"print({PAYLOAD!r})", f"pd.DataFrame({{'a': [{PAYLOAD!r}]}})", f"{PAYLOAD!r}"]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c, id=f"c{n}") for n, c in enumerate(cells)])
+    made.cells.append(nbformat.v4.new_markdown_cell(f"# {PAYLOAD}", id="m"))
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, tmp_path / "n.ipynb")
+    text = unattended.run_notebook(tmp_path / "n.ipynb", {}, tmp_path / "n.html").read_text()
+    assert "<script" not in text and "<img" not in text and text.count("&lt;img src=x onerror=alert(1)&gt;") >= 3
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nbconvert_shows_the_static_equivalents_and_no_state_of_widgets(name, analysed, tmp_path):
+    from nbconvert import HTMLExporter
+
+    days = {"workspace": str(analysed), "start": small.BUSY[0], "end": small.BUSY[1]}
+    made = kernel.execute(find_notebook(name), tmp_path / "n.ipynb", days)
+    assert "widgets" not in made.metadata
+    body, _ = HTMLExporter().from_notebook_node(made)
+    assert ("report.fingerprint_card(view" if name.startswith("01") else "tune.trial(scored") in body
+    assert "application/vnd.jupyter.widget" not in body.split("<body", 1)[1]

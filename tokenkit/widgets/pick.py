@@ -1,0 +1,94 @@
+"""Pick: search among all tokens, by any of their names, and see the fingerprint of the one that is chosen.
+
+picker = pick_token(view)
+picker.search("billing")        what a person would type
+picker.value                    profile_uid of the chosen token
+"""
+
+import ipywidgets
+import pandas as pd
+
+from tokenkit import explore
+from tokenkit.config import Workspace
+from tokenkit.errors import TokenkitError
+from tokenkit.explore import View
+from tokenkit.report import fingerprint_card, notice
+from tokenkit.report.render import Part, part
+from tokenkit.report.words import clean
+from tokenkit.widgets.front import Control, code, html, markup, said, why
+
+SEARCHED = ("label", "owner_name", "team", "mask", "principal", "purpose")
+MOST = 50  # more are not read; another letter is quicker
+
+
+class TokenPicker(Control):
+    """A search box over all tokens, what it finds, and the card of the chosen one."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.value = ""
+        people = view.people if view else pd.DataFrame(columns=SEARCHED)
+        self._people = people
+        columns = [people[c].fillna("").astype(str).tolist() for c in SEARCHED]
+        self._texts = [" ".join(parts).lower() for parts in zip(*columns, strict=True)]
+
+    def search(self, text: str) -> pd.DataFrame:
+        """Tokens of which some name holds every word, by label; all of them where there is no word."""
+        words = text.lower().split()
+        found = [n for n, its in enumerate(self._texts) if all(word in its for word in words)]
+        return self._people.iloc[found]
+
+    def choose(self, token: str) -> Part:
+        """Take a token by any of its names; returns its card."""
+        self.value = self.view.ws.profile(token)
+        return fingerprint_card(self.view, self.value)
+
+    @property
+    def calls(self) -> str:
+        """The calls that do what was clicked."""
+        token = self.value or "TOKEN"
+        return f'profile = ws.profile("{token}")\nreport.fingerprint_card(view, profile)'
+
+    def static(self) -> Part:
+        """How many tokens there are, and the calls."""
+        if not self.view:
+            return Part("picker")
+        return part("picker", n=len(self._people), calls=self.calls)
+
+    def _build(self) -> ipywidgets.Widget:
+        if not self.view:
+            return markup(notice(self.view))
+        asked = ipywidgets.Text(description="Token", placeholder="label, owner, team, mask or purpose")
+        listed = ipywidgets.Select(rows=8, layout={"width": "46rem", "max_width": "100%"})
+        count, card, calls = markup(said("")), markup(said("")), markup(code(self.calls))
+
+        def look(_: object = None) -> None:
+            found = self.search(asked.value)
+            shown = found.head(MOST)
+            listed.options = [("", ""), *((_line(row), str(uid)) for uid, row in shown.iterrows())]
+            more = f", the first {MOST} are listed" if len(found) > MOST else ""
+            count.value = html(said(f"{len(found):,} of {len(self._people):,} tokens{more}"))
+
+        def choose(change: dict[str, str]) -> None:
+            if not change["new"]:
+                return
+            try:
+                card.value = html(self.choose(change["new"]))
+            except TokenkitError as error:
+                card.value = html(why(error))
+            calls.value = html(code(self.calls))
+
+        asked.observe(look, "value")
+        listed.observe(choose, "value")
+        look()
+        return ipywidgets.VBox([asked, count, listed, calls, card])
+
+
+def _line(row: pd.Series) -> str:
+    parts = (row["label"], row["mask"] if row["mask"] != row["label"] else "", row["owner_name"], row["team"])
+    return " | ".join(clean(part, 60) for part in parts if part)
+
+
+def pick_token(source: View | Workspace) -> TokenPicker:
+    """Search among all tokens of a view (``explore.look``) or a workspace, and see one's fingerprint."""
+    return TokenPicker(source if isinstance(source, View) else explore.look(source))

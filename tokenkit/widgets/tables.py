@@ -1,0 +1,73 @@
+"""Tables: a frame to search and sort (itables), without a request to anywhere; static where nobody is there."""
+
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from tokenkit.report.render import Part, part
+from tokenkit.widgets.front import live, session
+
+STATIC_ROWS = 30
+
+
+class Table:
+    """A frame as a table. Cells are text, whatever they hold."""
+
+    # the table that brought the script of DataTables, by the page it is on: shown again, it brings it again
+    _brought: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, frame: pd.DataFrame, caption: str = "") -> None:
+        self.frame, self.caption = frame, caption
+
+    def static(self) -> Part:
+        """The first rows as a plain table."""
+        shown = self.frame.head(STATIC_ROWS).reset_index(drop=isinstance(self.frame.index, pd.RangeIndex))
+        return part("table", caption=self.caption, columns=[str(c) for c in shown.columns], n=len(self.frame),
+                    rows=[[_text(v) for v in row] for row in shown.itertuples(index=False)])  # fmt: skip
+
+    def interactive(self) -> str:
+        """HTML and script of the searchable table, all of it inline."""
+        from itables import to_html_datatable
+
+        text = self.frame.map(_text) if len(self.frame) else self.frame
+        numbers = self.frame.select_dtypes("number").columns
+        text[numbers] = self.frame[numbers]
+        with pd.option_context("display.float_format", lambda v: f"{v:,.4g}"):
+            made = to_html_datatable(text, self.caption or None, connected=False, allow_html=False, maxBytes=0,
+                                     display_logo_when_loading=False, classes="display compact")  # fmt: skip
+        return self._script() + str(made)
+
+    def _script(self) -> str:
+        """The script of DataTables, once a page: a reloaded page is another session to the kernel."""
+        from itables.javascript import generate_init_offline_itables_html
+        from itables.options import dt_bundle
+
+        first = Table._brought.setdefault(session(), self.caption)
+        return str(generate_init_offline_itables_html(dt_bundle)) if first == self.caption else ""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        if not live():
+            bundle, metadata = self.static()._repr_mimebundle_()
+            return dict(bundle), metadata
+        return {"text/plain": repr(self.frame), "text/html": self.interactive()}, {}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return "" if value != value else f"{value:,.3g}"
+    return "" if value is None else str(value)
+
+
+def table(frame: pd.DataFrame, caption: str = "") -> Table:
+    """A frame to search and sort, with every cell as text.
+
+    Examples
+    --------
+    >>> table(pd.DataFrame({"token": ["<b>ci</b>"]})).static().html.count("&lt;b&gt;ci&lt;/b&gt;")
+    1
+    """
+    return Table(frame, caption)

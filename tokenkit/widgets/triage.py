@@ -1,0 +1,101 @@
+"""Triage: answer incidents: true positive, benign or false positive, with a reason; kept as labels in state.db.
+
+Each answer is one call of ``verdicts.label``, and is shown as that call.
+"""
+
+import getpass
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import ipywidgets
+import pandas as pd
+
+from tokenkit.config import Workspace
+from tokenkit.errors import TokenkitError
+from tokenkit.explore import View
+from tokenkit.frames import Opened
+from tokenkit.incidents import verdicts
+from tokenkit.report.render import Part, part
+from tokenkit.widgets.front import Control, code, html, markup, said, why
+
+MOST = 20
+# what a button says, the verdict, and whether it accepts or asks for a day
+CHOICES = (
+    ("True positive", "true_positive", False, False),
+    ("Benign: new normal", "benign", True, False),
+    ("Benign: nothing until", "benign", False, True),
+    ("False positive", "false_positive", False, False),
+)
+
+
+class Triage(Control):
+    """The incidents of a period, each with its answers."""
+
+    def __init__(self, ws: Opened, start: str | date = "", end: str | date = "") -> None:
+        self.ws = ws
+        self.incidents = ws.incidents(start, end)
+
+    def answer(
+        self, incident_uid: str, verdict: str, reason: str, who: str, accept: bool = False, until: str = ""
+    ) -> dict[str, Any]:
+        """Keep an answer, as ``verdicts.label`` does."""
+        made = verdicts.label(self.ws, incident_uid, verdict, reason, who, accept, until or None)
+        self.incidents.loc[self.incidents["incident_uid"] == incident_uid, "verdict"] = verdict
+        return made
+
+    def static(self) -> Part:
+        """The incidents with their answers, and the call that answers one."""
+        rows = [_row(r) for r in self.incidents.head(MOST).to_dict("records")]
+        example = _call(rows[0]["uid"] if rows else "INCIDENT", "benign", "why", "your name", True, "")
+        return part("triage", rows=rows, n=len(self.incidents), calls=example)
+
+    def _build(self) -> ipywidgets.Widget:
+        if self.incidents.empty:
+            return markup(said("There is no incident in these days."))
+        who = ipywidgets.Text(value=getpass.getuser(), description="Who")
+        rows = [self._one(r, who) for r in self.incidents.head(MOST).to_dict("records")]
+        return ipywidgets.VBox([who, *rows])
+
+    def _one(self, incident: dict[str, Any], who: ipywidgets.Text) -> ipywidgets.Widget:
+        shown = _row(incident)
+        reason = ipywidgets.Text(description="Reason", placeholder="what you found out", layout={"width": "34rem"})
+        until = ipywidgets.Text(description="Until", placeholder="2026-03-01", layout={"width": "15rem"})
+        head, done = markup(part("triage_one", r=shown)), markup(said(""))
+        buttons = [ipywidgets.Button(description=text, layout={"width": "auto"}) for text, *_ in CHOICES]
+
+        def answer(verdict: str, accept: bool, dated: bool) -> Callable[[object], None]:
+            def act(_: object) -> None:
+                day = until.value.strip() if dated else ""
+                call = _call(shown["uid"], verdict, reason.value, who.value, accept, day)
+                try:
+                    self.answer(shown["uid"], verdict, reason.value, who.value, accept, day)
+                    words = f"kept: {verdict.replace('_', ' ')}. The next report follows it."
+                    done.value = html(said(words) + code(call))
+                except TokenkitError as error:
+                    done.value = html(why(error))
+
+            return act
+
+        for button, (_, verdict, accept, dated) in zip(buttons, CHOICES, strict=True):
+            button.on_click(answer(verdict, accept, dated))
+        made = [head, ipywidgets.HBox([reason, until]), ipywidgets.HBox(buttons), done]
+        return ipywidgets.VBox(made, layout={"margin": "16px 0 0 0"})
+
+
+def _row(r: dict[str, Any]) -> dict[str, Any]:
+    verdict = "" if r["verdict"] is None or pd.isna(r["verdict"]) else str(r["verdict"]).replace("_", " ")
+    return {"uid": r["incident_uid"], "label": r["label"], "owner": r["owner"], "team": r["team"], "risk": r["risk"],
+            "start": r["start"].isoformat(), "headline": r["headline"], "verdict": verdict}  # fmt: skip
+
+
+def _call(uid: str, verdict: str, reason: str, who: str, accept: bool, until: str) -> str:
+    more = ", accept=True" if accept else f", until={until!r}" if until else ""
+    return f"verdicts.label(ws, {uid!r}, {verdict!r}, reason={reason!r}, who={who!r}{more})"
+
+
+def triage(source: View | Workspace, start: str | date = "", end: str | date = "") -> Triage:
+    """Answer the incidents of some days (default: all) of a workspace; of a view, those of its days."""
+    if isinstance(source, View):
+        return Triage(source.ws, source.start if source else "", source.end if source else "")
+    return Triage(source if isinstance(source, Opened) else Opened(source.root, source.settings), start, end)

@@ -1,0 +1,127 @@
+"""Tuner: move the budget and its shares, see the incidents gained and lost, and save what was chosen.
+
+Each action is a call of ``tune``, and is shown as that call.
+"""
+
+import getpass
+from typing import Any
+
+import ipywidgets
+
+from tokenkit import channels, config, tune
+from tokenkit.config import Workspace
+from tokenkit.errors import InputError, TokenkitError
+from tokenkit.explore import View
+from tokenkit.report.render import Part, part
+from tokenkit.report.tuning import tuning
+from tokenkit.tune import Scored, Trial
+from tokenkit.widgets.front import Control, code, html, markup, said, why
+
+
+class Tuner(Control):
+    """A configuration being chosen: ``trial`` is what it would raise, ``saved`` what the saved one does."""
+
+    def __init__(self, ws: Workspace, scored: Scored | None, missing: str = "") -> None:
+        self.ws, self.scored, self.missing = ws, scored, missing
+        self.trial: Trial | None = None
+        self.saved: Trial | None = None
+        self.digest = ""
+        if scored is not None:
+            self.saved = self.trial = tune.saved(scored)
+
+    def change(self, **values: Any) -> Part:
+        """Try a budget, shares or a panel, as ``tune.trial``; returns the picture."""
+        if self.scored is None:
+            return self.static()
+        self.trial = tune.trial(self.scored, **values)
+        return self.picture()
+
+    def save(self, who: str, why: str) -> str:
+        """Write the trial to tokenkit.toml; returns the digest that the next page prints."""
+        if self.trial is None:
+            return ""
+        self.digest = tune.save(self.ws, self.trial.detection, who=who, why=why)
+        self.saved = self.trial
+        return self.digest
+
+    def calls(self, who: str = "", why: str = "") -> str:
+        """The calls that make the trial, and save it where a reason is given."""
+        return tune.calls(self.trial, who, why) if self.trial else ""
+
+    def picture(self) -> Part:
+        """Incidents a day, the thresholds, and what is gained and lost."""
+        assert self.scored is not None and self.trial is not None and self.saved is not None
+        return tuning(self.scored, self.trial, self.saved)
+
+    def static(self) -> Part:
+        """The picture, and the calls that make it."""
+        if self.scored is None or self.trial is None:
+            return part("notice", title="Nothing to tune yet", text=self.missing)
+        shown = self.picture()
+        return Part("tuner", shown.html + html(code(self.calls())))
+
+    def _build(self) -> ipywidgets.Widget:
+        if self.scored is None or self.trial is None:
+            return markup(self.static())
+        d = self.trial.detection
+        wide = {"style": {"description_width": "9rem"}, "layout": {"width": "28rem"}, "continuous_update": False}
+        budget = ipywidgets.FloatSlider(min=0.5, max=20, step=0.5, value=d.budget, description="Budget", **wide)
+        shares = {
+            name: ipywidgets.FloatSlider(min=0, max=1, step=0.01, value=d.shares.get(name, 0.0), readout_format=".2f",
+                                         description=name, **wide)
+            for name in channels.gaps()
+        }  # fmt: skip
+        known = sorted({*config.PANEL, *d.panel})
+        panel = ipywidgets.SelectMultiple(options=known, value=tuple(d.panel), rows=len(known), description="Panel",
+                                          style={"description_width": "9rem"})  # fmt: skip
+        who = ipywidgets.Text(value=getpass.getuser(), description="Who")
+        reason = ipywidgets.Text(description="Why", placeholder="for whoever reads the page", layout={"width": "28rem"})
+        button = ipywidgets.Button(
+            description="Save to tokenkit.toml", layout={"width": "auto"}, button_style="primary"
+        )
+        picture, calls, done = markup(self.picture()), markup(code(self.calls())), markup(said(""))
+
+        def update(_: object = None) -> None:
+            try:
+                made = self.change(
+                    budget=budget.value,
+                    shares={n: round(s.value, 4) for n, s in shares.items() if s.value > 0},
+                    panel=list(panel.value),
+                )
+                picture.value, calls.value, done.value = html(made), html(code(self.calls())), html(said(""))
+            except TokenkitError as error:
+                done.value = html(why(error))
+
+        def save(_: object) -> None:
+            try:
+                digest = self.save(who.value, reason.value)
+                text = f"saved; the next tokenkit run uses it and prints {digest[:12]}"
+                done.value = html(said(text))
+                calls.value = html(code(self.calls(who.value, reason.value)))
+                picture.value = html(self.picture())
+            except TokenkitError as error:
+                done.value = html(why(error))
+
+        for control in (budget, *shares.values(), panel):
+            control.observe(update, "value")
+        button.on_click(save)
+        left = ipywidgets.VBox([budget, *shares.values(), panel])
+        return ipywidgets.VBox([left, picture, calls, ipywidgets.HBox([who, reason, button]), done])
+
+
+def tune_budget(source: View | Workspace, start: str = "", end: str = "", scored: Scored | None = None) -> Tuner:
+    """Sliders of the budget, the channels' shares and the panel over the scores of some days.
+
+    Parameters
+    ----------
+    source : a workspace, or a view of it
+    start, end : reported days, default: the newest that can be judged
+    scored : made before by ``tune.prepare``, which takes the time; default: made now
+    """
+    ws = source.ws if isinstance(source, View) else source
+    if scored is None:
+        try:
+            scored = tune.prepare(ws, start, end)
+        except InputError as error:
+            return Tuner(ws, None, str(error))
+    return Tuner(ws, scored)
