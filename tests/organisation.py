@@ -74,14 +74,14 @@ def plant(
     return file
 
 
-def victim(raw: Path) -> str:
-    """The gateway key of NGINX that works on most days, and whose owner is known."""
+def victim(raw: Path, place: int = 0) -> str:
+    """The gateway key of NGINX that works on most days, and whose owner is known; or one of the next ``place``s."""
     with (raw / "inventory.csv").open(encoding="utf-8") as file:
         owned = {row["native_id"] for row in csv.DictReader(file) if row["owner_status"] == "active"}
     days: Counter[str] = Counter()
     for file in sorted((raw / "logs" / "gateway" / "nginx").glob("*.gz")):
         days.update({m.decode() for m in re.findall(rb'"api_key_id":"([^"]+)"', gzip.decompress(file.read_bytes()))})
-    return max(sorted(owned & set(days)), key=days.__getitem__)
+    return sorted(owned & set(days), key=lambda key: (-days[key], key))[place]
 
 
 def usual_path(raw: Path, key: str) -> str:

@@ -130,7 +130,8 @@ def table(place: Workspace, name: str) -> pd.DataFrame:
     """A table of the lake, all of its columns, in the order of its keys."""
     with engine.connect(place.settings.engine, place.scratch) as connection:
         frame = lake.scan(connection, place.lake, name).df()
-    order = [c for c in ("day", "profile_uid", "window", "start", *activity.table_keys("events")) if c in frame]
+    keys = dict.fromkeys((*activity.table_keys("events"), *activity.table_keys(name)))
+    order = [c for c in ("day", "profile_uid", "window", "start", *keys) if c in frame]
     return frame.sort_values(order).reset_index(drop=True) if order else frame
 
 

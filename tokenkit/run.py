@@ -20,9 +20,10 @@ import duckdb
 from deltalake.exceptions import DeltaError
 from filelock import FileLock, Timeout
 
-from tokenkit import activity, config, fingerprint, inventory, lake, report, state
+from tokenkit import activity, config, fingerprint, inventory, lake, report, sources, state
 from tokenkit.config import Workspace
 from tokenkit.errors import ConfigError, InputError, LockedError, ReportError
+from tokenkit.incidents.periods import day_of
 from tokenkit.ingest import Counts, Progress, ingest, open_key, parse_input, silent
 from tokenkit.report import facts as report_facts
 
@@ -157,7 +158,7 @@ def run(
     InputError, ConfigError, IdentityError, LockedError, ReportError
         Exit codes 2, 2, 2, 3, 4. What was published before stands in every case.
     """
-    first, last = report_facts._day(start, "start"), report_facts._day(end, "end")
+    first, last = day_of(start, "start"), day_of(end, "end")
     if first and last and first >= last:
         raise InputError(f"start ({first}) must be before end ({last}); both are UTC days, and the end is not included")
     if budget is not None and not 0 < budget < math.inf:
@@ -224,7 +225,15 @@ def _from_root(workspace: Workspace, text: str) -> str:
     if (workspace.root / text).exists():
         return str(workspace.root / text)
     source, path = parse_input(text)
+    if source and source.endswith(".toml"):
+        source = str(workspace.root / source)
     return f"{source}={workspace.root / path}" if source else str(workspace.root / path)
+
+
+def mapped_sources(workspace: Workspace) -> list[sources.Source]:
+    """The sources whose mappings tokenkit.toml names."""
+    inputs = [parse_input(_from_root(workspace, text)) for text in workspace.settings.events]
+    return [sources.get(name) for name in dict.fromkeys(n for n, _ in inputs if n and n.endswith(".toml"))]
 
 
 def record(facts: dict[str, Any]) -> dict[str, Any]:
@@ -251,7 +260,7 @@ def remember(workspace: Workspace, facts: dict[str, Any]) -> None:
             facts["period"]["end"][:10],
             report_facts.summary(facts),
         )
-        for r in facts["incidents"]:
+        for r in facts["incidents"] + facts["answered"]:
             row = [facts["run_uid"], r["incident_uid"], r["profile_uid"], r["state"], json.dumps(r)]
             db.execute("insert or replace into incidents values (?, ?, ?, ?, ?)", row)
         reference = facts["history"]["reference"]

@@ -16,10 +16,15 @@ COMMANDS = (
     "report",
     "ingest",
     "demo",
+    "detectors",
     "init",
     "config",
     "tokens",
     "doctor",
+    "notebook",
+    "respond",
+    "label",
+    "suppress",
     "sources",
     "features",
     "schema",
@@ -28,7 +33,7 @@ COMMANDS = (
 
 
 def test_every_command_is_known_here():
-    from tokenkit.cli import about, pipeline, workspace  # noqa: F401  (register)
+    from tokenkit.cli import about, notebook, pipeline, respond, sources, verdicts, workspace  # noqa: F401  (register)
 
     assert set(typer.main.get_command(cli.app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
 
