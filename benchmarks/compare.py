@@ -1,6 +1,6 @@
 """Detectors side by side at one budget: makes the table and the figures of docs/compare.md.
 
-    python benchmarks/compare.py [--seeds 0 1 2 3 4] [--tokens 200] [--days 60] [--contenders ...] [--docs docs]
+    python benchmarks/compare.py [--seeds 0 1 2 3 4] [--tokens 100] [--days 60] [--contenders ...] [--docs docs]
 
 With the default seeds and sizes docs/compare.md (between its markers) and docs/compare*.png are written; with others
 only where --docs names a folder, which holds a compare.md with the markers. An organisation is simulated, compared and
@@ -22,7 +22,7 @@ from tokenkit.bench import compare, figures, metrics
 
 BEGIN, END = "<!-- made by benchmarks/compare.py: begin -->", "<!-- made by benchmarks/compare.py: end -->"
 DOCS = Path(__file__).parents[1] / "docs"
-DEFAULTS = {"seeds": [0, 1, 2, 3, 4], "tokens": 200, "days": 60}
+DEFAULTS = {"seeds": [0, 1, 2, 3, 4], "tokens": 100, "days": 60}
 
 
 def main() -> None:

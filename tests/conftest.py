@@ -14,6 +14,9 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+# PyOD's HBOS compiles itself in each process: 2.7 CPU s, against some ms for as few rows as tests have
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+
 # without these Chromium asks its maker's hosts for news at every start, and none of that belongs in a test
 QUIET = [
     "--no-sandbox",

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -82,6 +83,8 @@ def free_port() -> int:
 def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """JupyterLab on loopback with our own notebooks and a copy of the workspace."""
     folder = tmp_path_factory.mktemp("lab")
+    # not below the folder of the test: the path of a socket file may have 107 characters, and a worker's is longer
+    runtime = tempfile.TemporaryDirectory(prefix="tk-")
     workspace = Path(shutil.copytree(analysed, folder / "workspace"))
     notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
     port = free_port()
@@ -89,7 +92,7 @@ def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFacto
         "TOKENKIT_WORKSPACE": str(workspace),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "r"),
+        "JUPYTER_RUNTIME_DIR": runtime.name,
         "IPYTHONDIR": str(folder / "ipython"),
     }
     log = (folder / "lab.log").open("wb")
@@ -106,8 +109,9 @@ def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFacto
             except OSError:
                 assert server.poll() is None, (folder / "lab.log").read_text()
                 time.sleep(0.1)
-        yield Lab(url, workspace, browser, folder / "r")
+        yield Lab(url, workspace, browser, Path(runtime.name))
     finally:
         server.terminate()
         server.wait(20)
         log.close()
+        runtime.cleanup()

@@ -1,7 +1,5 @@
 """Widgets: what is clicked is a call, what is searched is found at once, and no text of the data becomes markup."""
 
-import time
-
 import organisation as small
 import pandas as pd
 import pytest
@@ -27,18 +25,14 @@ def scored(analysed):
     return tune.prepare(tokenkit.open(analysed), *small.BUSY)
 
 
-def test_a_token_is_found_among_a_hundred_thousand_in_less_than_a_tenth_of_a_second(view):
+def test_a_token_is_found_among_a_hundred_thousand(view):  # in which time: benchmarks/picker.py
     n = 100_000
     people = pd.DataFrame({c: [f"{c}-{k}" for k in range(n)] for c in SEARCHED}, index=[f"tok1_{k}" for k in range(n)])
     many = explore.View(view.ws)
     many.__dict__["people"] = people
-    picker, took = TokenPicker(many), []
-    for text in ("l", "la", "label-99", "owner_name-99999", "purpose-7 team-7", "nothing at all"):
-        began = time.perf_counter()
-        found = picker.search(text).head(MOST)
-        took.append(time.perf_counter() - began)
-    assert len(found) == 0 and picker.search("owner_name-99999")["label"].tolist() == ["label-99999"]
-    assert sorted(took)[len(took) // 2] < 0.1, took
+    picker = TokenPicker(many)
+    assert len(picker.search("nothing at all")) == 0 and len(picker.search("l")) >= MOST
+    assert picker.search("owner_name-99999")["label"].tolist() == ["label-99999"]
 
 
 def test_a_chosen_token_is_the_value_and_the_call_that_does_the_same_is_shown(view):

@@ -161,7 +161,9 @@ def _who(person: pd.Series) -> str:
 def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
     """What to do, in words a person can follow; the least that stops it, and a question where little is sure."""
     who = _who(person)
-    human = person["owner_type"] == "human" or person["kind"] in ("principal", "session")
+    human = person["owner_type"] == "human" or (
+        person["owner_type"] != "service" and person["kind"] in ("principal", "session")
+    )
     verb = {
         "stolen": "step_up" if human else "lock", "new_network": "notify", "new_program": "notify",
         "new_calls": "notify",
