@@ -53,6 +53,8 @@ def recall(table: pd.DataFrame, x: str = "a_day", ax: "Axes | None" = None) -> "
     table : ``Comparison.table()``
     x : ``a_day`` (incidents a day for each 1,000 profiles) or ``cpu_s`` (CPU seconds, fit and score)
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     ax = ax or _axes(8.6, 4.6)
     for sees, group in table.groupby("sees", sort=False):
         color, marker = LOOKS.get(str(sees), ("#E69F00", "P"))
@@ -62,6 +64,10 @@ def recall(table: pd.DataFrame, x: str = "a_day", ax: "Axes | None" = None) -> "
         ax.plot(at, group["recall"], marker, color=color, markersize=11 if marker == "*" else 6, linestyle="none",
                 label=TITLES.get(str(sees), str(sees)))  # fmt: skip
     ax.set_xscale("log")
+    # plain numbers: powers of ten are written as mathematics, which is not parsed in pictures that hold names from data
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-0.03, 1.03)
     n = int(table["attacks"].max()) if len(table) else 0
     ax.set_ylabel(f"attacks caught, of {n} (with 95% interval)")
