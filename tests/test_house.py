@@ -19,8 +19,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 
 MAX_LINES = 420
-# in brackets, so that this file does not hold what it looks for
-REGISTRY = re.compile(r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|(deb|security)[.]debian[.]org|conda[.]anaconda")
+# host and ending apart, so that this file does not hold what it looks for
+HOSTS = {"org": ("pypi", "pythonhosted", "debian", "npmjs", "anaconda"), "com": ("npmjs", "anaconda")}
+REGISTRY = re.compile("|".join(rf"\b{name}\.{ending}\b" for ending, names in HOSTS.items() for name in names))
 MACHINE = re.compile(r"""(?<![\w./<-])/(work|tmp|root)(?=[/"'\s]|$)""")
 # each takes long to import, and most commands do without it
 HEAVY = {"matplotlib", "nbconvert", "numba", "papermill", "pyod", "seaborn", "sklearn"}
