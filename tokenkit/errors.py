@@ -66,6 +66,9 @@ class RespondError(TokenkitError):
     exit_code = 5
 
 
+LISTED = 20  # known words that an error spells out
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """Say which of the known words was probably meant, or list them.
 
@@ -79,4 +82,5 @@ def did_you_mean(word: str, known: list[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    some = ", ".join(known[:LISTED]) + (f" and {len(known) - LISTED} more" if len(known) > LISTED else "")
+    return f"did you mean {close[0]}?" if close else f"known: {some}"

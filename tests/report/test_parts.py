@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from report.facts_example import STATES, attention, not_enough_history, quiet
 
-from tokenkit.report import findings, parts, render
+from tokenkit.report import findings, front, parts, render
 
 SECTIONS = (
     *("verdict", "brief", "next_steps", "incidents", "risk", "watch", "rules", "active", "rare", "owners"),
@@ -286,6 +286,24 @@ def test_an_incident_that_ended_days_ago_says_so_and_is_not_counted_as_open():
     facts["incidents"][1] |= {"ended": "2026-02-28T00:00:00Z"}
     assert "ended on Fri 27 Feb" in str(parts.incidents(facts))
     assert "2 open" in str(parts.brief(facts)) and "1 ended or quiet" in str(parts.brief(facts))
+
+
+def test_a_key_that_has_to_be_locked_stands_before_a_question_that_happens_to_go_on():
+    facts = attention()
+    facts["incidents"][0] |= {"ended": "2026-02-28T00:00:00Z"}
+    order = [i["action"]["verb"] for i in front.by_urgency(facts["incidents"])]
+    assert order == ["restrict", "lock", "notify"], "of two that have to be stopped, the one that goes on"
+    facts["incidents"][2] |= {"state": "quiet"}
+    assert [i["action"]["verb"] for i in front.by_urgency(facts["incidents"])] == ["lock", "notify", "restrict"]
+    facts["incidents"][0]["sure"]["level"] = "low"
+    assert front.by_urgency(facts["incidents"])[0]["action"]["verb"] == "notify", "chance does not lock a key first"
+
+
+def test_what_was_done_is_not_asked_for_again():
+    facts = attention()
+    assert "Lock " in str(parts.verdict(facts)) and "invoice-export" in str(parts.verdict(facts))
+    facts["incidents"][0]["action"] |= {"applied": "lock", "title": "Locked: replace it, or undo"}
+    assert "Lock " not in str(parts.verdict(facts)) and "Locked: replace it, or undo" in str(parts.brief(facts))
 
 
 def test_what_is_new_lists_nothing_that_is_everyday():

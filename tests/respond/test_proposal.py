@@ -90,6 +90,10 @@ def test_the_page_says_who_locked_it_and_not_so_by_pseudonyms():
     (line,) = annotated(record, [p], [row], READY, False)["action"]["how"]
     assert "locked by ana at 2026-03-03 09:12 UTC; undo: tokenkit respond undo" in line
     assert "ana" not in annotated(record, [p], [row], READY, True)["action"]["how"][0]
+    action = annotated(record, [p], [row], READY, False)["action"]
+    assert (action["applied"], action["title"]) == ("lock", "Locked: replace it, or undo")
+    undone = annotated(record, [p], [row | {"state": "undone"}], READY, False)["action"]
+    assert "applied" not in undone and undone["title"] == "Lock the key now"
 
 
 def test_a_step_up_that_became_a_lock_is_called_one_on_the_card():

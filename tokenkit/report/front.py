@@ -39,12 +39,19 @@ def over(incident: Facts) -> bool:
 
 
 def by_urgency(found: list[Facts]) -> list[Facts]:
-    """What goes on before what ended, confirmed misuse first, sure before chance, stopping before asking."""
+    """News before what is quiet, confirmed misuse first, stopping before asking, what goes on before what ended.
+
+    A key that has to be locked waits for that whether or not its thief was here lately; what only needs a question does
+    not stand before it because it happened to go on.
+    """
     order = [verb for verb, *_ in _ORDERS]
 
-    def key(i: Facts) -> tuple[bool, bool, bool, int]:
-        verb, sure = (i.get("action") or {}).get("verb"), (i.get("sure") or {}).get("level")
-        return over(i), not confirmed(i), sure == "low", order.index(verb) if verb in order else len(order)
+    def key(i: Facts) -> tuple[bool, bool, bool, bool, bool, int]:
+        action, chance = i.get("action") or {}, (i.get("sure") or {}).get("level") == "low"
+        verb = action.get("verb")
+        asks = verb not in order[:-1] or chance or "applied" in action
+        place = order.index(verb) if verb in order else len(order)
+        return i.get("state") == "quiet", not confirmed(i), asks, over(i), chance, place
 
     return sorted(found, key=key)
 
@@ -124,7 +131,7 @@ def _orders(found: list[Facts]) -> list[Facts]:
     few = 4 if len(found) <= 6 else 2
     groups: list[Facts] = []
     for verb, one, several, after in _ORDERS:
-        by_name = {card.name(i): i for i in reversed(found) if (i.get("action") or {}).get("verb") == verb}
+        by_name = {card.name(i): i for i in reversed(found) if _to_do(i) == verb}
         every = list(reversed(by_name.values()))
         if not every:
             continue
@@ -139,6 +146,12 @@ def _orders(found: list[Facts]) -> list[Facts]:
         groups[0]["before"] = groups[0]["before"].capitalize()
         groups[-1]["after"] = groups[-1]["after"].removesuffix("; ") + ". "
     return groups
+
+
+def _to_do(incident: Facts) -> str | None:
+    """The verb of its action; None where that was done."""
+    action = incident.get("action") or {}
+    return None if "applied" in action else action.get("verb")
 
 
 def _asides(facts: Facts) -> list[tuple[str, str]]:

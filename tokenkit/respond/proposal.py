@@ -200,6 +200,8 @@ def annotated(
     if acting:
         uid = next((d["action_uid"] for d in done), acting[0].action_uid)
         action["undo"] = f"{shell('undo', uid)}; what was there before is put back."
+    if applied := next((d["verb"] for d in done if d["state"] == "applied"), None):
+        action |= {"applied": applied, "title": f"{_PAST.get(applied, applied).capitalize()}: replace it, or undo"}
     return {**record, "action": action}
 
 
