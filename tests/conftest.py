@@ -102,6 +102,15 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="session")
+def real_logs() -> Path:
+    """Folder of the 2,900 real CloudTrail records, which are no part of the repository: without them it is a skip."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail-attack-simulation"
+    if not folder.is_dir():
+        pytest.skip(f"the real records are not part of the repository, expected them in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``logs/``, ``inventory.csv`` and ``truth.json`` of 40 tokens in 45 days; not to be changed."""
     folder = tmp_path_factory.mktemp("organisation")

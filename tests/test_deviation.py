@@ -35,6 +35,20 @@ def test_beyond_the_tail_s_start_bits_are_those_of_a_generalised_pareto() -> Non
     np.testing.assert_allclose(tail.bits(x), expected, rtol=1e-12)
 
 
+def test_since_the_reference_a_level_counts_for_as_long_as_it_stays_and_a_busy_day_of_all_does_not() -> None:
+    values = raw_logs.steady(days=70)
+    names = ("requests", "response_bytes", "request_bytes", "objects")
+    for name in names:
+        values[name][3, 45:] *= 6  # one moved, and stays
+        values[name][:, 60] *= 3  # all of them, for a day
+        values[name][5, 65] *= 1e6  # beyond the clip
+    e = raw_logs.evidence_of(values, raw_logs.periods(42, 70))
+    far, anew = e.since_reference["requests"], e.z["requests"]
+    assert far[3, -1] > 4 > 2 > anew[3, -1]
+    assert abs(np.median(far[:, 60])) < 1 and far[5, 65] == deviation.CLIP
+    assert all(np.nanmax(np.abs(z)) <= deviation.CLIP for z in e.since_reference.values())
+
+
 @pytest.mark.parametrize("shape", [0.25, 0.4])
 def test_a_generalised_pareto_tail_is_recovered(shape: float) -> None:
     pool = genpareto.rvs(shape, scale=2.0, size=200_000, random_state=1)

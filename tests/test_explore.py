@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 import tokenkit
-from tokenkit import config, explore, report, run
+from tokenkit import config, engine, explore, lake, report, run
+from tokenkit.deviation import CLIP
 from tokenkit.errors import InputError
+from tokenkit.frames import own
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +61,20 @@ def test_what_changed_is_what_the_deviations_say(view, enumerated):
         (view.days["profile_uid"] == enumerated) & (view.days["start"] >= pd.Timestamp(view.start, tz="UTC"))
     ]
     assert changed.loc["requests", "now"] == calls["requests"].mean()
+    said = view.ws.deviations(view.start, view.end)
+    said = said[(said["window"] == "day") & (said["profile_uid"] == enumerated)].groupby("feature")["rz"].max()
+    assert (changed["peak"] <= CLIP).all() and changed.loc["sequential_objects", "peak"] == pytest.approx(
+        said["sequential_objects"], abs=0.5
+    )
 
 
-def test_the_band_holds_most_of_the_reference_and_not_the_attack(view, enumerated):
+def test_the_band_holds_most_of_the_days_that_it_was_not_learned_from_and_not_the_attack(view, enumerated):
     frame = explore.series(view, enumerated, "requests")
     past, attack = frame[frame["reference"]], frame["value"].idxmax()
-    inside = (past["value"] >= past["low"]) & (past["value"] <= past["high"])
-    assert inside.mean() > 0.8 and frame.loc[attack, "value"] > 10 * frame.loc[attack, "high"]
+    first, end = (pd.Timestamp(day, tz="UTC") for day in view.evidence.periods.calibration)
+    later = frame[(frame.index >= first) & (frame.index < end) & ~frame["reference"] & frame["high"].notna()]
+    inside = (later["value"] >= later["low"]) & (later["value"] <= later["high"])
+    assert len(later) >= 7 and inside.mean() > 0.7 and frame.loc[attack, "value"] > 10 * frame.loc[attack, "high"]
     hours = explore.series(view, enumerated, "requests", "hour")
     assert hours["value"].sum() == frame["value"].sum() and hours["reference"].sum() == 24 * past.shape[0]
 
@@ -97,13 +106,38 @@ def test_an_empty_lake_has_nothing_but_a_notice(tmp_path):
     assert report.fingerprint_card(view).html == report.notice(view).html
 
 
-def test_names_are_ids_where_the_workspace_asks_for_it(workspace):
+def test_days_of_the_reference_are_not_held_against_what_was_learned_from_them(analysed):
+    newest = explore.look(analysed, end="2026-01-17")  # twelve days of logs: the reference is all but the last
+    assert newest.evidence.periods.reference == (date(2026, 1, 5), date(2026, 1, 16))
+    assert (newest.past, newest.start, newest.end) == (date(2026, 1, 5), date(2026, 1, 16), date(2026, 1, 17))
+    inside = explore.look(analysed, "2026-01-10", "2026-01-17")
+    assert inside.evidence is None and explore.changes(inside, explore.first(inside)).empty
+    said = "part of the reference (2026-01-05 to 2026-01-15): look at later ones to compare"
+    assert said in report.notice(inside).html and said in report.fingerprint_card(inside).html
+
+
+def test_fingerprints_of_another_version_are_an_error_that_says_what_to_do(workspace):
     ws = tokenkit.open(workspace)
-    ws.settings.report.pseudonymous = True
-    view = explore.look(ws, *small.BUSY)
-    shown = report.organisation(view).html + report.fingerprint_card(view, "billing-close-97535").html
-    names = {v for c in ("label", "owner_name", "team", "mask") for v in view.people[c].dropna()}
-    assert not [name for name in names if f">{name}<" in shown]
+    with engine.connect(ws.settings.engine, ws.scratch) as connection:
+        formed = lake.scan(connection, ws.lake, "fingerprint").project("* exclude (pairs)").to_arrow_table()
+    lake.replace(ws.lake, "fingerprint", formed)
+    for call in (lambda: explore.look(ws, *small.BUSY), lambda: explore.look(ws, end="2026-01-08"), ws.deviations):
+        with pytest.raises(InputError, match=r"have no pairs: formed by another version\. Form them again"):
+            call()
+
+
+def test_events_without_any_token_are_said_to_be_so():
+    hours = pd.date_range("2026-03-01", periods=48, freq="h", tz="UTC")
+    ws = own.from_events(pd.DataFrame({"time": hours, "token_uid": "", "operation": "GET /orders"}))
+    view = explore.look(ws)
+    assert not view and "None of the events that were read has a token" in report.notice(view).html
+
+
+def test_the_settings_in_hand_are_those_of_the_view(analysed):
+    settings = config.load_settings(analysed / config.FILE_NAME)
+    settings.report.pseudonymous = True
+    view = explore.look(config.Workspace(analysed, settings), *small.BUSY)
+    assert view.ws.settings is settings and view.people["owner_name"].isna().all()
 
 
 def test_a_card_names_owner_peers_and_reference_and_is_the_same_twice(view, enumerated):

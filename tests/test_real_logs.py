@@ -3,7 +3,6 @@
 import html
 import re
 from collections import Counter
-from pathlib import Path
 
 import orjson
 import pytest
@@ -11,22 +10,17 @@ import pytest
 from tokenkit import config, identity, lake, run, state
 from tokenkit.sources import masking
 
-LOGS = Path(__file__).parents[2] / "shared" / "data" / "cloudtrail-attack-simulation"
-pytestmark = pytest.mark.skipif(
-    not LOGS.is_dir(), reason=f"the real records are not part of the repository, expected them in {LOGS}"
-)
-
 
 @pytest.fixture(scope="module")
-def records():
-    documents = [orjson.loads(path.read_bytes()) for path in sorted(LOGS.glob("*.json"))]
+def records(real_logs):
+    documents = [orjson.loads(path.read_bytes()) for path in sorted(real_logs.glob("*.json"))]
     return [record for document in documents for record in document["Records"]]
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory):
+def reported(tmp_path_factory, real_logs):
     workspace = config.init(tmp_path_factory.mktemp("real"))
-    return workspace, run.run(workspace, [str(LOGS)])
+    return workspace, run.run(workspace, [str(real_logs)])
 
 
 def test_every_record_is_accounted_for(reported, records):
@@ -87,8 +81,8 @@ def test_without_an_inventory_nobody_is_owned(reported):
     assert result.facts["counts"]["unowned"] == result.facts["counts"]["profiles"] > 0
 
 
-def test_a_second_delivery_changes_nothing(reported):
+def test_a_second_delivery_changes_nothing(reported, real_logs):
     workspace, result = reported
-    again = run.run(workspace, [str(LOGS)])
+    again = run.run(workspace, [str(real_logs)])
     assert again.counts.read == 0 and again.counts.files_known == result.counts.files
     assert again.page == result.page and again.facts == result.facts

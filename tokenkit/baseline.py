@@ -223,7 +223,8 @@ def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
     The shift is the median residual of the accepted days, where it is positive: the same level deviates by nothing
     then, and a larger one by what it is larger. Slope and noise stay, and so does everything before that day. Several
     add up. ``since`` says from which day a trailing level may look back: what stood before it is another level.
-    ``doubt`` is for drift, where the error of a level told by one day is in every day of the two weeks.
+    ``doubt`` is the error of a level that few days told: it widens each later day, and is in every day of drift's two
+    weeks.
     """
     if not days.accepted:
         return fit

@@ -88,7 +88,7 @@ class Report(_Section):
 class HAProxy(_Section):
     """The gateway that the haproxy connector acts on (docs/respond.md). All three are needed."""
 
-    socket: str = Field(default="", description="path of its admin socket (stats socket ... level admin)")
+    socket: str = Field(default="", description="path of its admin socket (stats socket ... level operator)")
     map: str = Field(default="", description="path of the map file, exactly as HAProxy's configuration names it")
     probe: str = Field(default="", description="URL of its probe frontend, such as http://127.0.0.1:8405/")
 

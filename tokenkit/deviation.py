@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import baseline, engine, lake, novelty
-from tokenkit.baseline import TRAILING_DAYS, Answers, Days, Fit, Periods
+from tokenkit.answers import Answers
+from tokenkit.baseline import TRAILING_DAYS, Days, Fit, Periods
 from tokenkit.config import Workspace
-from tokenkit.fingerprint import scored_features
+from tokenkit.errors import InputError
+from tokenkit.fingerprint import features, scored_features
 
 CLIP = 20.0  # a z beyond this is as good as any other; FINGERPRINT.md clips at 8, which ties x10 with x1000
 MAX_BITS = 40.0
@@ -75,16 +77,19 @@ def fit_tail(pool: np.ndarray, least_shape: float = LEAST_SHAPE) -> Tail:
     return Tail(pool, start, shape, max(scale, 0.05))
 
 
-def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Fit]]:
+def day_deviations(
+    days: Days,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Fit]]:
     """Deviations of every feature on every day.
 
     Returns
     -------
-    (bits, z, fits)
-        bits and z: profile x day matrices by feature; z has the trailing 14-day median taken out, since a level that
-        moved last month is the drift channel's business.
+    (bits, z, since_reference, fits)
+        Profile x day matrices by feature. ``since_reference`` is the robust z against the frozen reference, without
+        what moved everyone on a day, and on days of the reference by a fit that did not see their week. ``z`` has the
+        trailing 14-day median taken out too, since a level that moved last month is the drift channel's business.
     """
-    bits, z, fits = {}, {}, {}
+    bits, z, since_reference, fits = {}, {}, {}, {}
     for name, feature in scored_features().items():
         fit = baseline.fit_feature(feature, days)
         r = baseline.residual(fit, feature, days)
@@ -92,15 +97,17 @@ def day_deviations(days: Days) -> tuple[dict[str, np.ndarray], dict[str, np.ndar
         effect = day_effect(standard, days)  # before acceptances: an answer about one profile moves no other
         if days.accepted:
             fit = baseline.accept(fit, feature, days)
-            standard = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days))
+            doubt = 0.0 if fit.doubt is None else fit.doubt  # of a level that few days were to tell
+            standard = baseline.residual(fit, feature, days) / np.sqrt(baseline.variance(fit, feature, days) + doubt)
         held = baseline.out_of_sample(feature, days)
         joined = np.where(days.reference, held, standard - effect)
         recent = joined - trailing_level(np.where(days.kept_out, np.nan, joined), fit.since)
         recent = np.clip(recent, -CLIP, CLIP)
         bits[name] = _pooled_bits(recent, days)
         z[name] = recent
+        since_reference[name] = np.clip(joined, -CLIP, CLIP)
         fits[name] = fit
-    return bits, z, fits
+    return bits, z, since_reference, fits
 
 
 def day_effect(standard: np.ndarray, days: Days) -> np.ndarray:
@@ -154,14 +161,35 @@ def _column_median(values: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Evidence:
-    """All that the channels score: day matrices of bits, z and residuals, and the graded values of each hour."""
+    """All that the channels score: day matrices of bits and z (``day_deviations``), and each hour's graded values."""
 
     periods: Periods
     days: Days
     fits: dict[str, Fit]
     bits: dict[str, np.ndarray]
     z: dict[str, np.ndarray]
+    since_reference: dict[str, np.ndarray]
     hours: pd.DataFrame
+
+
+def require_features(workspace: Workspace) -> None:
+    """Make sure that the fingerprints of the lake have every feature of this version and of what is installed.
+
+    Raises
+    ------
+    InputError
+        They were formed by another version; says what to do.
+    """
+    if not lake.days(workspace.lake, "fingerprint"):
+        return
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        columns = set(lake.scan(connection, workspace.lake, "fingerprint").columns)
+    if missing := [name for name in features() if name not in columns]:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise InputError(
+            f"{workspace.lake}: the fingerprints have no {shown}: formed by another version. "
+            "Form them again: tokenkit run"
+        )
 
 
 def measure(workspace: Workspace, periods: Periods, groups: pd.Series, answers: Answers | None = None) -> Evidence:
@@ -172,14 +200,15 @@ def measure(workspace: Workspace, periods: Periods, groups: pd.Series, answers: 
     answers : what people said of incidents, as far as it changes what is usual
     """
     assert periods.reference is not None
+    require_features(workspace)
     start, end = periods.reference[0], periods.end
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         relation = lake.scan(connection, workspace.lake, "fingerprint", start, end)
         daily = relation.filter("\"window\" = 'day'").df()
     days = baseline.day_matrices(daily, groups, periods, answers)
-    bits, z, fits = day_deviations(days)
+    bits, z, since_reference, fits = day_deviations(days)
     hours = novelty.graded_hours(workspace, groups, start, end, answers)
-    return Evidence(periods, days, fits, bits, z, hours)
+    return Evidence(periods, days, fits, bits, z, since_reference, hours)
 
 
 def table(evidence: Evidence, start: date) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from tokenkit import baseline, engine, fingerprint, frames, lake
+from tokenkit import baseline, deviation, engine, fingerprint, frames, lake, owners
 from tokenkit.config import Workspace
 from tokenkit.deviation import Evidence
 from tokenkit.errors import InputError, did_you_mean
@@ -29,9 +29,18 @@ from tokenkit.incidents import explain
 from tokenkit.incidents.periods import day_of, periods_of
 
 RECENT_DAYS = 7  # each day of the week once
-KINDS = ("network", "client", "operation", "pair")
+KINDS = {"network": "Networks", "client": "Programs", "operation": "Calls", "pair": "Calls in one session"}
 UNOWNED = ("unowned", "orphaned", "ambiguous")
-SHOWN = ("requests", "response_bytes", "networks", "clients", "operations", "pairs", "objects", "client_errors")
+SHOWN = {  # what is shown of a token and a group, in the order of FINGERPRINT.md's families
+    "requests": "Calls",
+    "response_bytes": "Data taken",
+    "networks": "Networks",
+    "clients": "Programs",
+    "operations": "Kinds of calls",
+    "pairs": "Combinations of calls",
+    "objects": "Objects",
+    "client_errors": "Calls that failed",
+}
 
 
 @dataclass(frozen=True)
@@ -54,14 +63,25 @@ class View:
 
     @cached_property
     def people(self) -> pd.DataFrame:
-        """``ws.tokens()`` with each one's peer ``group``; read once."""
+        """``ws.tokens()`` with each one's peer ``group``; ids for names where tokenkit.toml asks for it. Read once."""
         people = self.ws.tokens()
-        return people.assign(group=baseline.peer_groups(people) if len(people) else None)
+        people = people.assign(group=baseline.peer_groups(people) if len(people) else None)
+        return owners.hide_names(people) if self.ws.settings.report.pseudonymous else people
+
+    @cached_property
+    def mapped(self) -> pd.DataFrame:
+        """The profile of each token (``fingerprint.profiles``); read once."""
+        return fingerprint.profiles(self.ws)
 
     @cached_property
     def days(self) -> pd.DataFrame:
         """The fingerprint by day, of the reference and since."""
         return self.ws.fingerprint(self.past, self.end)
+
+    @cached_property
+    def hours(self) -> pd.DataFrame:
+        """The same by hour."""
+        return self.ws.fingerprint(self.past, self.end, "hour")
 
     @cached_property
     def recent(self) -> np.ndarray:
@@ -70,16 +90,13 @@ class View:
         days = self.evidence.days.days
         return np.asarray((days >= _utc(self.start)) & (days < _utc(self.end)))
 
-    @cached_property
+    @property
     def off(self) -> dict[str, np.ndarray]:
-        """How far each judged feature is off the frozen reference, as robust z, profile x day."""
-        e = self.evidence
-        if e is None:
-            return {}
-        return {
-            name: baseline.residual(e.fits[name], its, e.days) / np.sqrt(baseline.variance(e.fits[name], its, e.days))
-            for name, its in fingerprint.scored_features().items()
-        }
+        """How far each judged feature is off the frozen reference, as robust z, profile x day.
+
+        Of ``deviation.day_deviations``: without what moved everyone that day, and with a level that moved last month.
+        """
+        return self.evidence.since_reference if self.evidence else {}
 
     @cached_property
     def z(self) -> pd.DataFrame:
@@ -92,42 +109,54 @@ class View:
 
 
 def look(workspace: Workspace | Path | str = "", start: str | date = "", end: str | date = "") -> View:
-    """What a notebook looks at.
+    """What a notebook looks at. Days of the reference are held against nothing: it was learned from them.
 
     Parameters
     ----------
     workspace : a workspace, its folder, or empty for the one at or above the current folder
-    start, end : days ``[start, end)``; default: the newest seven
+    start, end : days ``[start, end)``; default: the newest seven, or those since the reference where they are fewer
 
     Raises
     ------
     InputError
-        No workspace, no event in the period, or ``start`` not before ``end``. That there is nothing at all yet is no
-        error: the view says so.
+        No workspace, no event in the period, ``start`` not before ``end``, or fingerprints of another version. That
+        there is nothing at all yet is no error: the view says so.
     """
-    ws = workspace if isinstance(workspace, Opened) else frames.open(
-        workspace.root if isinstance(workspace, Workspace) else workspace
-    )  # fmt: skip
-    needed = {
-        "events": "No event was read yet. Read some: tokenkit run --events PATH",
-        "fingerprint": "The events that were read are not analysed yet. Do it: tokenkit run",
-    }
-    for table, said in needed.items():
-        if not lake.days(ws.lake, table):
-            return View(ws, missing=f"{said}. Then run this notebook again.")
-    periods = periods_of(ws, day_of(start, "start"), day_of(end, "end"))
-    low = day_of(start, "start") or max(periods.first, periods.end - timedelta(days=RECENT_DAYS))
-    try:
-        evidence, unjudged = ws.evidence(periods.end), ""
-    except InputError:
+    ws = frames.open(workspace)
+    if missing := _missing(ws):
+        return View(ws, missing=f"{missing}. Then run this notebook again.")
+    deviation.require_features(ws)
+    asked = day_of(start, "start")
+    periods = periods_of(ws, asked, day_of(end, "end"))
+    reference = periods_of(ws, None, periods.end).reference  # the one that ``ws.evidence`` judges by
+    newest = max(periods.first, periods.end - timedelta(days=RECENT_DAYS))
+    if reference is None:
         known = (periods.end - periods.first).days
-        evidence = None
-        unjudged = (
+        return View(ws, asked or newest, periods.end, periods.first, unjudged=(
             f"{known} {'day' if known == 1 else 'days'} of logs so far. With more than {baseline.MIN_DAYS} a token can "
             "be compared with its own past; until then there is no band of normal. Read older logs, or wait."
+        ))  # fmt: skip
+    low = asked or max(newest, reference[1])
+    if low < reference[1]:
+        span = f"{reference[0]} to {reference[1] - timedelta(days=1)}"
+        return View(ws, low, periods.end, periods.first, unjudged=(
+            f"These days are part of the reference ({span}): look at later ones to compare."
+        ))  # fmt: skip
+    return View(ws, low, periods.end, reference[0], ws.evidence(periods.end))
+
+
+def _missing(ws: Opened) -> str:
+    """Why there is nothing to see at all, and what to do about it."""
+    if not lake.days(ws.lake, "events"):
+        return "No event was read yet. Read some: tokenkit run --events PATH"
+    if lake.days(ws.lake, "fingerprint"):
+        return ""
+    if fingerprint.profiles(ws).empty:
+        return (
+            "None of the events that were read has a token, so there is no one to look at. Read logs that say which "
+            "token called, or map the column that does (docs/extend/source.md)"
         )
-    past = evidence.periods.reference[0] if evidence and evidence.periods.reference else periods.first
-    return View(ws, low, periods.end, past, evidence, "", unjudged)
+    return "The events that were read are not analysed yet. Do it: tokenkit run"
 
 
 def tokens(view: View) -> pd.DataFrame:
@@ -137,8 +166,9 @@ def tokens(view: View) -> pd.DataFrame:
     -------
     DataFrame indexed by ``profile_uid``
         ``label``, ``mask``, ``owner_name``, ``owner_status``, ``team``, ``purpose``, ``group``, ``requests``,
-        ``response_bytes``, ``days`` (active) of the looked-at days, ``last_seen``, and of the judged feature that is
-        farthest off the reference its name, ``changed``, and ``z`` (None where nothing is judged).
+        ``response_bytes``, ``days`` (active) of the looked-at days; ``last_seen``, the last day with a call since
+        ``view.past`` (UTC midnight; NaT where there was none); and of the judged feature that is farthest off the
+        reference its name, ``changed``, and ``z`` (missing where nothing is judged).
     """
     columns = ["label", "mask", "owner_name", "owner_status", "team", "purpose", "group"]
     people = view.people[columns]
@@ -181,7 +211,9 @@ def groups(view: View) -> pd.DataFrame:
     by = days.groupby("group")[list(SHOWN)]
     found = [by.quantile(q).stack().rename(name) for q, name in ((0.1, "low"), (0.5, "usual"), (0.9, "high"))]
     frame = pd.concat(found, axis=1).rename_axis(["group", "feature"])
-    frame = frame.reindex(pd.MultiIndex.from_product([members.index, SHOWN], names=["group", "feature"])).reset_index()
+    frame = frame.reindex(
+        pd.MultiIndex.from_product([members.index, list(SHOWN)], names=["group", "feature"])
+    ).reset_index()
     frame.insert(1, "tokens", frame["group"].map(members))
     frame.insert(3, "unit", frame["feature"].map({n: f.unit for n, f in fingerprint.features().items()}))
     return frame
@@ -200,7 +232,7 @@ def series(view: View, profile: str, feature: str, window: str = "day") -> pd.Da
     known = [n for n, f in fingerprint.features().items() if window in f.windows]
     if feature not in known:
         raise InputError(f"no feature {feature!r} by {window}; {did_you_mean(feature, known)}")
-    source = view.days if window == "day" else view.ws.fingerprint(view.past, view.end, "hour")
+    source = view.days if window == "day" else view.hours
     own = source[source["profile_uid"] == profile].set_index("start")[feature]
     step = "D" if window == "day" else "h"
     index = pd.date_range(_utc(view.past), _utc(view.end), freq=step, inclusive="left", name="start")
@@ -298,8 +330,7 @@ def values(view: View, profile: str, kind: str) -> pd.DataFrame:
 
 def week(view: View, profile: str) -> pd.DataFrame:
     """Calls in each hour of the week (UTC): ``day`` (0 is Monday), ``hour``, mean of a week ``usual`` and ``now``."""
-    hours = view.ws.fingerprint(view.past, view.end, "hour")
-    own = hours.loc[hours["profile_uid"] == profile, ["start", "requests"]]
+    own = view.hours.loc[view.hours["profile_uid"] == profile, ["start", "requests"]]
     now = (own["start"] >= _utc(view.start)).to_numpy()
     grid = pd.MultiIndex.from_product([range(7), range(24)], names=["day", "hour"])
 
@@ -326,7 +357,7 @@ def _row(view: View, profile: str) -> int | None:
 
 def _peers(view: View, connection: duckdb.DuckDBPyConnection, profile: str) -> int:
     """Register the token and its peers as ``concerned``; how many peers there are."""
-    mapped = fingerprint.profiles(view.ws)[["token_key", "profile_uid"]]
+    mapped = view.mapped[["token_key", "profile_uid"]]
     group = view.people["group"]
     mapped = mapped[mapped["profile_uid"].map(group) == group[profile]]
     connection.register("concerned", mapped.assign(me=mapped["profile_uid"] == profile))

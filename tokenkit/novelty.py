@@ -41,13 +41,11 @@ def graded_hours(
         uses = _uses(workspace, mapped, kind, key, start, end)
         uses["teaches"] = ~inside(uses, answers.kept_out)
         if hours is None:
-            hours = uses.groupby(["profile_uid", "hour_s"], as_index=False).agg(
-                requests=("requests", "sum"), teaches=("teaches", "first")
-            )
+            hours = uses.groupby(["profile_uid", "hour_s"], as_index=False)["requests"].sum()
             day = pd.to_datetime(hours["hour_s"] // 86400, unit="D")
-            active = (
-                hours.assign(day=day).groupby(["profile_uid", "day"])["teaches"].sum().rename("hours").reset_index()
-            )
+            teaches = ~inside(hours, answers.kept_out)
+            counted = hours.assign(day=day, teaches=teaches).groupby(["profile_uid", "day"])["teaches"].sum()
+            active = counted.rename("hours").reset_index()
         assert active is not None
         best = _hour_bits(workspace, uses, active, groups, kind, answers)
         hours = hours.merge(best, on=["profile_uid", "hour_s"], how="outer" if kind == "operation" else "left")
@@ -56,7 +54,7 @@ def graded_hours(
         {"network": 0.0, "client": 0.0, "operation": 0.0, "moved": 0.0, "new_networks": 0, "requests": 0}
     )
     hours["start"] = pd.to_datetime(hours["hour_s"], unit="s", utc=True)
-    hours["teaches"] = hours["teaches"].fillna(True).astype(bool)
+    hours["teaches"] = ~inside(hours, answers.kept_out)  # of all hours: some have calls and no network
     graded = hour_of_week(hours[["profile_uid", "start", "teaches"]]).rename(columns={"bits": "hour_of_week"})
     hours = hours.drop(columns="teaches").merge(graded.drop(columns="teaches"), on=["profile_uid", "start"], how="left")
     slot = hours["start"].dt.hour + 24 * (hours["start"].dt.day_of_week >= 5)

@@ -49,6 +49,13 @@ def people(workspace: Workspace, mapped: pd.DataFrame, when: datetime) -> pd.Dat
     return frame.where(frame.notna(), None)
 
 
+def hide_names(people: pd.DataFrame) -> pd.DataFrame:
+    """Ids in the place of names: label, mask, owner, team, principal (``report.pseudonymous``)."""
+    short = pd.Series(people.index.str.slice(0, 13) + "...", index=people.index)
+    hidden = {name: None for name in ("owner_name", "owner_email", "team", "principal")}
+    return people.assign(label=short, mask=short, **hidden)
+
+
 def _replacements(uid: str, replaced: dict[str, object]) -> int:
     """How many tokens stand before this one in its chain of rotations; ``inventory.profiles`` refuses circles."""
     steps = 0

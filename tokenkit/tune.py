@@ -24,7 +24,7 @@ from tokenkit.config import Detection, Workspace
 from tokenkit.deviation import Evidence
 from tokenkit.errors import ConfigError, InputError
 from tokenkit.incidents import budget as budgets
-from tokenkit.incidents import merge, verdicts
+from tokenkit.incidents import merge, signed, verdicts
 from tokenkit.incidents.periods import day_of, periods_of
 from tokenkit.ingest import Progress, silent
 
@@ -49,6 +49,7 @@ class Scored:
     beginning: pd.DataFrame  # windows of rules that began to be broken
     accepted: pd.DataFrame
     people: pd.DataFrame  # indexed by profile_uid: label, owner_name
+    fixed: dict[str, np.ndarray] = field(default_factory=dict)  # heights that accepted incidents had; -1 elsewhere
     evidence: Evidence | None = None
     curves: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     panels: dict[tuple[str, ...], tuple[np.ndarray, pd.DataFrame]] = field(default_factory=dict)
@@ -108,7 +109,10 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
     people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
     said = verdicts.read(workspace, periods.end)
     progress("comparing with the baseline", 0, 2)
-    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people), said.answers)
+    groups = baseline.peer_groups(people)
+    if workspace.settings.report.pseudonymous:
+        people = owners.hide_names(people)
+    evidence = deviation.measure(workspace, periods, groups, said.answers)
     progress("scoring", 1, 2)
     detection = workspace.settings.detection
     even = detection.model_copy(update={"shares": {name: 1.0 for name in channels.gaps()}})
@@ -118,7 +122,7 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
     if len(beginning):
         beginning = verdicts.without_accepted(beginning, said.answers.accepted)
     scored = ready(periods, scores, evidence.days.profiles, evidence.days.core, detection, people,
-                   incidents.teaches(scores, evidence), beginning, said.answers.accepted)  # fmt: skip
+                   incidents.teaches(scores, evidence), beginning, said.answers.accepted, said.heights)  # fmt: skip
     scored.evidence = evidence
     progress("scoring", 2, 2)
     return scored
@@ -127,7 +131,7 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
 def ready(
     periods: Periods, scores: pd.DataFrame, profiles: np.ndarray, core: np.ndarray, detection: Detection,
     people: pd.DataFrame, taught: np.ndarray | None = None, beginning: pd.DataFrame | None = None,
-    accepted: pd.DataFrame | None = None,
+    accepted: pd.DataFrame | None = None, heights: pd.DataFrame | None = None,
 ) -> Scored:  # fmt: skip
     """What trials need of some scores, from the first calibration day on.
 
@@ -136,6 +140,8 @@ def ready(
     scores : ``incidents.score`` where all channels have the same share
     profiles, core : the judged profiles, and which of them speak for others (bool)
     taught : rows of ``scores`` that say what is ordinary (bool); default: all
+    beginning, accepted : windows of rules that began to be broken; stretches that were accepted
+    heights : what accepted incidents scored (``verdicts.Verdicts.heights``): part of the line of the others
     """
     assert periods.calibration is not None
     days = pd.date_range(periods.calibration[0], periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
@@ -150,6 +156,8 @@ def ready(
         mine = (scores["channel"] == channel).to_numpy()
         scored.heights[channel] = budgets.daily_heights(scores[mine & teaching], known, days)
         scored.windows[channel] = _candidates(scores[mine], days)
+        had = heights[heights["channel"] == channel] if heights is not None and len(heights) else scores[:0]
+        scored.fixed[channel] = budgets.daily_heights(had, known, days)
     scored.panels[tuple(detection.panel)] = scored.heights["panel"], scored.windows["panel"]
     return scored
 
@@ -197,17 +205,21 @@ def trial(
     limits = pd.DataFrame(index=scored.days, columns=list(gaps), dtype=float)
     flagged = []
     largest = max(detection.shares.values(), default=1.0)
-    a_day = detection.budget * scored.n_profiles / 1000 * scored.n_known / scored.n_profiles
+    a_day = detection.budget * scored.n_known / 1000
+    forgiven = set(scored.accepted["profile_uid"])
     for channel, gap in gaps.items():
         share = detection.shares.get(channel, 0.0)
         if not share:
             limits[channel] = np.inf
             continue
         prior = float(np.log2(share / largest))
-        limits[channel] = _limits(scored, channel, gap, prior, a_day * share, tuple(detection.panel))
+        of = (scored, channel, gap, prior, a_day * share, tuple(detection.panel))
+        limits[channel] = _limits(*of)
         rows = scored.windows[channel]
-        score = np.maximum(rows["bits"].to_numpy() + prior, 0.0)
-        line = limits[channel].to_numpy()[rows["day"].to_numpy()]
+        score, day = np.maximum(rows["bits"].to_numpy() + prior, 0.0), rows["day"].to_numpy()
+        line = limits[channel].to_numpy()[day]
+        if forgiven:  # against the line without what they were forgiven (incidents._lines)
+            line = np.where(rows["profile_uid"].isin(forgiven), _limits(*of, fixed=False)[day], line)
         over = score >= line
         flagged.append(rows[over].assign(score_bits=score[over], threshold_bits=line[over]))
     flagged = [f for f in flagged if len(f)]
@@ -241,21 +253,23 @@ def checked(values: dict[str, Any]) -> Detection:
         raise ConfigError("\n".join(said)) from error
 
 
-def _limits(scored: Scored, channel: str, gap: int, prior: float, a_day: float, panel: tuple[str, ...]) -> np.ndarray:
+def _limits(
+    scored: Scored, channel: str, gap: int, prior: float, a_day: float, panel: tuple[str, ...], fixed: bool = True
+) -> np.ndarray:
     """The thresholds of a channel on all days, as ``budget.thresholds`` has them, from curves that are kept."""
     base = scored.heights[channel]
     assert scored.periods.calibration is not None
     first = int(scored.days.searchsorted(pd.Timestamp(scored.periods.calibration[1], tz="UTC")))
-    key = (channel, round(prior, 9), panel if channel == "panel" else ())
-    matrix: np.ndarray | None = None
+    key = (channel, round(prior, 9), panel if channel == "panel" else (), fixed)
+    matrix = np.where(base >= 0, np.maximum(base + prior, 0.0), -1.0)
+    if fixed:
+        matrix = np.maximum(matrix, scored.fixed[channel])
     line = np.full(len(scored.days), np.inf)
     for number in range(first, len(scored.days)):
         window = slice(max(0, number - budgets.WINDOW_DAYS), number)
         if (*key, number) not in scored.curves:
-            if matrix is None:
-                matrix = np.where(base >= 0, np.maximum(base + prior, 0.0), -1.0)
             scored.curves[*key, number] = budgets.curve(matrix, gap, window)
-        days = int((base[:, window] >= 0).any(axis=0).sum())
+        days = int((matrix[:, window] >= 0).any(axis=0).sum())
         if days >= budgets.MIN_DAYS:
             line[number] = budgets.at_quota(*scored.curves[*key, number], a_day * days)
     line[:first] = line[first] if first < len(line) else np.inf
@@ -360,7 +374,7 @@ def save(workspace: Workspace, detection: Detection, who: str, why: str) -> str:
     section["shares"] = shares
     section["panel"] = list(detection.panel)
     section["seed"] = detection.seed
-    section["set_by"], section["set_why"] = " ".join(who.split()), " ".join(why.split())
+    section["set_by"], section["set_why"] = signed.person(" ".join(who.split())), signed.reason(" ".join(why.split()))
     section["set_on"] = datetime.now(UTC).date().isoformat()
     staged = path.with_suffix(".part")
     staged.write_text(tomlkit.dumps(document), encoding="utf-8")

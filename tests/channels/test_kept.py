@@ -80,3 +80,18 @@ def test_a_shelf_fits_anew_what_was_made_of_something_else(model: Any, tmp_path:
     (tmp_path / "panel-HBOS.fitted").write_bytes(b"no detector")
     shelf.get("panel-HBOS", "b", fit)
     assert len(fits) == 3
+
+
+def test_a_detector_whose_class_has_moved_is_refused_and_fitted_anew(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyod.utils import persistence
+
+    def gone(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyod.models.elsewhere'")
+
+    kept.save(model, tmp_path / "panel-HBOS.fitted", KEY, "abc")
+    monkeypatch.setattr(persistence, "load", gone)
+    with pytest.raises(DetectorError, match="fitted by other versions: No module named"):
+        kept.load(tmp_path / "panel-HBOS.fitted", KEY)
+    assert kept.Shelf(tmp_path, KEY).get("panel-HBOS", "abc", lambda: model) is model

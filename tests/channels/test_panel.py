@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import raw_logs
 from raw_logs import day_of
@@ -93,3 +94,14 @@ def test_a_share_for_a_channel_that_is_not_installed_is_refused() -> None:
     with pytest.raises(ValidationError, match="unknown channel 'pannel': did you mean panel"):
         Detection(shares={"pannel": 0.1})
     assert [d.name for d in channels.detectors()][:5] == list(channels.CHANNELS)
+
+
+def test_no_row_that_it_was_fitted_on_is_scored(evidence: Evidence) -> None:
+    scores = fitted(evidence).score(evidence, day_of(28), day_of(70))
+    assert scores["start"].min() == pd.Timestamp(day_of(35), tz="UTC")
+
+
+@pytest.mark.parametrize(("name", "says"), [("iforest", "did you mean IForest"), ("LSCP", "by its name alone")])
+def test_a_name_is_one_detector_that_can_be_made_of_it(name: str, says: str) -> None:
+    with pytest.raises(DetectorError, match=says):
+        detector(name, seed=0)

@@ -151,3 +151,8 @@ def test_hostile_names_and_values_are_harmless_on_a_terminal(tmp_path: Path, com
     for words in (("a.jsonl",), ("a.jsonl", "--source", "m.toml")):
         left = command("sources", "check", *words, cwd=tmp_path)
         assert left.code == 0 and not {"\x1b", "\x07"} & set(left.out + left.err)
+
+
+def test_a_draft_of_a_folder_is_refused(tmp_path, command):
+    left = command("sources", "check", tmp_path, "--draft", cwd=tmp_path)
+    assert left.code == 2 and "a draft is made of one file" in left.err

@@ -185,3 +185,22 @@ def test_a_new_day_leaves_the_days_before_it_as_they_are(tmp_path: Path) -> None
     assert fingerprint.build(place) == 1
     after = lake.days(place.lake, "fingerprint")
     assert {d: after[d] for d in before} == before
+
+
+def test_a_feature_of_a_notebook_is_one_of_those_that_are_compared_and_formed():
+    import narwhals as nw
+
+    from tokenkit import fingerprint
+    from tokenkit.fingerprint.feature import REGISTRY, feature
+
+    before = fingerprint.definitions()
+
+    def largest_of_mine() -> nw.Expr:
+        """Bytes of the largest answer."""
+        return nw.col("max_response_bytes").max()
+
+    try:
+        feature(table="activity_hour", unit="bytes", asks="Is it large?", reason="Was large")(largest_of_mine)
+        assert "largest_of_mine" in fingerprint.scored_features() and fingerprint.definitions() != before
+    finally:
+        del REGISTRY["largest_of_mine"]

@@ -186,3 +186,33 @@ def test_a_changed_row_changes_the_deviation_of_its_profile() -> None:
 def test_a_fingerprint_without_requests_is_an_error_that_says_so() -> None:
     with pytest.raises(SchemaError, match="a fingerprint has no column requests"):
         tokenkit.deviations(pd.DataFrame({"profile_uid": ["a"], "start": pd.to_datetime(["2026-03-01"])}))
+
+
+def test_a_call_without_a_token_stays_one_without_a_token(ws: Opened, own: pd.DataFrame) -> None:
+    times = pd.date_range("2026-03-01", periods=4, freq="h", tz="UTC")
+    calls = pd.DataFrame({"time": times, "operation": "GET /",
+                          "token_uid": ["job-of-ana", "", "", ""],
+                          "principal_uid": ["ana", None, None, None]})  # fmt: skip
+    made = tokenkit.from_events(calls)
+    assert made.fingerprint()["requests"].tolist() == [1]
+    assert made.tokens()["principal"].tolist() == ["ana"]
+    assert made.events()["token_kind"].tolist() == ["api_key", "none", "none", "none"]
+
+
+def test_an_event_given_twice_is_stored_once(own: pd.DataFrame) -> None:
+    some = own.head(50)
+    twice = tokenkit.from_events(pd.concat([some, some], ignore_index=True))
+    assert len(twice.events()) == 50
+
+
+def test_a_key_that_is_repeated_in_another_column_is_masked() -> None:
+    calls = pd.DataFrame({"time": pd.to_datetime(["2026-03-01"], utc=True), "token_uid": "my-secret-key-1",
+                          "operation": "GET /", "user_agent": "curl my-secret-key-1"})  # fmt: skip
+    assert "my-secret-key-1" not in tokenkit.from_events(calls).events().to_csv()
+
+
+def test_hours_are_not_taken_for_days(ws: Opened) -> None:
+    with pytest.raises(SchemaError, match=r"several rows of one profile and day.*window='day'"):
+        tokenkit.deviations(ws.fingerprint(window="hour"))
+    with pytest.raises(InputError, match="a fingerprint without rows"):
+        tokenkit.deviations(ws.fingerprint().head(0))

@@ -44,8 +44,8 @@ def evidence_of(values: dict[str, np.ndarray], answers: Answers | None = None) -
     frame = frame.assign(profile_uid=plain.days.profiles[row], start=starts)
     groups = pd.Series("job", index=plain.days.profiles)
     days = baseline.day_matrices(frame, groups, plain.periods, answers)
-    bits, z, fits = deviation.day_deviations(days)
-    return Evidence(plain.periods, days, fits, bits, z, plain.hours)
+    bits, z, since_reference, fits = deviation.day_deviations(days)
+    return Evidence(plain.periods, days, fits, bits, z, since_reference, plain.hours)
 
 
 @pytest.fixture(scope="module")
@@ -370,3 +370,37 @@ def test_a_suppression_needs_a_token_and_a_channel_that_exist(planted: tuple[Pat
         verdicts.suppress(place, raised["profile_uid"], "r", "ana", "2026-04-01", "drift_request", now=TODAY)
     with pytest.raises(InputError, match="no suppression 'sup1_x'"):
         verdicts.withdraw(place, "sup1_x")
+
+
+def test_a_secret_that_was_pasted_into_an_answer_is_masked(place: Workspace, planted: tuple[Path, str, str]) -> None:
+    (raised,) = of(told(place, 0), planted[1])
+    secret = "ghp_" + "a1B2" * 9
+    made = verdicts.label(place, raised["incident_uid"], "true_positive", f"rotated {secret}", "ana\x1b[31m", now=TODAY)
+    assert secret not in str(made) and secret not in str(verdicts.labels(place).to_dict()) and "\x1b" not in made["who"]
+    assert secret.encode() not in place.state.read_bytes()
+
+
+def test_accepting_again_keeps_the_heights_that_the_incident_had(
+    place: Workspace, planted: tuple[Path, str, str]
+) -> None:
+    (raised,) = of(told(place, 0), planted[1])
+    label(place, raised["incident_uid"], "benign", accept=True)
+    first = verdicts.read(place, DAY + timedelta(2)).heights
+    told(place, 0)  # scores it anew
+    label(place, raised["incident_uid"], "benign", accept=True)
+    pd.testing.assert_frame_equal(verdicts.read(place, DAY + timedelta(2)).heights, first)
+
+
+def test_a_trial_is_a_run_also_where_an_incident_was_accepted(place: Workspace, planted: tuple[Path, str, str]) -> None:
+    from tokenkit import tune
+
+    (raised,) = of(told(place, 0, days=3), planted[1])
+    label(place, raised["incident_uid"], "benign", accept=True)
+    facts = told(place, 0, days=3)
+    trial = tune.saved(tune.prepare(place, DAY, DAY + timedelta(3)))
+    assert set(trial.incidents["incident_uid"]) == {
+        r["incident_uid"] for r in facts["incidents"] if r["state"] in ("opened", "grown")
+    }
+    lines = raw_logs.table(place, "scores").groupby(["channel", "day"])["threshold_bits"].first()
+    for (channel, day), line in lines.items():
+        assert np.isclose(trial.thresholds.at[pd.Timestamp(day, tz="UTC"), channel], line), (channel, day)

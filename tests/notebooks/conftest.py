@@ -29,6 +29,7 @@ class Lab:
     browser: Browser
     runtime: Path
     heard: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
 
     def open(self, name: str) -> Page:
         """A fresh page with the notebook; what its console says and what it asks of other machines is heard."""
@@ -50,6 +51,7 @@ class Lab:
         page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=30_000, state="attached")
         asked = page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts()
         assert asked == [], "a question stands in the way"
+        self.opened.append(name)
         return page
 
     def _click_run_all(self, page: Page) -> None:
@@ -109,6 +111,8 @@ def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFacto
             except OSError:
                 assert server.poll() is None, (folder / "lab.log").read_text()
                 time.sleep(0.1)
+        else:
+            raise AssertionError(f"JupyterLab did not answer: {(folder / 'lab.log').read_text()}")
         yield Lab(url, workspace, browser, Path(runtime.name))
     finally:
         server.terminate()

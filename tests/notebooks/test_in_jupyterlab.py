@@ -144,4 +144,5 @@ def test_cells_travel_over_socket_files_and_no_network(lab):
 
 
 def test_nothing_was_asked_of_another_machine_and_the_console_stayed_silent(lab):
+    assert {"01_explore_baselines", "03_anomaly_report", "04_tune"} <= set(lab.opened), "nothing was watched"
     assert lab.heard == [], json.dumps(lab.heard, indent=1)

@@ -1,7 +1,6 @@
 """Notebooks that nobody sits in front of: checked parameters, an empty lake, little history, the real records."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import organisation as small
@@ -13,7 +12,6 @@ from tokenkit.errors import InputError, ReportError
 from tokenkit.report import find_notebook, kernel, unattended
 
 OURS = ("01_explore_baselines", "04_tune")
-REAL = Path(__file__).parents[3] / "shared" / "data" / "cloudtrail-attack-simulation"
 
 
 def page_of(name, tmp_path, **parameters):
@@ -48,7 +46,6 @@ def test_on_an_empty_lake_it_says_what_is_missing_and_what_to_do(name, tmp_path)
     assert "tokenkit run --events PATH" in text and "Traceback" not in text
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real records are not part of the repository")
 @pytest.mark.parametrize("name", OURS)
 def test_on_five_hours_of_real_records_it_says_that_the_history_is_short(name, real_workspace, tmp_path):
     text = page_of(name, tmp_path, workspace=str(real_workspace))
@@ -57,9 +54,9 @@ def test_on_five_hours_of_real_records_it_says_that_the_history_is_short(name, r
 
 
 @pytest.fixture(scope="module")
-def real_workspace(tmp_path_factory):
+def real_workspace(tmp_path_factory, real_logs):
     ws = config.init(tmp_path_factory.mktemp("real"))
-    run.run(ws, [str(REAL)])
+    run.run(ws, [str(real_logs)])
     return ws.root
 
 
@@ -73,9 +70,23 @@ def test_a_mistyped_parameter_is_an_error_that_lists_what_exists(name, command, 
 def test_values_have_the_type_that_the_notebook_declares(tmp_path):
     tune = find_notebook("04_tune")
     assert unattended.parsed(["budget=8", "save=true", "why=1=1"], tune) == {"budget": 8, "save": True, "why": "1=1"}
-    for pair, said in (("budget=many", "expected float, got str 'many'"), ("budget", "expected NAME=VALUE")):
+    for pair, said in (
+        ("budget={[]: 1}", "expected float, got str"),
+        ("budget=many", "expected float, got str 'many'"),
+        ("budget", "expected NAME=VALUE"),
+    ):
         with pytest.raises(InputError, match=said):
             unattended.parsed([pair], tune)
+
+
+@pytest.mark.parametrize(("texts", "title"), [(["", "  \n", "# Ours\nmore"], "Ours"), (["", "#"], "n")])
+def test_the_title_is_the_first_line_that_a_notebook_says(texts, title, tmp_path):
+    cells = [nbformat.v4.new_markdown_cell(text, id=f"m{n}") for n, text in enumerate(texts)]
+    made = nbformat.v4.new_notebook(cells=cells)
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(made, tmp_path / "n.ipynb")
+    text = unattended.run_notebook(tmp_path / "n.ipynb", {}, tmp_path / "n.html").read_text()
+    assert f"<title>{title} | tokenkit</title>" in text and "¶" not in text and "&#182;" not in text
 
 
 def test_without_a_name_the_command_lists_the_notebooks_and_what_they_take(command, tmp_path):

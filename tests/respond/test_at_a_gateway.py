@@ -2,9 +2,7 @@
 
 import json
 import multiprocessing
-import os
 import time
-from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -379,7 +377,7 @@ def test_the_log_of_the_example_is_read_by_the_source_and_gives_the_handle(gatew
     assert tally.quarantined == [] and batch.events.num_rows == 2
 
 
-def test_the_gateway_of_these_tests_is_the_documented_one_and_two_keys_in_one_call_are_refused(gateway: Gateway):
+def test_two_keys_in_one_call_are_refused(gateway: Gateway):
     import http.client
 
     link = http.client.HTTPConnection("127.0.0.1", gateway.ports["api"], timeout=5)
@@ -389,4 +387,26 @@ def test_the_gateway_of_these_tests_is_the_documented_one_and_two_keys_in_one_ca
     link.endheaders()
     assert link.getresponse().status == 400
     link.close()
-    assert Path(gateway.folder / "haproxy.cfg").exists() and os.path.exists(gateway.map)
+
+
+def test_a_gateway_that_disagrees_with_itself_is_left_alone(gateway, make):
+    workspace = make([incident("inc1_a", TOKEN, "lock")], gateway.settings)
+    entry = f"{handle(SECRET)} restrict\n"
+    gateway.map.write_text(entry)  # in the file, and not in force
+    with pytest.raises(InputError, match=r"disagrees with itself.*Nothing was changed"):
+        respond.apply(workspace, only(workspace), "ana", "x")
+    assert gateway.map.read_text() == entry and journal.read(workspace) == []
+
+
+def test_what_was_finished_first_is_told_to_who_asked_for_something_else(gateway, make):
+    workspace = make([incident("inc1_a", TOKEN, "lock"), incident("inc1_b", TOKEN, "restrict")], gateway.settings)
+    first = next(p for p in respond.newest(workspace) if p.incident_uid == "inc1_a")
+    record = {"operation": "apply", "verb": "lock", "value": "lock", "prior": None, "before": [None, None],
+              "connector": first.connector, "handle": first.handle, "token_uid": first.token_uid,
+              "incident_uid": first.incident_uid, "label": first.label, "owner": first.owner,
+              "first_seen": first.first_seen, "risk_level": first.risk_level, "who": "raj", "why": "x",
+              "when": journal.now(), "commands": [], "undo": []}  # fmt: skip
+    journal.append(workspace, first.action_uid, journal.INTENT, record)
+    other = next(p for p in respond.newest(workspace) if p.incident_uid == "inc1_b")
+    outcome = respond.apply(workspace, other, "ana", "x")
+    assert len(outcome.settled) == 1 and "was interrupted; finished now" in outcome.settled[0]

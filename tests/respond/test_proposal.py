@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from respond.conftest import TOKEN, incident
 
-from tokenkit import config
+from tokenkit import config, respond
 from tokenkit.respond import haproxy, journal, ocsf
 from tokenkit.respond.proposal import NO_HANDLE, action_uid, annotated, proposals
 
@@ -86,6 +86,7 @@ def test_the_page_says_who_locked_it_and_not_so_by_pseudonyms():
     record = incident("inc1_a", TOKEN, "lock")
     p = one(record)
     row = {"action_uid": p.action_uid, "verb": "lock", "state": "applied", "who": "ana", "token_uid": TOKEN}
+    row["operation"] = "apply"
     row["when"] = "2026-03-03T09:12:44.123Z"
     (line,) = annotated(record, [p], [row], READY, False)["action"]["how"]
     assert "locked by ana at 2026-03-03 09:12 UTC; undo: tokenkit respond undo" in line
@@ -130,3 +131,25 @@ def test_an_action_is_a_valid_remediation_activity(verb, operation, status):
     if status:
         assert found["status"] == {"verified": "Success", "unverified": "Partial", "failed": "Failure"}[status]
         assert (found["activity_name"] == "Restore") is (operation == "undo")
+
+
+def test_what_a_person_closed_is_proposed_nothing(make):
+    closed = {"verdict": "false_positive", "closes": True}
+    workspace = make([incident("inc1_a", TOKEN, "lock", answer=closed), incident("inc1_b", TOKEN, "lock")], SETTINGS)
+    assert [p.incident_uid for p in respond.newest(workspace)] == ["inc1_b"]
+
+
+def test_that_a_step_up_became_a_lock_is_still_said_of_a_stored_record():
+    record = incident("inc1_a", TOKEN, "step_up", owner={"type": "service"})
+    stored = annotated(record, [one(record)], [], READY, False)
+    assert one(stored).note == one(record).note != ""
+
+
+def test_what_failed_is_proposed_again_and_an_undo_is_not_taken_for_the_action():
+    record = incident("inc1_a", TOKEN, "lock")
+    p = one(record)
+    row = {"action_uid": p.action_uid, "verb": "lock", "operation": "undo", "state": "unverified", "who": "raj"}
+    row |= {"token_uid": TOKEN, "when": "2026-03-03T09:12:44.123Z"}
+    (line,) = annotated(record, [p], [row], READY, False)["action"]["how"]
+    assert "undo of lock: unverified by raj" in line
+    assert f"respond apply {p.action_uid}" in json.dumps(annotated(record, [p], [], READY, False)["action"]["how"])

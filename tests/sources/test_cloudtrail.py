@@ -15,7 +15,6 @@ from tokenkit.sources import cloudtrail
 
 KEY = b"k" * 32
 READING = sources.Reading(KEY)
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "cloudtrail-attack-simulation"
 USER = {
     "type": "IAMUser",
     "principalId": "AIDAEXAMPLE",
@@ -331,11 +330,9 @@ def test_long_texts_are_cut_and_stay_distinct(read) -> None:
     assert events["resource_uid"].is_unique and events["event_key"].is_unique
 
 
-def test_the_real_records_are_all_read_and_seventy_six_have_no_one(tmp_path: Path) -> None:
-    if not REAL.exists():
-        pytest.skip(f"the real records are not there: {REAL}")
+def test_the_real_records_are_all_read_and_seventy_six_have_no_one(real_logs: Path) -> None:
     tally = sources.Tally()
-    batches = [b for path, source in sources.find_files(REAL)[0] for b in source.read(path, READING, tally)]
+    batches = [b for path, source in sources.find_files(real_logs)[0] for b in source.read(path, READING, tally)]
     events = pa.concat_tables([b.events for b in batches]).to_pandas()
     assert (tally.read, len(events), tally.quarantined, dict(tally.ignored)) == (2900, 2900, [], {})
     unattributed = events[events["token_kind"] == "none"]
@@ -348,11 +345,11 @@ def test_the_real_records_are_all_read_and_seventy_six_have_no_one(tmp_path: Pat
         "none": 76,
         "principal": 9,
     }
-    agents = [r["userAgent"] for path in REAL.glob("*.json") for r in json.loads(path.read_text())["Records"]]
+    agents = [r["userAgent"] for path in real_logs.glob("*.json") for r in json.loads(path.read_text())["Records"]]
     attacks = sum(agent.strip("[").startswith("stratus-red-team_") for agent in agents)
     assert attacks > 200 and events["ua_family"].str.startswith("stratus-red-team_").sum() == attacks
     stored = events.to_csv() + "".join(t.to_pandas().to_csv() for b in batches for t in b.dimensions.values())
-    raw = "".join(path.read_text() for path in REAL.glob("*.json"))
+    raw = "".join(path.read_text() for path in real_logs.glob("*.json"))
     native = set(re.findall(r"\bA[KS]IA[A-Z0-9]{16}\b", raw))
     assert len(native) > 50 and not [n for n in native if n in stored]
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from tokenkit import config, identity, lake, run, schema, sources
 from tokenkit.errors import ConfigError, InputError, SourceError
-from tokenkit.sources import check, draft, mapped, masking, tabular
+from tokenkit.sources import check, draft, mapped, masking, tabular, taken
 from tokenkit.sources.mapping import FIELDS
 
 KEY = b"k" * 32
@@ -383,18 +384,38 @@ def test_equal_rows_are_one_event_and_different_ones_are_not(tmp_path: Path) -> 
         assert events["event_key"].nunique() == 2
 
 
+def test_a_success_of_true_and_false_is_a_status(tmp_path: Path) -> None:
+    rows = [ROW | {"code": True}, ROW | {"code": False, "bytes": "1"}]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    events, tally = read(path)
+    assert tally.quarantined == [] and sorted(events["status_id"]) == [1, 2]
+
+
+def test_a_file_of_one_blank_line_is_counted_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "blank.csv"
+    path.write_text("\n")
+    events, _ = read(path)
+    assert len(events) == 0
+
+
+def test_what_a_time_means_does_not_depend_on_its_neighbours() -> None:
+    alone, beside = taken.moment("20260301", ""), taken._all_moments(["20260301"], {str}, "")
+    assert alone == beside.tolist()[0]
+
+
 # ---- secrets ----
 def test_no_secret_is_stored_shown_or_named(tmp_path: Path) -> None:
     rows = [
         {"at": "2026-03-01T10:20:30Z", "key": native, "verb": "GET", "url": f"/v1/{SECRET}/{native}?k={SECRET}",
          "ip": "203.0.113.7", "agent": f"curl/8 {native} {SECRET}", "code": "200", "bytes": "1",
          "user": f"user of {native}", "id": f"id-{native}-{i}", "error": f"bad {native}", "op": f"use {native}",
-         "object": f"thing {native} {SECRET}", "note": SECRET, "session": SECRET}
+         "object": f"thing {native} {SECRET}", "note": SECRET, "session": SECRET, "rights": f"read:{native}"}
         for i, native in enumerate((NATIVE, SECRET, "a-long-opaque-credential-0123"))
     ]  # fmt: skip
     broken = [rows[0] | {"at": SECRET}, rows[0] | {"bytes": NATIVE}]
     columns = COLUMNS | {"principal": "user", "event_uid": "id", "error": "error", "operation": "op",
-                         "resource": "object", "session": "session"}  # fmt: skip
+                         "resource": "object", "session": "session", "scopes": "rights"}  # fmt: skip
     for path in formats(tmp_path, rows + broken):
         events, tally = read(path, source(columns))
         assert len(events) == 3 and len(tally.quarantined) == 2 and events["event_uid"].nunique() == 3

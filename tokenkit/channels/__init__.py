@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pandas as pd
 
+from tokenkit import plugins
 from tokenkit.config import CHANNELS, DETECTORS_GROUP, PANEL
 from tokenkit.deviation import Evidence, Tail, fit_tail
 from tokenkit.errors import DetectorError
@@ -94,16 +95,13 @@ def package_of(channel: str) -> str:
 def _installed() -> dict[str, Callable[[], Detector]]:
     """The detectors of other packages: entry points of the group, each a class (or function) without arguments."""
     found: dict[str, Callable[[], Detector]] = {}
-    for point in entry_points(group=DETECTORS_GROUP):
-        package = point.dist.name if point.dist else point.value
-        remedy = f"Repair the package or remove it: pip uninstall {package}"
+    for point, package, make in plugins.installed(DETECTORS_GROUP, "detector", DetectorError):
+        remedy = plugins.remedy(package)
         try:
-            make = point.load()
             detector = make()
-        except Exception as error:
-            # whatever a plug-in raises, its package is what the user can act on
+        except Exception as error:  # as where it is loaded
             raise DetectorError(
-                f"detector {point.name!r} of package {package} cannot be loaded: "
+                f"detector {point.name!r} of package {package} cannot be made without arguments: "
                 f"{type(error).__name__}: {error}. {remedy}"
             ) from error
         lacks = [a for a in ("name", "title", "gap_days", "least_shape", "fit", "score") if not hasattr(detector, a)]
@@ -130,8 +128,7 @@ def calibrate(
     Only the profiles of ``core`` (those with the frozen reference; None for all) are counted, and of their rows those
     that ``teaches`` marks (bool; None for all): confirmed misuse does not say what is ordinary.
     A channel with half the share of the budget has to be one bit more surprising: so one line holds for all of them,
-    and
-    an incident of one channel ranks fairly beside one of another.
+    and an incident of one channel ranks fairly beside one of another.
     """
     scored = []
     shapes = {d.name: d.least_shape for d in detectors()}

@@ -121,8 +121,7 @@ class _Drift:
         """Days since the middle of the reference, in units of what it was at the end of calibration, per day.
 
         A benign level walks: its variance grows with the age of the reference. Without this,
-        twice the budget was opened
-        in the third week after calibration (docs/decisions.md).
+        twice the budget was opened in the third week after calibration (docs/decisions.md).
         """
         days, periods = evidence.days.days, evidence.periods
         assert periods.reference is not None

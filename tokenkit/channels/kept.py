@@ -57,7 +57,7 @@ def save(model: Any, path: Path, key: bytes, made_of: str = "") -> None:
     from pyod.utils import persistence
 
     buffer = io.BytesIO()
-    persistence.save(model, buffer, metadata={"made_of": made_of})
+    persistence.save(model, buffer)
     payload = buffer.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(".part")
@@ -85,9 +85,10 @@ def load(path: Path, key: bytes) -> Any:
 
     try:
         model, envelope = persistence.load(io.BytesIO(payload), strict=True, return_metadata=True, trusted=True)
-    except ValueError as error:
+    except Exception as error:  # what other versions wrote may raise anything when it is read
         raise DetectorError(
-            f"{path}: fitted by other versions: {str(error).splitlines()[0]}. Delete the file; the next run fits it."
+            f"{path}: fitted by other versions: {(str(error) or repr(error)).splitlines()[0]}. "
+            "Delete the file; the next run fits the detector again."
         ) from error
     if envelope["pyod_version"] != pyod.__version__:
         raise DetectorError(

@@ -47,6 +47,7 @@ class Panel:
         self.seed = seed
         self.shelf = shelf
         self.members: dict[str, tuple[Any, Tail]] = {}
+        self.fitted_until = date.min
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
         """Fit on the first half of ``[start, end)``, rank among the second; with too few rows nobody is fitted.
@@ -56,7 +57,7 @@ class Panel:
         DetectorError
             A detector scores a row by the batch that it stands in.
         """
-        middle = start + (end - start) / 2
+        self.fitted_until = middle = start + (end - start) / 2
         matrix, _, _ = deviation_matrix(evidence, start, middle, learn=True)
         held, _, _ = deviation_matrix(evidence, middle, end, learn=True)
         if len(matrix) < MIN_ROWS or len(held) < MIN_ROWS:
@@ -81,8 +82,12 @@ class Panel:
         return self.shelf.get(f"panel-{name}", made_of, lambda: model.fit(matrix))
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row an active day: the mean over the detectors of -log2 of the share of held-out days as abnormal."""
-        matrix, profiles, days = deviation_matrix(evidence, start, end)
+        """One row an active day after those it was fitted on.
+
+        The mean over the detectors of -log2 of the share of held-out days as abnormal.
+        """
+        first = max(start, self.fitted_until)  # never what it was fitted on
+        matrix, profiles, days = deviation_matrix(evidence, first, end)
         n = len(matrix) if self.members else 0
         bits = {
             f"panel_{name}": np.maximum(tail.bits(model.decision_function(matrix)), LEAST_BITS) / len(self.members)
@@ -125,10 +130,15 @@ def detector(name: str, seed: int) -> Any:
     found = [c for n, c in inspect.getmembers(module, inspect.isclass) if n.lower() == name.lower()]
     if not found or not issubclass(found[0], BaseDetector):
         raise DetectorError(f"pyod.models.{modules[name.lower()]} holds no detector {name}")
+    if found[0].__name__ != name:
+        raise DetectorError(f"PyOD has no detector {name}: did you mean {found[0].__name__}?")
     options = dict(OPTIONS.get(name, {}))
     if "random_state" in inspect.signature(found[0].__init__).parameters:
         options["random_state"] = seed
-    return found[0](**options)
+    try:
+        return found[0](**options)
+    except TypeError as error:
+        raise DetectorError(f"detector {name} of PyOD cannot be made by its name alone: {error}") from error
 
 
 def batch_invariant(model: Any, rows: np.ndarray) -> bool:

@@ -10,6 +10,7 @@ from tokenkit.cli import app, errors
 
 if TYPE_CHECKING:
     from tokenkit.config import Workspace
+    from tokenkit.respond.proposal import Proposal
 
 respond_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(
@@ -96,7 +97,7 @@ def show(
             rows = [{"phase": row.phase, **row.record} for row in mine]
             typer.echo(json.dumps({**vars(proposal), "journal": rows}))
             return
-        typer.echo(_plan(workspace, action))
+        typer.echo(_plan(workspace, proposal))
     for row in mine:
         r = row.record
         told = f"{r['who']}: {r['why']}" if row.phase == journal.INTENT else f"{r['status']} {r['note']}".strip()
@@ -122,7 +123,7 @@ def apply(
     with runner.sound(workspace):
         proposal = respond.find(workspace, action)
         if dry_run:
-            typer.echo(_plan(workspace, action))
+            typer.echo(_plan(workspace, proposal))
             return
         act.reason(why)
         act.check_hold(workspace)
@@ -132,7 +133,7 @@ def apply(
                 raise InputError(
                     f"nobody can be asked here. Nothing was changed. To apply {action} without asking: add --yes"
                 )
-            typer.echo(_plan(workspace, action))
+            typer.echo(_plan(workspace, proposal), err=as_json)
             typer.confirm("Apply it?", abort=True)
         _say(respond.apply(workspace, proposal, who, why), as_json)
 
@@ -145,7 +146,6 @@ def undo(action: Action, why: Why = "", who: Who = "", as_json: AsJson = False) 
 
     workspace = _workspace()
     with runner.sound(workspace):
-        _settle(workspace, who)
         _say(respond.undo(workspace, action, who, why), as_json)
 
 
@@ -156,16 +156,17 @@ def _say(outcome: object, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(vars(outcome)))
         return
+    for line in outcome.settled:
+        typer.echo(line)
     typer.echo(outcome.message)
     for check in outcome.checks:
         typer.echo(f"  {check['what']}: {check['found']}")
 
 
-def _plan(workspace: "Workspace", action: str) -> str:
+def _plan(workspace: "Workspace", p: "Proposal") -> str:
     from tokenkit import respond
     from tokenkit.respond.proposal import VERBS, shell
 
-    p = respond.find(workspace, action)
     lines = [
         ("action", p.action_uid),
         ("incident", f"{p.incident_uid} {p.headline}"),

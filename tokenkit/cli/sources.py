@@ -53,9 +53,12 @@ def check(
     """Show ten records as they would be stored, what stays null and what that costs, and what is refused."""
     from tokenkit import config, identity, ingest
     from tokenkit import sources as known
+    from tokenkit.errors import InputError
     from tokenkit.sources.check import check as look
     from tokenkit.sources.draft import draft as guess
 
+    if draft and path.is_dir():
+        raise InputError(f"{path}: a draft is made of one file. Name it.")
     if path.is_file() and (draft or (not source and known.recognise(path) is None)):
         text = guess(path)
         if as_json:

@@ -1,6 +1,5 @@
 """label, suppress: what people say of incidents, and of tokens of which nothing is to be raised for a while."""
 
-import getpass
 import json
 from typing import Annotated, Any
 
@@ -33,7 +32,7 @@ def label(
     """Say what an incident was; the newest answer counts, and the next report follows it."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
-    from tokenkit.incidents import verdicts
+    from tokenkit.incidents import signed, verdicts
 
     workspace = runner.workspace_for([], None)
     with runner.sound(workspace):
@@ -43,7 +42,7 @@ def label(
             return
         if not incident:
             raise InputError("name an incident, as the page shows it (inc1_...), or see what was said: --list")
-        made = verdicts.label(workspace, incident, verdict, reason, who or getpass.getuser(), accept, until or None)
+        made = verdicts.label(workspace, incident, verdict, reason, signed.person(who), accept, until or None)
     if as_json:
         typer.echo(json.dumps(made))
         return
@@ -71,7 +70,7 @@ def suppress(
     """Raise nothing of a token until a day; what goes on stays on the page, in a section of its own."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
-    from tokenkit.incidents import verdicts
+    from tokenkit.incidents import signed, verdicts
 
     workspace = runner.workspace_for([], None)
     with runner.sound(workspace):
@@ -85,7 +84,7 @@ def suppress(
             return
         if not token or not until:
             raise InputError("name a token and a day: tokenkit suppress TOKEN --until 2026-03-01 --reason '...'")
-        made = verdicts.suppress(workspace, token, reason, who or getpass.getuser(), until, channel)
+        made = verdicts.suppress(workspace, token, reason, signed.person(who), until, channel)
     if as_json:
         typer.echo(json.dumps(made))
     else:

@@ -9,14 +9,13 @@ import hashlib
 import sys
 from datetime import date
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
-from tokenkit import engine, inventory, lake, state
+from tokenkit import engine, inventory, lake, plugins, state
 from tokenkit.config import Workspace
 from tokenkit.errors import SchemaError, did_you_mean
 from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
@@ -53,16 +52,8 @@ def features() -> dict[str, Feature]:
     >>> features()["requests"].unit
     'calls'
     """
-    for point in entry_points(group=GROUP):
-        package = point.dist.name if point.dist else point.value
-        try:
-            point.load()
-        except Exception as error:
-            # whatever a plug-in raises at import, its package is what the user can act on
-            raise SchemaError(
-                f"features {point.name!r} of package {package} cannot be loaded: {type(error).__name__}: {error}. "
-                f"Repair the package or remove it: pip uninstall {package}"
-            ) from error
+    for _ in plugins.installed(GROUP, "features", SchemaError):
+        pass  # loading registers them
     judged = [name for name, its in REGISTRY.items() if its.bad != "context"]
     for its in REGISTRY.values():
         if its.given is not None and its.given not in judged:
@@ -73,7 +64,6 @@ def features() -> dict[str, Feature]:
     return REGISTRY
 
 
-@cache
 def scored_features() -> dict[str, Feature]:
     """The features that are compared with the baseline: all but context.
 
@@ -85,7 +75,6 @@ def scored_features() -> dict[str, Feature]:
     return {name: its for name, its in features().items() if its.bad != "context"}
 
 
-@cache
 def definitions() -> str:
     """A digest of what the features are: ours by ``VERSION``, those of other packages by the text of their modules."""
     modules = sorted({its.expression.__module__ for its in features().values()})

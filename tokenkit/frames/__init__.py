@@ -149,7 +149,8 @@ class Opened(Workspace):
         Raises
         ------
         InputError
-            There is too little history for a baseline; says how many days are missing.
+            There is too little history for a baseline; says how many days are missing. Or the fingerprints were formed
+            by a version that had other features.
         """
         periods = periods_of(self, None, day_of(end, "end"))
         if periods.reference is None:
@@ -208,8 +209,10 @@ INCIDENT_COLUMNS = [
 ]  # fmt: skip
 
 
-def open(folder: Path | str = "") -> Opened:
+def open(folder: Workspace | Path | str = "") -> Opened:
     """The workspace of a folder, or the one at or above the current folder (or named by ``TOKENKIT_WORKSPACE``).
+
+    Of a workspace that is already open: that one, with the settings that it has in hand.
 
     Raises
     ------
@@ -222,6 +225,8 @@ def open(folder: Path | str = "") -> Opened:
     Traceback (most recent call last):
     tokenkit.errors.InputError: no tokenkit workspace at or above /nowhere. Make one: tokenkit init DIR
     """
+    if isinstance(folder, Workspace):
+        return folder if isinstance(folder, Opened) else Opened(folder.root, folder.settings)
     found = config.find(Path(folder)) if str(folder) else config.find()
     if found is None:
         raise InputError(f"no tokenkit workspace at or above {folder or Path.cwd()}. Make one: tokenkit init DIR")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -31,8 +32,9 @@ from tokenkit.errors import InputError, SchemaError
 from tokenkit.frames import Day, Opened
 from tokenkit.incidents.periods import day_of, plan_for
 from tokenkit.ingest import open_key
+from tokenkit.sources import gateway
 from tokenkit.sources.contract import Batch, Reading
-from tokenkit.sources.masking import shown
+from tokenkit.sources.masking import MASK, shown
 from tokenkit.sources.normalise import Coded, assemble, token_rows
 
 Frame = Any  # pandas, Polars, PyArrow: what Narwhals reads
@@ -103,30 +105,41 @@ def _batch(table: pa.Table, key: bytes) -> Batch:
     if any(text[name].count(None) for name in NEEDED):
         name = next(name for name in NEEDED if None in text[name])
         raise SchemaError(f"events, row {text[name].index(None)}: {name} is missing, expected a value in every row")
-    uids = {v: v if v.startswith("tok1_") and len(v) == 29 else identity.token_uid(key, "frame", v)
-            for v in dict.fromkeys(text["token_uid"])}  # fmt: skip
+    uids = {
+        v: v if not v or (v.startswith("tok1_") and len(v) == 29) else identity.token_uid(key, "frame", v)
+        for v in dict.fromkeys(text["token_uid"])
+    }  # fmt: skip  (of a call without a token it is empty)
     columns: dict[str, Any] = {name: array for name, array in taken.items() if name not in MADE}
-    columns["event_uid"] = text["event_uid"] if "event_uid" in taken else [f"{i}" for i in range(n)]
+    columns["event_uid"] = [uid or f"{i}" for i, uid in enumerate(text["event_uid"])]
     columns["token_uid"] = Coded.of([uids[v] for v in text["token_uid"]])
-    columns["token_kind"] = text["token_kind"] if "token_kind" in taken else ["api_key"] * n
+    columns["token_kind"] = [kind or ("api_key" if v else "none") for kind, v in
+                             zip(text["token_kind"], text["token_uid"], strict=True)]  # fmt: skip
     columns["address"] = Coded.of([a or b for a, b in zip(text["src_ip"], text["src_svc"], strict=True)])
     for name in ("user_agent", "service", "operation", "resource_uid"):
-        columns[name] = Coded.of(text[name])
+        columns[name] = Coded.of(gateway.without_own_key(text[name], text["token_uid"], lambda _: MASK))
     columns["activity_id"] = pa.array([v if v is not None else 0 for v in text["activity_id"]], pa.int8())
     columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), n)
     statuses = zip(text["status_id"], text["http_status"], strict=True)
     columns["status_id"] = pa.array(
         [s if s is not None else 0 if h is None else 1 if h < 400 else 2 for s, h in statuses], pa.int8()
     )
-    rows = [(uid, "frame", "api_key", "unknown", shown(v), None, None, None) for v, uid in uids.items()]
+    of = ("token_kind", "token_lifetime", "principal_uid", "tenant_uid")
+    first = {v: i for i, v in reversed(list(enumerate(text["token_uid"])))}  # of each token its first call
+    rows = [
+        (uid, "frame", kind or "api_key", lifetime or "unknown", shown(v), principal, None, tenant)
+        for v, uid in uids.items()
+        for kind, lifetime, principal, tenant in [[text[name][first[v]] for name in of]]
+    ]
     time = taken["time"].cast(pa.int64()).to_numpy()
     places = list(range(n))
     batch = assemble(Reading(key), "frame", time, columns, token_rows(key, rows), "frame", places)
-    if "event_key" not in taken or taken["event_key"].null_count:
-        return batch
-    # events of tokenkit's own keep their key: of calls in the same millisecond it says which came first
-    at = batch.events.column_names.index("event_key")
-    return Batch(batch.events.set_column(at, batch.events.schema.field(at), taken["event_key"]), batch.dimensions)
+    events = batch.events
+    if "event_key" in taken and not taken["event_key"].null_count:
+        # events of tokenkit's own keep their key: of calls in the same millisecond it says which came first
+        at = events.column_names.index("event_key")
+        events = events.set_column(at, events.schema.field(at), taken["event_key"])
+    once = np.unique(events["event_key"].to_numpy(), return_index=True)[1]  # as a run stores each event once
+    return Batch(events.take(np.sort(once)), batch.dimensions)
 
 
 # made from the others by ``assemble``
@@ -171,6 +184,12 @@ def deviations(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups:
     if missing:
         raise SchemaError(f"a fingerprint has no column {', '.join(missing)}; found {', '.join(frame.columns)}")
     frame = frame.assign(start=pd.to_datetime(frame["start"], utc=True).dt.floor("D").dt.as_unit("us"))
+    if frame.empty:
+        raise InputError("a fingerprint without rows, expected one row a profile and day")
+    if frame.duplicated(["profile_uid", "start"]).any():
+        raise SchemaError(
+            "a fingerprint has several rows of one profile and day, expected whole days: ws.fingerprint(window='day')"
+        )
     frame = frame.reindex(columns=["profile_uid", "start", *fingerprint.features()]).fillna(0)
     first, last = frame["start"].min().date(), frame["start"].max().date()
     periods = plan_for(first, last, day_of(start, "start"), day_of(end, "end"), Settings().history)
@@ -178,11 +197,11 @@ def deviations(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups:
         raise InputError(f"{(periods.end - first).days} days of fingerprint, expected more than {baseline.MIN_DAYS}")
     everyone = pd.Series("all tokens", index=pd.Index(sorted(frame["profile_uid"].unique()), name="profile_uid"))
     days = baseline.day_matrices(frame, everyone if groups is None else groups, periods)
-    bits, z, fits = deviation.day_deviations(days)
+    bits, z, since_reference, fits = deviation.day_deviations(days)
     hours = pd.DataFrame({"profile_uid": pd.Series(dtype="str"), "start": pd.Series(dtype="datetime64[us, UTC]"),
                           **{n: pd.Series(dtype="float64") for n in (*deviation.NOVELTIES, "requests", "moved")},
                           "new_networks": pd.Series(dtype="int64")})  # fmt: skip
-    return Evidence(periods, days, fits, bits, z, hours)
+    return Evidence(periods, days, fits, bits, z, since_reference, hours)
 
 
 def score(evidence: Evidence, detection: config.Detection | None = None) -> pd.DataFrame:

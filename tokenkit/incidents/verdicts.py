@@ -19,6 +19,8 @@ from tokenkit.answers import Answers
 from tokenkit.channels import detectors
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, did_you_mean
+from tokenkit.incidents import signed
+from tokenkit.incidents.periods import day_of
 
 VERDICTS = ("true_positive", "benign", "false_positive")
 LABELS = [
@@ -77,7 +79,7 @@ def label(
     now = now or datetime.now(UTC)
     if verdict not in VERDICTS:
         raise InputError(f"verdict is {verdict!r}; {did_you_mean(verdict, list(VERDICTS))}")
-    _said(reason, who)
+    reason, who = _said(reason, who)
     expires = _day(until, now) if until else None
     if verdict != "benign" and (accept or expires):
         raise InputError(
@@ -91,15 +93,20 @@ def label(
         )
     with state.connect(workspace.state) as db:
         record = _newest(db, incident_uid)
+        first = db.execute(
+            "select record from labels where incident_uid = ? and accept = 1 order by number limit 1", [incident_uid]
+        ).fetchone()
+    if accept:
+        # once accepted, the next run scores it anew: the heights that it had are those of the first acceptance
+        record["heights"] = json.loads(first[0])["heights"] if first else _heights(workspace, record)
+    with state.connect(workspace.state) as db:
         for earlier in db.execute("select label_uid from labels where incident_uid = ?", [incident_uid]).fetchall():
             _withdraw(db, _suppression_of(earlier[0]), now)
-        if accept:
-            record["heights"] = _heights(workspace, record)
         made = _iso(now)
         label_uid = _uid("lab1_", incident_uid, made, verdict, who, reason)
         row = {
             "label_uid": label_uid, "incident_uid": incident_uid, "profile_uid": record["profile_uid"],
-            "verdict": verdict, "accept": bool(accept), "reason": reason.strip(), "who": who.strip(), "made_time": made,
+            "verdict": verdict, "accept": bool(accept), "reason": reason, "who": who, "made_time": made,
             "start": record["start"], "end": record["end"], "expires": expires and expires.isoformat(),
         }  # fmt: skip
         columns = [*row, "record"]
@@ -134,7 +141,7 @@ def suppress(
         No such token or channel, several tokens of that name, no reason, or ``until`` not in the future.
     """
     now = now or datetime.now(UTC)
-    _said(reason, who)
+    reason, who = _said(reason, who)
     last = _day(until, now)
     known = [*(d.name for d in detectors()), "policy"]
     if channel and channel not in known:
@@ -302,18 +309,19 @@ def tally(labels: pd.DataFrame) -> dict[str, Any]:
     return counted | {"precision": counted["true_positive"] / len(labels) if len(labels) else None}
 
 
-def _said(reason: str, who: str) -> None:
+def _said(reason: str, who: str) -> tuple[str, str]:
+    """Reason and name, fit to be stored."""
     if not reason.strip():
         raise InputError("an answer needs a reason: --reason 'what you found out', for whoever reads the page next")
     if not who.strip():
         raise InputError("an answer needs a name: --who NAME")
+    return signed.reason(reason), signed.person(who)
 
 
 def _day(until: date | str, now: datetime) -> date:
-    try:
-        day = date.fromisoformat(str(until)[:10])
-    except ValueError as error:
-        raise InputError(f"until is {until!r}, expected a day such as 2026-03-01 (UTC)") from error
+    day = day_of(until, "until")
+    if day is None:
+        raise InputError("name the day until when, such as 2026-03-01 (UTC)")
     if day <= now.date():
         raise InputError(f"until is {day}, which is not in the future: today is {now.date()} (UTC). Name a later day.")
     return day
@@ -370,8 +378,8 @@ def _suppress(
     db: Any, uid: str, profile_uid: str, channel: str, reason: str, who: str, until: date, now: datetime
 ) -> dict[str, Any]:
     row = {
-        "suppression_uid": uid, "profile_uid": profile_uid, "channel": channel, "reason": reason.strip(),
-        "who": who.strip(), "made_time": _iso(now), "until": until.isoformat(),
+        "suppression_uid": uid, "profile_uid": profile_uid, "channel": channel, "reason": reason,
+        "who": who, "made_time": _iso(now), "until": until.isoformat(),
     }  # fmt: skip
     db.execute(f"insert or replace into suppressions ({', '.join(row)}) values (?, ?, ?, ?, ?, ?, ?)", [*row.values()])
     return row

@@ -3,7 +3,6 @@
 A view of ``explore`` to Parts, as ``parts`` does with facts. Every value passes the autoescaping templates.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,21 +13,8 @@ from tokenkit.explore import UNOWNED, View
 from tokenkit.report import fingerprint_figures as figures
 from tokenkit.report import words as say
 from tokenkit.report.render import Part, part
-from tokenkit.report.standing import hide_names
 
 ROWS, VALUES, CHANGES = 8, 6, 10
-# what the panels show, in the order of FINGERPRINT.md's families
-PANELS = (
-    ("requests", "Calls"),
-    ("response_bytes", "Data taken"),
-    ("networks", "Networks"),
-    ("clients", "Programs"),
-    ("operations", "Kinds of calls"),
-    ("pairs", "Combinations of calls"),
-    ("objects", "Objects"),
-    ("client_errors", "Calls that failed"),
-)
-KINDS = (("network", "Networks"), ("client", "Programs"), ("operation", "Calls"), ("pair", "Calls in one session"))
 STATUS = {
     "owned": "",
     "unowned": "No owner was ever recorded",
@@ -41,7 +27,7 @@ SHOWN_Z = 2.0  # nearer than that to what is usual says nothing
 def notice(view: View) -> Part:
     """What is missing, and what to do, where there is nothing to see or nothing to compare with; else nothing."""
     text = view.missing or view.unjudged
-    title = "Nothing to see yet" if view.missing else "Too little history"
+    title = "Nothing to see yet" if view.missing else "Nothing to compare with"
     return part("notice", title=title, text=text) if text else Part("notice")
 
 
@@ -49,7 +35,7 @@ def organisation(view: View) -> Part:
     """Who has tokens, and which of them nobody answers for: those first."""
     if not view:
         return Part("organisation")
-    frame = explore.tokens(_named(view))
+    frame = explore.tokens(view)
     owners = frame["owner_name"].nunique()
     active = int((frame["requests"] > 0).sum())
     keys = [
@@ -91,13 +77,12 @@ def peer_groups(view: View) -> Part:
         return Part("peer_groups")
     frame = explore.groups(view)
     frame["text"] = [_span(r.low, r.usual, r.high, r.unit) for r in frame.itertuples()]
-    shown = [(name, title) for name, title in PANELS if name in set(frame["feature"])]
     rows = [
         {"group": group, "tokens": int(own["tokens"].iloc[0]),
          "texts": dict(zip(own["feature"], own["text"], strict=True))}
         for group, own in frame.groupby("group", sort=False)
     ]  # fmt: skip
-    return part("peer_groups", rows=rows, shown=shown)
+    return part("peer_groups", rows=rows, shown=list(explore.SHOWN.items()))
 
 
 def _span(low: float, usual: float, high: float, unit: str) -> str:
@@ -126,17 +111,16 @@ def fingerprint_card(source: View | Workspace, token: str = "", window: str = "d
     if not view:
         return notice(view)
     profile = explore.first(view, token)
-    view = _named(view)
     person = view.people.loc[profile]
     panels = []
-    for name, title in PANELS:
+    for name, title in explore.SHOWN.items():
         its = fingerprint.features()[name]
         if window in its.windows:
             frame = explore.series(view, profile, name, window)
             figure = figures.panel(frame, pd.Timestamp(view.start, tz="UTC"), title, its.unit, f"p-{name}")
             panels.append({"title": title, "figure": figure, "text": _now(frame, view, its.unit, window)})
     label = say.clean(person["label"], 80)
-    hours = explore.week(view, profile)
+    hours, changed = explore.week(view, profile), explore.changes(view, profile)
     return part(
         "fingerprint",
         {"token": profile},
@@ -144,28 +128,16 @@ def fingerprint_card(source: View | Workspace, token: str = "", window: str = "d
         label=label,
         mask=person["mask"] if person["mask"] != person["label"] else None,
         facts=_facts(view, profile, person),
-        lede=_lede(view, profile),
+        lede=_lede(view, changed),
         missing=view.unjudged,
         panels=panels,
         weeks=[(title, figures.week(hours, column, label)) for column, title in _weeks(view)],
-        changes=_changed(view, profile),
+        changes=_changed(changed),
         values=_values(view, profile),
         days=_days(view),
         since=say.day(view.start.isoformat()),
         judged=view.evidence is not None,
     )
-
-
-def _named(view: View) -> View:
-    """The view with ids in the place of names where tokenkit.toml asks for it."""
-    if not view.ws.settings.report.pseudonymous or "hidden" in view.people:
-        return view
-    hidden = replace(view)
-    for name in ("days", "off", "z"):
-        if name in view.__dict__:
-            hidden.__dict__[name] = view.__dict__[name]
-    hidden.__dict__["people"] = hide_names(view.people).assign(hidden=True)
-    return hidden
 
 
 def _days(view: View) -> str:
@@ -198,9 +170,8 @@ def _peers(view: View, profile: str, person: pd.Series) -> str:
     return f"{say.plural(n, 'other token')} ({say.clean(person['group'], 60)})"
 
 
-def _lede(view: View, profile: str) -> str:
+def _lede(view: View, rows: pd.DataFrame) -> str:
     """The finding in a sentence: how far it is off, and by what."""
-    rows = explore.changes(view, profile)
     if rows.empty:
         return "It made no call in these days." if view.evidence is not None else ""
     reasons = fingerprint.scored_features()
@@ -230,20 +201,20 @@ def _weeks(view: View) -> list[tuple[str, str]]:
     return [*past, ("now", f"These days ({_days(view)})")]
 
 
-def _changed(view: View, profile: str) -> list[dict[str, Any]]:
+def _changed(rows: pd.DataFrame) -> list[dict[str, Any]]:
     reasons = fingerprint.scored_features()
     return [
         {"title": reasons[r.feature].reason, "asks": r.asks, "now": say.amount(r.now, r.unit),
          "usual": say.amount(r.usual, r.unit) + (f" for as many {reasons[r.given].unit}" if r.given else ""),
          "z": f"{r.z:.1f}", "peak": f"{r.peak:.1f}", "far": r.peak >= 2 * SHOWN_Z}
-        for r in explore.changes(view, profile).head(CHANGES).itertuples()
+        for r in rows.head(CHANGES).itertuples()
     ]  # fmt: skip
 
 
 def _values(view: View, profile: str) -> list[dict[str, Any]]:
     """The tables of what it is used from, by and for: the new values first."""
     found = []
-    for kind, title in KINDS:
+    for kind, title in explore.KINDS.items():
         rows = explore.values(view, profile, kind)
         listed = [
             {"value": r.value, "first": getattr(r, "first", ""), "mark": r.mark, "now": r.now, "before": r.before,

@@ -51,18 +51,18 @@ def gather(
     InputError
         No workspace, no events, or ``start`` not before ``end``.
     """
-    opened = open_workspace(workspace)
+    opened = frames.open(workspace)
     settings = opened.settings.model_copy(deep=True)
     if budget is not None:
         settings.detection.budget = budget
     if pseudonymous is not None:
         settings.report.pseudonymous = pseudonymous
-    opened = Workspace(opened.root, settings)
+    opened = frames.Opened(opened.root, settings)
     periods = periods_of(opened, day_of(start, "start"), day_of(end, "end"))
     run_uid, digest = identify(opened, periods)
     with state.connect(opened.state) as db:
         previous = state.last_run(db, before=run_uid, end=periods.end.isoformat())
-        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.fingerprint(opened)}"
+        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.digest(opened)}"
         stored = state.get_meta(db, f"facts:{run_uid}")
     if stored:
         kept = json.loads(stored)
@@ -74,11 +74,6 @@ def gather(
         db.execute("delete from meta where name like 'facts:%' and name <> ?", [f"facts:{run_uid}"])
         state.set_meta(db, f"facts:{run_uid}", json.dumps({"key": key, "facts": facts}))
     return facts
-
-
-def open_workspace(workspace: Workspace | Path | str) -> Workspace:
-    """A workspace from what a notebook or a command has in hand."""
-    return workspace if isinstance(workspace, Workspace) else frames.open(workspace)
 
 
 def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
@@ -119,7 +114,7 @@ def _gather(
     mapped = fingerprint.profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
     if workspace.settings.report.pseudonymous:
-        people = standing.hide_names(people)
+        people = owners.hide_names(people)
     found = incidents.detect(workspace, periods, people, mapped, progress)
     before = set(previous["record"]["incidents"]) if previous else set()
     every = respond.annotate(workspace, records(workspace, found, people, mapped, before), periods.end)
@@ -128,6 +123,7 @@ def _gather(
     listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))
     accepted = answered.accepted(workspace, found, people, mapped)
     watched, broken = standing.watch(found, people, every), standing.rules(found, people)
+    used = standing.usage(workspace, mapped, periods)
     read = coverage.coverage(workspace, periods)
     counts = standing.counts(workspace, found, people, mapped, read)
     counts |= {"answered": len(closed), "accepted": len(accepted)}
@@ -150,9 +146,9 @@ def _gather(
         "accepted": accepted,
         "watch": watched,
         "policy": broken,
-        "owners_missing": standing.owners_missing(workspace, people, mapped, periods),
+        "owners_missing": standing.owners_missing(people, used),
         "riskiest": standing.riskiest(listed),
-        "active_tokens": standing.active_tokens(workspace, people, mapped, periods),
+        "active_tokens": standing.active_tokens(people, used),
         "calls_series": coverage.calls_series(workspace, periods),
         "rare_values": standing.rare_values(workspace, people, mapped, periods),
         "coverage": read | {"owners": _ownership(workspace, people)},

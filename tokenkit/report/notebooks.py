@@ -47,13 +47,11 @@ def find_notebook(name: str) -> Path:
     '03_anomaly_report.ipynb'
     """
     name = name if name.endswith(".ipynb") else f"{name}.ipynb"
-    package = Path(str(files("tokenkit")))
-    folders = [folder for folder in (package / "_notebooks", package.parent / "notebooks") if folder.is_dir()]
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    known = sorted({path.name for folder in folders for path in folder.glob("*.ipynb")})
-    raise InputError(f"no notebook {name}; {did_you_mean(name, known) if known else 'this installation has none'}")
+    known = {path.name: path for path in all_notebooks()}
+    if name in known:
+        return known[name]
+    hint = did_you_mean(name, list(known)) if known else "this installation has none"
+    raise InputError(f"no notebook {name}; {hint}")
 
 
 def all_notebooks() -> list[Path]:

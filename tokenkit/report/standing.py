@@ -24,13 +24,6 @@ DORMANT_DAYS = 30
 WATCH_FROM = 0.75  # of the threshold
 
 
-def hide_names(people: pd.DataFrame) -> pd.DataFrame:
-    """Ids in the place of names: label, owner, team, principal."""
-    short = pd.Series(people.index.str.slice(0, 13) + "...", index=people.index)
-    hidden = {name: None for name in ("owner_name", "owner_email", "team", "principal")}
-    return people.assign(label=short, mask=short, **hidden)
-
-
 def counts(
     workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame, read: dict[str, Any]
 ) -> dict[str, Any]:
@@ -155,7 +148,7 @@ def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
     return made
 
 
-def _usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.DataFrame:
+def usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.DataFrame:
     """Calls, data and last call of each profile in the reported days, the busiest first."""
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         for name in ("hour", "network", "client", "operation"):
@@ -179,10 +172,8 @@ def _usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.D
         ).df()
 
 
-def active_tokens(
-    workspace: Workspace, people: pd.DataFrame, mapped: pd.DataFrame, periods: Periods
-) -> list[dict[str, Any]]:
-    """The busiest profiles: a map, not a ranking of suspicion."""
+def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+    """The busiest profiles (of ``usage``): a map, not a ranking of suspicion."""
     return [
         {"label": str(people.at[r.profile_uid, "label"]), "mask": people.at[r.profile_uid, "mask"],
          "kind": people.at[r.profile_uid, "kind"], "owner": people.at[r.profile_uid, "owner_name"],
@@ -190,21 +181,18 @@ def active_tokens(
          "networks": int(r.networks if pd.notna(r.networks) else 0),
          "clients": int(r.clients if pd.notna(r.clients) else 0),
          "top_operation": r.top}
-        for r in _usage(workspace, mapped, periods).head(TOP).itertuples()
+        for r in used.head(TOP).itertuples()
     ]  # fmt: skip
 
 
-def owners_missing(
-    workspace: Workspace, people: pd.DataFrame, mapped: pd.DataFrame, periods: Periods
-) -> list[dict[str, Any]]:
-    """Active profiles nobody answers for, the busiest first."""
-    usage = _usage(workspace, mapped, periods)
-    usage["status"] = usage["profile_uid"].map(people["owner_status"])
+def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+    """Active profiles (of ``usage``) nobody answers for, the busiest first."""
+    used = used.assign(status=used["profile_uid"].map(people["owner_status"]))
     return [
         {"label": str(p["label"]), "mask": p["mask"], "token_uid": r.profile_uid, "principal": p["principal"],
          "kind": p["kind"], "status": r.status, "owner": p["owner_name"], "requests": int(r.requests),
          "last_seen": iso(pd.Timestamp(r.last_s, unit="s", tz="UTC")), "ask": p["team"]}
-        for r in usage[usage["status"] != "owned"].itertuples()
+        for r in used[used["status"] != "owned"].itertuples()
         for p in [people.loc[r.profile_uid]]
     ]  # fmt: skip
 

@@ -39,9 +39,8 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], out: Path) -> Path:
             said = f"{notebook.name}, {kernel.where(error)}: {kernel.what(error)}"
             raise ReportError(f"{said}. Nothing was written to {out}.") from error
     page.strip(made)
-    title = next(
-        (c.source.splitlines()[0].lstrip("# ") for c in made.cells if c.cell_type == "markdown"), notebook.stem
-    )
+    headings = (c.source.strip().lstrip("# ") for c in made.cells if c.cell_type == "markdown")
+    title = next((text.splitlines()[0] for text in headings if text), notebook.stem)
     shown = ", ".join(f"{name}: {value}" for name, value in parameters.items())
     text = page.html(made, {"title": f"{title} | tokenkit", "issue": shown}, "notebook.html.j2")
     part = out.with_name(f".{out.name}.part")
@@ -78,14 +77,16 @@ def parsed(pairs: list[str], notebook: Path) -> dict[str, Any]:
 def _literal(text: str) -> Any:
     """A number, a list or a bool as it is typed; anything else is text, which the check refuses by name.
 
+    Whatever ``ast.literal_eval`` cannot make: ``{[]: 1}`` is well written and has a key that cannot be one.
+
     Examples
     --------
-    >>> _literal("8"), _literal("true"), _literal("[1, 2]"), _literal("eight")
-    (8, True, [1, 2], 'eight')
+    >>> _literal("8"), _literal("true"), _literal("[1, 2]"), _literal("eight"), _literal("{[]: 1}")
+    (8, True, [1, 2], 'eight', '{[]: 1}')
     """
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text

@@ -58,10 +58,11 @@ def propose(workspace: Workspace, records: list[dict[str, Any]], end: date | Non
     Parameters
     ----------
     workspace : whose inventory and settings
-    records : incidents, as ``incidents.record.records`` makes them
+    records : incidents, as ``incidents.record.records`` makes them; one that a person closed proposes nothing
     end : end of their period; the inventory is taken as of it. Default: now
     """
     when = datetime(end.year, end.month, end.day, tzinfo=UTC) if end else datetime.now(UTC)
+    records = [r for r in records if not (r.get("answer") or {}).get("closes")]  # answered: nothing is asked for
     return proposals(records, handles(workspace, when), connectors(workspace))
 
 
@@ -125,10 +126,11 @@ def annotate(workspace: Workspace, records: list[dict[str, Any]], end: date) -> 
     done = states.done(journal.read(workspace))
     hidden = workspace.settings.report.pseudonymous
     return [
-        annotated(r, by_incident[r["incident_uid"]], done.get(r["incident_uid"], []), usable, hidden) for r in records
+        annotated(r, by_incident.get(r["incident_uid"], []), done.get(r["incident_uid"], []), usable, hidden)
+        for r in records
     ]
 
 
-def fingerprint(workspace: Workspace) -> str:
+def digest(workspace: Workspace) -> str:
     """What the page's words about actions depend on: the newest row of the journal, and the settings."""
     return f"{journal.head(journal.read(workspace))}:{workspace.settings.respond.model_dump_json()}"

@@ -5,20 +5,19 @@ Order: lock, read what is there, journal *intent*, write (what survives a restar
 was interrupted is in doubt: the next command finishes it, because the intent was a person's decision, and says so.
 """
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, LockedError, RespondError, did_you_mean
+from tokenkit.incidents.signed import person, reason
 from tokenkit.respond import journal
 from tokenkit.respond.connector import Connector, Standing
 from tokenkit.respond.proposal import Proposal, masked, shell
-from tokenkit.sources.masking import tidy_text
 
 PATIENCE_S = 5.0  # an action takes some 20 ms
 APPLY, UNDO = "apply", "undo"
@@ -34,6 +33,7 @@ class Outcome:
     acted: bool
     message: str
     checks: list[dict[str, Any]]
+    settled: list[str] = field(default_factory=list)  # interrupted actions that were finished first
 
 
 def apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who: str, why: str) -> Outcome:
@@ -54,34 +54,44 @@ def apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who:
         raise InputError(f"{proposal.action_uid} proposes to notify, so there is nothing to apply{because}")
     with alone(workspace):
         check_hold(workspace)
-        settle(workspace, connectors, who)
-        connector = usable(connectors, proposal.connector)
-        live = journal.standing(journal.read(workspace))
-        uid, value = proposal.action_uid, proposal.verb
-        state, intent, result = live.get(uid, ("", None, None))
-        standing = connector.read(proposal.handle)
-        if intent is not None and _live(state, result):
-            _check_later(live, uid)
-            if standing == Standing(value, value):
-                by = intent.record
-                if state == journal.UNVERIFIED and result is not None and result.record["operation"] == APPLY:
-                    return _verify(workspace, connector, uid, by, who)
-                if state == journal.APPLIED:
-                    return Outcome(
-                        uid, state, False, f"{uid} was applied by {by['who']} at {by['when']}: nothing to do", []
-                    )
-        prior = standing.in_force
-        if intent is not None and _live(state, result) and prior == value:
-            prior = intent.record["prior"]  # what is in force is our own
-        record = {
-            "operation": APPLY, "verb": proposal.verb, "value": value, "prior": prior,
-            "before": [standing.in_force, standing.kept], "connector": proposal.connector, "handle": proposal.handle,
-            "token_uid": proposal.token_uid, "incident_uid": proposal.incident_uid, "label": proposal.label,
-            "owner": proposal.owner, "first_seen": proposal.first_seen, "risk_level": proposal.risk_level,
-            "who": who, "why": why, "when": journal.now(),
-            "commands": connector.commands(proposal.handle, value), "undo": connector.commands(proposal.handle, prior),
-        }  # fmt: skip
-        return _begin(workspace, connector, uid, record)
+        settled = settle(workspace, connectors, who)
+        return replace(_apply(workspace, connectors, proposal, who, why), settled=settled)
+
+
+def _apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who: str, why: str) -> Outcome:
+    connector = usable(connectors, proposal.connector)
+    live = journal.standing(journal.read(workspace))
+    uid, value = proposal.action_uid, proposal.verb
+    state, intent, result = live.get(uid, ("", None, None))
+    standing = connector.read(proposal.handle)
+    if intent is not None and in_force(state, result):
+        _check_later(live, uid)
+        if standing == Standing(value, value):
+            by = intent.record
+            if state == journal.UNVERIFIED and result is not None and result.record["operation"] == APPLY:
+                return _verify(workspace, connector, uid, by, who)
+            if state == journal.APPLIED:
+                return Outcome(
+                    uid, state, False, f"{uid} was applied by {by['who']} at {by['when']}: nothing to do", []
+                )
+    ours = intent is not None and in_force(state, result)
+    if not standing.agree and not ours:
+        raise InputError(
+            f"{proposal.connector} disagrees with itself about this token: {standing.line()}. Nothing was changed. "
+            "Bring both to the same, by a reload or by hand, then repeat."
+        )
+    prior = standing.in_force
+    if intent is not None and in_force(state, result) and prior == value:
+        prior = intent.record["prior"]  # what is in force is our own
+    record = {
+        "operation": APPLY, "verb": proposal.verb, "value": value, "prior": prior,
+        "before": [standing.in_force, standing.kept], "connector": proposal.connector, "handle": proposal.handle,
+        "token_uid": proposal.token_uid, "incident_uid": proposal.incident_uid, "label": proposal.label,
+        "owner": proposal.owner, "first_seen": proposal.first_seen, "risk_level": proposal.risk_level,
+        "who": who, "why": why, "when": journal.now(),
+        "commands": connector.commands(proposal.handle, value), "undo": connector.commands(proposal.handle, prior),
+    }  # fmt: skip
+    return _begin(workspace, connector, uid, record)
 
 
 def undo(workspace: Workspace, connectors: Connectors, action_uid: str, who: str, why: str) -> Outcome:
@@ -96,30 +106,34 @@ def undo(workspace: Workspace, connectors: Connectors, action_uid: str, who: str
     """
     who, why = person(who), reason(why)
     with alone(workspace):
-        settle(workspace, connectors, who)
-        live = journal.standing(journal.read(workspace))
-        if action_uid not in live:
-            known = did_you_mean(action_uid, sorted(live)) if live else "nothing was applied in this workspace"
-            raise InputError(f"{action_uid}: no such action was applied; {known} (tokenkit respond list)")
-        state, intent, _ = live[action_uid]
-        done = intent.record
-        if state == journal.UNDONE:
-            said = f"{action_uid} was undone by {done['who']} at {done['when']}: nothing to do"
-            return Outcome(action_uid, state, False, said, [])
-        _check_later(live, action_uid)
-        connector = usable(connectors, done["connector"])
-        standing = connector.read(done["handle"])
-        by_hand = connector.commands(done["handle"], done["prior"])
-        if not {standing.in_force, standing.kept} <= {done["value"], done["prior"]}:
-            raise InputError(
-                f"{action_uid}: somebody changed the entry since it set {done['value']}: {standing.line()}. Nothing "
-                f"was changed. Find out who did; by hand: {'; '.join(by_hand)}"
-            )
-        record = done | {
-            "operation": UNDO, "before": [standing.in_force, standing.kept], "who": who, "why": why,
-            "when": journal.now(), "commands": by_hand, "undo": [shell("apply", action_uid)],
-        }  # fmt: skip
-        return _begin(workspace, connector, action_uid, record)
+        settled = settle(workspace, connectors, who)
+        return replace(_undo(workspace, connectors, action_uid, who, why), settled=settled)
+
+
+def _undo(workspace: Workspace, connectors: Connectors, action_uid: str, who: str, why: str) -> Outcome:
+    live = journal.standing(journal.read(workspace))
+    if action_uid not in live:
+        known = did_you_mean(action_uid, sorted(live)) if live else "nothing was applied in this workspace"
+        raise InputError(f"{action_uid}: no such action was applied; {known} (tokenkit respond list)")
+    state, intent, _ = live[action_uid]
+    done = intent.record
+    if state == journal.UNDONE:
+        said = f"{action_uid} was undone by {done['who']} at {done['when']}: nothing to do"
+        return Outcome(action_uid, state, False, said, [])
+    _check_later(live, action_uid)
+    connector = usable(connectors, done["connector"])
+    standing = connector.read(done["handle"])
+    by_hand = connector.commands(done["handle"], done["prior"])
+    if not {standing.in_force, standing.kept} <= {done["value"], done["prior"]}:
+        raise InputError(
+            f"{action_uid}: somebody changed the entry since it set {done['value']}: {standing.line()}. Nothing "
+            f"was changed. Find out who did; by hand: {'; '.join(by_hand)}"
+        )
+    record = done | {
+        "operation": UNDO, "before": [standing.in_force, standing.kept], "who": who, "why": why,
+        "when": journal.now(), "commands": by_hand, "undo": [shell("apply", action_uid)],
+    }  # fmt: skip
+    return _begin(workspace, connector, action_uid, record)
 
 
 def settle(workspace: Workspace, connectors: Connectors, who: str) -> list[str]:
@@ -204,28 +218,7 @@ def usable(connectors: Connectors, name: str) -> Connector:
     return found
 
 
-def person(who: str) -> str:
-    """Who acts, fit to be stored; by default the user of the operating system."""
-    try:
-        return tidy_text(who.strip(), 80) or getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise InputError("this process has no user name. Name who acts: --who NAME") from error
-
-
-def reason(why: str) -> str:
-    """Why, fit to be stored: a secret that was pasted is masked.
-
-    Examples
-    --------
-    >>> reason("seen in ticket 12, token=abc123")
-    'seen in ticket 12, token=[masked]'
-    """
-    if not why.strip():
-        raise InputError("no reason is given. Say why, for the journal: --why REASON")
-    return tidy_text(why.strip(), 500)
-
-
-def _live(state: str, result: journal.Row | None) -> bool:
+def in_force(state: str, result: journal.Row | None) -> bool:
     """Whether the action may still be in force."""
     failed_undo = state == journal.FAILED and result is not None and result.record["operation"] == UNDO
     return state in (journal.APPLIED, journal.UNVERIFIED, journal.IN_DOUBT) or failed_undo
@@ -236,7 +229,7 @@ def later(live: dict[str, tuple[str, journal.Row, journal.Row | None]], uid: str
     mine = live[uid][1]
     same = ("connector", "handle")
     for other, (state, intent, result) in live.items():
-        standing_later = other != uid and intent.number > mine.number and _live(state, result)
+        standing_later = other != uid and intent.number > mine.number and in_force(state, result)
         if standing_later and all(intent.record[k] == mine.record[k] for k in same):
             return other
     return None

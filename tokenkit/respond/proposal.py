@@ -111,7 +111,7 @@ def _verb(record: dict[str, Any]) -> tuple[str, str]:
     if verb not in VERBS:
         return NOTIFY, ""
     if verb != "step_up" or (record.get("owner") or {}).get("type") != "service":
-        return verb, ""
+        return verb, str(record["action"].get("note") or "")  # of a stored record that was changed before
     other = "lock" if (record.get("sure") or {}).get("level") == "high" else "restrict"
     return other, f"a service cannot sign in again, so step-up became {other}"
 
@@ -180,7 +180,11 @@ def annotated(
     shown = {d["action_uid"] for d in done}
     for d in done:
         by = "" if pseudonymous else f" by {d['who']}"
-        what = _PAST.get(d["verb"], d["verb"]) if d["state"] == "applied" else f"{d['verb']}: {d['state']}"
+        what = (
+            _PAST.get(d["verb"], d["verb"])
+            if d["state"] == "applied"
+            else f"{d['operation']} of {d['verb']}: {d['state']}"
+        )
         when = f"{d['when'][:10]} {d['when'][11:16]} UTC"
         how.append(f"{d['token_uid'][:13]}... {what}{by} at {when}; undo: {shell('undo', d['action_uid'])}")
     for p in mine:
@@ -196,7 +200,13 @@ def annotated(
     if acting and action["verb"] != acting[0].verb:
         name, meets, cost = VERBS[acting[0].verb]
         text = f"{acting[0].note.capitalize()}: {meets}. It can be undone."
-        action |= {"verb": acting[0].verb, "title": f"{name.capitalize()} it", "cost": cost, "text": text}
+        action |= {
+            "verb": acting[0].verb,
+            "note": acting[0].note,
+            "title": f"{name.capitalize()} it",
+            "cost": cost,
+            "text": text,
+        }
     if acting:
         uid = next((d["action_uid"] for d in done), acting[0].action_uid)
         action["undo"] = f"{shell('undo', uid)}; what was there before is put back."

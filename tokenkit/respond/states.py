@@ -23,12 +23,15 @@ def proposal_of(uid: str, record: dict[str, Any]) -> Proposal:
 
 
 def done(rows: list[journal.Row]) -> dict[str, list[dict[str, Any]]]:
-    """By incident, what was applied and is not undone: ``action_uid``, ``verb``, ``state``, ``who``, ``when``."""
+    """By incident, what may be in force: ``action_uid``, ``state``, ``operation`` (what was tried last: apply or undo),
+    ``verb``, ``who``, ``when``, ``token_uid``.
+    """
+    keys = ("operation", "verb", "who", "when", "token_uid")
     found: dict[str, list[dict[str, Any]]] = {}
-    for uid, (state, intent, _) in journal.standing(rows).items():
-        if state != journal.UNDONE:
+    for uid, (state, intent, result) in journal.standing(rows).items():
+        if act.in_force(state, result):
             r = intent.record
-            row = {"action_uid": uid, "state": state, **{k: r[k] for k in ("verb", "who", "when", "token_uid")}}
+            row = {"action_uid": uid, "state": state, **{k: r[k] for k in keys}}
             found.setdefault(r["incident_uid"], []).append(row)
     return found
 

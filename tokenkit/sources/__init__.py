@@ -6,9 +6,9 @@
 
 import re
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
+from tokenkit import plugins
 from tokenkit.errors import InputError, SourceError, did_you_mean
 from tokenkit.sources import cloudtrail, files, gateway, mapped
 from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
@@ -38,16 +38,7 @@ def sources() -> dict[str, Source]:
     ['cloudtrail', 'haproxy', 'nginx']
     """
     found = {source.name: source for source in OURS}
-    for point in entry_points(group=GROUP):
-        package = point.dist.name if point.dist else point.value
-        try:
-            source = point.load()
-        except Exception as error:
-            # whatever a plug-in raises at import, its package is what the user can act on
-            raise SourceError(
-                f"source {point.name!r} of package {package} cannot be loaded: {type(error).__name__}: {error}. "
-                f"Repair the package or remove it: pip uninstall {package}"
-            ) from error
+    for point, package, source in plugins.installed(GROUP, "source", SourceError):
         if not isinstance(source, Source):
             raise SourceError(f"source {point.name!r} of package {package} is no Source but {type(source).__name__}")
         if source.name in found:

@@ -62,7 +62,10 @@ class Columns:
 
     def labels(self, name: str) -> list[str | None]:
         """Texts, or whole numbers as text; ``""`` and ``"-"`` are null."""
-        values = self._check(self.values(name), name, {str, int, _NONE}, "text or a number")
+        return self._labels(self.values(name), name)
+
+    def _labels(self, values: list[Any], name: str) -> list[str | None]:
+        values = self._check(values, name, {str, int, _NONE}, "text or a number")
         if int in set(map(type, values)):
             values = [v if v is None or type(v) is str else str(v) for v in values]
         return [None if v == "" or v == "-" else v for v in values]

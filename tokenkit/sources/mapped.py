@@ -95,7 +95,7 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
     try:
         found = tabular.names(path, form)
     except tabular.SourceError:
-        if form == "parquet" or not files.Reader(path).head(1):
+        if form == "parquet" or not files.Reader(path).head(4096).strip():
             return  # counted as a piece that cannot be read
         raise
     for name, theirs in mapping.columns.items():
@@ -156,8 +156,10 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
     keys = raw["native_id"]
     nulls: list[Any] = [None] * len(keys)
     for name, values in raw.items():
-        if FIELDS[name].kind == "label" and name in mapping.columns and name not in ("native_id", "event_uid"):
-            hint = (lambda _: MASK) if name in SHOWN_AS_MASK else shown
+        kind, hint = FIELDS[name].kind, (lambda _: MASK) if name in SHOWN_AS_MASK else shown
+        if name not in mapping.columns or name in ("native_id", "event_uid"):
+            continue
+        if kind in ("label", "list"):
             raw[name] = gateway.without_own_key(values, keys, hint)
     issuer = f"gateway:{reading.gateway.realm}" if mapping.issuer == "gateway" else mapping.issuer
     columns: dict[str, Any] = {"event_uid": _event_uids(reading.key, raw.get("event_uid", nulls), keys, rows)}

@@ -75,6 +75,10 @@ class Taken(Columns):
                 self.faults.setdefault(i, f"{name} is neither a list of texts nor text")
         return made
 
+    def labels(self, name: str) -> list[str | None]:
+        """Texts, whole numbers, or true and false, as text; what stands for nothing is null."""
+        return self._labels([str(v).lower() if type(v) is bool else v for v in self.values(name)], name)
+
     def moments(self, name: str, unit: str, required: bool) -> list[int | None]:
         """Microseconds since 1970."""
         values = self.values(name)
@@ -151,10 +155,12 @@ def moment(value: Any, unit: str) -> int | None:
     [1772323200500000, 1772323200000000, 1772323200000000, None]
     """
     if type(value) is str:
+        if re.fullmatch(r"\d{8}", value):  # 20260301: a number, as it is where all of a column are
+            return moment(int(value), unit)
         try:
-            moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", value))
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            return (moment - EPOCH) // MICROSECOND
+            time = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", value))
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+            return (time - EPOCH) // MICROSECOND
         except (ValueError, OverflowError):
             if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{0,20})?", value, re.ASCII):
                 return None

@@ -6,7 +6,8 @@ from typing import Any
 import ipywidgets
 from markupsafe import Markup
 
-from tokenkit.errors import TokenkitError
+from tokenkit.errors import InputError, TokenkitError
+from tokenkit.incidents import signed
 from tokenkit.report.render import Part, style
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -34,6 +35,14 @@ def _asked() -> dict[str, Any]:
 
     kernel = getattr(get_ipython(), "kernel", None)
     return dict(kernel.get_parent("shell")) if kernel else {}
+
+
+def user() -> str:
+    """Who sits there, as far as the operating system says; empty where it has no name (many containers)."""
+    try:
+        return signed.person("")
+    except InputError:
+        return ""
 
 
 class Control:

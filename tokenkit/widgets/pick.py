@@ -21,22 +21,37 @@ SEARCHED = ("label", "owner_name", "team", "mask", "principal", "purpose")
 MOST = 50  # more are not read; another letter is quicker
 
 
+def names_of(people: pd.DataFrame) -> list[str]:
+    """What is searched of each token: its names in lower case, made once, since it takes longer than a search."""
+    columns = [people[c].fillna("").astype(str).tolist() for c in SEARCHED]
+    return [" ".join(parts).lower() for parts in zip(*columns, strict=True)]
+
+
+def search(people: pd.DataFrame, names: list[str], text: str) -> pd.DataFrame:
+    """The rows of which the names hold every word of a text; all of them where there is no word.
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({c: [f"{c} one", f"{c} two"] for c in SEARCHED})
+    >>> search(people, names_of(people), "Two team").index.tolist()
+    [1]
+    """
+    words = text.lower().split()
+    return people.iloc[[n for n, its in enumerate(names) if all(word in its for word in words)]]
+
+
 class TokenPicker(Control):
     """A search box over all tokens, what it finds, and the card of the chosen one."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.value = ""
-        people = view.people if view else pd.DataFrame(columns=SEARCHED)
-        self._people = people
-        columns = [people[c].fillna("").astype(str).tolist() for c in SEARCHED]
-        self._texts = [" ".join(parts).lower() for parts in zip(*columns, strict=True)]
+        self._people = view.people if view else pd.DataFrame(columns=SEARCHED)
+        self._names = names_of(self._people)
 
     def search(self, text: str) -> pd.DataFrame:
-        """Tokens of which some name holds every word, by label; all of them where there is no word."""
-        words = text.lower().split()
-        found = [n for n, its in enumerate(self._texts) if all(word in its for word in words)]
-        return self._people.iloc[found]
+        """Tokens of which the names hold every word; all of them where there is no word."""
+        return search(self._people, self._names, text)
 
     def choose(self, token: str) -> Part:
         """Take a token by any of its names; returns its card."""

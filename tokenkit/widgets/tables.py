@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import pandas as pd
+from markupsafe import escape
 
 from tokenkit.report.render import Part, part
 from tokenkit.widgets.front import live, session
@@ -31,10 +32,13 @@ class Table:
 
         text = self.frame.map(_text) if len(self.frame) else self.frame
         numbers = self.frame.select_dtypes("number").columns
-        text[numbers] = self.frame[numbers]
+        # a nullable integer has no number for what is missing, and would be shown as <NA>
+        text[numbers] = self.frame[numbers].astype({n: float for n in numbers if self.frame[n].isna().any()})
         with pd.option_context("display.float_format", lambda v: f"{v:,.4g}"):
-            made = to_html_datatable(text, self.caption or None, connected=False, allow_html=False, maxBytes=0,
-                                     display_logo_when_loading=False, classes="display compact")  # fmt: skip
+            # the caption is put into the page as it is, whatever allow_html says
+            made = to_html_datatable(text, str(escape(self.caption)) or None, connected=False, allow_html=False,
+                                     maxBytes=0, display_logo_when_loading=False,
+                                     classes="display compact")  # fmt: skip
         return self._script() + str(made)
 
     def _script(self) -> str:
@@ -57,9 +61,9 @@ def _text(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    if isinstance(value, float):
-        return "" if value != value else f"{value:,.3g}"
-    return "" if value is None else str(value)
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return f"{value:,.3g}" if isinstance(value, float) else str(value)
 
 
 def table(frame: pd.DataFrame, caption: str = "") -> Table:

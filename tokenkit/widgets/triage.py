@@ -3,7 +3,6 @@
 Each answer is one call of ``verdicts.label``, and is shown as that call.
 """
 
-import getpass
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
+from tokenkit import frames, owners
 from tokenkit.config import Workspace
 from tokenkit.errors import TokenkitError
 from tokenkit.explore import View
 from tokenkit.frames import Opened
-from tokenkit.incidents import verdicts
+from tokenkit.incidents import advice, verdicts
 from tokenkit.report.render import Part, part
-from tokenkit.widgets.front import Control, code, html, markup, said, why
+from tokenkit.widgets.front import Control, code, html, markup, said, user, why
 
 MOST = 20
 # what a button says, the verdict, and whether it accepts or asks for a day
@@ -34,7 +34,8 @@ class Triage(Control):
 
     def __init__(self, ws: Opened, start: str | date = "", end: str | date = "") -> None:
         self.ws = ws
-        self.incidents = ws.incidents(start, end)
+        found = ws.incidents(start, end)
+        self.incidents = _hidden(found) if ws.settings.report.pseudonymous else found
 
     def answer(
         self, incident_uid: str, verdict: str, reason: str, who: str, accept: bool = False, until: str = ""
@@ -53,7 +54,7 @@ class Triage(Control):
     def _build(self) -> ipywidgets.Widget:
         if self.incidents.empty:
             return markup(said("There is no incident in these days."))
-        who = ipywidgets.Text(value=getpass.getuser(), description="Who")
+        who = ipywidgets.Text(value=user(), description="Who")
         rows = [self._one(r, who) for r in self.incidents.head(MOST).to_dict("records")]
         return ipywidgets.VBox([who, *rows])
 
@@ -83,6 +84,14 @@ class Triage(Control):
         return ipywidgets.VBox(made, layout={"margin": "16px 0 0 0"})
 
 
+def _hidden(incidents: pd.DataFrame) -> pd.DataFrame:
+    """Ids for names, whichever the run that stored the incidents showed: in the headline too."""
+    label = owners.hide_names(incidents.set_index("profile_uid"))["label"].to_numpy()
+    records = zip(incidents["record"], label, strict=True)
+    lines = [advice.headline(r["story"], name, r["reasons"])[0] for r, name in records]
+    return incidents.assign(label=label, owner=None, team=None, headline=lines).drop(columns="record")
+
+
 def _row(r: dict[str, Any]) -> dict[str, Any]:
     verdict = "" if r["verdict"] is None or pd.isna(r["verdict"]) else str(r["verdict"]).replace("_", " ")
     return {"uid": r["incident_uid"], "label": r["label"], "owner": r["owner"], "team": r["team"], "risk": r["risk"],
@@ -98,4 +107,4 @@ def triage(source: View | Workspace, start: str | date = "", end: str | date = "
     """Answer the incidents of some days (default: all) of a workspace; of a view, those of its days."""
     if isinstance(source, View):
         return Triage(source.ws, source.start if source else "", source.end if source else "")
-    return Triage(source if isinstance(source, Opened) else Opened(source.root, source.settings), start, end)
+    return Triage(frames.open(source), start, end)

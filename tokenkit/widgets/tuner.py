@@ -3,19 +3,19 @@
 Each action is a call of ``tune``, and is shown as that call.
 """
 
-import getpass
+from datetime import date
 from typing import Any
 
 import ipywidgets
 
-from tokenkit import channels, config, tune
+from tokenkit import channels, config, frames, tune
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, TokenkitError
 from tokenkit.explore import View
 from tokenkit.report.render import Part, part
 from tokenkit.report.tuning import tuning
 from tokenkit.tune import Scored, Trial
-from tokenkit.widgets.front import Control, code, html, markup, said, why
+from tokenkit.widgets.front import Control, code, html, markup, said, user, why
 
 
 class Tuner(Control):
@@ -34,6 +34,7 @@ class Tuner(Control):
         if self.scored is None:
             return self.static()
         self.trial = tune.trial(self.scored, **values)
+        self.__dict__.pop("box", None)  # shown again, the sliders stand where the trial is
         return self.picture()
 
     def save(self, who: str, why: str) -> str:
@@ -41,7 +42,8 @@ class Tuner(Control):
         if self.trial is None:
             return ""
         self.digest = tune.save(self.ws, self.trial.detection, who=who, why=why)
-        self.saved = self.trial
+        if self.scored is not None:
+            self.saved, self.scored.detection = self.trial, self.trial.detection
         return self.digest
 
     def calls(self, who: str = "", why: str = "") -> str:
@@ -65,7 +67,9 @@ class Tuner(Control):
             return markup(self.static())
         d = self.trial.detection
         wide = {"style": {"description_width": "9rem"}, "layout": {"width": "28rem"}, "continuous_update": False}
-        budget = ipywidgets.FloatSlider(min=0.5, max=20, step=0.5, value=d.budget, description="Budget", **wide)
+        # a value outside of a slider would be cut to it, and the next move of any control would try that
+        budget = ipywidgets.FloatSlider(min=min(0.5, d.budget), max=max(20.0, d.budget), step=0.5, value=d.budget,
+                                        description="Budget", **wide)  # fmt: skip
         shares = {
             name: ipywidgets.FloatSlider(min=0, max=1, step=0.01, value=d.shares.get(name, 0.0), readout_format=".2f",
                                          description=name, **wide)
@@ -74,7 +78,7 @@ class Tuner(Control):
         known = sorted({*config.PANEL, *d.panel})
         panel = ipywidgets.SelectMultiple(options=known, value=tuple(d.panel), rows=len(known), description="Panel",
                                           style={"description_width": "9rem"})  # fmt: skip
-        who = ipywidgets.Text(value=getpass.getuser(), description="Who")
+        who = ipywidgets.Text(value=user(), description="Who")
         reason = ipywidgets.Text(description="Why", placeholder="for whoever reads the page", layout={"width": "28rem"})
         button = ipywidgets.Button(
             description="Save to tokenkit.toml", layout={"width": "auto"}, button_style="primary"
@@ -109,16 +113,21 @@ class Tuner(Control):
         return ipywidgets.VBox([left, picture, calls, ipywidgets.HBox([who, reason, button]), done])
 
 
-def tune_budget(source: View | Workspace, start: str = "", end: str = "", scored: Scored | None = None) -> Tuner:
+def tune_budget(
+    source: View | Workspace, start: str | date = "", end: str | date = "", scored: Scored | None = None
+) -> Tuner:
     """Sliders of the budget, the channels' shares and the panel over the scores of some days.
 
     Parameters
     ----------
-    source : a workspace, or a view of it
-    start, end : reported days, default: the newest that can be judged
+    source : a workspace, or a view of it, of which the days are taken
+    start, end : reported days of a workspace, default: the newest that can be judged
     scored : made before by ``tune.prepare``, which takes the time; default: made now
     """
-    ws = source.ws if isinstance(source, View) else source
+    if isinstance(source, View):
+        ws, start, end = source.ws, source.start if source else "", source.end if source else ""
+    else:
+        ws = frames.open(source)
     if scored is None:
         try:
             scored = tune.prepare(ws, start, end)
