@@ -2,8 +2,8 @@
 
     python benchmarks/detection.py [--seeds 0 1 2 3 4] [--tokens 200] [--days 60]
 
-Reference in the same run: whether most of the panel's PyOD detectors, on the same deviations, call the incident's day one
-of the 1% most unusual.
+Reference in the same run: whether most of the panel's PyOD detectors, on the same deviations, call the incident's day
+one of the 1% most unusual.
 The last line is the JSON of the headline: attacks found among the five first of their run with their cause among the
 three first reasons. Lines before it: one for each attack, and the achieved share of the budget without attacks with its
 95% interval (bootstrap over token-seed pairs).
