@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tokenkit import sources
+from tokenkit import plugins, sources
 from tokenkit.errors import InputError, SourceError
 
 CLOUDTRAIL = {"eventTime": "2026-03-01T00:00:00Z", "eventSource": "s3.amazonaws.com", "eventName": "GetObject"}
@@ -144,7 +144,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch):
             dist = type("Dist", (), {"name": "tokenkit-okta"})()
 
         point = Point("okta", value, sources.GROUP)
-        monkeypatch.setattr(sources, "entry_points", lambda group: [point])
+        monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
         sources.sources.cache_clear()
 
     yield install
