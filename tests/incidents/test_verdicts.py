@@ -372,22 +372,17 @@ def test_a_suppression_needs_a_token_and_a_channel_that_exist(planted: tuple[Pat
         verdicts.withdraw(place, "sup1_x")
 
 
-def test_a_secret_that_was_pasted_into_an_answer_is_masked(place: Workspace, planted: tuple[Path, str, str]) -> None:
-    (raised,) = of(told(place, 0), planted[1])
-    secret = "ghp_" + "a1B2" * 9
-    made = verdicts.label(place, raised["incident_uid"], "true_positive", f"rotated {secret}", "ana\x1b[31m", now=TODAY)
-    assert secret not in str(made) and secret not in str(verdicts.labels(place).to_dict()) and "\x1b" not in made["who"]
-    assert secret.encode() not in place.state.read_bytes()
-
-
-def test_accepting_again_keeps_the_heights_that_the_incident_had(
+def test_a_pasted_secret_is_masked_and_accepting_again_keeps_the_heights_that_the_incident_had(
     place: Workspace, planted: tuple[Path, str, str]
 ) -> None:
     (raised,) = of(told(place, 0), planted[1])
-    label(place, raised["incident_uid"], "benign", accept=True)
+    secret, uid = "ghp_" + "a1B2" * 9, raised["incident_uid"]
+    made = verdicts.label(place, uid, "benign", f"for {secret}", "ana\x1b[31m", accept=True, now=TODAY)
+    assert secret not in str(made) and secret not in str(verdicts.labels(place).to_dict()) and "\x1b" not in made["who"]
+    assert secret.encode() not in place.state.read_bytes()
     first = verdicts.read(place, DAY + timedelta(2)).heights
     told(place, 0)  # scores it anew
-    label(place, raised["incident_uid"], "benign", accept=True)
+    label(place, uid, "benign", accept=True)
     pd.testing.assert_frame_equal(verdicts.read(place, DAY + timedelta(2)).heights, first)
 
 

@@ -109,6 +109,7 @@ def test_any_records_of_a_cloudtrail_document(tmp_path: Path, records: list[Any]
 
 @SOME
 @given(st.sampled_from(["nginx", "haproxy"]), st.lists(st.one_of(good_line, values), max_size=6))
+@example("nginx", [{"msec": 1.7e305, "uri": "/", "remote_addr": "::1", "status": 200}, {}])  # times 1000 it is infinite
 def test_any_lines_of_a_gateway(tmp_path: Path, name: str, lines: list[Any]) -> None:
     path = tmp_path / "a.log"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

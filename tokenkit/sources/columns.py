@@ -147,7 +147,8 @@ class Columns:
             if isinstance(value, datetime):
                 return int((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
         if type(value) in (int, float) and math.isfinite(value):
-            return min(max(round(value * 1000 / per_second), -(1 << 50)), 1 << 50) * 1000
+            # held before it is rounded: the largest numbers times 1000 are infinite
+            return round(min(max(value * 1000 / per_second, -(1 << 50)), 1 << 50)) * 1000
         self.faults.setdefault(index, f"{name} is {_NAMES.get(type(value), 'odd')}, expected a time")
         return EARLIEST
 
