@@ -1,18 +1,23 @@
 """What several tests share: the command line, a small organisation, a workspace that knows it, and a real browser."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import organisation as small
 import orjson
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
+
+from tokenkit.report import kernel
+from tokenkit.run import Result
 
 # PyOD's HBOS compiles itself in each process: 2.7 CPU s, against some ms for as few rows as tests have
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
@@ -27,6 +32,27 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+# what takes a minute and more begins first, so that no worker is left with one of them when the other has finished
+LONG = ("test_run.py", "incidents/test_verdicts.py", "bench/test_compare.py", "notebooks/test_in_jupyterlab.py",
+        "incidents/test_detect.py", "respond/test_kill.py", "notebooks/test_unattended.py", "test_kill.py",
+        "report/test_publish.py", "report/test_page_in_browser.py", "test_hostile.py", "test_secrets.py",
+        "docs/test_extend_feature.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {Path(__file__).parent / name: n for n, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(LONG)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uncompiled_kernels() -> Iterator[None]:
+    """A notebook sees little of the environment, so what is said of PyOD above has to be said to kernels, too."""
+    plain = kernel.environment
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "environment", lambda scratch: plain(scratch) | {"NUMBA_DISABLE_JIT": "1"})
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -110,22 +136,49 @@ def real_logs() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with ``logs/``, ``inventory.csv`` and ``truth.json`` of 40 tokens in 45 days; not to be changed."""
-    folder = tmp_path_factory.mktemp("organisation")
-    small.make(folder)
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that one worker makes while the others wait for it; not to be changed, since all of them read it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, made = root / name, root / f"{name}.made"
+    with FileLock(root / f"{name}.lock"):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
     return folder
 
 
 @pytest.fixture(scope="session")
-def analysed(organisation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that has read the organisation and published one report; not to be changed."""
-    from tokenkit import config, run
+def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with ``logs/``, ``inventory.csv`` and ``truth.json`` of 40 tokens in 45 days; not to be changed."""
+    return once(tmp_path_factory, "small-organisation", small.make)
 
-    workspace = config.init(tmp_path_factory.mktemp("analysed") / "workspace", "Test organisation")
-    run.run(workspace, [str(organisation / "logs")], organisation / "inventory.csv", *small.BUSY)
-    return workspace.root
+
+@pytest.fixture(scope="session")
+def first_run(organisation: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A workspace that has read the organisation and published one report, and that run's result; not to be changed."""
+
+    def make(folder: Path) -> None:
+        from tokenkit import config, run
+
+        opened = config.init(folder / "workspace", "Test organisation")
+        result = run.run(opened, [str(organisation / "logs")], organisation / "inventory.csv", *small.BUSY)
+        page = result.page.relative_to(opened.root)
+        (folder / "result").write_bytes(pickle.dumps(replace(result, page=page)))
+
+    made = once(tmp_path_factory, "small-analysed", make)
+    # a copy for each worker: whoever opens a workspace may write to it
+    root = Path(shutil.copytree(made / "workspace", tmp_path_factory.mktemp("analysed") / "workspace"))
+    result = pickle.loads((made / "result").read_bytes())
+    return root, replace(result, page=root / result.page)
+
+
+@pytest.fixture(scope="session")
+def analysed(first_run: tuple[Path, Result]) -> Path:
+    """A workspace that has read the organisation and published one report; not to be changed."""
+    return first_run[0]
 
 
 @pytest.fixture

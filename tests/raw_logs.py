@@ -213,7 +213,6 @@ def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFram
     frame = frame[frame["start"] < pd.Timestamp(when.end, tz="UTC")]
     groups = pd.Series("job", index=[f"tok1_{k:024x}" for k in range(n)])
     days = baseline.day_matrices(frame, groups, when)
-    bits, z, since_reference, fits = deviation.day_deviations(days)
     columns = [
         "profile_uid",
         "start",
@@ -226,4 +225,4 @@ def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFram
         "new_networks",
     ]
     empty = pd.DataFrame(columns=columns).astype({"start": "datetime64[us, UTC]"} | {c: "float64" for c in columns[2:]})
-    return Evidence(when, days, fits, bits, z, since_reference, empty if hours is None else hours)
+    return Evidence(when, days, *deviation.day_deviations(days), empty if hours is None else hours)

@@ -24,8 +24,8 @@ if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "apt-get could not install: $wanted" >&2
 fi
 
-# one file stays with one worker, which makes what its tests share once
-.venv/bin/pytest --numprocesses 2 --dist loadfile "$@"
+# one file stays with one worker, which makes what its tests share once; the files come in the order of conftest.py
+.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
 status=$?
 
 if ! have_chromium; then

@@ -95,18 +95,58 @@ def test_crons_bare_environment_is_enough(workspace, tmp_path):
     assert Path(left.out.splitlines()[-1]).is_file()
 
 
-# ---- options, in a workspace that knows the organisation ----
-def test_two_inputs_make_one_run_under_one_budget(organisation, tmp_path, command):
-    logs = organisation / "logs"
-    inputs = ["--events", f"cloudtrail={logs / 'cloudtrail'}", "--events", logs / "gateway"]
-    left = command("run", *inputs, "--out", "out", "--json", cwd=tmp_path)
+# ---- inputs; how long the logs reach does not matter, so they are three weeks ----
+@pytest.fixture
+def three_weeks(organisation, tmp_path):
+    """A folder to work in, with ``logs/`` of the first three weeks."""
+    small.copy_until(organisation / "logs", tmp_path / "logs", date(2026, 1, 26))
+    return tmp_path
+
+
+def test_two_inputs_make_one_run_under_one_budget(three_weeks, command):
+    inputs = ["--events", "cloudtrail=logs/cloudtrail", "--events", "logs/gateway"]
+    left = command("run", *inputs, "--out", "out", "--json", cwd=three_weeks)
     assert left.code == 0, left.err
-    record = json.loads((tmp_path / left.json["page"]).with_name("run.json").read_text())
+    record = json.loads((three_weeks / left.json["page"]).with_name("run.json").read_text())
     assert {s["source"] for s in record["coverage"]["sources"]} == {"cloudtrail", "nginx", "haproxy"}
     assert left.json["read"] == sum(s["read"] for s in record["coverage"]["sources"])
     assert record["counts"]["profiles"] > 30 and record["parameters"]["budget_per_1000"] == 5.0
 
 
+def test_paths_in_the_settings_are_taken_from_the_workspace(organisation, three_weeks, command):
+    """A scheduler starts in another folder; so do the notebooks."""
+    root = three_weeks / "w"
+    shutil.copytree(three_weeks / "logs" / "gateway", root / "day=1" / "gateway")
+    shutil.copy(organisation / "inventory.csv", root)
+    config.init(root)
+    settings = 'events = ["day=1", "nginx=day=1/gateway/nginx"]\ninventory = "inventory.csv"\n'
+    (root / "tokenkit.toml").write_text(settings)
+    below = root / "notebooks" / "mine"
+    below.mkdir(parents=True)
+    left = command("run", "--json", cwd=below)
+    assert left.code == 0, left.err
+    assert left.json["stored"] > 5_000
+
+
+def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(three_weeks, command):
+    whole = sorted((three_weeks / "logs" / "gateway" / "nginx").iterdir())[-1]
+    content = whole.read_bytes()
+    lines = gzip.decompress(content).count(b"\n")
+    whole.write_bytes(content[:-400])
+    left = command("run", "--events", "logs/gateway", "--out", "out", cwd=three_weeks)
+    assert left.code == 0, left.err
+    assert "1 piece could not be read" in left.out
+    page = (three_weeks / left.out.splitlines()[-1]).read_text()
+    assert whole.name in page
+    # the shipper finishes the file: each event is there once
+    whole.write_bytes(content)
+    again = command("run", "--events", "logs/gateway", "--out", "out", "--json", cwd=three_weeks)
+    assert again.code == 0, again.err
+    assert again.json["read"] == lines and 0 < again.json["stored"] < lines
+    assert again.json["stored"] + again.json["duplicates"] == lines
+
+
+# ---- options, in a workspace that knows the organisation ----
 def test_start_and_end_bound_what_is_reported(workspace, command):
     left = command("run", "--start", "2026-02-08", "--end", "2026-02-12", "--json", cwd=workspace)
     assert left.code == 0, left.err
@@ -148,38 +188,6 @@ def test_a_pseudonymous_report_shows_no_name(organisation, workspace, command):
         text = path.read_text(encoding="utf-8")
         shown |= {(path.name, name) for name in names if name in text or json.dumps(name)[1:-1] in text}
     assert len(names) > 60 and shown == set()
-
-
-def test_paths_in_the_settings_are_taken_from_the_workspace(organisation, tmp_path, monkeypatch, command):
-    """A scheduler starts in another folder; so do the notebooks."""
-    shutil.copytree(organisation / "logs" / "gateway", tmp_path / "w" / "day=1" / "gateway")
-    shutil.copy(organisation / "inventory.csv", tmp_path / "w")
-    config.init(tmp_path / "w")
-    settings = 'events = ["day=1", "nginx=day=1/gateway/nginx"]\ninventory = "inventory.csv"\n'
-    (tmp_path / "w" / "tokenkit.toml").write_text(settings)
-    below = tmp_path / "w" / "notebooks" / "mine"
-    below.mkdir(parents=True)
-    left = command("run", "--json", cwd=below)
-    assert left.code == 0, left.err
-    assert left.json["stored"] > 5_000
-
-
-def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(organisation, tmp_path, command):
-    shutil.copytree(organisation / "logs" / "gateway", tmp_path / "logs")
-    whole = sorted((tmp_path / "logs" / "nginx").iterdir())[-1]
-    lines = gzip.decompress(whole.read_bytes()).count(b"\n")
-    whole.write_bytes(whole.read_bytes()[:-400])
-    left = command("run", "--events", "logs", "--out", "out", cwd=tmp_path)
-    assert left.code == 0, left.err
-    assert "1 piece could not be read" in left.out
-    page = (tmp_path / left.out.splitlines()[-1]).read_text()
-    assert whole.name in page
-    # the shipper finishes the file: each event is there once
-    shutil.copy(organisation / "logs" / "gateway" / "nginx" / whole.name, whole)
-    again = command("run", "--events", "logs", "--out", "out", "--json", cwd=tmp_path)
-    assert again.code == 0, again.err
-    assert again.json["read"] == lines and 0 < again.json["stored"] < lines
-    assert again.json["stored"] + again.json["duplicates"] == lines
 
 
 # ---- night after night ----
@@ -261,3 +269,10 @@ def test_report_reads_no_log(workspace, command):
     (workspace / "tokenkit.toml").write_text('events = ["gone"]\n')
     left = command("report", "--start", "2026-02-09", "--end", "2026-02-12", "--json", cwd=workspace)
     assert left.code == 0 and left.json["read"] == 0, left.err
+
+
+def test_in_the_second_week_of_logs_there_is_a_report(organisation, tmp_path, command):
+    small.copy_until(organisation / "logs", tmp_path / "logs", date(2026, 1, 15))
+    left = command("run", "--events", "logs", "--out", "out", "--json", cwd=tmp_path)
+    assert left.code == 0, left.err
+    assert (tmp_path / left.json["page"]).is_file()

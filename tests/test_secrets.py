@@ -126,6 +126,12 @@ def everything(folders):
                         yield path.with_name(f"{path.name}:{name}"), "\n".join(distinct)
 
 
+@pytest.fixture(scope="module")
+def texts(left_behind):
+    """Each piece of what was written, read once for all tests."""
+    return list(everything(left_behind[1]))
+
+
 def native_ids(raw):
     """Keys as their issuers know them: of the inventory, and of whoever called."""
     with (raw / "inventory.csv").open(encoding="utf-8") as file:
@@ -153,8 +159,7 @@ def test_the_secrets_are_in_the_raw_logs_and_were_read(left_behind):
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_secret_is_found_nowhere(name, left_behind):
-    _, folders = left_behind
+def test_a_secret_is_found_nowhere(name, texts):
     secret = PLANTED[name]
     forms = {
         secret,
@@ -163,7 +168,7 @@ def test_a_secret_is_found_nowhere(name, left_behind):
         secret.replace("/", "%2F"),
         secret.encode().hex(),
     }
-    assert [str(path) for path, text in everything(folders) if any(form in text for form in forms)] == []
+    assert [str(path) for path, text in texts if any(form in text for form in forms)] == []
 
 
 def declared(raw):
@@ -172,30 +177,30 @@ def declared(raw):
     return {m.decode() for m in re.findall(rb'"key_hmac":"([^"]+)"', logs)}
 
 
-def test_a_declared_handle_is_kept_in_one_column_and_shown_nowhere(left_behind):
-    raw, folders = left_behind
+def test_a_declared_handle_is_kept_in_one_column_and_shown_nowhere(left_behind, texts):
+    raw, _ = left_behind
     handles = declared(raw)
     pattern = re.compile("|".join(sorted(handles)))
-    places = {path for path, text in everything(folders) if pattern.search(text)}
+    places = {path for path, text in texts if pattern.search(text)}
     assert handles and places
     assert all("dim_token" in path.parts for path in places)  # with Delta's log, which has the least and the greatest
     assert {path.name.partition(":")[2] for path in places} <= {"", "enforce_handle"}
 
 
-def test_no_native_id_is_found_anywhere(left_behind):
-    raw, folders = left_behind
+def test_no_native_id_is_found_anywhere(left_behind, texts):
+    raw, _ = left_behind
     known = native_ids(raw) - declared(raw)
     assert len(known) > 60
     pattern = re.compile("|".join(map(re.escape, sorted(known))))
-    assert [(str(path), hit.group()) for path, text in everything(folders) if (hit := pattern.search(text))] == []
+    assert [(str(path), hit.group()) for path, text in texts if (hit := pattern.search(text))] == []
 
 
-def test_only_the_key_file_holds_the_key_and_only_its_owner_reads_it(left_behind):
+def test_only_the_key_file_holds_the_key_and_only_its_owner_reads_it(left_behind, texts):
     _, folders = left_behind
     path = folders[0] / "out" / "workspace" / ".tokenkit" / "key"
     key = path.read_text().strip()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [p for p, text in everything(folders) if key in text or key[:32] in text] == [path]
+    assert [p for p, text in texts if key in text or key[:32] in text] == [path]
 
 
 def test_the_names_of_secret_columns_are_in_no_schema():

@@ -7,7 +7,7 @@ import organisation as small
 import orjson
 import pytest
 
-from tokenkit import config, engine, identity, lake, run
+from tokenkit import config, engine, identity, lake
 
 CAUSES = {
     "network": {"network"}, "client": {"client"}, "operations": {"operation"},
@@ -17,11 +17,9 @@ CAUSES = {
 
 
 @pytest.fixture(scope="module")
-def found(organisation, tmp_path_factory):
-    workspace = config.init(tmp_path_factory.mktemp("simulated"))
-    start, _ = small.BUSY
-    result = run.run(workspace, [str(organisation / "logs")], organisation / "inventory.csv", start)
-    return workspace, result
+def found(first_run):
+    root, result = first_run
+    return config.find(root), result
 
 
 def raw_records(organisation):

@@ -7,6 +7,8 @@ Hours of confirmed misuse count for nothing, so that a thief's network does not 
 accepted incident is usual for its profile from then on.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -22,10 +24,41 @@ VERSION_BUMP = 0.25  # of the bits, where only the version of a known program is
 KINDS = {"network": "network_key", "client": "client_key", "operation": "operation_key"}
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """Who used which values from which day on: what makes a value common among others.
+
+    ``firsts`` has one row a profile and value: ``profile_uid``, ``group`` (str), ``value``, ``day`` (int, since 1970);
+    ``started`` one row a profile: ``group`` and ``day`` of its first activity.
+    """
+
+    firsts: pd.DataFrame
+    started: pd.DataFrame
+
+
+def crowds(workspace: Workspace, groups: pd.Series, start: date, end: date) -> dict[str, Crowd]:
+    """The crowd of an organisation for each of ``KINDS``, so that others' rows can be graded as if they were in it."""
+    mapped = fingerprint.profiles(workspace)
+    made = {}
+    active: pd.DataFrame | None = None
+    for kind, key in KINDS.items():
+        uses = _uses(workspace, mapped, kind, key, start, end).assign(teaches=1)
+        active = _active(uses) if active is None else active
+        daily = _daily(uses)
+        made[kind] = _crowd(daily, daily["hours"] > 0, active, groups)
+    return made
+
+
 def graded_hours(
-    workspace: Workspace, groups: pd.Series, start: date, end: date, answers: Answers | None = None
-) -> pd.DataFrame:
+    workspace: Workspace, groups: pd.Series, start: date, end: date, answers: Answers | None = None,
+    crowd: dict[str, Crowd] | None = None, stand_for: Mapping[str, str] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Every active hour of every profile, with the bits of its most surprising network, program and call, and its own.
+
+    Parameters
+    ----------
+    crowd : the others, by kind (``crowds``); None for the profiles of the workspace itself
+    stand_for : profile_uid to the profile of the crowd in whose place it stands, which is not one of the others then
 
     Returns
     -------
@@ -42,12 +75,10 @@ def graded_hours(
         uses["teaches"] = ~inside(uses, answers.kept_out)
         if hours is None:
             hours = uses.groupby(["profile_uid", "hour_s"], as_index=False)["requests"].sum()
-            day = pd.to_datetime(hours["hour_s"] // 86400, unit="D")
-            teaches = ~inside(hours, answers.kept_out)
-            counted = hours.assign(day=day, teaches=teaches).groupby(["profile_uid", "day"])["teaches"].sum()
-            active = counted.rename("hours").reset_index()
+            active = _active(hours.assign(teaches=~inside(hours, answers.kept_out)))
         assert active is not None
-        best = _hour_bits(workspace, uses, active, groups, kind, answers)
+        others = (crowd[kind], stand_for or {}) if crowd else None
+        best = _hour_bits(workspace, uses, active, groups, kind, answers, others)
         hours = hours.merge(best, on=["profile_uid", "hour_s"], how="outer" if kind == "operation" else "left")
     assert hours is not None
     hours = hours.fillna(
@@ -74,13 +105,26 @@ def _uses(workspace: Workspace, mapped: pd.DataFrame, kind: str, key: str, start
         ).df()
 
 
+def _active(hours: pd.DataFrame) -> pd.DataFrame:
+    """Profile x day: in how many hours that count it was active."""
+    each = hours.groupby(["profile_uid", "hour_s"], as_index=False)["teaches"].max()
+    day = pd.to_datetime(each["hour_s"] // 86400, unit="D")
+    return each.assign(day=day).groupby(["profile_uid", "day"])["teaches"].sum().rename("hours").reset_index()
+
+
+def _daily(uses: pd.DataFrame) -> pd.DataFrame:
+    """Profile x day x value: in how many hours that count."""
+    day = pd.to_datetime(uses["hour_s"] // 86400, unit="D")
+    return uses.assign(day=day).groupby(["profile_uid", "day", "value"])["teaches"].sum().rename("hours").reset_index()
+
+
 def _hour_bits(
-    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str, answers: Answers
-) -> pd.DataFrame:
+    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str, answers: Answers,
+    others: tuple[Crowd, Mapping[str, str]] | None,
+) -> pd.DataFrame:  # fmt: skip
     """Per profile and hour, the bits of its most surprising value of one kind."""
     uses = uses.assign(day=pd.to_datetime(uses["hour_s"] // 86400, unit="D"))
-    daily = uses.groupby(["profile_uid", "day", "value"])["teaches"].sum().rename("hours").reset_index()
-    graded = novelty(daily, active, groups)
+    graded = novelty(_daily(uses), active, groups, others)
     if kind == "client":
         graded = _version_bumps(workspace, graded)
     uses = uses.merge(
@@ -110,7 +154,10 @@ def _version_bumps(workspace: Workspace, graded: pd.DataFrame) -> pd.DataFrame:
     return graded.assign(bits=graded["bits"].where(~known, graded["bits"] * VERSION_BUMP))
 
 
-def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+def novelty(
+    uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series,
+    others: tuple[Crowd, Mapping[str, str]] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """How surprising each value (network, program, operation) is for its profile on that day, in bits.
 
     Parameters
@@ -121,6 +168,7 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     active_hours : DataFrame, one row a profile and day
         ``profile_uid``, ``day``, ``hours``.
     groups : peer group by profile_uid
+    others : a crowd that the profiles are compared with, and whom of it each stands for; None for themselves
 
     Returns
     -------
@@ -146,42 +194,61 @@ def novelty(uses: pd.DataFrame, active_hours: pd.DataFrame, groups: pd.Series) -
     active["values"] = active.groupby("profile_uid")["new"].cumsum() - active["new"]
     context = uses[["profile_uid", "day"]].merge(active[["profile_uid", "day", "n", "values"]], how="left")
     n, values = context["n"].to_numpy(), context["values"].to_numpy()
-    group = pd.factorize(uses["profile_uid"].map(groups), sort=True)[0]
-    value = pd.factorize(uses["value"], sort=True)[0]
-    day = (uses["day"] - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
-    known = before > 0
-    peers = _earlier_users(group * (value.max() + 1) + value, day, first_use) - known if len(uses) else before
-    others = _earlier_users(value, day, first_use) - known if len(uses) else before
-    size, everyone = _known_profiles(active, groups, group, day)
-    p_org = (others + 0.5) / (everyone + 1.0)
+    crowd, stand_for = others or (_crowd(uses, first_use, active, groups), {})
+    peers, everyone_else, size, everyone = _who_else(uses, groups, crowd, stand_for)
+    p_org = (everyone_else + 0.5) / (everyone + 1.0)
     p_peer = (peers + 20 * p_org) / (size + 20.0)
     a = (values + 1.0) / (np.log1p(n) + 0.3)
     p = (before + a * p_peer) / (n + a)
     return uses.assign(bits=np.minimum(-np.log2(p), MAX_BITS), hours_before=before, peers_before=peers.astype("int64"))
 
 
-def _known_profiles(
-    active: pd.DataFrame, groups: pd.Series, group: np.ndarray, day: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each row, how many others of its group, and of all, were active on an earlier day."""
-    first = active[active["hours"] > 0].groupby("profile_uid")["day"].min()
-    started = (first - pd.Timestamp("1970-01-01")).dt.days.to_numpy()
-    codes = {name: code for code, name in enumerate(sorted(set(groups.loc[active["profile_uid"].unique()])))}
-    theirs = groups.loc[first.index].map(codes).to_numpy()
-    step = int(max(day.max(initial=0), started.max(initial=0))) + 2
-    firsts = np.sort(theirs.astype(np.int64) * step + started)
-    low = np.searchsorted(firsts, group.astype(np.int64) * step)
-    size = np.searchsorted(firsts, group.astype(np.int64) * step + day) - low
-    everyone = np.searchsorted(np.sort(started), day)
-    return np.maximum(size - 1, 0), everyone
+def _crowd(uses: pd.DataFrame, counts: pd.Series | np.ndarray, active: pd.DataFrame, groups: pd.Series) -> Crowd:
+    """The crowd of some daily uses, of which those that ``counts`` marks make a value known."""
+    firsts = uses[counts].groupby(["profile_uid", "value"], sort=False)["day"].min().reset_index()
+    started = active[active["hours"] > 0].groupby("profile_uid")["day"].min().rename("day").reset_index()
+    for frame in (firsts, started):
+        frame["day"] = _number(frame["day"])
+        frame["group"] = frame["profile_uid"].map(groups)
+    return Crowd(firsts, started)
 
 
-def _earlier_users(key: np.ndarray, day: np.ndarray, first_use: np.ndarray) -> np.ndarray:
-    """For each row, how many profiles used the same key on an earlier day."""
-    step = int(day.max()) + 2
-    firsts = np.sort(key[first_use].astype(np.int64) * step + day[first_use])
-    low = np.searchsorted(firsts, key.astype(np.int64) * step)
-    return np.searchsorted(firsts, key.astype(np.int64) * step + day) - low
+def _number(day: pd.Series) -> pd.Series:
+    return (day - pd.Timestamp("1970-01-01")).dt.days
+
+
+def _who_else(
+    uses: pd.DataFrame, groups: pd.Series, crowd: Crowd, stand_for: Mapping[str, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For each row: of its group and of all, how many others used the value on an earlier day; and how many there were.
+
+    A profile of the crowd counts neither for itself nor for who stands in its place.
+    """
+    day = _number(uses["day"]).to_numpy()
+    group, value = uses["profile_uid"].map(groups), uses["value"]
+    who = uses["profile_uid"].map(lambda uid: stand_for.get(uid, uid)) if stand_for else uses["profile_uid"]
+    own = pd.DataFrame({"profile_uid": who, "value": value}).merge(
+        crowd.firsts[["profile_uid", "value", "day"]], how="left", on=["profile_uid", "value"]
+    )
+    known = (own["day"].to_numpy() < day).astype("int64")  # NaN, never used, is smaller than nothing
+    firsts, started = crowd.firsts, crowd.started
+    peers = _earlier([group, value], [firsts["group"], firsts["value"]], firsts["day"], day) - known
+    everyone_else = _earlier([value], [firsts["value"]], firsts["day"], day) - known
+    size = _earlier([group], [started["group"]], started["day"], day) - 1
+    everyone = np.searchsorted(np.sort(started["day"].to_numpy()), day)
+    return peers, everyone_else, np.maximum(size, 0), everyone
+
+
+def _earlier(rows: list[pd.Series], firsts: list[pd.Series], first_day: pd.Series, day: np.ndarray) -> np.ndarray:
+    """For each row, how many of ``firsts`` with the same values have a day before its own."""
+    n, code = len(day), np.zeros(len(day) + len(first_day), dtype=np.int64)
+    for mine, theirs in zip(rows, firsts, strict=True):
+        part, distinct = pd.factorize(pd.concat([mine, theirs], ignore_index=True))
+        code = code * (len(distinct) + 1) + part + 1
+    code = pd.factorize(code)[0].astype(np.int64)
+    step = int(max(day.max(initial=0), first_day.max() if len(first_day) else 0)) + 2
+    keys = np.sort(code[n:] * step + first_day.to_numpy())
+    return np.searchsorted(keys, code[:n] * step + day) - np.searchsorted(keys, code[:n] * step)
 
 
 def hour_of_week(hours: pd.DataFrame) -> pd.DataFrame:

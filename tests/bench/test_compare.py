@@ -16,7 +16,7 @@ from tokenkit.report import kernel
 from tokenkit.report.notebooks import check_parameters, find_notebook
 
 NOTEBOOK = "02_compare_detectors"
-SIZE = {"tokens": 24, "days": 45}
+SIZE = {"tokens": 16, "days": 40}
 
 
 def hour(text: str) -> pd.Timestamp:

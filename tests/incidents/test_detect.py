@@ -54,6 +54,12 @@ def reported(organisation: Workspace) -> Reported:
 
 
 @pytest.fixture(scope="module")
+def written(organisation: Workspace, whole: Findings) -> tuple[Findings, pd.DataFrame, pd.DataFrame]:
+    """The whole period once more, after shorter ones were reported: the tables hold what it wrote."""
+    return detect(organisation, 42, DAYS)
+
+
+@pytest.fixture(scope="module")
 def whole(reported: Reported) -> Findings:
     return reported(42, DAYS)
 
@@ -102,8 +108,8 @@ def test_each_incident_opens_in_one_of_two_reports_that_follow_one_another(repor
     assert opened[0] and not opened[0] & opened[1]
 
 
+@pytest.mark.usefixtures("written")
 def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Workspace, whole: Findings) -> None:
-    detect(organisation, 42, DAYS)
     expected = [START + timedelta(d) for d in range(28, DAYS)]
     assert sorted(lake.days(organisation.lake, "scores")) == expected
     scores = raw_logs.table(organisation, "scores")
@@ -114,8 +120,10 @@ def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Work
     assert table.num_rows and set(table["maturity"].to_pylist()) <= {"mature", "young"}
 
 
-def test_contributions_of_every_record_add_up_to_its_score(organisation: Workspace) -> None:
-    found, people, mapped = detect(organisation, 42, DAYS)
+def test_contributions_of_every_record_add_up_to_its_score(
+    organisation: Workspace, written: tuple[Findings, pd.DataFrame, pd.DataFrame]
+) -> None:
+    found, people, mapped = written
     made: list[dict[str, Any]] = records(organisation, found, people, mapped, set())
     assert made
     for record in made:

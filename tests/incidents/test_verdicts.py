@@ -44,8 +44,7 @@ def evidence_of(values: dict[str, np.ndarray], answers: Answers | None = None) -
     frame = frame.assign(profile_uid=plain.days.profiles[row], start=starts)
     groups = pd.Series("job", index=plain.days.profiles)
     days = baseline.day_matrices(frame, groups, plain.periods, answers)
-    bits, z, since_reference, fits = deviation.day_deviations(days)
-    return Evidence(plain.periods, days, fits, bits, z, since_reference, plain.hours)
+    return Evidence(plain.periods, days, *deviation.day_deviations(days), plain.hours)
 
 
 @pytest.fixture(scope="module")

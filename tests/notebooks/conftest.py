@@ -1,5 +1,6 @@
 """JupyterLab as ``make lab`` starts it, on a copy of the analysed workspace, watched by a browser."""
 
+import json
 import os
 import re
 import shutil
@@ -47,32 +48,25 @@ class Lab:
 
         page.route("**/*", only_here)
         page.goto(f"{self.url}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}&reset")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=30_000)
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=30_000, state="attached")
+        # it says idle also before it has a kernel, and what is run then is dropped without a word
+        cells = len(json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"])
+        ready = """cells => document.querySelectorAll('.jp-Notebook .jp-Cell').length === cells
+                   && !document.querySelector('.jp-KernelName').textContent.includes('No Kernel')
+                   && document.querySelector('.jp-Notebook-ExecutionIndicator').dataset.status === 'idle'"""
+        page.wait_for_function(ready, arg=cells, timeout=60_000)
         asked = page.locator(".jp-Dialog, .Toastify__toast").all_inner_texts()
         assert asked == [], "a question stands in the way"
         self.opened.append(name)
         return page
 
-    def _click_run_all(self, page: Page) -> None:
+    def run_all(self, page: Page, timeout_ms: float = 60_000) -> None:
+        """Run all cells, and wait until the last has run; a count that was there before is of another run."""
+        counts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent)"
+        before = page.evaluate(counts)
         page.get_by_role("menuitem", name=re.compile("^Run$")).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-
-    def run_all(self, page: Page, timeout_s: float = 60) -> None:
-        """Run all cells, and wait until the last has run."""
-        self._click_run_all(page)
-        end, again = time.monotonic() + timeout_s, time.monotonic() + 8
-        counts = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.textContent)"
-        while time.monotonic() < end:
-            prompts = page.evaluate(counts)
-            if prompts and all(re.fullmatch(r"\[\d+\]:", p) for p in prompts):
-                return
-            if time.monotonic() > again and all(p.strip() == "[ ]:" for p in prompts):
-                # the click came before the kernel was there: JupyterLab drops it without a word
-                self._click_run_all(page)
-                again = time.monotonic() + 8
-            page.wait_for_timeout(200)
-        raise AssertionError(f"not all cells ran: {page.evaluate(counts)}")
+        ran = f"before => {counts}.every((now, n) => /^\\[\\d+\\]:$/.test(now) && now !== before[n])"
+        page.wait_for_function(ran, arg=before, timeout=timeout_ms)
 
 
 def free_port() -> int:

@@ -1,6 +1,9 @@
 """Notebooks that nobody sits in front of: checked parameters, an empty lake, little history, the real records."""
 
+import copy
+import functools
 import re
+import shutil
 
 import nbformat
 import organisation as small
@@ -21,22 +24,46 @@ def page_of(name, tmp_path, **parameters):
     return text
 
 
-def test_notebook_01_says_whose_from_where_when_and_what_changed(analysed, tmp_path):
-    text = page_of("01_explore_baselines", tmp_path, workspace=str(analysed), start=small.BUSY[0], end=small.BUSY[1])
+DAYS = {"start": small.BUSY[0], "end": small.BUSY[1]}
+
+
+@pytest.fixture(scope="module")
+def shown(analysed, tmp_path_factory):
+    """Our notebooks, run on the analysed workspace, each once: (workspace, page, the executed notebook as it was)."""
+
+    @functools.cache
+    def run_once(name, **parameters):
+        folder, executed, plain = tmp_path_factory.mktemp("shown"), [], kernel.execute
+
+        def execute(*arguments):
+            made = plain(*arguments)
+            executed.append(copy.deepcopy(made))  # the page is made by taking things from it
+            return made
+
+        root = shutil.copytree(analysed, folder / "workspace")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernel, "execute", execute)
+            text = page_of(name, folder, workspace=str(root), **DAYS, **parameters)
+        return root, text, executed[0]
+
+    return {OURS[0]: lambda: run_once(OURS[0]), OURS[1]: lambda: run_once(OURS[1], budget=40.0)}
+
+
+def test_notebook_01_says_whose_from_where_when_and_what_changed(shown):
+    _, text, _ = shown["01_explore_baselines"]()
     for said in ("The organisation", "Nobody answers for them", "Peer groups", "When, by hour of the week", "with "):
         assert said in text
     assert "What changed since the reference" in text and "Calls in one session" in text
     assert "the frozen reference that it was learned from" in text and "report.fingerprint_card(view, profile)" in text
 
 
-def test_notebook_04_saves_only_when_it_is_told_to(workspace, tmp_path):
-    days = {"workspace": str(workspace), "start": small.BUSY[0], "end": small.BUSY[1]}
-    before = (workspace / config.FILE_NAME).read_bytes()
-    text = page_of("04_tune", tmp_path, **days, budget=40.0)
-    assert (workspace / config.FILE_NAME).read_bytes() == before
+def test_notebook_04_saves_only_when_it_is_told_to(analysed, shown, tmp_path):
+    root, text, _ = shown["04_tune"]()
+    assert (root / config.FILE_NAME).read_bytes() == (analysed / config.FILE_NAME).read_bytes()
     assert "gained" in text and "tune.trial(scored, budget=40" in text and "verdicts.label(ws, " in text
-    page_of("04_tune", tmp_path, **days, budget=40.0, save=True, who="ana", why="time for more")
-    assert config.load_settings(workspace / config.FILE_NAME).detection.budget == 40.0
+    copied = shutil.copytree(root, tmp_path / "workspace")
+    page_of("04_tune", tmp_path, workspace=str(copied), **DAYS, budget=40.0, save=True, who="ana", why="time for more")
+    assert config.load_settings(copied / config.FILE_NAME).detection.budget == 40.0
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -116,11 +143,10 @@ def test_what_cells_print_and_show_is_text_on_the_page(tmp_path):
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_nbconvert_shows_the_static_equivalents_and_no_state_of_widgets(name, analysed, tmp_path):
+def test_nbconvert_shows_the_static_equivalents_and_no_state_of_widgets(name, shown):
     from nbconvert import HTMLExporter
 
-    days = {"workspace": str(analysed), "start": small.BUSY[0], "end": small.BUSY[1]}
-    made = kernel.execute(find_notebook(name), tmp_path / "n.ipynb", days)
+    _, _, made = shown[name]()
     assert "widgets" not in made.metadata
     body, _ = HTMLExporter().from_notebook_node(made)
     assert ("report.fingerprint_card(view" if name.startswith("01") else "tune.trial(scored") in body

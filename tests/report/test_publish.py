@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,21 @@ def small(tmp_path):
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "reports"
+
+
+@pytest.fixture(scope="module")
+def quiet_report(tmp_path_factory):
+    """A folder with one published report, of a quiet period; not to be changed."""
+    folder = tmp_path_factory.mktemp("quiet")
+    source = notebook(folder / "small.ipynb", sections=("verdict", "footer"))
+    publish(source, {"state": "quiet"}, folder / "reports", record(), [])
+    return folder / "reports"
+
+
+@pytest.fixture
+def published(quiet_report, out):
+    """The folder of the reports, in which a quiet one was published."""
+    return shutil.copytree(quiet_report, out)
 
 
 def names(folder):
@@ -72,11 +88,11 @@ def test_the_executed_notebook_keeps_nothing_of_this_machine(small, out, tmp_pat
     assert {key for cell in made.cells for key in cell.metadata} <= {"tags"}
 
 
-def test_a_report_of_the_same_run_gives_way_to_the_new_one(small, out):
-    publish(small, {"state": "quiet"}, out, record(), [])
-    publish(small, {"state": "attention"}, out, record("attention"), [])
-    assert "invoice-export" in (out / UID / "index.html").read_text()
-    assert [p.name for p in out.iterdir() if p.name.startswith(".")] == [".lock"]
+def test_a_report_of_the_same_run_gives_way_to_the_new_one(small, published):
+    assert "invoice-export" not in (published / UID / "index.html").read_text()
+    publish(small, {"state": "attention"}, published, record("attention"), [])
+    assert "invoice-export" in (published / UID / "index.html").read_text()
+    assert [p.name for p in published.iterdir() if p.name.startswith(".")] == [".lock"]
 
 
 def test_a_wrong_parameter_is_refused_before_anything_runs(small, out):
@@ -91,21 +107,20 @@ def test_a_run_id_that_cannot_name_a_folder_is_refused(small, out, uid):
         publish(small, {}, out, record(uid=uid), [])
 
 
-def test_a_run_that_fails_leaves_the_good_report_and_its_remains(tmp_path, small, out):
-    publish(small, {"state": "quiet"}, out, record(), [])
-    before = (out / UID / "index.html").read_bytes()
+def test_a_run_that_fails_leaves_the_good_report_and_its_remains(tmp_path, published):
+    before = (published / UID / "index.html").read_bytes()
     bad = notebook(
         tmp_path / "bad.ipynb", ("raise ValueError('line one <b>\\nline two')", "report"), sections=("verdict",)
     )
     with pytest.raises(ReportError) as error:
-        publish(bad, {"state": "attention"}, out, record("attention"), [])
+        publish(bad, {"state": "attention"}, published, record("attention"), [])
     message = str(error.value)
     assert "\n" not in message and "bad.ipynb, cell" in message and "ValueError: line one <b>" in message
-    assert str(out / "failed" / UID) in message
-    assert (out / UID / "index.html").read_bytes() == before
-    assert names(out / "failed" / UID) == ["bad.ipynb", "reason.txt", "run.json"]
-    assert (out / "failed" / UID / "reason.txt").read_text().startswith("bad.ipynb, cell")
-    listed = (out / "index.html").read_text()
+    assert str(published / "failed" / UID) in message
+    assert (published / UID / "index.html").read_bytes() == before
+    assert names(published / "failed" / UID) == ["bad.ipynb", "reason.txt", "run.json"]
+    assert (published / "failed" / UID / "reason.txt").read_text().startswith("bad.ipynb, cell")
+    listed = (published / "index.html").read_text()
     assert "1 run failed" in listed and f"failed/{UID}/reason.txt" in listed and "line one &lt;b&gt;" in listed
 
 
@@ -169,18 +184,16 @@ def test_the_kernel_is_this_python_whatever_kernels_are_installed(tmp_path, out,
     publish(notebook(tmp_path / "n.ipynb", check), {}, out, record(), [])
 
 
-def test_what_a_killed_run_left_is_removed_and_what_it_moved_is_put_back(small, out):
-    publish(small, {}, out, record(), [])
-    (out / UID).rename(out / f".old-{UID}")  # killed between the two renames
-    (out / ".staging-run1_dead").mkdir()
-    publish(small, {}, out, record(uid="run1_other"), [])
-    assert (out / UID / "index.html").exists()
-    assert not [p for p in out.iterdir() if p.name.startswith((".old", ".staging"))]
+def test_what_a_killed_run_left_is_removed_and_what_it_moved_is_put_back(small, published):
+    (published / UID).rename(published / f".old-{UID}")  # killed between the two renames
+    (published / ".staging-run1_dead").mkdir()
+    publish(small, {}, published, record(uid="run1_other"), [])
+    assert (published / UID / "index.html").exists()
+    assert not [p for p in published.iterdir() if p.name.startswith((".old", ".staging"))]
 
 
-def test_a_run_killed_at_any_moment_changes_nothing_that_was_published(small, out):
-    publish(small, {}, out, record(), [])
-    before = (out / UID / "index.html").read_bytes()
+def test_a_run_killed_at_any_moment_changes_nothing_that_was_published(small, published):
+    before = (published / UID / "index.html").read_bytes()
     code = (
         "import json, sys; from pathlib import Path; from tokenkit.report import publish\n"
         "publish(Path(sys.argv[1]), {'state': 'attention'}, Path(sys.argv[2]), json.loads(sys.argv[3]), [])"
@@ -188,15 +201,15 @@ def test_a_run_killed_at_any_moment_changes_nothing_that_was_published(small, ou
     for delay in (0.9, 1.3):
         with pytest.raises(subprocess.TimeoutExpired):  # run() kills with SIGKILL
             subprocess.run(
-                [sys.executable, "-c", code, str(small), str(out), json.dumps(record())],
+                [sys.executable, "-c", code, str(small), str(published), json.dumps(record())],
                 timeout=delay, cwd=os.getcwd(), capture_output=True,
             )  # fmt: skip
-        assert (out / UID / "index.html").read_bytes() in (before, b"") or "invoice-export" in (
-            out / UID / "index.html"
+        assert (published / UID / "index.html").read_bytes() in (before, b"") or "invoice-export" in (
+            published / UID / "index.html"
         ).read_text()
-    publish(small, {"state": "attention"}, out, record("attention"), [])
-    assert "invoice-export" in (out / UID / "index.html").read_text()
-    assert not [p for p in out.iterdir() if p.name.startswith((".old", ".staging"))]
+    publish(small, {"state": "attention"}, published, record("attention"), [])
+    assert "invoice-export" in (published / UID / "index.html").read_text()
+    assert not [p for p in published.iterdir() if p.name.startswith((".old", ".staging"))]
 
 
 def test_a_second_publisher_leaves_with_a_clear_word(small, out, monkeypatch):

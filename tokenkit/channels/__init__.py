@@ -130,19 +130,43 @@ def calibrate(
     A channel with half the share of the budget has to be one bit more surprising: so one line holds for all of them,
     and an incident of one channel ranks fairly beside one of another.
     """
-    scored = []
+    return in_surprise(scores, tails(scores, start, end, core, teaches), shares)
+
+
+def tails(
+    scores: pd.DataFrame, start: date, end: date, core: set[str] | None = None, teaches: np.ndarray | None = None
+) -> dict[str, Tail]:
+    """The tail of each channel on the calibration days ``[start, end)``: the parameters as for ``calibrate``."""
     shapes = {d.name: d.least_shape for d in detectors()}
-    largest = max(shares.values(), default=1.0)
+    made = {}
     for channel, rows in scores.groupby("channel", sort=False):
         known = rows if teaches is None else rows[pd.Series(teaches, index=scores.index).loc[rows.index]]
         known = known if core is None else known[known["profile_uid"].isin(core)]
-        tail = channel_tail(known, start, end, shapes.get(str(channel), 0.2))
-        prior = np.log2(shares.get(str(channel), 0.0) / largest) if shares.get(str(channel)) else 0.0
-        bits = np.maximum(tail.bits(rows["raw_bits"].to_numpy()) + prior, 0.0)
-        factor = bits / rows["raw_bits"].clip(lower=1e-9).to_numpy()
-        parts = [{k: v * f for k, v in p.items()} for p, f in zip(rows["parts"], factor, strict=True)]
-        scored.append(rows.assign(score_bits=bits, parts=parts, channel=channel))
-    return pd.concat(scored, ignore_index=True) if scored else scores.assign(score_bits=0.0)
+        made[str(channel)] = channel_tail(known, start, end, shapes.get(str(channel), 0.2))
+    return made
+
+
+def in_surprise(scores: pd.DataFrame, tails: dict[str, Tail], shares: dict[str, float]) -> pd.DataFrame:
+    """Scores with ``score_bits``, their calibrated surprise, and parts that add up to it (see ``calibrate``)."""
+    return with_parts(scores.assign(score_bits=surprise_bits(scores, tails, shares)))
+
+
+def surprise_bits(scores: pd.DataFrame, tails: dict[str, Tail], shares: dict[str, float]) -> np.ndarray:
+    """Calibrated surprise of each row, in bits."""
+    largest = max(shares.values(), default=1.0)
+    bits = np.zeros(len(scores))
+    for channel, rows in scores.groupby(scores["channel"].to_numpy(dtype=str)).indices.items():
+        share = shares.get(channel, 0.0)
+        prior = np.log2(share / largest) if share else 0.0
+        bits[rows] = np.maximum(tails[channel].bits(scores["raw_bits"].to_numpy()[rows]) + prior, 0.0)
+    return bits
+
+
+def with_parts(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose parts add up to ``score_bits``, where they added up to ``raw_bits``."""
+    factor = scores["score_bits"].to_numpy() / scores["raw_bits"].clip(lower=1e-9).to_numpy()
+    parts = [{k: v * f for k, v in p.items()} for p, f in zip(scores["parts"], factor, strict=True)]
+    return scores.assign(parts=parts)
 
 
 def channel_tail(rows: pd.DataFrame, start: date, end: date, least_shape: float) -> Tail:

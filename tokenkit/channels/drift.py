@@ -13,11 +13,11 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from tokenkit import baseline
 from tokenkit.channels.point import _frame
-from tokenkit.deviation import Evidence, day_effect
+from tokenkit.deviation import Evidence, in_deviations
 from tokenkit.fingerprint import features
 
 WINDOW_DAYS = 14
@@ -139,7 +139,7 @@ class _Drift:
         ones = np.ones(len(self.names))
         together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
         largest = np.maximum(z.max(axis=0), together)
-        bits = np.maximum(-norm.logsf(largest) / np.log(2) - 1.0, 0.0)
+        bits = np.maximum(-log_ndtr(-largest) / np.log(2) - 1.0, 0.0)
         wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
         rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & wanted[None, :])
         squares = np.maximum(z[:, rows, columns], 0.0) ** 2
@@ -165,10 +165,8 @@ class DriftRequests(_Drift):
 def _plain(evidence: Evidence, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Residuals in standard deviations less the day's effect, their variances, and that effect; nothing accepted."""
     feature, fit, days = features()[name], replace(evidence.fits[name], shift=None), evidence.days
-    v = baseline.variance(fit, feature, days)
-    standard = baseline.residual(fit, feature, days) / np.sqrt(v)
-    effect = day_effect(standard, days)
-    return standard - effect, v, effect
+    effect = evidence.usual[name].effect
+    return in_deviations(fit, feature, days) - effect, baseline.variance(fit, feature, days), effect
 
 
 def touched(days: np.ndarray) -> np.ndarray:

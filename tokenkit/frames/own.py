@@ -197,11 +197,10 @@ def deviations(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups:
         raise InputError(f"{(periods.end - first).days} days of fingerprint, expected more than {baseline.MIN_DAYS}")
     everyone = pd.Series("all tokens", index=pd.Index(sorted(frame["profile_uid"].unique()), name="profile_uid"))
     days = baseline.day_matrices(frame, everyone if groups is None else groups, periods)
-    bits, z, since_reference, fits = deviation.day_deviations(days)
     hours = pd.DataFrame({"profile_uid": pd.Series(dtype="str"), "start": pd.Series(dtype="datetime64[us, UTC]"),
                           **{n: pd.Series(dtype="float64") for n in (*deviation.NOVELTIES, "requests", "moved")},
                           "new_networks": pd.Series(dtype="int64")})  # fmt: skip
-    return Evidence(periods, days, fits, bits, z, since_reference, hours)
+    return Evidence(periods, days, *deviation.day_deviations(days), hours)
 
 
 def score(evidence: Evidence, detection: config.Detection | None = None) -> pd.DataFrame:

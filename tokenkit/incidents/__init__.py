@@ -6,7 +6,6 @@ Reads  deviation.Evidence, tokens, activity, labels. Writes deviations, scores, 
 import json
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -178,23 +177,24 @@ def summary(windows: pd.DataFrame) -> pd.DataFrame:
 
     Each channel contributes its highest window; their surprises add up.
     """
-    rows: list[dict[str, Any]] = []
-    for uid, group in windows.groupby("incident_uid", sort=True):
-        peaks = (
-            group.sort_values(["score_bits", "start"], ascending=[False, True]).groupby("channel", sort=False).first()
-        )
-        peaks = peaks.sort_values("score_bits", ascending=False)
-        parts: dict[str, float] = {}
-        for peak in peaks["parts"]:
-            for name, bits in peak.items():
-                parts[name] = parts.get(name, 0.0) + bits
-        first = group.sort_values(["start", "end"]).iloc[0]
-        rows.append(
-            {"incident_uid": uid, "profile_uid": first["profile_uid"], "start": group["start"].min(),
-             "end": group["end"].max(), "created_time": group["end"].min(), "channels": list(peaks.index),
-             "n_windows": len(group), "n_days": int(group["start"].dt.normalize().nunique()),
-             "score_bits": float(sum(parts.values())),
-             "threshold_bits": float(peaks["threshold_bits"].iloc[0]), "parts": parts,
-             "peak_start": peaks["start"].iloc[0], "peak_window": peaks["window"].iloc[0]}
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+    if windows.empty:
+        return pd.DataFrame()
+    grouped = windows.assign(day=windows["start"].dt.normalize()).groupby("incident_uid", sort=True)
+    table = grouped.agg(
+        profile_uid=("profile_uid", "first"), start=("start", "min"), end=("end", "max"), created_time=("end", "min"),
+        n_windows=("start", "size"), n_days=("day", "nunique"),
+    )  # fmt: skip
+    by_height = windows.sort_values(["score_bits", "start"], ascending=[False, True], kind="stable")
+    peaks = by_height.drop_duplicates(["incident_uid", "channel"])
+    called: dict[str, list[str]] = {uid: [] for uid in table.index}
+    parts: dict[str, dict[str, float]] = {uid: {} for uid in table.index}
+    for uid, channel, its in zip(peaks["incident_uid"], peaks["channel"], peaks["parts"], strict=True):
+        called[uid].append(channel)
+        for name, bits in its.items():
+            parts[uid][name] = parts[uid].get(name, 0.0) + bits
+    highest = peaks.drop_duplicates("incident_uid").set_index("incident_uid").loc[table.index]
+    return table.assign(
+        channels=pd.Series(called), score_bits=[float(sum(parts[uid].values())) for uid in table.index],
+        threshold_bits=highest["threshold_bits"].astype(float), parts=pd.Series(parts), peak_start=highest["start"],
+        peak_window=highest["window"],
+    ).reset_index()  # fmt: skip

@@ -22,6 +22,9 @@ CANDIDATES = 400
 PROVISIONAL_BITS = {"point_hour": 19.0, "point_day": 16.5, "drift_amounts": 6.0, "drift_requests": 6.0, "panel": 14.0}
 
 
+MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
+
+
 def daily_heights(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) -> np.ndarray:
     """Largest score of each profile and day (profile x day), -1 where nothing was scored."""
     heights = np.full((len(profiles), len(days)), -1.0)
@@ -49,8 +52,8 @@ def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
     return flagged & (before == 0)
 
 
-def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float) -> float:
-    """The surprise that would have opened ``quota`` incidents in the days of ``window``.
+def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float, least: float = MIN_BITS) -> float:
+    """The surprise that would have opened ``quota`` incidents in the days of ``window``, and ``least`` at least.
 
     Between two counts it is interpolated; below one incident it is extrapolated: half the quota, one bit more.
 
@@ -60,7 +63,7 @@ def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float) -
     >>> [round(threshold(heights, 1, slice(0, 2), quota), 2) for quota in (2.0, 0.5)]
     [6.44, 10.0]
     """
-    return at_quota(*curve(heights, gap_days, window), quota)
+    return at_quota(*curve(heights, gap_days, window), quota, least)
 
 
 def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -90,24 +93,21 @@ def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray
     return bits, counts
 
 
-def at_quota(bits: np.ndarray, counts: np.ndarray, quota: float) -> float:
+def at_quota(bits: np.ndarray, counts: np.ndarray, quota: float, least: float = MIN_BITS) -> float:
     """The threshold that ``quota`` incidents leave of a curve; infinite where the quota is 0."""
     if quota <= 0:
         return np.inf
     if not len(bits):
-        return MIN_BITS
+        return least
     if quota < 1:
-        return max(float(bits[0] - np.log2(quota)), MIN_BITS)
+        return max(float(bits[0] - np.log2(quota)), least)
     over = np.flatnonzero(counts > quota)
     if not len(over):
-        return max(float(bits[-1]), MIN_BITS)
+        return max(float(bits[-1]), least)
     i = int(over[0])
     high, count = (float(bits[i - 1]), int(counts[i - 1])) if i else (float(bits[0]), 0)
     fraction = (quota - count) / (int(counts[i]) - count)
-    return max(high + fraction * (float(bits[i]) - high), MIN_BITS)
-
-
-MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
+    return max(high + fraction * (float(bits[i]) - high), least)
 
 
 def _without_lone_peaks(heights: np.ndarray, window: slice) -> np.ndarray:

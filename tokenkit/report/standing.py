@@ -90,7 +90,7 @@ def watch(found: Findings, people: pd.DataFrame, listed: list[dict[str, Any]]) -
     rows = found.scores[found.scores["channel"].isin(["drift_amounts", "drift_requests"])]
     recent = rows[rows["start"] > last - pd.Timedelta(days=3)].sort_values("start")
     recent = recent.groupby(["profile_uid", "channel"]).last().reset_index()
-    limit = recent["channel"].map(found.limits.loc[last])
+    limit = recent["channel"].map(found.limits.loc[last]).astype(float)  # of no rows it would be text
     recent = recent.assign(limit=limit)[(recent["score_bits"] >= WATCH_FROM * limit) & np.isfinite(limit)]
     known = {r["profile_uid"] for r in listed}
     recent = recent[~recent["profile_uid"].isin(known)].assign(near=lambda r: r["score_bits"] / r["limit"])
