@@ -24,8 +24,8 @@ lint: .venv/.installed  ## format, lint, types, order of imports, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
-	$(BIN)/python tests/check_notebooks.py notebooks/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/bench/*.ipynb
+	$(BIN)/python tests/check_notebooks.py notebooks/*.ipynb notebooks/bench/*.ipynb
 
 bench: .venv/.installed  ## run every benchmark and print its result, one JSON line each (benchmarks/README.md)
 	for file in $(filter-out benchmarks/compare.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$file" | tail -n 1; done

@@ -1,4 +1,4 @@
-"""Archetypes: what the five usual kinds of token call, when, from where and with which client.
+"""Archetypes: what the usual kinds of token call, when, from where and with which client.
 
 A *job* (its purpose) is what a token is for, and its peer group; an *archetype* is how such a job behaves. Both are
 catalogues to read; the random draws that turn them into requests are in ``simulate``.
@@ -79,12 +79,14 @@ class Surroundings:
     runners: list[str]
     carriers: dict[str, list[str]]
     releases: dict[str, list[int]]  # client family -> days on which a version came out
+    holidays: dict[str, list[int]] = field(default_factory=dict)  # time zone -> days that are public holidays there
+    deploys: dict[str, list[int]] = field(default_factory=dict)  # purpose -> hours in which a version is rolled out
     moving: frozenset[str] = field(default_factory=frozenset)  # token names whose egress changes
     move_day: int = 0
     move: tuple[str, str] = ("", "")
 
 
-# ---- the five archetypes ----
+# ---- the archetypes: five of the demo, and three more of the bench ----
 class Archetype:
     """How a kind of token behaves; the subclasses say what differs."""
 
@@ -93,6 +95,14 @@ class Archetype:
     sizes = 0.7  # log-sd of a response's size within a token
     sticky = False  # one network for an hour, instead of for a request
     paging = 6  # mean pages in a listing
+    daily = 0.0  # requests on a day of use; 0 shares in what the organisation was asked to have
+    holiday = 1.0  # share of the requests that are left on a public holiday
+    streams = 20_000.0  # bytes of a response in a millisecond
+    echo = 0.0  # power of the request's size to which the response grows
+
+    def active(self, rng: np.random.Generator, days: int) -> Array:
+        """Factor on the requests of each day, besides the rhythm of the week."""
+        return np.ones(days)
 
     def week(self, rng: np.random.Generator) -> Array:
         """Relative rate, weekday (Monday first) x hour, local time."""
@@ -151,7 +161,7 @@ class WebhookConsumer(Archetype):
 class CiRunner(Archetype):
     """Working hours, a burst for each build, and a runner pool with hundreds of networks."""
 
-    clump, sizes, spread, paging = 1.4, 0.9, 0.8, 3
+    clump, sizes, spread, paging, holiday = 1.4, 0.9, 0.8, 3, 0.1
 
     def week(self, rng: np.random.Generator) -> Array:
         """Long working days."""
@@ -180,7 +190,7 @@ class CiRunner(Archetype):
 class PartnerIntegrator(Archetype):
     """A partner's system: pages through listings on its working days; its provider sometimes changes a network."""
 
-    clump, sizes, spread, paging = 4.0, 0.6, 1.0, 14
+    clump, sizes, spread, paging, holiday = 4.0, 0.6, 1.0, 14, 0.4
 
     def week(self, rng: np.random.Generator) -> Array:
         """Long days, with a part of the load at night and on weekends."""
@@ -203,7 +213,7 @@ class PartnerIntegrator(Archetype):
 class HumanCli(Archetype):
     """A person: about 25 requests on a working day; home, office, telephone and travel."""
 
-    clump, sizes, spread, sticky, paging = 0.9, 1.0, 0.35, True, 3
+    clump, sizes, spread, sticky, paging, daily, holiday = 0.9, 1.0, 0.35, True, 3, 25.0, 0.03
 
     def week(self, rng: np.random.Generator) -> Array:
         """Working hours."""
@@ -242,12 +252,82 @@ class HumanCli(Archetype):
         return places
 
 
+class MobileBackend(Archetype):
+    """An app's key, in every telephone: evenings, and whatever network a telephone is in."""
+
+    clump, sizes, spread, paging, holiday = 12.0, 0.6, 0.9, 4, 1.1
+
+    def week(self, rng: np.random.Generator) -> Array:
+        """A wave with its peak in the evening, higher at the weekend."""
+        peak = rng.uniform(17, 21)
+        day = rng.uniform(0.03, 0.12) + np.exp(1.8 * (np.cos((np.arange(24) - peak) / 24 * 2 * np.pi) - 1))
+        return np.asarray(np.outer([1.0, 0.97, 1.0, 1.02, 1.1, rng.uniform(1.0, 1.4), rng.uniform(1.0, 1.3)], day))
+
+    def places(self, rng: np.random.Generator, around: Surroundings, name: str, timezone: str) -> Places:
+        """Pools of the carriers, which all apps share, mostly of its own market; and customers' homes, always new."""
+        market = around.carriers[timezone]
+        elsewhere = [network for zone, pool in around.carriers.items() if zone != timezone for network in pool]
+        share = rng.uniform(0.03, 0.2)
+        places: Places = []
+        for _ in range(around.days):
+            pools = [market[i] for i in rng.integers(len(market), size=24)]
+            pools += [elsewhere[i] for i in rng.integers(len(elsewhere), size=4)]
+            homes = [prefix(rng, "ipv6" if i % 3 == 0 else "home") for i in range(8)]
+            shares = [1.0] * 24 + [0.2] * 4 + [3 * share] * 8
+            places.append(([address(rng, network) for network in pools + homes], shares))
+        return places
+
+
+class LlmClient(Archetype):
+    """Calls a language model: working hours, in bursts; long prompts have long answers, which come as they are made."""
+
+    clump, sizes, spread, holiday, streams, echo = 0.6, 1.1, 1.1, 0.3, 25.0, 0.5
+
+    def week(self, rng: np.random.Generator) -> Array:
+        """Working days, and a part of the load at all hours."""
+        return office_hours(rng.uniform(7, 10), rng.uniform(17, 22), rng.uniform(0.1, 0.5), rng.uniform(0.02, 0.2))
+
+    def moments(self, rng: np.random.Generator, hours: Array) -> Array:
+        """One call after the other for some minutes."""
+        starts = rng.random(int(hours.max(initial=0)) + 1)
+        return np.asarray(starts[hours] * 0.75 + 0.25 * rng.beta(1.0, 1.5, len(hours)))
+
+
+class Dormant(Archetype):
+    """Made, used for some days and forgotten; or used once a month."""
+
+    clump, sizes, spread, sticky, daily = 1.0, 1.0, 0.5, True, 30.0
+
+    def week(self, rng: np.random.Generator) -> Array:
+        """Working hours, on any day."""
+        return office_hours(rng.uniform(7, 10), rng.uniform(16, 20), rng.uniform(0.3, 1.0), 0.02)
+
+    def active(self, rng: np.random.Generator, days: int) -> Array:
+        """A day each month, or up to six days on end somewhere in the period."""
+        used = np.zeros(days)
+        if rng.random() < 0.5:
+            used[int(rng.integers(28)) :: 30] = 1.0
+        first = int(rng.integers(days))
+        if not used.any():
+            used[first : first + int(rng.integers(2, 7))] = 1.0
+        return used
+
+    def places(self, rng: np.random.Generator, around: Surroundings, name: str, timezone: str) -> Places:
+        """Wherever its owner is: the office, mostly."""
+        office = around.offices[timezone]
+        lines = [[address(rng, office if rng.random() < 0.6 else prefix(rng, "home"))] for _ in range(around.days)]
+        return [(line, [1.0]) for line in lines]
+
+
 ARCHETYPES: dict[str, Archetype] = {
     "cron": CronBatch(),
     "webhook": WebhookConsumer(),
     "ci": CiRunner(),
     "partner": PartnerIntegrator(),
     "human": HumanCli(),
+    "mobile": MobileBackend(),
+    "llm": LlmClient(),
+    "dormant": Dormant(),
 }
 
 

@@ -105,7 +105,7 @@ def organisations(
     if tokens < 12 or days < 36:
         raise InputError(f"tokens={tokens}, days={days}: a comparison needs at least 12 tokens and 36 days")
     with tempfile.TemporaryDirectory(prefix="tokenkit-compare-") as passing:  # a case holds all it needs in memory
-        root = (Path(folder).expanduser() if folder else Path(passing)) / f"{_code()}-{tokens}x{days}"
+        root = (Path(folder).expanduser() if folder else Path(passing)) / f"{code_digest()}-{tokens}x{days}"
         return [_simulated(root / str(seed), seed, tokens, days, progress) for seed in seeds]
 
 
@@ -232,7 +232,7 @@ def _hourly(workspace: Workspace, evidence: Evidence, periods: Periods) -> dict[
 
 
 @cache
-def _code() -> str:
+def code_digest() -> str:
     """A digest of the package: an organisation that another version simulated or read is not taken for this one's."""
     root = Path(tokenkit.__file__).parent
     files = sorted(root.rglob("*.py"))

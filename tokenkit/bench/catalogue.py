@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 # fmt: off
 # ---- what can be called: name -> (median response kB, median request kB, noun of the objects or "") ----
@@ -45,10 +46,31 @@ AWS = {  # management events carry no bytes; those that name something have a no
     "logs FilterLogEvents": (0.0, 0.0, ""), "rds DescribeDBInstances": (0.0, 0.0, ""),
     "sqs ListQueues": (0.0, 0.0, ""), "cloudtrail LookupEvents": (0.0, 0.0, ""), "s3 GetBucketAcl": (0.0, 0.0, ""),
 }
+USUAL = len(GATEWAY) + len(AWS)  # what follows is called by the bench's jobs only, and stands behind
+MORE_GATEWAY = {
+    "POST /v1/sessions": (1.2, 0.7, ""), "DELETE /v1/sessions/{id}": (0.2, 0.4, "sessions"),
+    "GET /v1/feed": (34.0, 0.5, ""), "GET /v1/parcels/{id}": (2.4, 0.5, "parcels"),
+    "POST /v1/parcels/{id}/photos": (0.6, 180.0, "parcels"), "PATCH /v1/devices/{id}": (0.4, 0.8, "devices"),
+    "POST /v1/devices": (0.6, 1.1, ""), "POST /v1/chat/completions": (5.0, 7.0, ""),
+    "POST /v1/embeddings": (48.0, 6.0, ""), "GET /v1/models": (6.0, 0.3, ""),
+    "GET /v1/exports/{id}": (900.0, 0.4, "exports"), "POST /v1/exports": (0.6, 0.9, ""),
+    "DELETE /v1/exports/{id}": (0.2, 0.4, "exports"), "DELETE /v1/reports/{id}": (0.2, 0.4, "reports"),
+    "POST /v1/keys": (1.1, 0.6, ""), "DELETE /v1/keys/{id}": (0.2, 0.4, "keys"),
+}
+MORE_AWS = {
+    "secretsmanager PutSecretValue": (0.0, 0.0, "secret"), "secretsmanager ListSecrets": (0.0, 0.0, ""),
+    "iam CreateAccessKey": (0.0, 0.0, ""), "iam UpdateAccessKey": (0.0, 0.0, ""),
+    "iam DeleteAccessKey": (0.0, 0.0, ""), "iam CreateRole": (0.0, 0.0, ""),
+    "iam AttachRolePolicy": (0.0, 0.0, ""), "iam PutRolePolicy": (0.0, 0.0, ""),
+    "iam DeleteRolePolicy": (0.0, 0.0, ""), "iam PassRole": (0.0, 0.0, ""),
+    "ec2 AuthorizeSecurityGroupIngress": (0.0, 0.0, ""), "cloudformation UpdateStack": (0.0, 0.0, "stack"),
+    "logs DeleteLogGroup": (0.0, 0.0, ""),
+}
 # fmt: on
-ENDPOINTS: tuple[str, ...] = (*GATEWAY, *AWS)
+COST = {**GATEWAY, **AWS, **MORE_GATEWAY, **MORE_AWS}
+ENDPOINTS: tuple[str, ...] = tuple(COST)
 ENDPOINT = {name: number for number, name in enumerate(ENDPOINTS)}
-COST = {**GATEWAY, **AWS}
+LISTINGS = [name for name, (sent, _, noun) in COST.items() if name[:4] == "GET " and sent > 20 and not noun]
 WHOAMI = {
     "gateway": ("GET /v1/me", "GET /v1/users", "GET /v1/keys", "GET /v1/exports"),
     "aws": ("sts GetCallerIdentity", "s3 ListBuckets", "iam ListUsers", "iam ListRoles", "iam ListAccessKeys"),
@@ -72,6 +94,7 @@ CLIENTS = {
     "job": "{slug}/3.{c}",
     "node": "node-fetch/1.0 (+{slug}/{c}.1)",
 }
+MORE_CLIENTS = {"app": "{slug}/4.{c}.0 (Android 14; mobile)", "openai": "OpenAI/Python 1.{d}.0"}  # the bench's
 RARE_CLIENTS = (
     "HTTPie/3.2.2",
     "PostmanRuntime/7.36.1",
@@ -91,7 +114,7 @@ def user_agent(family: str, version: int, slug: str) -> str:
     >>> user_agent("job", 0, "billing-export"), user_agent("okhttp", 3, "")
     ('billing-export/3.2', 'okhttp/4.12.3')
     """
-    return CLIENTS[family].format(
+    return (CLIENTS | MORE_CLIENTS)[family].format(
         slug=slug, n=version, a=28 + 3 * version, b=10 + 2 * version, c=2 + version, d=28 + version
     )
 
@@ -112,6 +135,7 @@ class Job:
     clients: tuple[str, ...]
     scopes: str
     roles: float = 0.0  # share of its AWS tokens that are roles with session keys
+    chain: float = 0.0  # share of the requests that follow from the one before
 
     @property
     def slug(self) -> str:
@@ -186,4 +210,48 @@ JOBS = (
         ("GET /v1/refunds/{id}", "GET /v1/payments/{id}", "GET /v1/reports/{id}"),
         ("requests", "curl"), "support:read"),
 )
+MORE_JOBS = (
+    Job("customer app", "mobile", "gateway", 0, ("growth", "customer-support"),
+        {"POST /v1/sessions": 6, "GET /v1/feed": 16, "GET /v1/parcels/{id}": 42, "GET /v1/orders/{id}": 22,
+         "PATCH /v1/devices/{id}": 5, "GET /v1/me": 9},
+        ("DELETE /v1/sessions/{id}", "POST /v1/devices"), ("GET /v1/regions", "GET /v1/invoices/{id}"),
+        ("app", "okhttp"), "orders:read parcels:read"),
+    Job("chat assistant", "llm", "gateway", 0, ("customer-support", "growth"),
+        {"POST /v1/chat/completions": 82, "POST /v1/embeddings": 12, "GET /v1/models": 3},
+        ("GET /v1/tickets/{id}",), ("GET /v1/customers/{id}", "GET /v1/orders/{id}"),
+        ("openai", "node"), "models:use"),
+    Job("audit extracts", "dormant", "gateway", 0, ("finance-systems",),
+        {"POST /v1/exports": 8, "GET /v1/exports": 10, "GET /v1/exports/{id}": 22, "GET /v1/invoices": 14,
+         "GET /v1/users": 4},
+        ("DELETE /v1/exports/{id}",), ("GET /v1/keys", "GET /v1/customers"), ("requests", "curl"), "exports:write"),
+    Job("secret rotation", "cron", "aws", 0, ("sre",),
+        {"secretsmanager ListSecrets": 8, "secretsmanager GetSecretValue": 34, "secretsmanager PutSecretValue": 22,
+         "iam ListAccessKeys": 12, "iam CreateAccessKey": 7, "iam DeleteAccessKey": 7, "kms Decrypt": 10},
+        ("iam UpdateAccessKey", "iam GetUser"), ("ssm GetParameter", "iam ListUsers"), ("boto3",), "secrets:write iam"),
+    Job("driver app", "mobile", "gateway", 0, ("logistics",),
+        {"POST /v1/sessions": 4, "GET /v1/parcels/{id}": 40, "POST /v1/shipments/{id}/tracking": 30,
+         "POST /v1/parcels/{id}/photos": 14, "PATCH /v1/devices/{id}": 5},
+        ("GET /v1/shipments/{id}/label",), ("GET /v1/regions", "GET /v1/status"), ("app",), "parcels:write"),
+    Job("document embedding", "llm", "gateway", 0, ("data-platform",),
+        {"POST /v1/embeddings": 74, "POST /v1/chat/completions": 10, "GET /v1/exports/{id}": 6, "GET /v1/models": 2},
+        ("GET /v1/tickets",), ("GET /v1/reports/{id}",), ("openai", "httpx"), "models:use exports:read"),
+    Job("infrastructure rollout", "ci", "aws", 0, ("sre", "developer-experience"),
+        {"cloudformation UpdateStack": 8, "cloudformation DescribeStacks": 30, "iam GetRole": 14, "iam CreateRole": 3,
+         "iam AttachRolePolicy": 5, "iam PutRolePolicy": 5, "iam PassRole": 6, "ec2 DescribeSecurityGroups": 10,
+         "ec2 AuthorizeSecurityGroupIngress": 3, "s3 GetObject": 12, "sts GetCallerIdentity": 6},
+        ("iam DeleteRolePolicy", "lambda UpdateFunctionCode20150331v2"), ("logs DeleteLogGroup", "ec2 DescribeImages"),
+        ("terraform", "aws-cli-ci"), "iam deploy", 0.5),
+    Job("emergency access", "dormant", "aws", 0, ("sre", "payments"),
+        {"sts GetCallerIdentity": 8, "ec2 DescribeInstances": 20, "logs FilterLogEvents": 24, "s3 ListObjects": 10,
+         "secretsmanager GetSecretValue": 8, "iam GetRole": 6},
+        ("iam AttachRolePolicy", "iam CreateAccessKey"), ("s3 DeleteObject", "cloudtrail LookupEvents"),
+        ("aws-cli",), "admin"),
+    Job("retention clean-up", "cron", "gateway", 0, ("finance-systems", "data-platform"),
+        {"GET /v1/exports": 14, "DELETE /v1/exports/{id}": 44, "DELETE /v1/reports/{id}": 26,
+         "DELETE /v1/webhooks/{id}": 6},
+        ("GET /v1/reports/{id}",), ("GET /v1/status", "DELETE /v1/keys/{id}"), ("job", "httpx"), "exports:delete"),
+)
 # fmt: on
+BENCH_JOBS = tuple(  # in turns, so that a few tokens have most of them
+    replace(job, chain=0.6) for pair in zip_longest(JOBS, MORE_JOBS) for job in pair if job
+)

@@ -19,7 +19,7 @@ import orjson
 from numpy.typing import NDArray
 
 from tokenkit.bench.catalogue import COST, ENDPOINTS
-from tokenkit.bench.organisation import DAY, HAPROXY, NGINX, TRAILS, Credential, Organisation
+from tokenkit.bench.organisation import DAY, HAPROXY, NGINX, TRAILS, Credential, Organisation, Token
 
 
 def write_logs(logs: Path, events: NDArray[Any], org: Organisation, progress: Callable[[int], None]) -> None:
@@ -161,6 +161,41 @@ ERRORS = {
 }
 
 
+def is_data(call: str) -> bool:
+    """Whether CloudTrail logs a call as a data event, with bytes and the object.
+
+    Examples
+    --------
+    >>> is_data("s3 GetObject"), is_data("s3 ListBuckets"), is_data("GET /v1/orders")
+    (True, False, False)
+    """
+    return call.startswith("s3 ") and call not in ("s3 ListBuckets", "s3 GetBucketAcl")
+
+
+def is_numbered(call: str) -> bool:
+    """Whether the log of a call names an object by its number."""
+    return COST[call][2] == "object" or "{id}" in call
+
+
+def object_names(rows: NDArray[Any], org: Organisation) -> Iterator[str]:
+    """The object of each event whose call ``is_numbered``, as its log names it: ARN or path."""
+    parts = [call.split(" ")[1] for call in ENDPOINTS]
+    for log, number, endpoint, thing in zip(
+        *(rows[name].tolist() for name in ("log", "token", "endpoint", "object")), strict=True
+    ):
+        if log < len(TRAILS):
+            token = org.tokens[number]
+            yield f"arn:aws:s3:::{token.bucket}/{object_key(token, thing, org.start)}"
+        else:
+            yield parts[endpoint].replace("{id}", str(thing))
+
+
+def object_key(token: Token, thing: int, start: date) -> str:
+    """Where in its bucket a token's object lies: by the day on which it was new."""
+    when = start + timedelta(days=int((thing - token.first) // token.pace))
+    return f"{token.folder}/{when.year:04d}/{when.month:02d}/{when.day:02d}/part-{thing:07d}.parquet"
+
+
 def cloudtrail_records(
     rows: NDArray[Any], org: Organisation, identities: list[str], agents: list[str], trail: tuple[str, str]
 ) -> Iterator[str]:
@@ -169,14 +204,13 @@ def cloudtrail_records(
     times = np.datetime_as_string(rows["time"].astype("M8[ms]").astype("M8[s]")).tolist()
     names = ("credential", "token", "endpoint", "object", "address", "client", "status", "sent", "received")
     columns = [rows[name].tolist() for name in names]
-    dates: dict[int, str] = {}
     for clock, credential, number, endpoint, thing, where, client, status, sent, received, (high, low) in zip(
         times, *columns, rows["uid"].tolist(), strict=True
     ):
         call = ENDPOINTS[endpoint]
         service, operation = call.split(" ")
         code, error, resources, extra = f"{high:016x}{low:016x}", "", "", ""
-        data = service == "s3" and operation not in ("ListBuckets", "GetBucketAcl")
+        data = is_data(call)
         agent = f'"[{agents[client][1:-1]}]"' if service == "s3" and number >= 0 else agents[client]
         parameters = PARAMETERS.get(call, "null")
         if "%d" in parameters:
@@ -188,9 +222,6 @@ def cloudtrail_records(
         if data:
             token = org.tokens[number]
             bucket = token.bucket
-            number_of_day = int((thing - token.first) // token.pace)
-            if number_of_day not in dates:
-                dates[number_of_day] = f"{org.start + timedelta(days=number_of_day):%Y/%m/%d}"
             host = f'"bucketName":"{bucket}","Host":"{bucket}.s3.{region}.amazonaws.com"'
             if operation == "ListObjects":
                 parameters = f'{{"list-type":"2",{host},"prefix":"{token.folder}/","max-keys":"1000"}}'
@@ -198,7 +229,7 @@ def cloudtrail_records(
                     f'"resources":[{{"type":"AWS::S3::Object","ARNPrefix":"arn:aws:s3:::{bucket}/{token.folder}/"}},'
                 )
             else:
-                key = f"{token.folder}/{dates[number_of_day]}/part-{thing:07d}.parquet"
+                key = object_key(token, thing, org.start)
                 parameters = f'{{{host},"key":"{key}"}}'
                 resources = f'"resources":[{{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::{bucket}/{key}"}},'
             resources += f'{{"accountId":"{account}","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::{bucket}"}}],'

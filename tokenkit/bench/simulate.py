@@ -17,14 +17,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import orjson
 
-from tokenkit.bench.archetypes import ARCHETYPES, Array, stream
+from tokenkit.bench.archetypes import ARCHETYPES, Archetype, Array, stream
 from tokenkit.bench.attacks import TALES, Notes, Weather, confounder, inject, outage_day, weather
-from tokenkit.bench.catalogue import COST, ENDPOINT, ENDPOINTS, GATEWAY, JOBS, RARE_CLIENTS, user_agent
+from tokenkit.bench.catalogue import COST, ENDPOINT, ENDPOINTS, JOBS, LISTINGS, RARE_CLIENTS, USUAL, user_agent
 from tokenkit.bench.organisation import DAY, EVENT, TRAILS, Credential, Organisation, Token, new_key, write_inventory
 from tokenkit.bench.rawlogs import write_logs
+from tokenkit.bench.roster import bench_organisation, means
 from tokenkit.bench.staff import organisation, volumes
 
 HOUR = 3_600_000
+OWN_PROGRAMS = ("job", "node", "app")  # client families that the organisation makes itself
+EVENTS_A_TOKEN_DAY = 250 / 3
 
 
 def simulate(
@@ -36,6 +39,7 @@ def simulate(
     seed: int = 0,
     attacks: bool = True,
     events: int = 1_000_000,
+    bench: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Write a simulated organisation: raw logs, inventory and truth.
@@ -54,6 +58,8 @@ def simulate(
         Without them the organisation is the identical one, confounders included.
     events : int
         About so many events in all (within 10%).
+    bench : bool
+        The bench's organisation (``roster``) in place of the demo's.
     progress : callable(done, total), optional
         Called after each token drawn and each day written.
 
@@ -78,10 +84,11 @@ def simulate(
     if tokens < len(JOBS) or days < 14:
         raise ValueError(f"tokens={tokens}, days={days}: an organisation needs at least {len(JOBS)} tokens and 14 days")
     tell = progress or (lambda done, total: None)
-    org, notes = organisation(tokens, days, start, seed)
+    org, notes = (bench_organisation if bench else organisation)(tokens, days, start, seed)
+    volume = means(org, events / tokens) if bench else volumes(org, events)
     conditions = [weather(token, org) for token in org.tokens]
     parts = [services(org, events)]
-    for token, mean, sky in zip(org.tokens, volumes(org, events), conditions, strict=True):
+    for token, mean, sky in zip(org.tokens, volume, conditions, strict=True):
         parts.append(live(token, org, mean, sky))
         notes += sky.notes
         tell(token.number + 1, tokens + days)
@@ -131,7 +138,7 @@ def live(token: Token, org: Organisation, mean: float, sky: Weather) -> Array:
     where(token, org, rows, day, kind.sticky)
     with_what(token, org, rows, day)
     rows = outcome(rng, token, org, rows)
-    weigh(rng, token, org, rows, kind.sizes, sky)
+    weigh(rng, token, org, rows, kind, sky)
     authenticate(token, org, rows)
     uids = stream(org.seed, token.native_id, "uid")
     rows["uid"] = uids.integers(0, 2**64, (len(rows), 2), dtype="u8")
@@ -150,10 +157,12 @@ def when(rng: np.random.Generator, token: Token, org: Organisation, mean: float,
     local = np.floor(hours + np.array(offsets)[hours // 24]).astype(int)
     week = kind.week(rng)
     rate = week[(org.start.weekday() + local // 24) % 7, local % 24]
+    rate *= np.where(np.isin(local // 24, org.around.holidays.get(token.timezone, [])), kind.holiday, 1.0)
     restless = rng.uniform(0.15, 0.4)
     level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, restless, days) - restless**2 / 2
     level += stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days)
-    expected = rate * (mean / rate.sum()) * (np.exp(level) * sky.requests)[hours // 24]
+    used = kind.active(stream(org.seed, token.native_id, "active"), days)
+    expected = rate * (mean / rate.sum()) * (np.exp(level) * sky.requests * used)[hours // 24]
     counts = rng.poisson(expected * rng.gamma(kind.clump, 1 / kind.clump, len(hours)))
     hour = np.repeat(hours, counts)
     return hour, np.clip(kind.moments(rng, hour), 0, 0.9999)
@@ -175,8 +184,23 @@ def call(rng: np.random.Generator, token: Token, org: Organisation, rows: Array,
             notes.append(confounder("first_use", [token.native_id], org, first, first, names[column]))
     odds = np.cumsum(mix * rng.lognormal(0, 0.1, mix.shape), axis=1)
     odds /= odds[:, -1:]
-    chosen = (rng.random(len(rows))[:, None] > odds[day]).sum(axis=1)
+    chosen = (place_in_mix(rng, token, org, rows)[:, None] > odds[day]).sum(axis=1)
     rows["endpoint"] = np.array([ENDPOINT[name] for name in names])[np.minimum(chosen, len(names) - 1)]
+
+
+def place_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
+    """Where in the job's mix each request falls, 0 to 1: a Markov chain around the circle.
+
+    Most requests lie about as far behind the one before as those of their peers do; the others fall anywhere, and so
+    does the first after a pause of ten minutes. Every place stays equally likely, so the mix is kept.
+    """
+    thrown = rng.random(len(rows))
+    if not token.job.chain:
+        return thrown
+    own = stream(org.seed, token.native_id, "chain")
+    far = stream(org.seed, "chain", token.job.purpose).uniform(0.2, 0.8)
+    follows = (own.random(len(rows)) < token.job.chain) & (np.diff(rows["time"], prepend=0) < HOUR // 6)
+    return np.asarray(np.cumsum(np.where(follows, far + own.normal(0, 0.04, len(rows)), thrown)) % 1.0)
 
 
 def touch(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, paging: int) -> None:
@@ -193,8 +217,7 @@ def touch(rng: np.random.Generator, token: Token, org: Organisation, rows: Array
         stride = rng.integers(7, 40, len(nouns) + 20)[noun]
         order = order * stride + (order * 2654435761 >> 8) % stride
     rows["object"] = np.where(noun >= 0, order, 0)
-    lists = [ENDPOINT[name] for name in GATEWAY if name[:3] == "GET" and GATEWAY[name][0] > 20 and not GATEWAY[name][2]]
-    at = np.flatnonzero(np.isin(rows["endpoint"], lists))
+    at = np.flatnonzero(np.isin(rows["endpoint"], [ENDPOINT[name] for name in LISTINGS]))
     begins = np.where(rng.random(len(at)) < 1 / paging, np.arange(len(at)), 0)
     rows["page"][at] = 1 + np.arange(len(at)) - np.maximum.accumulate(begins)
 
@@ -223,14 +246,21 @@ def with_what(token: Token, org: Organisation, rows: Array, day: Array) -> None:
     human = token.job.archetype in ("human", "ci")
     families = list(token.job.clients) if human else [str(rng.choice(token.job.clients))]
     pick = rng.random(len(rows)) < (rng.uniform(0.6, 0.95) if len(families) > 1 else 1.0)
+    rolled_out, hour = org.around.deploys.get(token.job.purpose, []), (rows["time"] - org.begin) // HOUR
     for chosen, family in zip((pick, ~pick), families, strict=False):
         versions, version = np.zeros(org.days, int), int(rng.integers(3))
         for released in org.around.releases[family]:
             if rng.random() < 0.55:
                 versions[released + int(rng.integers(5) if token.job.archetype == "human" else 0) :] += 1
-        agents = [user_agent(family, version + step, token.job.slug) for step in range(int(versions.max()) + 1)]
+        deployed = versions[day]
+        if rolled_out and family in OWN_PROGRAMS:
+            old = stream(org.seed, token.native_id, "deploys").integers(2, size=len(rows))  # in the hour both run
+            deployed = deployed + np.searchsorted(rolled_out, hour - old, side="right")
+        agents = [
+            user_agent(family, version + step, token.job.slug) for step in range(int(deployed.max(initial=0)) + 1)
+        ]
         codes = np.array([org.number(org.clients, agent) for agent in agents])
-        rows["client"][chosen] = codes[versions[day[chosen]]]
+        rows["client"][chosen] = codes[deployed[chosen]]
     curious = token.job.archetype in ("human", "partner") and rng.random() < 0.5 * org.days / 60
     if curious:  # somebody tries another tool for a day
         tried = (day == rng.integers(org.days)) & (rng.random(len(rows)) < 0.3)
@@ -250,6 +280,10 @@ def outcome(rng: np.random.Generator, token: Token, org: Organisation, rows: Arr
     since = rows["time"] - (org.begin + outage_day(org.days) * DAY + 13 * HOUR)
     down = (since >= 0) & (since < HOUR // 2) & (token.issuer == "gateway") & (rng.random(len(rows)) < 0.6)
     rows["status"][down] = 503
+    if rolled_out := org.around.deploys.get(token.job.purpose, []):
+        hour, trouble = (rows["time"] - org.begin) // HOUR, stream(org.seed, token.native_id, "trouble")
+        broken = np.isin(hour, rolled_out) & (trouble.random(len(rows)) < 0.08)
+        rows["status"][broken] = trouble.choice([503, 503, 400, 429], int(broken.sum()))
     failed = np.flatnonzero(np.isin(rows["status"], (503, 429)) & (rng.random(len(rows)) < 0.8))
     repeats = np.concatenate([rows[failed], rows[failed[down[failed]]]])
     repeats["time"] += rng.integers(400, 5_000, len(repeats))
@@ -259,21 +293,28 @@ def outcome(rng: np.random.Generator, token: Token, org: Organisation, rows: Arr
     return np.asarray(rows[np.argsort(rows["time"], kind="stable")])
 
 
-def weigh(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, sizes: float, sky: Weather) -> None:
+def weigh(
+    rng: np.random.Generator, token: Token, org: Organisation, rows: Array, kind: Archetype, sky: Weather
+) -> None:
     """Set bytes and latency: lognormal about the endpoint's median, with the token's level of the day."""
     medians = np.array([COST[name][:2] for name in ENDPOINTS]) * 1024
-    own = np.exp(rng.normal(0, 0.4, len(ENDPOINTS)))
+    more = stream(org.seed, token.native_id, "sizes").normal(0, 0.4, len(ENDPOINTS) - USUAL)
+    own = np.exp(np.concatenate([rng.normal(0, 0.4, USUAL), more]))
     restless = rng.uniform(0.08, 0.2)
     level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, restless, org.days)
     day = (rows["time"] - org.begin) // DAY
     call = rows["endpoint"]
-    sent = medians[call, 0] * own[call] * (np.exp(level) * sky.size)[day] * rng.lognormal(0, sizes, len(rows))
-    received = medians[call, 1] * rng.lognormal(0, 0.3 * sizes, len(rows))
+    sent = medians[call, 0] * own[call] * (np.exp(level) * sky.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
+    longer = rng.lognormal(0, 0.3 * kind.sizes, len(rows))
+    if kind.echo:
+        longer = longer**3  # prompts differ more than the requests of a program do
+        sent *= longer**kind.echo
+    received = medians[call, 1] * longer
     failed = rows["status"] >= 400
     logged = (token.issuer == "gateway") | (medians[call, 0] > 0)
     rows["sent"] = np.where(failed & logged, rng.integers(180, 420, len(rows)), np.maximum(sent, 120 * logged))
     rows["received"] = np.where(failed & (token.issuer == "aws"), 0, received)
-    rows["latency"] = rng.lognormal(3.6, 0.5, len(rows)) + rows["sent"] / 20_000
+    rows["latency"] = rng.lognormal(3.6, 0.5, len(rows)) + rows["sent"] / kind.streams
 
 
 def authenticate(token: Token, org: Organisation, rows: Array) -> None:
@@ -297,7 +338,7 @@ def authenticate(token: Token, org: Organisation, rows: Array) -> None:
         org.credentials.append(Credential(new_key(rng, token.log, "ASIA"), token.number, name, created))
 
 
-def services(org: Organisation, events: int) -> Array:
+def services(org: Organisation, events: float) -> Array:
     """What AWS services do by themselves: CloudTrail records with neither key nor address."""
     rng = stream(org.seed, "services")
     rows = np.zeros(int(rng.poisson(0.004 * events)), EVENT)

@@ -46,19 +46,32 @@ def find_notebook(name: str) -> Path:
     >>> find_notebook("03_anomaly_report").name
     '03_anomaly_report.ipynb'
     """
-    name = name if name.endswith(".ipynb") else f"{name}.ipynb"
-    known = {path.name: path for path in all_notebooks()}
+    name = name.removesuffix(".ipynb")
+    known = {name_of(path): path for path in all_notebooks()}
     if name in known:
         return known[name]
     hint = did_you_mean(name, list(known)) if known else "this installation has none"
-    raise InputError(f"no notebook {name}; {hint}")
+    raise InputError(f"no notebook {name}.ipynb; {hint}")
 
 
 def all_notebooks() -> list[Path]:
     """The notebooks that come with tokenkit, by name."""
     package = Path(str(files("tokenkit")))
     folders = [folder for folder in (package / "_notebooks", package.parent / "notebooks") if folder.is_dir()]
-    return sorted({path.name: path for folder in reversed(folders) for path in folder.glob("*.ipynb")}.values())
+    found = {name_of(path): path for folder in reversed(folders) for path in folder.rglob("*.ipynb")
+             if ".ipynb_checkpoints" not in path.parts}  # fmt: skip
+    return [path for _, path in sorted(found.items())]
+
+
+def name_of(notebook: Path) -> str:
+    """What a notebook is called on the command line: its name, below its folder where it has one.
+
+    Examples
+    --------
+    >>> name_of(Path("notebooks/bench/realism.ipynb")), name_of(Path("notebooks/04_tune.ipynb"))
+    ('bench/realism', '04_tune')
+    """
+    return notebook.stem if notebook.parent.name != "bench" else f"bench/{notebook.stem}"
 
 
 def parameters_of(notebook: Path) -> dict[str, Parameter]:

@@ -51,7 +51,10 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], out: Path) -> Path:
 
 def listed() -> list[tuple[str, list[str]]]:
     """Every notebook that comes with tokenkit, with what it takes, a line each."""
-    return [(path.stem, [str(p) for p in notebooks.parameters_of(path).values()]) for path in notebooks.all_notebooks()]
+    return [
+        (notebooks.name_of(path), [str(p) for p in notebooks.parameters_of(path).values()])
+        for path in notebooks.all_notebooks()
+    ]
 
 
 def parsed(pairs: list[str], notebook: Path) -> dict[str, Any]:

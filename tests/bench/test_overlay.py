@@ -1,0 +1,138 @@
+"""A twin has the scores that attacking the whole organisation would have given, and nothing tells who it is."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tokenkit import activity, baseline, channels, config, deviation, fingerprint, lake, schema
+from tokenkit.bench import overlay, scenarios
+from tokenkit.errors import InputError
+
+
+def every_kind():
+    """One attack or change of each, at its strongest."""
+    chosen = [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]
+    return [(one, one.intensities[-1]) for one in chosen]
+
+
+@pytest.fixture(scope="module")
+def trials(ground, events):
+    return overlay.draw(ground, every_kind(), 1, events)
+
+
+@pytest.fixture(scope="module")
+def attacked(ground, events, trials, tmp_path_factory):
+    return overlay.attack(ground, trials, events, tmp_path_factory.mktemp("twins") / "lake")
+
+
+def scored(fitted, evidence):
+    periods = evidence.periods
+    frames = [d.score(evidence, periods.calibration[0], periods.end) for d in fitted]
+    rows = pd.concat(frames, ignore_index=True)
+    return rows.sort_values(["profile_uid", "channel", "start"], ignore_index=True)
+
+
+def in_their_place(ground, attacked, trial, folder):
+    """The whole organisation with the events of one trial's twins in the place of its tokens' own."""
+    root = shutil.copytree(ground.workspace.root, folder / "attacked")
+    place = config.find(root)
+    rows = attacked.trials[attacked.trials["trial"] == trial.number]
+    theirs = lake.read(attacked.workspace.lake, "events").to_pandas()
+    own = lake.read(place.lake, "events").to_pandas()
+    parts = [own[~own["token_uid"].isin(rows["base_uid"])]]
+    for row in rows.itertuples():
+        mine = theirs[theirs["token_uid"] == row.profile_uid]
+        parts.append(mine.assign(token_uid=row.base_uid, token_key=ground.single[row.base_uid]))
+    whole = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+    lake.replace(place.lake, "events", schema.conform("events", whole))
+    for name in overlay.DIMENSIONS:
+        lake.grow_dimension(place.lake, name, lake.read(attacked.workspace.lake, name))
+    activity.build(place)
+    fingerprint.build(place)
+    return deviation.measure(place, ground.evidence.periods, baseline.peer_groups(ground.people))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cloned_token", "slow_exfiltration"])  # benchmarks/overlay.py has twenty
+def test_a_twin_has_the_scores_that_attacking_the_whole_organisation_gives(ground, attacked, trials, name, tmp_path):
+    trial = next(t for t in trials if t.scenario.id == name)
+    learn = ground.evidence.periods.calibration
+    fitted = [d.fit(ground.evidence, *learn) for d in channels.detectors(("IForest",))]
+    rows = attacked.trials[attacked.trials["trial"] == trial.number]
+    of = dict(zip(rows["profile_uid"], rows["base_uid"], strict=True))
+    mine = scored(fitted, attacked.evidence)
+    mine = mine[mine["profile_uid"].isin(of)].assign(profile_uid=lambda frame: frame["profile_uid"].map(of))
+    mine = mine.sort_values(["profile_uid", "channel", "start"], ignore_index=True)
+    evidence = in_their_place(ground, attacked, trial, tmp_path)
+    whole = scored([d.fit(evidence, *learn) for d in channels.detectors(("IForest",))], evidence)
+    whole = whole[whole["profile_uid"].isin(of.values())].reset_index(drop=True)
+    keys = ["profile_uid", "channel", "window", "start"]
+    assert mine[keys].equals(whole[keys])
+    assert np.abs(mine["raw_bits"] - whole["raw_bits"]).max() <= 1e-9
+
+
+def test_every_scenario_finds_a_token(trials):
+    missing = {s.id for s, _ in every_kind()} - {t.scenario.id for t in trials}
+    assert missing == set()
+
+
+def test_the_organisation_is_not_changed_by_a_trial(ground, events, tmp_path):
+    before = lake.versions(ground.workspace.lake)
+    trial = overlay.draw(ground, [(scenarios.get("stolen_token"), 40)], 1, events)
+    overlay.attack(ground, trial, events, tmp_path / "lake")
+    assert lake.versions(ground.workspace.lake) == before
+
+
+def test_one_trial_has_the_same_twins_alone_and_among_others(ground, events, attacked, trials, tmp_path):
+    trial = next(t for t in trials if t.scenario.id == "stolen_token")
+    alone = overlay.attack(ground, [trial], events, tmp_path / "lake")
+    uid = alone.trials["profile_uid"].iloc[0]
+
+    def of(made):
+        frame = lake.read(made.workspace.lake, "events").to_pandas()
+        return frame[frame["token_uid"] == uid].sort_values(["time", "event_key"], ignore_index=True)
+
+    assert of(alone).equals(of(attacked))
+
+
+def test_what_is_before_the_test_period_cannot_be_changed(ground):
+    row = np.array([0])
+    values = {name: matrix[row].copy() for name, matrix in ground.evidence.days.values.items()}
+    values["requests"][0, 3] = 12_345.0
+    uid = ground.evidence.days.profiles[row]
+    with pytest.raises(InputError, match="what is usual was learned"):
+        deviation.instead(ground.evidence, row, uid, values, ground.evidence.hours.iloc[:0], row)
+
+
+def test_neither_ids_nor_order_tell_which_event_is_the_attackers(attacked, ground, events, tmp_path):
+    """A tree that is given the keys, their bits, and places in the table cannot tell them apart."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import roc_auc_score
+
+    stored = lake.read(attacked.workspace.lake, "events").to_pandas()
+    one = attacked.trials[attacked.trials["scenario"] == "bulk_spike"].iloc[0]
+    mine = stored[stored["token_uid"] == one["profile_uid"]]
+    inside = mine[(mine["time"] >= one["start"]) & (mine["time"] < one["end"])]
+    truth = inside["event_key"].isin(set(inside["event_key"]) - set(events[one["base_uid"]]["event_key"])).to_numpy()
+    keys = inside["event_key"].to_numpy().astype("uint64")
+    bits = (keys[:, None] >> np.arange(64, dtype="uint64")[None, :]) & np.uint64(1)
+    assert inside["event_uid"].tolist() == inside["event_key"].astype(str).tolist()
+    assert inside["raw_ref"].nunique(dropna=False) == 1 and inside["source"].nunique() == 1
+    if truth.all() or not truth.any():
+        return
+    half = np.random.default_rng(0).random(len(inside)) < 0.5
+    model = RandomForestClassifier(200, random_state=0).fit(bits[half], truth[half])
+    assert abs(roc_auc_score(truth[~half], model.predict_proba(bits[~half])[:, 1]) - 0.5) < 0.12
+
+
+def test_twins_and_tokens_have_names_of_one_kind(attacked, ground):
+    lengths = {len(uid) for uid in [*attacked.trials["profile_uid"], *ground.evidence.days.profiles[:5]]}
+    assert lengths == {29} and all(uid.startswith("tok1_") for uid in attacked.trials["profile_uid"])
+
+
+def test_the_truth_is_not_among_the_files_of_the_twins(attacked):
+    names = [path.name for path in attacked.workspace.root.rglob("*") if path.is_file()]
+    assert not [name for name in names if "truth" in name or "trial" in name or "taken" in name]

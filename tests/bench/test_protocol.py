@@ -1,0 +1,182 @@
+"""The protocol judges everyone alike, and refuses who knows what must not be known."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tokenkit.bench import detectors, entrants, leaks, overlay, protocol, scenarios
+from tokenkit.bench.protocol import Entrant
+from tokenkit.errors import DetectorError, InputError
+
+CHOSEN = ("stolen_token", "bulk_spike", "slow_exfiltration", "orphan", "deploy")
+
+
+@pytest.fixture(scope="module")
+def attacked(ground, events, tmp_path_factory):
+    cells = [(scenarios.get(one), scenarios.get(one).intensities[-1]) for one in CHOSEN]
+    trials = overlay.draw(ground, cells, 2, events)
+    return overlay.attack(ground, trials, events, tmp_path_factory.mktemp("twins") / "lake")
+
+
+def entrant(detector, learns="calibration", **more):
+    return Entrant(detector.name, lambda seed: [detector], {detector.name: 1.0}, learns, **more)
+
+
+class Calls(detectors.Control):
+    def __init__(self):
+        super().__init__("calls", detectors.robust_z("requests"))
+
+
+def test_an_honest_detector_is_let_in(ground):
+    for one in [entrants.choose(["tokenkit"])[0], entrant(Calls()), entrants.choose(["random"])[0]]:
+        leaks.refuse(ground, one)
+
+
+def test_a_detector_that_knows_names_is_refused(ground):
+    thieves = set(ground.evidence.days.profiles[:5])
+
+    class Told(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] + 40.0 * rows["profile_uid"].isin(thieves))
+
+    with pytest.raises(DetectorError, match="change with what the profiles are called"):
+        leaks.refuse(ground, entrant(Told()))
+
+
+def test_a_detector_that_reads_the_files_of_the_bench_is_refused(ground):
+    label = ground.workspace.root / "truth.json"
+    label.write_text("{}")
+
+    class Reads(Calls):
+        def fit(self, evidence, start, end):
+            label.read_text()
+            return self
+
+    try:
+        with pytest.raises(DetectorError, match=r"opened .*truth\.json"):
+            leaks.refuse(ground, entrant(Reads()))
+    finally:
+        label.unlink()
+
+
+def test_a_detector_fitted_on_what_it_is_to_judge_is_refused(ground):
+    class Peeks(Calls):
+        def fit(self, evidence, start, end):
+            self.middle = float(np.nanmean(evidence.days.values["requests"]))
+            return self
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] - self.middle)
+
+    with pytest.raises(DetectorError, match=r"happened after .* fitted on rows that it is to judge"):
+        leaks.refuse(ground, entrant(Peeks()))
+
+
+def test_a_detector_that_goes_on_learning_while_it_scores_is_refused(ground):
+    class Learns(Calls):
+        seen = 0
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            rows = rows.assign(raw_bits=rows["raw_bits"] - self.seen)
+            self.seen += 1
+            return rows
+
+    with pytest.raises(DetectorError, match="another score"):
+        leaks.refuse(ground, entrant(Learns()))
+
+
+def test_a_detector_whose_score_follows_the_batch_is_refused(ground):
+    class Ranks(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"].rank(pct=True))
+
+    with pytest.raises(DetectorError, match="another score in another batch"):
+        leaks.refuse(ground, entrant(Ranks()))
+
+
+def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(ground):
+    seen = []
+
+    class Looks(Calls):
+        def fit(self, evidence, start, end):
+            seen.append(evidence.days.days[-1])
+            assert (evidence.hours["start"] < pd.Timestamp(end, tz="UTC")).all()
+            return self
+
+    protocol.fit(ground, entrant(Looks()), 0)
+    assert seen == [pd.Timestamp(ground.evidence.periods.calibration[1], tz="UTC") - pd.Timedelta("1D")]
+
+
+def test_random_opens_what_the_budget_allows_and_no_more(ground):
+    fitted = protocol.fit(ground, entrants.choose(["random"])[0], 0)
+    nothing = ground.evidence.hours.iloc[:0]
+    opened = protocol.benign_incidents(fitted, ground, nothing).groupby("budget").size()
+    days, profiles = (ground.end - ground.start).days, len(ground.evidence.days.profiles)
+    for budget in (10.0, 20.0):
+        allowed = budget * profiles / 1000 * days
+        assert allowed - 4 * np.sqrt(allowed) <= opened.get(budget, 0) <= allowed + 5 * np.sqrt(allowed)
+
+
+def test_budgets_are_nested(ground, attacked):
+    fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
+    lines = [list(fitted.limits[budget].values()) for budget in protocol.BUDGETS]
+    assert all(a >= b for low, high in itertools.pairwise(lines) for a, b in zip(low, high, strict=True))
+    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    caught = [set(raised[raised["fresh"] & (raised["budget"] == b)]["trial"]) for b in (5.0, 20.0)]
+    assert len(caught[0]) <= len(caught[1])
+
+
+def test_the_owner_who_left_is_raised_by_the_rule_and_by_nothing_learned(ground, attacked):
+    fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
+    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    orphans = attacked.trials[attacked.trials["scenario"] == "orphan"]["trial"]
+    mine = raised[raised["trial"].isin(orphans) & raised["fresh"]]
+    assert set(mine["trial"]) == set(orphans)
+    said = mine.groupby("trial")["reasons"].agg(lambda several: {reason for some in several for reason in some})
+    assert all("orphan_in_use" in reasons for reasons in said)
+
+
+def test_the_oracle_is_right_about_every_attack_and_says_nothing_else(attacked):
+    told = protocol.oracle(attacked)
+    attacks = attacked.trials[attacked.trials["scenario"] != "deploy"]
+    for _, rows in told.groupby("budget"):
+        assert set(rows["trial"]) == set(attacks["trial"]) and rows["fresh"].all()
+
+
+def test_what_was_taken_before_the_alert_is_a_part_of_all(ground, attacked):
+    fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
+    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    whole = attacked.trials.drop_duplicates("trial").set_index("trial")
+    assert (raised["bytes_before"] <= raised["trial"].map(whole["bytes"])).all()
+    assert (raised["objects_before"] <= raised["trial"].map(whole["objects"])).all()
+
+
+def test_without_a_family_its_features_are_no_reasons(ground, attacked):
+    fitted = protocol.fit(ground, entrants.choose(["tokenkit without network"])[0], 0)
+    rows = protocol.surprise(fitted, attacked.evidence)
+    assert not [p for p in rows["parts"] if "network" in p or "networks" in p]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("nothing.py:Class", "no such file"), ("mine", "expected path"), ("json:JSONEncoder", "is no detector")],
+)
+def test_a_detector_of_ones_own_is_taken_or_refused_in_words(where, said):
+    with pytest.raises((InputError, DetectorError), match=said):
+        entrants.own(where)
+
+
+def test_an_estimator_from_a_file_takes_part(tmp_path, ground):
+    module = tmp_path / "mine_of_a_test.py"
+    module.write_text(
+        "from sklearn.ensemble import IsolationForest\n\n\nclass Mine(IsolationForest):\n    pass\n", encoding="utf-8"
+    )
+    made = entrants.own(f"{module}:Mine")
+    leaks.refuse(ground, made)
+    assert len(protocol.fit(ground, made, 0).scores) > 0

@@ -1,0 +1,241 @@
+"""Statistics of realism agree with what can be worked out by hand, and the notebook runs without the real logs."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tokenkit.bench import figures, realism, realism_figures, realism_logs
+from tokenkit.errors import InputError, ReportError
+from tokenkit.report import unattended
+from tokenkit.report.notebooks import check_parameters
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "bench" / "realism.ipynb"
+SIZE = {"tokens": 24, "days": 28}
+DAY = 86_400
+
+
+def events(*rows: tuple[str, float], **columns: object) -> pd.DataFrame:
+    """Events: token and seconds since 1 March 2026; other columns are the same for all, or one value a row."""
+    frame = pd.DataFrame(rows, columns=["token", "second"])
+    time = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(frame.pop("second"), unit="s")
+    usual = {"network": 1, "client": 1, "operation": 1, "object": 0, "outcome": "ok", "response_bytes": np.nan}
+    return frame.assign(time=time, **{**usual, **columns})
+
+
+@pytest.fixture(scope="module")
+def simulated() -> pd.DataFrame:
+    return realism_logs.organisations([0], **SIZE)
+
+
+# ---- hours, by hand ----
+def test_a_metronome_has_no_variation_and_two_bursts_have_more_than_a_poisson_process():
+    even = realism.interarrival(events(*[("a", 10.0 * n) for n in range(50)]), by=["token"]).loc["a"]
+    assert (even["cv"], even["median_s"], even["p99_s"]) == (0.0, 10.0, 10.0)
+    burst = realism.interarrival(events(*[("a", float(n)) for n in (*range(10), *range(500, 510))]), by=["token"])
+    # 18 gaps of 1 s and one of 491: mean 509 / 19, mean of squares (18 + 491^2) / 19
+    mean, square = 509 / 19, (18 + 491**2) / 19
+    assert burst.loc["a", "cv"] == pytest.approx(np.sqrt(square - mean**2) / mean)
+    assert burst.loc["a", "cv"] > 4
+
+
+def test_gaps_are_taken_within_a_token_whatever_the_order_of_the_rows():
+    mixed = events(("b", 7), ("a", 30), ("b", 2), ("a", 0), ("a", 10))
+    assert sorted(realism.gaps(mixed, by=["token"])) == [5.0, 10.0, 20.0]
+
+
+def test_with_one_gap_there_is_no_variation_to_speak_of():
+    assert np.isnan(realism.interarrival(events(("a", 0), ("a", 9)), by=["token"]).loc["a", "cv"])
+
+
+def test_an_hour_with_too_few_calls_is_left_out_and_hours_begin_with_the_log():
+    rows = [("a", 1800 + n) for n in range(20)] + [("a", 1800 + 3600)] + [("b", 1801)]
+    hours = realism.token_hours(events(*rows))
+    assert len(hours) == 20 and hours["second"].tolist() == list(range(20)) and set(hours["hour"]) == {0}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "window", "expected"),
+    [
+        (range(10), 1, 0.0),  # one call in each second: no variance
+        ([0] * 10 + [9], 1, (100 + 1 - 121 / 10) / 9 / 1.1),  # counts 10, 0 x 8, 1
+        ([0, 0, 0, 9], 5, (9 + 1 - 16 / 2) / 1 / 2),  # counts 3, 1
+        ([0, 9], 60, np.nan),  # the log ends before two windows do
+    ],
+)
+def test_the_fano_factor_is_variance_over_mean_of_the_calls_in_whole_windows(seconds, window, expected):
+    hour = pd.DataFrame({"token": "a", "hour": 0, "second": list(seconds)})
+    assert realism.fano(hour, [window]).loc[("a", 0), window] == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_poisson_process_has_a_fano_factor_of_one_in_each_window_and_a_variation_of_one():
+    rng = np.random.default_rng(5)
+    times = np.sort(rng.integers(0, 200 * 3600, 200 * 400))
+    hours = realism.by_token_hour(events(*[("a", float(t)) for t in times]))
+    for name in ("fano 1 s", "fano 60 s", "fano 600 s"):
+        assert hours[name].mean() == pytest.approx(1.0, abs=0.1), name
+    assert hours["cv"].mean() == pytest.approx(1.0, abs=0.05)
+
+
+def test_entropy_is_zero_for_one_operation_and_even_for_equal_shares():
+    calls = events(
+        *[("one", 0)] * 4, *[("four", 0)] * 4, *[("odd", 0)] * 4, operation=[7] * 4 + [1, 2, 3, 4] + [1, 1, 1, 2]
+    )
+    table = realism.entropy(calls, by=["token"])
+    assert table.loc["one"].tolist() == [1, 0.0, 0.0] and table.loc["four"].tolist() == [4, 2.0, 1.0]
+    assert table.loc["odd", "bits"] == pytest.approx(0.75 * np.log2(4 / 3) + 0.25 * 2)
+
+
+def test_shares_of_outcomes_add_up_and_name_those_that_did_not_occur():
+    share = realism.error_rates(events(*[("a", n) for n in range(4)], outcome=["ok", "ok", "missing", "server"]))
+    assert share.to_dict() == {"ok": 0.5, "denied": 0, "throttled": 0, "missing": 0.25, "other": 0, "server": 0.25}
+
+
+# ---- days, by hand ----
+@pytest.mark.parametrize("alpha", [0.8, 1.2, 2.5])
+def test_hill_finds_the_index_of_a_pareto_tail(alpha):
+    sizes = pd.Series(1_000 * (1 + np.random.default_rng(3).pareto(alpha, 200_000)))
+    assert realism.hill(sizes, 5_000) == pytest.approx(alpha, rel=0.05)
+    told = realism.tail(sizes)
+    assert told["alpha of the top 10%"] == pytest.approx(alpha, rel=0.05)
+    assert told["p99.9 / p99"] == pytest.approx(10 ** (1 / alpha), rel=0.25)
+
+
+def test_sizes_that_are_unknown_or_zero_are_no_part_of_the_tail():
+    assert realism.tail(pd.Series([np.nan, 0.0, 10.0, 10.0]))["n"] == 2
+    assert np.isnan(realism.hill(pd.Series([5.0, 20.0]), above=10.0))
+
+
+def test_a_value_is_first_seen_on_its_first_day_alone_and_the_first_week_is_left_out():
+    rows = [("a", DAY * n) for n in range(10)] + [("a", DAY * 8 + 60)]
+    seen = realism.first_seen(events(*rows, network=[1] * 10 + [2], operation=[1] * 9 + [3] + [1])).round(3)
+    assert seen.loc["network"].tolist() == [3, 0.333, 0.333, 0.333, 0.25]  # of 3 days and 4 calls
+    assert seen.loc["operation"].tolist() == [3, 0.333, 0.333, 0.333, 0.25]
+    assert seen.loc["client", "with_new"] == 0 and seen.loc["object", "token_days"] == 0
+
+
+def test_a_weekly_job_repeats_last_week_and_not_yesterday():
+    rows = [("weekly", DAY * 7.0 * week) for week in range(10) for _ in range(5)] + [("weekly", DAY * 69.0)]
+    table = realism.autocorrelation(events(*rows))
+    assert table.loc["weekly", 7] > 0.8 and table.loc["weekly", 1] < 0
+
+
+def test_calls_that_never_change_have_no_autocorrelation():
+    assert realism.autocorrelation(events(*[("a", DAY * n) for n in range(20)])).isna().all(axis=None)
+
+
+# ---- the real hour ----
+def test_the_committed_statistics_are_those_of_the_real_logs(real_logs, tmp_path):
+    made = realism_logs.summarise(real_logs)
+    realism_logs.write(made, tmp_path / "made.json")
+    assert (tmp_path / "made.json").read_bytes() == realism_logs.REAL.read_bytes()
+    shares = made.about
+    assert shares["records"] == 2900 and 0 < shares["calls"] < 2900 and made.errors.sum() == pytest.approx(1)
+
+
+def test_the_committed_statistics_hold_no_key_no_name_and_no_address():
+    text = realism_logs.REAL.read_text()
+    assert not re.search(r"tok1_|A[KS]IA|arn:|\d+\.\d+\.\d+\.\d+|\d{12}", text)
+    about = json.loads(text)["about"]
+    assert {"what", "source", "licence", "first", "last", "records"} <= set(about) and "MIT" in about["licence"]
+
+
+def test_each_published_figure_has_a_source_or_says_that_there_is_none():
+    table = realism_logs.published()
+    assert set(realism_logs.PUBLISHED["source"]) - {""} == set(realism_logs.SOURCES.index)
+    assert table.loc[table["source"] == "", "figure"].str.startswith("none found").all()
+    assert {"bytes tail", "first seen", "autocorrelation"} <= set(table.index)
+
+
+# ---- the simulated organisations ----
+def test_an_organisation_is_kept_and_used_again(tmp_path):
+    first = realism_logs.organisations([3], **SIZE, folder=tmp_path)
+    (kept,) = tmp_path.glob("realism-*/3/lake/tokens")
+    before = kept.stat().st_mtime_ns
+    pd.testing.assert_frame_equal(first, realism_logs.organisations([3], **SIZE, folder=tmp_path))
+    assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("seeds", "size", "said"),
+    [
+        ([], SIZE, "seeds are"),
+        ([True], SIZE, "seeds are"),
+        (["0"], SIZE, "seeds are"),
+        ([0], {"tokens": 3, "days": 28}, "at least 12"),
+        ([0], {"tokens": 24, "days": 27}, "28 days"),
+    ],
+)
+def test_an_organisation_that_says_nothing_is_refused(seeds, size, said):
+    with pytest.raises(InputError, match=said):
+        realism_logs.organisations(seeds, **size)
+
+
+def test_what_the_notebook_says_of_the_simulator_still_holds(simulated):
+    """Its last text has round figures of the simulator: when this fails, change them there."""
+    log, real = realism_logs.measure(simulated), realism_logs.real_hour()
+    table = realism_logs.beside(log, real)
+    assert 0.03 < 1 - log.gaps.loc[0] < 0.2 and real.gaps.loc[0] < 0.25
+    assert 0.9 < table.loc["fano 1 s", "simulated_50%"] < 1.3 and table.loc["fano 1 s", "real_median"] > 10
+    assert (table.loc["fano 1 s":"fano 60 s", "inside"] < 0.4).all() and table.loc["fano 600 s", "inside"] > 0.5
+    assert (realism.interarrival(simulated, by=["token"])["cv"] > 1).mean() > 0.8
+    assert 3 <= table.loc["operations", "simulated_50%"] <= 6 and log.hours["operations"].max() <= 18
+    assert 0.01 < 1 - log.errors["ok"] < 0.03 and 0.1 < 1 - real.errors["ok"] < 0.11
+    assert log.volumes["orders"] < 5 and 0.4 < log.volumes["share"] < 0.75
+    assert 1.4 < log.sizes["alpha of the top 1%"] < 3.5 and 2 < log.sizes["p99.9 / p99"] < 6
+    new = realism.first_seen(simulated)
+    assert 0.01 < new.loc["operation", "new_a_day"] < 0.1 and new.loc["network", "median_token"] < 0.15
+
+
+def test_figures_are_pictures_and_say_in_words_what_they_show(simulated):
+    log, real = realism_logs.measure(simulated), realism_logs.real_hour()
+    draws = [
+        lambda: realism_figures.gaps(log, real),
+        lambda: realism_figures.bursts(log, real),
+        lambda: realism_figures.errors(log, real),
+        lambda: realism_figures.sizes(simulated),
+        lambda: realism_figures.first_seen(realism.first_seen(simulated)),
+        lambda: realism_figures.rhythm(realism.autocorrelation(simulated)),
+    ]
+    for draw in draws:
+        ax = draw()
+        assert figures.png(ax) == figures.png(draw()) and figures.png(ax).startswith(b"\x89PNG")
+        assert len(figures.alt(ax)) > 60 and "nan" not in figures.alt(ax)
+
+
+# ---- the notebook ----
+@pytest.mark.slow
+def test_the_notebook_runs_with_other_parameters_and_needs_no_real_log(tmp_path):
+    parameters = {"seeds": [1], **SIZE, "folder": str(tmp_path / "kept")}
+    page = unattended.run_notebook(NOTEBOOK, parameters, tmp_path / "page.html").read_text()
+    assert "<script" not in page and "Traceback" not in page and "Warning" not in page
+    assert page.count("<img ") == 6 and page.count('alt="') >= 6
+    for said in (
+        "gaps of 0 s",
+        "What that means",
+        "IEEE/ACM Transactions on Networking",
+        "none found for the daily calls",
+    ):
+        assert said in page
+    assert list((tmp_path / "kept").glob("realism-*/1/lake"))
+
+
+def test_a_mistyped_parameter_is_an_error_that_lists_what_exists(command, tmp_path):
+    left = command("notebook", NOTEBOOK, "-p", "seed=[0]", "--out", tmp_path / "x.html", cwd=tmp_path)
+    assert left.code == 2 and "did you mean seeds?" in left.err and "folder: str" in left.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [("tokens", "many", "got str"), ("days", 28.5, "got float")])
+def test_a_value_has_the_type_that_the_notebook_declares(name, value, said):
+    with pytest.raises(InputError, match=f"parameter {name}: expected int, {said}"):
+        check_parameters(NOTEBOOK, {name: value})
+
+
+def test_a_size_that_is_too_small_ends_the_notebook_with_what_is_needed(tmp_path):
+    with pytest.raises(ReportError, match="at least 12 tokens and 28 days"):
+        unattended.run_notebook(NOTEBOOK, {"tokens": 2}, tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,150 @@
+"""Inject: scenarios on a copy of your own organisation's events, so that recall is measured on your own traffic.
+
+Reads  a workspace that a run has read logs into. Writes a folder of its own; the workspace stays as it is.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from tokenkit import activity, baseline, config, deviation, fingerprint, lake, owners
+from tokenkit.bench import entrants, leaderboard, overlay, protocol, scenarios
+from tokenkit.config import Workspace
+from tokenkit.errors import InputError
+from tokenkit.incidents.periods import periods_of
+from tokenkit.ingest import Progress, silent
+
+LEAST_DAYS = 7  # of the reported days: a slow attack needs some to be slow in
+
+
+@dataclass(frozen=True)
+class Injected:
+    """What became of each trial (``outcomes``: one row a trial) and by which incidents; the tables are in the folder.
+
+    ``outcomes`` has ``trial``, ``scenario``, ``title``, ``intensity``, ``unit``, ``token``, ``start``, ``caught``
+    (bool), ``hours`` (until it was raised) and ``reasons`` (the first three); ``left_out`` names the scenarios that
+    suit no token.
+    """
+
+    outcomes: pd.DataFrame
+    trials: pd.DataFrame
+    alerts: pd.DataFrame
+    left_out: list[str]
+
+
+def inject(
+    workspace: Workspace,
+    chosen: Sequence[str],
+    out: Path,
+    each: int = 5,
+    seed: int = 0,
+    start: str | date = "",
+    end: str | date = "",
+    progress: Progress = silent,
+) -> Injected:
+    """Do scenarios to copies of your tokens' events and see which of them tokenkit would have raised.
+
+    Parameters
+    ----------
+    chosen : ids of scenarios and confounders; empty for all attacks
+    out : folder for the tables (``trials``, ``taken``, ``alerts``); made if absent
+    each : trials of each scenario and intensity, each on a token and from a moment drawn at random
+    seed : of the draws
+    start, end : days in which they happen; default: the newest that a report would speak of
+
+    Raises
+    ------
+    InputError
+        No such scenario; no logs, too few days, or no token that could be attacked.
+    """
+    from tokenkit.incidents.periods import day_of
+
+    ids = [scenarios.get(one).id for one in chosen] or list(scenarios.SCENARIOS)
+    periods = periods_of(workspace, day_of(start, "start"), day_of(end, "end"))
+    if periods.calibration is None or (periods.end - periods.start).days < LEAST_DAYS:
+        days = sorted(lake.days(workspace.lake, "events"))
+        raise InputError(
+            f"{workspace.root} holds {days[0]} to {days[-1]}, and {periods.start} to {periods.end} would be judged: "
+            f"{2 * baseline.MIN_DAYS} days of history and {LEAST_DAYS} to be attacked are needed. Read older logs: "
+            "tokenkit ingest PATH, or name days with --start"
+        )
+    progress("measuring your organisation", 0, 4)
+    copy = out / "twins"
+    shutil.rmtree(copy, ignore_errors=True)
+    mapped = fingerprint.profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
+    ground = overlay.benign(workspace, evidence, people, seed)
+    progress("measuring your organisation", 1, 4)
+    some = leaderboard.pool(ground)
+    if not some:
+        raise InputError(
+            f"{workspace.root}: no token that could be attacked: none is one profile by itself and has a past"
+        )
+    events = overlay.events_of(ground, some)
+    cells = [(scenarios.get(one), intensity) for one in ids for intensity in scenarios.get(one).intensities]
+    trials = overlay.draw(ground, cells, each, events)
+    left_out = sorted(set(ids) - {trial.scenario.id for trial in trials})
+    if not trials:
+        raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
+    entrant = entrants.choose([entrants.TOKENKIT])[0]
+    fitted = protocol.fit(ground, entrant, 0, [workspace.settings.detection.budget])
+    progress("measuring your organisation", 2, 4)
+    attacked = overlay.attack(ground, trials, events, copy)
+    progress("measuring your organisation", 3, 4)
+    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    alerts = protocol.alerts(fitted, attacked, broken)
+    for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": alerts}.items():
+        leaderboard.put(out, name, table)
+    shutil.rmtree(copy)
+    progress("measuring your organisation", 4, 4)
+    return Injected(outcomes(attacked.trials, alerts, people), attacked.trials, alerts, left_out)
+
+
+def outcomes(trials: pd.DataFrame, alerts: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    """One row a trial: which token, from when, how strong, and whether and for what it was raised.
+
+    Parameters
+    ----------
+    trials : ``overlay.TRIALS``
+    alerts : ``protocol.ALERTS`` of one detector and budget
+    people : ``owners.people``, for the names
+    """
+    rows = trials.drop_duplicates("trial").set_index("trial")
+    first = alerts[alerts["fresh"]].sort_values("raised").drop_duplicates("trial").set_index("trial")
+    kinds = {one: scenarios.get(one) for one in rows["scenario"].unique()}
+    table = rows[["scenario", "intensity", "start"]].assign(
+        title=rows["scenario"].map({i: s.title for i, s in kinds.items()}),
+        unit=rows["scenario"].map({i: s.unit for i, s in kinds.items()}),
+        token=rows["base_uid"].map(people["label"]), caught=rows.index.isin(first.index),
+    )  # fmt: skip
+    raised = first["raised"].reindex(table.index)
+    reasons = first["reasons"].map(", ".join).reindex(table.index)
+    return table.assign(hours=(raised - table["start"]) / pd.Timedelta("1h"), reasons=reasons).reset_index()
+
+
+def ready(workspace: Workspace, progress: Progress = silent) -> None:
+    """Bring activity and fingerprints up to date, as a run would."""
+    activity.build(workspace, progress)
+    fingerprint.build(workspace, progress)
+
+
+def workspace_of(events: Path | None) -> Workspace:
+    """The workspace of a lake or folder that a person names; without one, that at or above the current folder.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    folder = events.parent if events is not None and events.name == "lake" else events
+    found = config.find(folder) if folder is not None else config.find()
+    if found is None:
+        raise InputError(
+            f"no tokenkit workspace at or above {folder or Path.cwd()}. Make one: tokenkit init DIR, then tokenkit run"
+        )
+    return found

@@ -1,0 +1,368 @@
+"""Leaderboard: every detector on every scenario, over several organisations, in pieces that a killed run keeps.
+
+Reads  nothing but its arguments. Writes a folder: for each organisation the lake it was measured in and one file of
+results a piece, and in the end the tables that ``scoring`` takes and ``run.json``.
+A piece is written once and whole; what is there is not done again. The truth is in the folder of the results, and no
+part of the pipeline is given its path.
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from tokenkit import activity, baseline, config, deviation, fingerprint, lake, owners
+from tokenkit.bench import cases, entrants, leaks, overlay, protocol, scenarios, variants
+from tokenkit.bench.canonical import simulate_lake
+from tokenkit.bench.overlay import Benign
+from tokenkit.bench.protocol import Entrant
+from tokenkit.bench.scenario import Scenario
+from tokenkit.errors import InputError, did_you_mean
+from tokenkit.ingest import Progress, silent
+
+FIRST = date(2026, 1, 5)
+DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
+TWINS_A_PIECE = 120
+TABLES = ("trials", "alerts", "benign", "runs", "windows")
+POOL_TOKENS = 300  # tokens of an organisation that may be attacked
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large a run is: tokens of an organisation, organisations, trials of each scenario and intensity in each.
+
+    ``grid``: all intensities, or the one in the middle.
+    """
+
+    tokens: int
+    seeds: tuple[int, ...]
+    each: int
+    grid: bool
+    groups: tuple[str, ...]
+
+
+SOME = (entrants.TOKENKIT, "controls", "IForest, deviations")
+PROFILES = {
+    "smoke": Profile(100, (0, 1), 1, False, SOME),
+    "standard": Profile(300, (0, 1, 2), 8, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
+    "full": Profile(1000, (0, 1, 2, 3, 4), 12, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does: everything of one organisation."""
+
+    folder: Path
+    seed: int
+    profile: Profile
+    entrants: list[str]
+    detectors: list[str]
+    scenarios: list[str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of a run (``scoring``) and what made them."""
+
+    trials: pd.DataFrame
+    alerts: pd.DataFrame
+    benign: pd.DataFrame
+    runs: pd.DataFrame
+    windows: pd.DataFrame
+    scenarios: pd.DataFrame
+    made: dict[str, Any]
+
+
+def run(
+    folder: Path,
+    profile: str = "smoke",
+    detectors: Sequence[str] = (),
+    chosen: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    processes: int = 2,
+    progress: Progress = silent,
+) -> Results:
+    """Run the bench, or what is left of a run that was killed.
+
+    Parameters
+    ----------
+    folder : where organisations and results are kept
+    profile : smoke, standard or full
+    detectors : your own, each ``path/to/module.py:Class``
+    chosen : ids of scenarios and confounders; all without
+    seeds : organisations; those of the profile without
+    processes : organisations at a time
+    progress : function of stage, done, total
+
+    Raises
+    ------
+    InputError
+        There is no such profile or scenario.
+    DetectorError
+        A detector of yours is refused (``leaks``); says why.
+    """
+    if profile not in PROFILES:
+        raise InputError(f"no profile {profile!r}; {did_you_mean(profile, list(PROFILES))}")
+    size = PROFILES[profile]
+    ids = [scenarios.get(one).id for one in chosen] or [*scenarios.SCENARIOS, *scenarios.CONFOUNDERS]
+    names = [one.name for one in entrants.choose(list(size.groups))]
+    for where in detectors:
+        names.append(entrants.own(where).name)
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise InputError(f"two detectors are called {twice[0]!r}: give yours another name")
+    root = folder / f"{profile}-{cases.code_digest()}"
+    root.mkdir(parents=True, exist_ok=True)
+    jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
+    begun = time.monotonic()
+    with FileLock(root / "lock"):
+        _all(jobs, processes, progress)
+        return _collect(root, profile, jobs, time.monotonic() - begun)
+
+
+def _all(jobs: list[Job], processes: int, progress: Progress) -> None:
+    """Every job in a pool of processes, with one bar for all of them."""
+    with multiprocessing.Manager() as manager:
+        heard = manager.Queue()
+        listener = threading.Thread(target=_listen, args=(heard, len(jobs), progress), daemon=True)
+        listener.start()
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+            for done in as_completed([pool.submit(organisation, job, heard.put) for job in jobs]):
+                done.result()
+        heard.put(None)
+        listener.join(5)
+
+
+def _listen(heard: Any, jobs: int, progress: Progress) -> None:
+    shares: dict[int, float] = {}
+    while (said := heard.get()) is not None:
+        seed, share = said
+        shares[seed] = share
+        progress("measuring detectors", round(sum(shares.values()) * 1000 / jobs), 1000)
+
+
+# ---- one organisation ----
+def organisation(job: Job, tell: Callable[[tuple[int, float]], None] = lambda said: None) -> None:
+    """Simulate, measure and attack one organisation; what is there already is not done again."""
+    here = job.folder / f"seed-{job.seed}"
+    here.mkdir(parents=True, exist_ok=True)
+    with FileLock(here / "lock"):
+        if (here / "done").exists():
+            tell((job.seed, 1.0))
+            return
+        ground = grounds(here / "ground", job.seed, job.profile.tokens)
+        tell((job.seed, 0.25))
+        taking_part = _taking_part(job)
+        events = overlay.events_of(ground, pool(ground))
+        trials = _planned(ground, job, events)
+        fitted = []
+        for entrant in taking_part:
+            if job.detectors and entrant.sees == "yours":
+                leaks.refuse(ground, entrant)
+            fitted.append(protocol.fit(ground, entrant, job.seed))
+        tell((job.seed, 0.35))
+        broken = protocol.policy_windows(ground.workspace, ground.evidence)
+        put(here, "benign", pd.concat([protocol.benign_incidents(f, ground, broken) for f in fitted]))
+        sampled = [protocol.windows(f, ground, None, None) for f in fitted]
+        pieces = _pieces(trials)
+        for number, piece in enumerate(pieces):
+            _piece(here, f"{number:04d}", ground, piece, fitted, events)
+            tell((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
+        _variants(here, job, ground, [e for e in taking_part if e.name in _in_variants(job)], events)
+        put(here, "windows", pd.concat(sampled))
+        put(here, "runs", _runs(here, ground, fitted))
+        shutil.rmtree(here / "ground")
+        (here / "done").touch()
+
+
+def grounds(folder: Path, seed: int, tokens: int, events_a_token_day: float = 250 / 3) -> Benign:
+    """A benign organisation of the bench, simulated and measured; kept in the folder."""
+    workspace = config.init(folder)
+    made = folder / "measured"
+    if not made.exists():
+        if lake.version(workspace.lake, "tokens") is None:  # written last
+            shutil.rmtree(workspace.lake, ignore_errors=True)
+            workspace.state.unlink(missing_ok=True)
+            simulate_lake(workspace, tokens=tokens, days=DAYS, start=FIRST, seed=seed, processes=1,
+                          events=round(tokens * DAYS * events_a_token_day))  # fmt: skip
+        activity.build(workspace)
+        fingerprint.build(workspace)
+        made.touch()
+    history = workspace.settings.history
+    periods = baseline.plan(FIRST, FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS), history)
+    mapped = fingerprint.profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
+    return overlay.benign(workspace, evidence, people, seed)
+
+
+def pool(ground: Benign) -> list[str]:
+    """The tokens that may be attacked: all, or so many of them drawn at random."""
+    every = overlay.attackable(ground)
+    rng = overlay.stream(ground.seed, "pool")
+    return sorted(rng.choice(every, min(POOL_TOKENS, len(every)), replace=False).tolist())
+
+
+def _taking_part(job: Job) -> list[Entrant]:
+    mine = {entrants.own(where).name: entrants.own(where) for where in job.detectors}
+    every = {entrant.name: entrant for entrant in entrants.choose()} | mine
+    return [every[name] for name in job.entrants]
+
+
+def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[overlay.Trial]:
+    cells: list[tuple[Scenario, float]] = []
+    for one in job.scenarios:
+        found = scenarios.get(one)
+        grid = found.intensities if job.profile.grid else (found.intensities[len(found.intensities) // 2],)
+        cells += [(found, intensity) for intensity in grid]
+    return overlay.draw(ground, cells, job.profile.each, events, job.seed * 1_000_000)
+
+
+def _pieces(trials: Sequence[overlay.Trial]) -> list[list[overlay.Trial]]:
+    pieces: list[list[overlay.Trial]] = [[]]
+    for trial in trials:
+        if sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
+            pieces.append([])
+        pieces[-1].append(trial)
+    return pieces
+
+
+def _piece(
+    here: Path, name: str, ground: Benign, trials: list[overlay.Trial], fitted: list[protocol.Fitted],
+    events: dict[str, pd.DataFrame],
+) -> None:  # fmt: skip
+    if (here / f"trials-{name}.parquet").exists():  # written last
+        return
+    twins = here / "twins"
+    shutil.rmtree(twins, ignore_errors=True)
+    attacked = overlay.attack(ground, trials, events, twins)
+    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    alerts, windows, cost = [protocol.oracle(attacked)], [], []
+    for one in fitted:
+        begun = time.process_time()
+        rows = protocol.surprise(one, attacked.evidence)
+        cost.append([one.entrant.name, time.process_time() - begun])
+        alerts.append(protocol.alerts(one, attacked, broken, rows))
+        windows.append(protocol.windows(one, ground, attacked, rows))
+    put(here, f"alerts-{name}", pd.concat(alerts, ignore_index=True))
+    put(here, f"windows-{name}", pd.concat(windows, ignore_index=True))
+    put(here, f"cost-{name}", pd.DataFrame(cost, columns=["detector", "score_s"]))
+    put(here, f"trials-{name}", attacked.trials)
+    shutil.rmtree(twins)
+
+
+def _in_variants(job: Job) -> set[str]:
+    """Who takes part in the dirty and poisoned variants: all but the ablations, where the grid is full."""
+    groups = (entrants.TOKENKIT, "controls", "IForest, deviations") if job.profile.grid else ()
+    return {one.name for group in groups for one in entrants.choose([group])}
+
+
+def _variants(
+    here: Path, job: Job, ground: Benign, taking_part: list[Entrant], events: dict[str, pd.DataFrame]
+) -> None:
+    """The dirty and the poisoned variant, each scenario at its middle intensity."""
+    if not taking_part:
+        return
+    attacks = [found for found in map(scenarios.get, job.scenarios) if found.kind == "attack"]
+    cells = [(found, found.intensities[len(found.intensities) // 2]) for found in attacks]
+    first = job.seed * 1_000_000
+    if not (here / "runs-dirty.parquet").exists():
+        changed, others = variants.dirty(ground, events, here / "twins")
+        fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
+        trials = overlay.draw(changed, cells, job.profile.each, others, first + 500_000, variants.DIRTY)
+        for number, piece in enumerate(_pieces(trials)):
+            _piece(here, f"dirty-{number:04d}", changed, piece, fitted, others)
+        put(here, "runs-dirty", _runs(here, changed, fitted, variants.DIRTY))
+    if not (here / "runs-poisoned.parquet").exists():
+        told, alerts, fitted = [], [], []
+        for changed, attacked in variants.poisoned(ground, cells, job.profile.each, events, first + 700_000,
+                                                   here / "twins"):  # fmt: skip
+            broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
+            fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
+            mine = set(attacked.trials["profile_uid"])
+            rows = [one.scores[one.scores["profile_uid"].isin(mine)] for one in fitted]
+            raised = [protocol.alerts(one, attacked, broken, its) for one, its in zip(fitted, rows, strict=True)]
+            alerts += [protocol.oracle(attacked), *raised]
+            told.append(attacked.trials)
+        put(here, "alerts-poisoned", pd.concat(alerts, ignore_index=True))
+        put(here, "trials-poisoned", pd.concat(told, ignore_index=True))
+        put(here, "runs-poisoned", _runs(here, ground, fitted, variants.POISONED))
+
+
+def _runs(here: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = "clean") -> pd.DataFrame:
+    names = "cost-[0-9]*.parquet" if variant == "clean" else f"cost-{variant}*.parquet"
+    pieces = [pd.read_parquet(path) for path in sorted(here.glob(names))]
+    spent = pd.concat(pieces).groupby("detector")["score_s"].sum() if pieces else pd.Series(dtype=float)
+    same = {"seed": ground.seed, "variant": variant, "profiles": len(ground.evidence.days.profiles),
+            "days": (ground.end - ground.start).days}  # fmt: skip
+    rows = [{"detector": f.entrant.name, **same, "fit_s": f.fit_s,
+             "score_s": f.score_s + spent.get(f.entrant.name, 0.0), "rows": len(f.scores)} for f in fitted]  # fmt: skip
+    rows.append({"detector": entrants.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
+    return pd.DataFrame(rows)
+
+
+def put(here: Path, name: str, table: pd.DataFrame) -> None:
+    """Write a table whole or not at all."""
+    part = here / f".{name}.part"
+    table.to_parquet(part, index=False)
+    os.replace(part, here / f"{name}.parquet")
+
+
+# ---- the whole ----
+def _collect(root: Path, profile: str, jobs: list[Job], seconds: float) -> Results:
+    tables = {
+        name: pd.concat([pd.read_parquet(p) for job in jobs
+                         for p in sorted((root / f"seed-{job.seed}").glob(f"{name}*.parquet"))], ignore_index=True)
+        for name in TABLES
+    }  # fmt: skip
+    registry = [scenarios.get(one) for one in jobs[0].scenarios]
+    tables["scenarios"] = pd.DataFrame(
+        [[s.id, s.number, s.kind, s.title, list(s.shown_by), s.unit] for s in registry],
+        columns=["scenario", "number", "kind", "title", "shown_by", "unit"],
+    )
+    kinds = tables["scenarios"].set_index("scenario")[["number", "kind"]]
+    trials = tables["trials"].drop_duplicates("trial").join(kinds, on="scenario").drop(columns="profile_uid")
+    tables["trials"] = trials.reset_index(drop=True)
+    before = json.loads((root / "run.json").read_text())["minutes"] if (root / "run.json").exists() else 0.0
+    made = {
+        "profile": profile, "sizes": asdict(jobs[0].profile), "seeds": [job.seed for job in jobs],
+        "command": " ".join(["tokenkit", *sys.argv[1:]]) if Path(sys.argv[0]).name.startswith("tokenkit") else "",
+        "minutes": round(before + seconds / 60, 1), "version": version("tokenkit"), "code": cases.code_digest(),
+        "python": platform.python_version(), "processors": os.cpu_count(),
+        "libraries": {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb")},
+    }  # fmt: skip
+    for name, table in tables.items():
+        put(root, name, table)
+    (root / "run.json").write_text(json.dumps(made, indent=1) + "\n")
+    return Results(**tables, made=made)
+
+
+def read(folder: Path) -> Results:
+    """The newest finished run in a folder of ``run``.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    found = sorted(folder.glob("**/run.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError(f"{folder}: there is no finished run of the bench. Make one: tokenkit bench run")
+    root = found[-1].parent
+    tables = {name: pd.read_parquet(root / f"{name}.parquet") for name in (*TABLES, "scenarios")}
+    return Results(**tables, made=json.loads(found[-1].read_text()))

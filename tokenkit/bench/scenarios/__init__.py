@@ -1,0 +1,41 @@
+"""Scenarios: the registry of what the bench does to tokens: 27 attacks (SCENARIOS.md) and 12 benign changes.
+
+Reads  the objects of this folder's modules. Writes nothing.
+One more is one more decorated function in one of them.
+"""
+
+from tokenkit.bench.scenario import REGISTRY, Scenario
+from tokenkit.bench.scenarios import (  # noqa: F401  (they register their scenarios)
+    confounders,
+    misuse,
+    slow,
+    stolen,
+    wide,
+)
+from tokenkit.errors import InputError, did_you_mean
+
+
+def _of(kind: str) -> dict[str, Scenario]:
+    return dict(sorted(((i, s) for i, s in REGISTRY.items() if s.kind == kind), key=lambda item: item[1].number))
+
+
+SCENARIOS = _of("attack")
+CONFOUNDERS = _of("confounder")
+
+
+def get(id: str) -> Scenario:
+    """The attack or confounder of that id.
+
+    Raises
+    ------
+    InputError
+        There is none.
+
+    Examples
+    --------
+    >>> get("stolen_token").number, get("egress_change").kind
+    (1, 'confounder')
+    """
+    if id not in REGISTRY:
+        raise InputError(f"no scenario {id!r}; {did_you_mean(id, [*SCENARIOS, *CONFOUNDERS])}")
+    return REGISTRY[id]

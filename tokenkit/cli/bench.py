@@ -1,0 +1,115 @@
+"""bench: detectors compared on simulated organisations, and attacks injected into a copy of your own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokenkit.cli import app
+from tokenkit.cli.progress import shown
+from tokenkit.cli.workspace import _table
+
+bench = typer.Typer(
+    no_args_is_help=True,
+    help="Measure detectors: on simulated organisations with every attack, or with attacks injected into your own.",
+)
+app.add_typer(bench, name="bench")
+Out = Annotated[Path, typer.Option(help="Folder of the results; a run that was killed is taken up there.")]
+HERE = Path("tokenkit-bench")
+
+
+@bench.command(epilog="Example: tokenkit bench run --profile smoke --detector mine.py:Detector")
+def run(
+    profile: Annotated[str, typer.Option(help="smoke (100 tokens), standard (300) or full (1,000).")] = "smoke",
+    detector: Annotated[list[str] | None, typer.Option(help="Your own: path/to/module.py:Class. May repeat.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Only this one. May repeat; tokenkit bench list.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Organisations at a time.")] = 2,
+    out: Out = HERE,
+) -> None:
+    """Run every detector on every scenario, over several organisations; run it again to go on after a kill."""
+    from tokenkit.bench import leaderboard, page
+
+    with shown() as progress:
+        results = leaderboard.run(out, profile, detector or (), scenario or (), (), processes, progress)
+    _print(page.table(results, 0))
+    typer.echo(f"results: {out}; pictures: tokenkit bench show --page FOLDER, or notebook bench/leaderboard")
+
+
+@bench.command(epilog="Example: tokenkit bench show --page docs/bench")
+def show(
+    out: Out = HERE,
+    page: Annotated[Path | None, typer.Option(help="Write the page and its pictures into this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole table as JSON.")] = False,
+) -> None:
+    """The leaderboard of the newest finished run."""
+    from tokenkit.bench import leaderboard
+    from tokenkit.bench import page as pages
+
+    results = leaderboard.read(out)
+    if page is not None:
+        typer.echo(str(pages.write(results, page)))
+        return
+    summary = pages.table(results)
+    if as_json:
+        typer.echo(summary.reset_index().to_json(orient="records"))
+    else:
+        _print(summary)
+
+
+@bench.command("list", epilog="Example: tokenkit bench list")
+def listed() -> None:
+    """Every attack and every benign change that can be injected, with its intensities."""
+    from tokenkit.bench import scenarios
+
+    rows = []
+    for one in [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]:
+        unchecked = {i: f"{i} (unchecked)" for i in one.unchecked}
+        techniques = ", ".join(unchecked.get(i, i) for i in one.attack_ids)
+        grid = ", ".join(f"{value:g}" for value in one.intensities)
+        rows.append((one.id, one.title, one.kind, techniques, f"{grid} {one.unit}"))
+    _table(("id", "what", "kind", "ATT&CK", "intensities"), rows)
+
+
+@bench.command(epilog="Example: tokenkit bench inject --scenario slow_exfiltration --scenario stolen_token")
+def inject(
+    events: Annotated[Path | None, typer.Option(help="Workspace, or its lake. Default: the one around here.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option(help="Only this one. May repeat; default: all attacks.")] = None,
+    each: Annotated[int, typer.Option(min=1, help="Trials of each scenario and intensity.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of tokens and moments.")] = 0,
+    start: Annotated[str, typer.Option(metavar="DATE", help="First day (UTC) in which attacks may begin.")] = "",
+    end: Annotated[str, typer.Option(metavar="DATE", help="End of the days (UTC, not included).")] = "",
+    out: Out = HERE / "inject",
+) -> None:
+    """Inject attacks into a copy of your own events and count which would be raised; nothing of yours changes."""
+    from tokenkit import run as runner
+    from tokenkit.bench import inject as injection
+
+    workspace = injection.workspace_of(events)
+    with runner.locked(workspace), shown() as progress:
+        injection.ready(workspace, progress)
+        done = injection.inject(workspace, scenario or (), out, each, seed, start, end, progress)
+    grouped = done.outcomes.groupby(["scenario", "intensity"], sort=False)
+    rows = [
+        (scenario, f"{intensity:g} {part['unit'].iloc[0]}", f"{part['caught'].sum()} of {len(part)}",
+         "-" if part["hours"].isna().all() else f"{part['hours'].median():.0f}",
+         part["reasons"].dropna().iloc[0] if part["reasons"].notna().any() else "-")
+        for (scenario, intensity), part in grouped
+    ]  # fmt: skip
+    _table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
+    if done.left_out:
+        typer.echo(f"no token suits: {', '.join(done.left_out)}")
+    typer.echo(f"tables: {out}")
+
+
+def _print(summary: object) -> None:
+    import pandas as pd
+
+    assert isinstance(summary, pd.DataFrame)
+    rows = [
+        (str(name), f"{r['recall_5']:.2f}", f"{r['recall_1']:.2f}", f"{r['recall_20']:.2f}", f"{r['worst_5']:.2f}",
+         f"{r['benign_change']:.2f}", f"{r['of_budget']:.2f}", f"{r['explained']:.2f}",
+         f"{r['fit_s'] + r['score_s']:.1f}")
+        for name, r in summary.iterrows()
+    ]  # fmt: skip
+    heads = ("detector", "recall at 5", "at 1", "at 20", "worst 5", "benign raised", "of budget", "cause", "CPU s")
+    _table(heads, rows)
