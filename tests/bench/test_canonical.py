@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tokenkit import activity, config, fingerprint, identity, ingest, inventory, lake, schema
+from tokenkit.bench import canonical
 from tokenkit.bench.canonical import simulate_lake
 from tokenkit.bench.simulate import simulate
 from tokenkit.config import Workspace
@@ -82,8 +83,11 @@ def test_the_truth_is_that_of_the_raw_logs_and_names_every_token(direct, by_logs
     assert known <= named
 
 
-def test_the_number_of_processes_changes_nothing(direct, tmp_path):
+def test_the_number_of_processes_and_of_commits_changes_nothing(direct, tmp_path, monkeypatch):
+    monkeypatch.setattr(canonical, "EVENTS_A_COMMIT", 5_000)
     workspace, truth = filled(tmp_path, processes=2, **SIZE)
+    assert lake.version(direct[0].lake, "events") == 0
+    assert lake.version(workspace.lake, "events") > 2
     assert truth == direct[1]
     for name in ("events", "tokens", *DIMENSIONS):
         ours, theirs = (in_order(lake.read(where.lake, name)) for where in (direct[0], workspace))

@@ -6,16 +6,17 @@ Reads  a workspace that a run has read logs into. Writes a folder of its own; th
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
-from tokenkit import activity, baseline, config, deviation, fingerprint, lake, owners
+from tokenkit import activity, baseline, config, deviation, fingerprint, owners
+from tokenkit.baseline import Periods
 from tokenkit.bench import entrants, leaderboard, overlay, protocol, scenarios
-from tokenkit.config import Workspace
+from tokenkit.config import History, Workspace
 from tokenkit.errors import InputError
-from tokenkit.incidents.periods import periods_of
+from tokenkit.incidents.periods import FIRST_REPORT_DAYS, day_of, periods_of
 from tokenkit.ingest import Progress, silent
 
 LEAST_DAYS = 7  # of the reported days: a slow attack needs some to be slow in
@@ -61,17 +62,8 @@ def inject(
     InputError
         No such scenario; no logs, too few days, or no token that could be attacked.
     """
-    from tokenkit.incidents.periods import day_of
-
     ids = [scenarios.get(one).id for one in chosen] or list(scenarios.SCENARIOS)
-    periods = periods_of(workspace, day_of(start, "start"), day_of(end, "end"))
-    if periods.calibration is None or (periods.end - periods.start).days < LEAST_DAYS:
-        days = sorted(lake.days(workspace.lake, "events"))
-        raise InputError(
-            f"{workspace.root} holds {days[0]} to {days[-1]}, and {periods.start} to {periods.end} would be judged: "
-            f"{2 * baseline.MIN_DAYS} days of history and {LEAST_DAYS} to be attacked are needed. Read older logs: "
-            "tokenkit ingest PATH, or name days with --start"
-        )
+    periods = _periods(workspace, day_of(start, "start"), day_of(end, "end"))
     progress("measuring your organisation", 0, 4)
     copy = out / "twins"
     shutil.rmtree(copy, ignore_errors=True)
@@ -103,6 +95,23 @@ def inject(
     shutil.rmtree(copy)
     progress("measuring your organisation", 4, 4)
     return Injected(outcomes(attacked.trials, alerts, people), attacked.trials, alerts, left_out)
+
+
+def _periods(workspace: Workspace, start: date | None, end: date | None) -> Periods:
+    """The days: attacked as many as leave five weeks to learn from, four weeks at most, a week at least."""
+    asked = periods_of(workspace, start, end)
+    first, last = asked.first, asked.end
+    if start is None:
+        learn = History().reference_days + baseline.MIN_DAYS
+        days = min(FIRST_REPORT_DAYS, max(LEAST_DAYS, (last - first).days - learn))
+        asked = periods_of(workspace, max(first, last - timedelta(days=days)), last)
+    if asked.calibration is None or (asked.end - asked.start).days < LEAST_DAYS:
+        raise InputError(
+            f"{workspace.root} holds logs from {first}, and {asked.start} to {asked.end} would be attacked: "
+            f"{2 * baseline.MIN_DAYS} days before them to learn from and {LEAST_DAYS} to be attacked are needed. Read "
+            "older logs: tokenkit ingest PATH, or name days with --start"
+        )
+    return asked
 
 
 def outcomes(trials: pd.DataFrame, alerts: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:

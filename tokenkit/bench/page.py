@@ -28,9 +28,14 @@ def at_headline(results: Results) -> pd.DataFrame:
 
 
 def families(found: pd.DataFrame) -> dict[str, str]:
-    """Entrants that lack one family, by name: what ``scoring.ablation`` compares."""
+    """Family to the entrant that lacks it: what ``scoring.ablation`` compares."""
     prefix = f"{entrants.TOKENKIT} without "
-    return {name: name.removeprefix(prefix) for name in found["detector"].unique() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): name for name in found["detector"].unique() if name.startswith(prefix)}
+
+
+def whole(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """The detectors that lack nothing, in the order of the table."""
+    return [name for name in summary.index if name not in families(found).values()]
 
 
 def lines(summary: pd.DataFrame) -> list[str]:
@@ -56,7 +61,7 @@ def _number(value: Any, digits: int = 2) -> str:
 def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     """The pictures of the page by file name."""
     found = at_headline(results)
-    names = [name for name in summary.index if name not in families(found)]
+    names = whole(summary, found)
     titles = results.scenarios[["scenario", "number", "title"]]
     told = [name for name in names if name != entrants.ORACLE][:SHOWN]
     made = {

@@ -322,7 +322,7 @@ def _minutes(minutes: pd.DataFrame, profile_uid: str, raised: pd.Timestamp) -> f
 def windows(fitted: Fitted, ground: Benign, attacked: Attacked | None, rows: pd.DataFrame | None) -> pd.DataFrame:
     """Profile-days with their highest score, for average precision: benign ones sampled, or those of the trials.
 
-    A benign day weighs what it stands for; the days of one trial weigh one in all.
+    A benign day weighs what it stands for; the days of one attack weigh one in all. Benign changes are left out.
     """
     if attacked is None:
         daily = _daily(fitted.scores[fitted.scores["start"] >= ground.start])
@@ -335,7 +335,7 @@ def windows(fitted: Fitted, ground: Benign, attacked: Attacked | None, rows: pd.
         daily = _daily(rows).merge(attacked.trials[["trial", "scenario", "profile_uid", "start", "end"]].rename(
             columns={"start": "from", "end": "to"}), on="profile_uid")  # fmt: skip
         inside = (daily["day"] < daily["to"]) & (daily["day"] + pd.Timedelta("1D") > daily["from"])
-        made = daily[inside].assign(attack=True)
+        made = daily[inside & daily["scenario"].isin(scenarios.SCENARIOS)].assign(attack=True)
         made["weight"] = 1.0 / made.groupby("trial")["day"].transform("size")
     return made.assign(detector=fitted.entrant.name, seed=ground.seed)[WINDOWS]
 
@@ -346,6 +346,11 @@ WINDOWS = ["detector", "seed", "trial", "scenario", "profile_uid", "score_bits",
 def _daily(rows: pd.DataFrame) -> pd.DataFrame:
     day = rows["start"].dt.normalize()
     return rows.groupby(["profile_uid", day.rename("day")])["score_bits"].max().reset_index()
+
+
+def as_oracle(windows: pd.DataFrame) -> pd.DataFrame:
+    """The windows of another as one who knows would score them."""
+    return windows.assign(detector="oracle", score_bits=np.where(windows["attack"], 40.0, 0.0))
 
 
 def oracle(attacked: Attacked) -> pd.DataFrame:

@@ -274,7 +274,7 @@ def paired(found: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFr
         # whole and tied differences must compare as equal
         differs = rows["value"].to_numpy(float).round(12)
         differs = differs[differs != 0]
-        p = wilcoxon(differs, method=PermutationMethod(rng=0)).pvalue if len(differs) else 1.0
+        p = wilcoxon(differs, method=PermutationMethod(rng=0)).pvalue if len(differs) > 1 else 1.0
         tests.append([*key, float(p), min(2.0 / 2 ** len(differs), 1.0), len(differs)])
     tested = pd.DataFrame(tests, columns=[*KEYS, "p", "attainable", "seeds"])
     return means(both, "more", KEYS, each="scenario", draws=draws).merge(tested, on=KEYS)
