@@ -110,8 +110,9 @@ def test_the_wheel_carries_the_notebooks_and_the_template_of_the_page(tmp_path):
     )
     (wheel,) = tmp_path.glob("*.whl")
     carried = set(zipfile.ZipFile(wheel).namelist())
-    notebooks = {f"tokenkit/_notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    ours = [path.relative_to(ROOT / "notebooks") for path in (ROOT / "notebooks").rglob("*.ipynb")]
+    notebooks = {f"tokenkit/_notebooks/{path}" for path in ours if ".ipynb_checkpoints" not in path.parts}
     templates = {str(path.relative_to(ROOT)) for path in (ROOT / "tokenkit/report/templates").rglob("*.j2")}
     assert notebooks and templates
-    assert notebooks | templates <= carried
+    assert notebooks | templates | {"tokenkit/bench/real_logs.json"} <= carried
     assert not [name for name in carried if not name.startswith(("tokenkit/", "tokenkit-"))]

@@ -10,8 +10,9 @@ import time
 import pandas as pd
 import pytest
 
-from tokenkit.bench import cases, entrants, inject, leaderboard, page, scoring
+from tokenkit.bench import entrants, inject, leaderboard, page, scoring
 from tokenkit.errors import InputError
+from tokenkit.report import find_notebook, unattended
 
 CHOSEN = ["stolen_token", "slow_exfiltration", "deploy"]
 SMALL = leaderboard.Profile(40, (0, 1), 2, False, (entrants.TOKENKIT, "controls"))
@@ -24,8 +25,9 @@ def run(ground):
     leaderboard.PROFILES["smoke"] = SMALL
 
     def of(folder, **more):
+        names = [one.name for one in entrants.choose(list(SMALL.groups))]
         for seed in SMALL.seeds:
-            prepare(ground, folder / f"smoke-{cases.code_digest()}" / f"seed-{seed}")
+            prepare(ground, folder / f"smoke-{leaderboard.digest(SMALL, names, (), CHOSEN)}" / f"seed-{seed}")
         return leaderboard.run(folder, "smoke", chosen=CHOSEN, **more)
 
     yield of
@@ -41,14 +43,16 @@ def results(run, tmp_path_factory):
     return run(tmp_path_factory.mktemp("bench"))
 
 
-def without_cost(results):
-    tables = [results.trials, results.alerts, results.benign, results.windows]
+def without_cost(results, seed=0):
+    tables = [results.trials, results.alerts.assign(seed=results.alerts["trial"].floordiv(1_000_000)), results.benign,
+              results.windows]  # fmt: skip
+    tables = [t[t["seed"] == seed] for t in tables]
     return [t.sort_values([c for c in t if c != "reasons"], ignore_index=True) for t in tables]
 
 
 @pytest.mark.slow
 def test_a_run_is_the_same_again_and_in_one_process(run, results, tmp_path):
-    again = run(tmp_path, processes=1)
+    again = run(tmp_path, processes=1, seeds=[0])
     for one, other in zip(without_cost(results), without_cost(again), strict=True):
         pd.testing.assert_frame_equal(one, other)
 
@@ -80,6 +84,22 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
     text = page.write(results, tmp_path).read_text(encoding="utf-8")
     assert text.endswith("\nBy hand.\n") and "| tokenkit |" in text and "2 organisations of 40 tokens" in text
     assert {path.name for path in tmp_path.glob("*.png")} >= {"recall.png", "scenarios.png", "cost.png"}
+
+
+def test_a_mistyped_parameter_of_the_notebook_is_said(tmp_path):  # .ci/run runs it on a smoke run
+    with pytest.raises(InputError, match="did you mean profile"):
+        unattended.run_notebook(find_notebook("bench/leaderboard"), {"profil": "smoke"}, tmp_path / "page.html")
+
+
+def test_results_of_other_scenarios_or_detectors_are_not_taken_for_these(tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("a = 1\n", encoding="utf-8")
+    ways = [(["tokenkit"], CHOSEN), (["tokenkit"], CHOSEN[:1]), (["random"], CHOSEN)]
+    names = [leaderboard.digest(SMALL, entered, (), ids) for entered, ids in ways]
+    for text in ("a = 1\n", "a = 2\n"):
+        mine.write_text(text, encoding="utf-8")
+        names.append(leaderboard.digest(SMALL, ["tokenkit"], [f"{mine}:Mine"], CHOSEN))
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.slow

@@ -34,6 +34,13 @@ def test_an_honest_detector_is_let_in(ground):
         leaks.refuse(ground, one)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["channels", "pyod", "controls"])
+def test_everyone_in_the_table_is_honest(ground, group):
+    for one in entrants.choose([group]):
+        leaks.refuse(ground, one)
+
+
 def test_a_detector_that_knows_names_is_refused(ground):
     thieves = set(ground.evidence.days.profiles[:5])
 

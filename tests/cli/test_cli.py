@@ -12,6 +12,7 @@ import typer
 from tokenkit import cli, config, fingerprint, identity, schema
 
 COMMANDS = (
+    "bench",
     "run",
     "report",
     "ingest",
@@ -33,7 +34,7 @@ COMMANDS = (
 
 
 def test_every_command_is_known_here():
-    from tokenkit.cli import about, notebook, pipeline, respond, sources, verdicts, workspace  # noqa: F401  (register)
+    from tokenkit.cli import about, bench, notebook, pipeline, respond, sources, verdicts, workspace  # noqa: F401
 
     assert set(typer.main.get_command(cli.app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
 

@@ -126,6 +126,17 @@ def test_the_report_runs_by_hand(lab):
     page.context.close()
 
 
+def test_notebook_02_compares_by_hand(lab):
+    page = lab.open("02_compare_detectors")
+    edit_parameters(page, 'seeds, tokens, days, budget, folder, workspace = [0], 16, 40, 5.0, "", ""\n'
+                    'contenders = ["tokenkit", "controls"]')  # fmt: skip
+    lab.run_all(page, 240)
+    assert page.locator(".jp-OutputArea img").count() >= 4, "the figures are shown"
+    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    shot(page, "02_compared")
+    page.context.close()
+
+
 def test_hostile_values_are_text(lab):
     hostile(lab.workspace)
     page = lab.open("01_explore_baselines")
@@ -146,5 +157,6 @@ def test_cells_travel_over_socket_files_and_no_network(lab):
 
 
 def test_nothing_was_asked_of_another_machine_and_the_console_stayed_silent(lab):
-    assert {"01_explore_baselines", "03_anomaly_report", "04_tune"} <= set(lab.opened), "nothing was watched"
+    ours = {"01_explore_baselines", "02_compare_detectors", "03_anomaly_report", "04_tune"}
+    assert ours <= set(lab.opened), "nothing was watched"
     assert lab.heard == [], json.dumps(lab.heard, indent=1)

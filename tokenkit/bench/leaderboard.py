@@ -6,6 +6,7 @@ A piece is written once and whole; what is there is not done again. The truth is
 part of the pipeline is given its path.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -125,13 +126,20 @@ def run(
         names.append(entrants.own(where).name)
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise InputError(f"two detectors are called {twice[0]!r}: give yours another name")
-    root = folder / f"{profile}-{cases.code_digest()}"
+    root = folder / f"{profile}-{digest(size, names, detectors, ids)}"
     root.mkdir(parents=True, exist_ok=True)
     jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
     begun = time.monotonic()
     with FileLock(root / "lock"):
         _all(jobs, processes, progress)
         return _collect(root, profile, jobs, time.monotonic() - begun)
+
+
+def digest(size: Profile, names: Sequence[str], detectors: Sequence[str], ids: Sequence[str]) -> str:
+    """What a run is made of: results of another version, scenario or detector are not taken for this one's."""
+    own = [Path(path).read_bytes().hex() for where in detectors if (path := where.rpartition(":")[0]).endswith(".py")]
+    told = json.dumps([cases.code_digest(), asdict(size) | {"seeds": []}, *map(list, (names, detectors, own, ids))])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def _all(jobs: list[Job], processes: int, progress: Progress) -> None:
@@ -340,7 +348,8 @@ def _collect(root: Path, profile: str, jobs: list[Job], seconds: float) -> Resul
     tables["trials"] = trials.reset_index(drop=True)
     before = json.loads((root / "run.json").read_text())["minutes"] if (root / "run.json").exists() else 0.0
     made = {
-        "profile": profile, "sizes": asdict(jobs[0].profile), "seeds": [job.seed for job in jobs],
+        "folder": str(root.parent), "profile": profile, "sizes": asdict(jobs[0].profile),
+        "seeds": [job.seed for job in jobs],
         "command": " ".join(["tokenkit", *sys.argv[1:]]) if Path(sys.argv[0]).name.startswith("tokenkit") else "",
         "minutes": round(before + seconds / 60, 1), "version": version("tokenkit"), "code": cases.code_digest(),
         "python": platform.python_version(), "processors": os.cpu_count(),

@@ -12,6 +12,7 @@ from tokenkit.cli.workspace import _table
 bench = typer.Typer(
     no_args_is_help=True,
     help="Measure detectors: on simulated organisations with every attack, or with attacks injected into your own.",
+    epilog="Example: tokenkit bench run --profile smoke",
 )
 app.add_typer(bench, name="bench")
 Out = Annotated[Path, typer.Option(help="Folder of the results; a run that was killed is taken up there.")]

@@ -1,0 +1,30 @@
+"""tokenkit bench: what a person is told, and what a typing error gives."""
+
+import pytest
+
+from tokenkit.bench import scenarios
+
+
+def test_every_scenario_is_listed_with_its_technique_and_its_grid(command, tmp_path):
+    left = command("bench", "list", cwd=tmp_path)
+    assert left.code == 0
+    for one in [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]:
+        assert one.id in left.out
+    assert len(scenarios.SCENARIOS) == 27 and len(scenarios.CONFOUNDERS) == 12
+    assert "T1078.004" in left.out and "(unchecked)" in left.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("run", "--profile", "huge"), "no profile 'huge'"),
+        (("run", "--scenario", "stolen_tokn"), "did you mean stolen_token"),
+        (("run", "--detector", "nothing.py:Mine"), "there is no such file"),
+        (("show",), "there is no finished run of the bench. Make one: tokenkit bench run"),
+        (("inject",), "no tokenkit workspace"),
+    ],
+)
+def test_a_typing_error_is_said_in_words_and_nothing_is_left_behind(command, tmp_path, typed, said):
+    left = command("bench", *typed, cwd=tmp_path)
+    assert left.code == 2 and said in left.err
+    assert list(tmp_path.iterdir()) == []
