@@ -24,6 +24,12 @@ def entrant(detector, learns="calibration", **more):
     return Entrant(detector.name, lambda seed: [detector], {detector.name: 1.0}, learns, **more)
 
 
+def alerts_of(ground, fitted, attacked):
+    usual = protocol.as_usual(fitted, protocol.policy_windows(ground.workspace, ground.evidence))
+    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    return protocol.alerts(fitted, attacked, broken, usual)
+
+
 class Calls(detectors.Control):
     def __init__(self):
         super().__init__("calls", detectors.robust_z("requests"))
@@ -130,18 +136,37 @@ def test_random_opens_what_the_budget_allows_and_no_more(ground):
         assert allowed - 4 * np.sqrt(allowed) <= opened.get(budget, 0) <= allowed + 5 * np.sqrt(allowed)
 
 
+def test_random_catches_what_chance_would(ground, events, tmp_path):
+    """Each changed day is above the line with the share of days that are: 1 - (1 - p)^days, attack by attack."""
+    slow = scenarios.get("slow_exfiltration")
+    trials = overlay.draw(ground, [(slow, 0.6)], 30, events)
+    attacked = overlay.attack(ground, trials, events, tmp_path / "lake")
+    fitted = protocol.fit(ground, entrants.choose(["random"])[0], 0)
+    line = fitted.limits[20.0]["random"]
+    rows = protocol.surprise(fitted, attacked.evidence).merge(
+        attacked.trials[["profile_uid", "trial", "start", "end"]], on="profile_uid", suffixes=("", "_attack")
+    )
+    inside = rows[(rows["start"] < rows["end"]) & (rows["start"] + pd.Timedelta("1D") > rows["start_attack"])]
+    p = float((fitted.scores["score_bits"] >= line).mean())
+    chance = 1 - (1 - p) ** inside.groupby("trial").size()
+    raised = alerts_of(ground, fitted, attacked)
+    caught = raised[raised["fresh"] & (raised["budget"] == 20.0)]["trial"].nunique()
+    spread = np.sqrt((chance * (1 - chance)).sum())
+    assert abs(caught - chance.sum()) <= 3.3 * spread + 1
+
+
 def test_budgets_are_nested(ground, attacked):
     fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
     lines = [list(fitted.limits[budget].values()) for budget in protocol.BUDGETS]
     assert all(a >= b for low, high in itertools.pairwise(lines) for a, b in zip(low, high, strict=True))
-    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    raised = alerts_of(ground, fitted, attacked)
     caught = [set(raised[raised["fresh"] & (raised["budget"] == b)]["trial"]) for b in (5.0, 20.0)]
     assert len(caught[0]) <= len(caught[1])
 
 
 def test_the_owner_who_left_is_raised_by_the_rule_and_by_nothing_learned(ground, attacked):
     fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
-    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    raised = alerts_of(ground, fitted, attacked)
     orphans = attacked.trials[attacked.trials["scenario"] == "orphan"]["trial"]
     mine = raised[raised["trial"].isin(orphans) & raised["fresh"]]
     assert set(mine["trial"]) == set(orphans)
@@ -158,7 +183,7 @@ def test_the_oracle_is_right_about_every_attack_and_says_nothing_else(attacked):
 
 def test_what_was_taken_before_the_alert_is_a_part_of_all(ground, attacked):
     fitted = protocol.fit(ground, entrants.choose(["tokenkit"])[0], 0)
-    raised = protocol.alerts(fitted, attacked, protocol.policy_windows(attacked.workspace, attacked.evidence))
+    raised = alerts_of(ground, fitted, attacked)
     whole = attacked.trials.drop_duplicates("trial").set_index("trial")
     assert (raised["bytes_before"] <= raised["trial"].map(whole["bytes"])).all()
     assert (raised["objects_before"] <= raised["trial"].map(whole["objects"])).all()
@@ -177,6 +202,26 @@ def test_without_a_family_its_features_are_no_reasons(ground, attacked):
 def test_a_detector_of_ones_own_is_taken_or_refused_in_words(where, said):
     with pytest.raises((InputError, DetectorError), match=said):
         entrants.own(where)
+
+
+def test_a_detector_that_uses_days_that_are_still_to_come_is_refused(ground):
+    class Centred(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] - rows.groupby("profile_uid")["raw_bits"].transform("mean"))
+
+    with pytest.raises(DetectorError, match="days after it are not there yet"):
+        leaks.refuse(ground, entrant(Centred()))
+
+
+def test_what_the_token_would_have_raised_anyway_is_no_catch(ground, attacked):
+    class Always(Calls):  # says of every day the same, whatever happens
+        def score(self, evidence, start, end):
+            return super().score(evidence, start, end).assign(raw_bits=1.0)
+
+    fitted = protocol.fit(ground, entrant(Always(), rule=True), 0)
+    raised = alerts_of(ground, fitted, attacked)
+    assert len(raised) and raised["fresh"].mean() < 0.2  # only where a day was idle before the attack
 
 
 def test_an_estimator_from_a_file_takes_part(tmp_path, ground):

@@ -179,8 +179,10 @@ class Without:
         return self
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """Score by what is left."""
-        return self.channel.score(without(evidence, self.family), start, end)
+        """Score by what is left; nothing, where nothing is left of what the channel looks at."""
+        rows = self.channel.score(without(evidence, self.family), start, end)
+        names = set(getattr(self.channel, "names", ()))
+        return rows[:0] if names and names <= of_family(self.family) else rows
 
 
 HOURLY = {"network": ("network", "moved", "new_networks"), "client": ("client",), "endpoint": ("operation",),
@@ -198,9 +200,20 @@ def families() -> list[str]:
     return sorted({its.family for its in scored_features().values()} | {"rhythm"})
 
 
+def of_family(family: str) -> set[str]:
+    """The judged features of a family.
+
+    Examples
+    --------
+    >>> sorted(of_family("objects"))
+    ['new_objects', 'objects', 'sequential_objects']
+    """
+    return {name for name, its in scored_features().items() if its.family == family}
+
+
 def without(evidence: Evidence, family: str) -> Evidence:
     """The evidence as if one family had never been measured; its deviations are 0 and its amounts unknown."""
-    gone = {name for name, its in scored_features().items() if its.family == family}
+    gone = of_family(family)
     shape = evidence.days.values["requests"].shape
     nothing = {name: np.zeros(shape) for name in gone}
     unknown = {name: np.full(shape, np.nan) for name in gone - {"requests"}}  # calls say which days are active

@@ -5,6 +5,7 @@ Reads  nothing. Writes nothing.
 
 import copy
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -136,13 +137,21 @@ def own(where: str) -> Entrant:
     except Exception as error:
         raise DetectorError(f"{where}: {name} cannot be made without arguments: {error}") from error
     if all(hasattr(made, needed) for needed in ("name", "gap_days", "least_shape", "score")):
-        return Entrant(made.name, partial(_made, found), {made.name: 1.0}, sees="yours")
+        return Entrant(made.name, partial(_made, found), {made.name: 1.0}, "reference", "yours")
     if all(callable(getattr(made, method, None)) for method in ("fit", "decision_function")):
         return Entrant(name, partial(_estimator, found, name), {name: 1.0}, "reference", "yours")
     raise DetectorError(
         f"{where}: {name} is no detector: it has neither name, gap_days, least_shape, fit and score (a channel), nor "
         "fit(X) and decision_function(X) (an estimator of rows). docs/extend/detector.md has an example"
     )
+
+
+def source_of(where: str) -> bytes:
+    """The text of the module that a detector of your own is in; what that imports is not looked at."""
+    path, _, name = where.rpartition(":")
+    if path.endswith(".py"):
+        return Path(path).read_bytes()
+    return Path(inspect.getsourcefile(_attribute(path, name)) or __file__).read_bytes()
 
 
 def _made(found: Callable[[], Detector], seed: int) -> list[Detector]:
@@ -164,10 +173,10 @@ def _attribute(path: str, name: str) -> Any:
         file = Path(path)
         if not file.is_file():
             raise InputError(f"{path}: there is no such file")
-        spec = importlib.util.spec_from_file_location(file.stem, file)
+        called = f"tokenkit_own_{file.stem}"  # no module of the standard library is called so
+        spec = importlib.util.spec_from_file_location(called, file)
         assert spec is not None and spec.loader is not None
-        module = sys.modules.get(file.stem) or importlib.util.module_from_spec(spec)
-        sys.modules[file.stem] = module  # so that other processes find the class by its module
+        module = sys.modules[called] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     else:
         try:

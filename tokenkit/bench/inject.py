@@ -89,7 +89,8 @@ def inject(
     attacked = overlay.attack(ground, trials, events, copy)
     progress("measuring your organisation", 3, 4)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    alerts = protocol.alerts(fitted, attacked, broken)
+    usual = protocol.as_usual(fitted, protocol.policy_windows(workspace, evidence))
+    alerts = protocol.alerts(fitted, attacked, broken, usual)
     for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": alerts}.items():
         leaderboard.put(out, name, table)
     shutil.rmtree(copy)

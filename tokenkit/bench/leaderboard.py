@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ from tokenkit.bench.canonical import simulate_lake
 from tokenkit.bench.overlay import Benign
 from tokenkit.bench.protocol import Entrant
 from tokenkit.bench.scenario import Scenario
+from tokenkit.config import DETECTORS_GROUP
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.ingest import Progress, silent
 
 FIRST = date(2026, 1, 5)
 DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
 TWINS_A_PIECE = 120
+GROUPS = (DETECTORS_GROUP, fingerprint.GROUP)  # what other packages may add
 TABLES = ("trials", "alerts", "benign", "runs", "windows")
 POOL_TOKENS = 300  # tokens of an organisation that may be attacked
 
@@ -129,17 +131,26 @@ def run(
     root = folder / f"{profile}-{digest(size, names, detectors, ids)}"
     root.mkdir(parents=True, exist_ok=True)
     jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
-    begun = time.monotonic()
     with FileLock(root / "lock"):
+        if (root / "run.json").exists() and all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
+            return read(root)
         _all(jobs, processes, progress)
-        return _collect(root, profile, jobs, time.monotonic() - begun)
+        return _collect(root, profile, jobs)
 
 
 def digest(size: Profile, names: Sequence[str], detectors: Sequence[str], ids: Sequence[str]) -> str:
     """What a run is made of: results of another version, scenario or detector are not taken for this one's."""
-    own = [Path(path).read_bytes().hex() for where in detectors if (path := where.rpartition(":")[0]).endswith(".py")]
-    told = json.dumps([cases.code_digest(), asdict(size) | {"seeds": []}, *map(list, (names, detectors, own, ids))])
+    own = [hashlib.sha256(entrants.source_of(where)).hexdigest() for where in detectors]
+    plug_ins = sorted(f"{p.name} {p.dist.name} {p.dist.version}" for group in GROUPS for p in entry_points(group=group)
+                      if p.dist)  # fmt: skip
+    made_of = [cases.code_digest(), libraries(), plug_ins, asdict(size) | {"seeds": []}]
+    told = json.dumps([made_of, *map(list, (names, detectors, own, ids))])
     return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def libraries() -> dict[str, str]:
+    """The libraries that scores depend on, and their versions."""
+    return {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb")}
 
 
 def _all(jobs: list[Job], processes: int, progress: Progress) -> None:
@@ -173,6 +184,7 @@ def organisation(job: Job, tell: Callable[[tuple[int, float]], None] = lambda sa
         if (here / "done").exists():
             tell((job.seed, 1.0))
             return
+        begun = time.monotonic()
         ground = grounds(here / "ground", job.seed, job.profile.tokens)
         tell((job.seed, 0.25))
         taking_part = _taking_part(job)
@@ -186,16 +198,17 @@ def organisation(job: Job, tell: Callable[[tuple[int, float]], None] = lambda sa
         tell((job.seed, 0.35))
         broken = protocol.policy_windows(ground.workspace, ground.evidence)
         put(here, "benign", pd.concat([protocol.benign_incidents(f, ground, broken) for f in fitted]))
+        usual = {f.entrant.name: protocol.as_usual(f, broken) for f in fitted}
         sampled = [protocol.windows(f, ground, None, None) for f in fitted]
         pieces = _pieces(trials)
         for number, piece in enumerate(pieces):
-            _piece(here, f"{number:04d}", ground, piece, fitted, events)
+            _piece(here, f"{number:04d}", ground, piece, fitted, events, usual)
             tell((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
-        _variants(here, job, ground, [e for e in taking_part if e.name in _in_variants(job)], events)
+        _variants(here, job, ground, [e for e in taking_part if e.name in _in_variants(job)], events, usual)
         put(here, "windows", pd.concat([*sampled, protocol.as_oracle(sampled[0])]))
         put(here, "runs", _runs(here, ground, fitted))
-        shutil.rmtree(here / "ground")
-        (here / "done").touch()
+        (here / "done").write_text(f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
+        shutil.rmtree(here / "ground", ignore_errors=True)
 
 
 def grounds(folder: Path, seed: int, tokens: int, events_a_token_day: float = 250 / 3) -> Benign:
@@ -242,9 +255,9 @@ def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[
 
 
 def _pieces(trials: Sequence[overlay.Trial]) -> list[list[overlay.Trial]]:
-    pieces: list[list[overlay.Trial]] = [[]]
+    pieces: list[list[overlay.Trial]] = []
     for trial in trials:
-        if sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
+        if not pieces or sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
             pieces.append([])
         pieces[-1].append(trial)
     return pieces
@@ -252,7 +265,7 @@ def _pieces(trials: Sequence[overlay.Trial]) -> list[list[overlay.Trial]]:
 
 def _piece(
     here: Path, name: str, ground: Benign, trials: list[overlay.Trial], fitted: list[protocol.Fitted],
-    events: dict[str, pd.DataFrame],
+    events: dict[str, pd.DataFrame], usual: dict[str, pd.DataFrame],
 ) -> None:  # fmt: skip
     if (here / f"trials-{name}.parquet").exists():  # written last
         return
@@ -265,10 +278,11 @@ def _piece(
         begun = time.process_time()
         rows = protocol.surprise(one, attacked.evidence)
         cost.append([one.entrant.name, time.process_time() - begun])
-        alerts.append(protocol.alerts(one, attacked, broken, rows))
+        alerts.append(protocol.alerts(one, attacked, broken, usual[one.entrant.name], rows))
         windows.append(protocol.windows(one, ground, attacked, rows))
     put(here, f"alerts-{name}", pd.concat(alerts, ignore_index=True))
     put(here, f"windows-{name}", pd.concat([*windows, protocol.as_oracle(windows[0])], ignore_index=True))
+    put(here, f"taken-{name}", attacked.taken)
     put(here, f"cost-{name}", pd.DataFrame(cost, columns=["detector", "score_s"]))
     put(here, f"trials-{name}", attacked.trials)
     shutil.rmtree(twins)
@@ -276,37 +290,45 @@ def _piece(
 
 def _in_variants(job: Job) -> set[str]:
     """Who takes part in the dirty and poisoned variants: all but the ablations, where the grid is full."""
-    groups = (entrants.TOKENKIT, "controls", "IForest, deviations") if job.profile.grid else ()
-    return {one.name for group in groups for one in entrants.choose([group])}
+    if not job.profile.grid:
+        return set()
+    mine = {entrants.own(where).name for where in job.detectors}
+    return mine | {one.name for one in entrants.choose([entrants.TOKENKIT, "controls", "IForest, deviations"])}
 
 
 def _variants(
-    here: Path, job: Job, ground: Benign, taking_part: list[Entrant], events: dict[str, pd.DataFrame]
-) -> None:
+    here: Path, job: Job, ground: Benign, taking_part: list[Entrant], events: dict[str, pd.DataFrame],
+    usual: dict[str, pd.DataFrame],
+) -> None:  # fmt: skip
     """The dirty and the poisoned variant, each scenario at its middle intensity."""
-    if not taking_part:
-        return
     attacks = [found for found in map(scenarios.get, job.scenarios) if found.kind == "attack"]
     cells = [(found, found.intensities[len(found.intensities) // 2]) for found in attacks]
+    if not taking_part or not cells:
+        return
     first = job.seed * 1_000_000
     if not (here / "runs-dirty.parquet").exists():
         changed, others = variants.dirty(ground, events, here / "twins")
         fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
+        broken = protocol.policy_windows(changed.workspace, changed.evidence)
+        theirs = {f.entrant.name: protocol.as_usual(f, broken) for f in fitted}
         trials = overlay.draw(changed, cells, job.profile.each, others, first + 500_000, variants.DIRTY)
         for number, piece in enumerate(_pieces(trials)):
-            _piece(here, f"dirty-{number:04d}", changed, piece, fitted, others)
+            _piece(here, f"dirty-{number:04d}", changed, piece, fitted, others, theirs)
         put(here, "runs-dirty", _runs(here, changed, fitted, variants.DIRTY))
-    if not (here / "runs-poisoned.parquet").exists():
-        told, alerts, fitted = [], [], []
-        for changed, attacked in variants.poisoned(ground, cells, job.profile.each, events, first + 700_000,
-                                                   here / "twins"):  # fmt: skip
-            broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
-            fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
-            mine = set(attacked.trials["profile_uid"])
-            rows = [one.scores[one.scores["profile_uid"].isin(mine)] for one in fitted]
-            raised = [protocol.alerts(one, attacked, broken, its) for one, its in zip(fitted, rows, strict=True)]
-            alerts += [protocol.oracle(attacked), *raised]
-            told.append(attacked.trials)
+    if (here / "runs-poisoned.parquet").exists():
+        return
+    told, alerts, fitted = [], [], []
+    for changed, attacked in variants.poisoned(ground, cells, job.profile.each, events, first + 700_000,
+                                               here / "twins"):  # fmt: skip
+        broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
+        fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
+        mine = set(attacked.trials["profile_uid"])
+        alerts.append(protocol.oracle(attacked))
+        for one in fitted:
+            rows = one.scores[one.scores["profile_uid"].isin(mine)]
+            alerts.append(protocol.alerts(one, attacked, broken, usual[one.entrant.name], rows))
+        told.append(attacked.trials)
+    if told:
         put(here, "alerts-poisoned", pd.concat(alerts, ignore_index=True))
         put(here, "trials-poisoned", pd.concat(told, ignore_index=True))
         put(here, "runs-poisoned", _runs(here, ground, fitted, variants.POISONED))
@@ -332,12 +354,16 @@ def put(here: Path, name: str, table: pd.DataFrame) -> None:
 
 
 # ---- the whole ----
-def _collect(root: Path, profile: str, jobs: list[Job], seconds: float) -> Results:
+def _collect(root: Path, profile: str, jobs: list[Job]) -> Results:
     tables = {
         name: pd.concat([pd.read_parquet(p) for job in jobs
                          for p in sorted((root / f"seed-{job.seed}").glob(f"{name}*.parquet"))], ignore_index=True)
         for name in TABLES
     }  # fmt: skip
+    idle = tables["trials"]["scenario"].isin(scenarios.SCENARIOS) & (tables["trials"]["events"] == 0)
+    nothing = set(tables["trials"].loc[idle, "trial"])  # an attack that changed nothing is none
+    for name in ("trials", "alerts", "windows"):
+        tables[name] = tables[name][~tables[name]["trial"].isin(nothing)].reset_index(drop=True)
     registry = [scenarios.get(one) for one in jobs[0].scenarios]
     tables["scenarios"] = pd.DataFrame(
         [[s.id, s.number, s.kind, s.title, list(s.shown_by), s.unit] for s in registry],
@@ -346,14 +372,15 @@ def _collect(root: Path, profile: str, jobs: list[Job], seconds: float) -> Resul
     kinds = tables["scenarios"].set_index("scenario")[["number", "kind"]]
     trials = tables["trials"].drop_duplicates("trial").join(kinds, on="scenario").drop(columns="profile_uid")
     tables["trials"] = trials.reset_index(drop=True)
-    before = json.loads((root / "run.json").read_text())["minutes"] if (root / "run.json").exists() else 0.0
+    seconds = [float((root / f"seed-{job.seed}" / "done").read_text()) for job in jobs]
     made = {
         "folder": str(root.parent), "profile": profile, "sizes": asdict(jobs[0].profile),
         "seeds": [job.seed for job in jobs],
         "command": " ".join(["tokenkit", *sys.argv[1:]]) if Path(sys.argv[0]).name.startswith("tokenkit") else "",
-        "minutes": round(before + seconds / 60, 1), "version": version("tokenkit"), "code": cases.code_digest(),
+        "seed_minutes": [round(s / 60, 1) for s in seconds],
+        "version": version("tokenkit"), "code": cases.code_digest(),
         "python": platform.python_version(), "processors": os.cpu_count(),
-        "libraries": {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb")},
+        "libraries": libraries(),
     }  # fmt: skip
     for name, table in tables.items():
         put(root, name, table)

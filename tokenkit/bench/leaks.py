@@ -1,7 +1,8 @@
 """Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
 
 Reads  overlay.Benign, protocol.Entrant. Writes nothing.
-Nothing is believed: each way to cheat changes a score in an experiment, and an honest detector's does not change.
+Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
+are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
 """
 
 import sys
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,12 @@ def refuse(ground: Benign, entrant: Entrant, seed: int = 0) -> None:
             alone, _scores(fitted, evidence), entrant, "a row has another score in another batch",
             "Score each row by itself: a night's page must not depend on which other tokens were scored",
         )  # fmt: skip
+        middle = pd.Timestamp(periods.start + (periods.end - periods.start) / 2, tz="UTC")
+        _same(
+            alone[alone["start"] < middle], _scores(fitted, until(some, middle), middle.date()), entrant,
+            "a row has another score when the days after it are not there yet",
+            "Score a day by that day and those before it: a night knows no more",
+        )  # fmt: skip
         _same(
             alone, _scores(fitted, some), entrant, "a row has another score after other rows were scored",
             "It learns from the rows that it is to judge: learn in fit, and only there",
@@ -77,10 +85,10 @@ def _fit(entrant: Entrant, seed: int, evidence: Evidence, learn: tuple) -> list[
     return [one.fit(evidence, *learn) for one in entrant.make(seed)]
 
 
-def _scores(detectors: list[Detector], evidence: Evidence) -> pd.DataFrame:
+def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = None) -> pd.DataFrame:
     periods = evidence.periods
     assert periods.calibration is not None
-    frames = [d.score(evidence, periods.calibration[0], periods.end) for d in detectors]
+    frames = [d.score(evidence, periods.calibration[0], end or periods.end) for d in detectors]
     return pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tokenkit import activity, baseline, config, deviation, engine, fingerprint, identity, lake, novelty, schema, state
+from tokenkit.baseline import Days
 from tokenkit.bench import scenario
 from tokenkit.bench.scenario import Edited, Scenario, Setting
 from tokenkit.config import Workspace
@@ -26,11 +27,10 @@ from tokenkit.ingest import open_key
 from tokenkit.novelty import Crowd
 
 OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
-LEAST_DAYS = 10  # active reference days of a token that is attacked, of any scenario
 DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
 TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "profile_uid", "start", "end", "horizon",
           "bytes", "objects", "events"]  # fmt: skip
-TAKEN = ["trial", "time", "bytes", "object_key"]
+TAKEN = ["trial", "event_key", "time", "bytes", "object_key"]
 
 
 @dataclass(eq=False)
@@ -166,7 +166,8 @@ def draw(
     low, high = period or (ground.start, ground.end)
     trials: list[Trial] = []
     tests = dict.fromkeys(s.suits for s, _ in chosen)  # several scenarios share one
-    suited = {test: [uid for uid in sorted(events) if test(events[uid])] for test in tests}
+    live = [uid for uid in sorted(events) if (events[uid]["time"] >= low).any()]
+    suited = {test: [uid for uid in live if test(events[uid])] for test in tests}
     for one, intensity in chosen:
         tokens = suited[one.suits]
         if len(tokens) < one.cohort:
@@ -176,8 +177,8 @@ def draw(
             picked = rng.choice(len(tokens), one.cohort, replace=False)
             first_moment = low + pd.Timedelta(days=one.lead * intensity)
             last = high - pd.Timedelta(days=one.days or (high - low).days)
-            latest = max(last - first_moment, pd.Timedelta(0))
-            start = (first_moment + rng.random() * latest).floor("min")
+            latest = max(last - first_moment, (high - first_moment) / 4)  # what goes on to the end begins in a quarter
+            start = (first_moment + rng.random() * latest).floor("s")
             uids = tuple(tokens[i] for i in picked)
             trials.append(Trial(first + len(trials), ground.seed, one, intensity, uids, start, high, variant))
     return trials
@@ -204,9 +205,10 @@ def attack(ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFra
     place, twins, taken = write(ground, trials, events, folder)
     activity.build(place)
     fingerprint.build(place)
-    rows, values, hours = _measured(ground, place, twins)
-    profiles, together = twins["profile_uid"].to_numpy(dtype=object), twins["trial"].to_numpy()
-    evidence = deviation.instead(ground.evidence, rows, profiles, values, hours, together)
+    rows, theirs, hours = _measured(ground, place, twins)
+    evidence = deviation.instead(
+        ground.evidence, rows, theirs.profiles, theirs.values, hours, twins["trial"].to_numpy()
+    )
     return Attacked(evidence, _truth(trials, twins, taken), taken, place)
 
 
@@ -226,19 +228,25 @@ def in_place(
     place, twins, taken = write(ground, trials, events, folder)
     activity.build(place)
     fingerprint.build(place)
-    rows, values, hours = _measured(ground, place, twins)
+    rows, theirs, hours = _measured(ground, place, twins)
     days = ground.evidence.days
-    whole = {name: matrix.copy() for name, matrix in days.values.items()}
-    for name, matrix in values.items():
-        whole[name][rows] = matrix
+    changed = replace(
+        days, values={name: _put(matrix, rows, theirs.values[name]) for name, matrix in days.values.items()},
+        reference=_put(days.reference, rows, theirs.reference), shared=_put(days.shared, rows, theirs.shared),
+        maturity=_put(days.maturity, rows, theirs.maturity),
+    )  # fmt: skip
     names = dict(zip(twins["profile_uid"], twins["base_uid"], strict=True))
     others = ground.evidence.hours[~ground.evidence.hours["profile_uid"].isin(twins["base_uid"])]
     hours = pd.concat([others, hours.assign(profile_uid=hours["profile_uid"].map(names))], ignore_index=True)
-    changed = replace(days, values=whole)
     evidence = Evidence(ground.evidence.periods, changed, *deviation.day_deviations(changed), hours)
     truth = _truth(trials, twins, taken)
-    theirs = deviation.of_profiles(evidence, np.unique(rows))
-    attacked = Attacked(theirs, truth.assign(profile_uid=truth["base_uid"]), taken, place, names)
+    attacked = Attacked(
+        deviation.of_profiles(evidence, np.unique(rows)),
+        truth.assign(profile_uid=truth["base_uid"]),
+        taken,
+        place,
+        names,
+    )
     return replace(ground, evidence=evidence), attacked
 
 
@@ -276,7 +284,10 @@ def write(
                             for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
             owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
             twins.append([trial.number, base_uid, uids[0]])
-            stolen = made.loc[made["attack"], ["time", "excess_bytes", "object_key"]]
+            his = made["attack"] & (
+                made["time"] >= trial.start
+            )  # what he does before, to be taken for usual, is no loot
+            stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
             taken.append(stolen.rename(columns={"excess_bytes": "bytes"}).assign(trial=trial.number))
     _append_by_day(place, batches)
     for name, more in fresh.items():
@@ -340,10 +351,14 @@ def _append_by_day(place: Workspace, batches: list[pa.Table]) -> None:
     lake.append(place.lake, "events", pa.concat_tables(batches).sort_by(order))
 
 
-def _measured(
-    ground: Benign, place: Workspace, twins: pd.DataFrame
-) -> tuple[np.ndarray, dict[str, np.ndarray], pd.DataFrame]:
-    """Of the twins: the row in whose place each stands, features by day, and graded hours."""
+def _put(matrix: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+    changed = matrix.copy()
+    changed[rows] = other
+    return changed
+
+
+def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np.ndarray, Days, pd.DataFrame]:
+    """Of the twins, in their order: the row in whose place each stands, their days, and graded hours."""
     periods = ground.evidence.periods
     assert periods.reference is not None
     first = periods.reference[0]
@@ -353,11 +368,14 @@ def _measured(
         daily = lake.scan(connection, place.lake, "fingerprint", first, periods.end).filter("\"window\" = 'day'").df()
     days = baseline.day_matrices(daily, groups, periods)
     row = pd.Index(days.profiles).get_indexer(uids)
-    values = {name: matrix[row] for name, matrix in days.values.items()}
+    days = replace(
+        days, profiles=uids, values={name: matrix[row] for name, matrix in days.values.items()},
+        reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
+    )  # fmt: skip
     hours = novelty.graded_hours(
         place, groups, first, periods.end, None, ground.crowds, dict(zip(uids, twins["base_uid"], strict=True))
     )
-    return pd.Index(ground.evidence.days.profiles).get_indexer(twins["base_uid"]), values, hours
+    return pd.Index(ground.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
 
 
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:

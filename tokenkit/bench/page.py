@@ -6,6 +6,7 @@ Reads  leaderboard.Results. Writes README.md and PNG files into a folder, where 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tokenkit.bench import burden, entrants, figures, plots, scoring
@@ -13,12 +14,16 @@ from tokenkit.bench.leaderboard import Results
 
 SHOWN = 6  # detectors told apart in a picture of curves
 BUDGET = 5.0
+OVERSPENT = 1.25  # times the budget (EVALUATION.md); what is caught by raising more is no merit
+LOUD = (1, 2, 3, 4, 5, 6, 7, 12, 14, 16, 21, 22, 23, 24)
 
 
 def table(results: Results, draws: int = 1000) -> pd.DataFrame:
-    """The leaderboard: ``scoring.summary``, one row a detector."""
+    """The leaderboard: ``scoring.summary``, one row a detector; those that overspend the budget stand last."""
     r = results
-    return scoring.summary(r.trials, r.alerts, r.benign, r.runs, r.windows, r.scenarios, draws)
+    rows = scoring.summary(r.trials, r.alerts, r.benign, r.runs, r.windows, r.scenarios, draws)
+    over = rows["of_budget"] > OVERSPENT
+    return pd.concat([rows[~over], rows[over]])
 
 
 def at_headline(results: Results) -> pd.DataFrame:
@@ -78,6 +83,49 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     return made
 
 
+def beside(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
+    """Every other detector against tokenkit at the headline budget (``scoring.paired``)."""
+    found = at_headline(results)
+    names = whole(summary, found)
+    table = scoring.paired(found[found["detector"].isin(names)], entrants.TOKENKIT)
+    return table.sort_values(["value", "detector"], ascending=[False, True], ignore_index=True)
+
+
+def targets(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
+    """What EVALUATION.md asks of tokenkit: ``what``, ``value``, ``low``, ``high``, ``asked``, ``holds``."""
+    found = at_headline(results)
+    found = found[found["detector"] == entrants.TOKENKIT]
+    rows: list[list[Any]] = []
+
+    def recall(what: str, some: pd.DataFrame, least: float) -> None:
+        if len(some):
+            r = scoring.recall(some).iloc[0]
+            rows.append([what, r["value"], r["low"], r["high"], f"at least {least:.2f}", r["value"] >= least])
+
+    def slow(scenario: str, intensity: float) -> pd.DataFrame:
+        return found[(found["scenario"] == scenario) & np.isclose(found["intensity"], intensity)]
+
+    recall("loud scenarios", found[found["number"].isin(LOUD) & (found["kind"] == "attack")], 0.95)
+    recall("+60% sustained, within 14 days", scoring.within(slow("slow_exfiltration", 0.6), 14), 0.90)
+    recall("+30% sustained, within 30 days", scoring.within(slow("slow_exfiltration", 0.3), 30), 0.70)
+    recall("ramp of 3% a day", slow("ramp", 0.03), 0.97)
+    recall("ramp of 1% a day, until the end", slow("ramp", 0.01), 0.70)
+    mine = summary.loc[entrants.TOKENKIT]
+    worst, changed, spent, named = (mine[c] for c in ("worst_5", "benign_change", "of_budget", "explained"))
+    nan = float("nan")
+    rows += [
+        ["worst five scenarios", worst, mine["worst_5_low"], mine["worst_5_high"], "at least 0.60", worst >= 0.6],
+        ["benign changes that raise an incident", changed, nan, nan, "at most 0.20", changed <= 0.2],
+        ["incidents opened of those allowed", spent, nan, nan, "0.75 to 1.25", 0.75 <= spent <= 1.25],
+        ["cause among the first three reasons", named, nan, nan, "at least 0.90", named >= 0.9],
+    ]
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high", "asked", "holds"])
+
+
+def _between(row: Any) -> str:
+    return "" if pd.isna(row.low) else f" [{row.low:.2f}, {row.high:.2f}]"
+
+
 def hardest(results: Results, n: int = 5) -> pd.DataFrame:
     """The scenarios that tokenkit catches least often at the headline budget: title, recall, interval, trials."""
     found = at_headline(results)
@@ -109,13 +157,23 @@ def write(results: Results, folder: Path) -> Path:
     text = [
         "# The bench: what each detector catches, and what it costs", "",
         f"`{made['command']}`: tokenkit {made['version']} (code {made['code']}), Python {made['python']}, {libraries}; "
-        f"{made['processors']} processors, {made['minutes']:.0f} minutes. {len(made['seeds'])} organisations of "
-        f"{sizes['tokens']:,} tokens over 90 days, fitted until day 42, calibrated until day 56, judged until day 90; "
+        f"{made['processors']} processors, {sum(made['seed_minutes']):.0f} minutes of one of them. "
+        f"{len(made['seeds'])} organisations of {sizes['tokens']:,} tokens over 90 days: fitted on days 15 to 42, "
+        f"calibrated on 43 to 56, judged on 57 to 90; "
         f"{kinds.get('attack', 0):,} attacks of {(results.scenarios['kind'] == 'attack').sum()} scenarios and "
         f"{kinds.get('confounder', 0):,} benign changes.", "",
         "Recall counts each scenario the same, all its intensities pooled. The budget is new incidents a day for each "
         "1,000 tokens; its line was set on the calibration days alone.", "",
+        "Those that open more than 1.25 times the budget stand last: what is caught by raising more is no merit.", "",
         *lines(summary), "",
+        "## Targets", "", "What EVALUATION.md asks of tokenkit, of the profile *full*:", "",
+        *(f"- {r.what}: {r.value:.2f}{_between(r)} (asked: {r.asked}): {'holds' if r.holds else 'does not hold'}."
+          for r in targets(results, summary).itertuples()), "",
+        "## Beside tokenkit", "",
+        "Recall more (+) or less (-) than tokenkit, 95% over tokens, and the paired Wilcoxon test over organisations "
+        "(the least p that so many can give):", "",
+        *(f"- {r.detector}: {r.value:+.2f} [{r.low:+.2f}, {r.high:+.2f}], p {r.p:.3g} ({r.attainable:.3g})."
+          for r in beside(results, summary).itertuples()), "",
         *(line for name, alt in alts.items() for line in (f"![{alt}]({name})", "")),
         "## The hardest scenarios", "",
         *(f"- {row.title}: {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] of {row.n} trials."

@@ -112,7 +112,10 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
     score_s = time.process_time() - begun
     ours = channels.gaps()
     gaps = {d.name: d.gap_days for d in detectors}
-    units = {str(c): (0.0, 1.0) if c in ours else _unit(g, periods.calibration) for c, g in rows.groupby("channel")}
+    units = {
+        str(c): (0.0, 1.0) if entrant.rule or c in ours else _unit(g, periods.calibration)
+        for c, g in rows.groupby("channel")
+    }
     shapes = {d.name: d.least_shape for d in detectors}
     rows = _in_units(rows, units)
     known = set(evidence.days.profiles[evidence.days.core]) or set(evidence.days.profiles)
@@ -211,27 +214,33 @@ def policy_windows(place: Workspace, evidence: Evidence, called: Mapping[str, st
     return found.assign(profile_uid=found["profile_uid"].map(called)) if called and len(found) else found
 
 
-def alerts(fitted: Fitted, attacked: Attacked, broken: pd.DataFrame, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+def alerts(
+    fitted: Fitted, attacked: Attacked, broken: pd.DataFrame, usual: pd.DataFrame, rows: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Incidents of the attacked profiles at each budget, one row each (``scoring``: ``alerts``).
+
+    An attack is touched only by a window that it changed: one that scores higher than the token's own window does when
+    nobody attacks. What the token would have raised anyway is no catch.
 
     Parameters
     ----------
     broken : ``policy_windows`` of the twins
-    rows : ``surprise`` of them, where it is there already
+    usual : ``as_usual`` of the organisation that nobody attacks
+    rows : ``surprise`` of the twins, where it is there already
     """
     rows = surprise(fitted, attacked.evidence) if rows is None else rows
     test = pd.Timestamp(attacked.evidence.periods.start, tz="UTC")
     trials = attacked.trials
     of = trials.set_index("profile_uid")["trial"]
     truth = trials.rename(columns={"trial": "attack"})[["attack", "profile_uid", "start", "end"]]
-    begins = trials.drop_duplicates("trial").set_index("trial")["start"]
+    begins = trials.drop_duplicates("trial").set_index("trial")["start"].clip(lower=test)
     out = []
     for per_1000 in fitted.limits:
         windows = flagged(fitted, rows, per_1000, broken)
         found = metrics.incidents(windows, test) if len(windows) else pd.DataFrame()
         if found.empty:
             continue
-        touching = set(metrics.touched(windows, truth)["incident_uid"])
+        touching = set(metrics.touched(_changed(windows, trials, usual), truth)["incident_uid"])
         said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])])
         reasons = {r.incident_uid: _first(r.parts) for r in said.itertuples()}
         found = found.assign(
@@ -244,6 +253,24 @@ def alerts(fitted: Fitted, attacked: Attacked, broken: pd.DataFrame, rows: pd.Da
         return pd.DataFrame(columns=ALERTS)
     frame = pd.concat(out, ignore_index=True)
     return _before(frame, attacked.taken)[ALERTS]
+
+
+WINDOW = ["profile_uid", "channel", "window", "start"]
+
+
+def as_usual(fitted: Fitted, broken: pd.DataFrame) -> pd.DataFrame:
+    """Every window of the organisation that nobody attacks, and its score; ``broken`` are its windows of the policy."""
+    rows = fitted.scores[[*WINDOW, "score_bits"]]
+    return pd.concat([rows, broken[[*WINDOW, "score_bits"]]], ignore_index=True) if len(broken) else rows
+
+
+def _changed(windows: pd.DataFrame, trials: pd.DataFrame, usual: pd.DataFrame) -> pd.DataFrame:
+    """The windows that score higher than those of the token in whose place the profile stands."""
+    base = trials.drop_duplicates("profile_uid").set_index("profile_uid")["base_uid"]
+    asked = windows.assign(own=windows["profile_uid"], profile_uid=windows["profile_uid"].map(base))
+    both = asked.merge(usual.rename(columns={"score_bits": "usual_bits"}), how="left", on=WINDOW)
+    higher = both["usual_bits"].isna() | (both["score_bits"] > both["usual_bits"] + 1e-9)
+    return both[higher].assign(profile_uid=both["own"])
 
 
 ALERTS = ["detector", "budget", "trial", "incident_uid", "start", "end", "raised", "score_bits", "touches", "fresh",
@@ -322,7 +349,8 @@ def _minutes(minutes: pd.DataFrame, profile_uid: str, raised: pd.Timestamp) -> f
 def windows(fitted: Fitted, ground: Benign, attacked: Attacked | None, rows: pd.DataFrame | None) -> pd.DataFrame:
     """Profile-days with their highest score, for average precision: benign ones sampled, or those of the trials.
 
-    A benign day weighs what it stands for; the days of one attack weigh one in all. Benign changes are left out.
+    A benign day weighs what it stands for; the days of one attack weigh one in all, and a day that the detector does
+    not score has the least score. Benign changes are left out.
     """
     if attacked is None:
         daily = _daily(fitted.scores[fitted.scores["start"] >= ground.start])
@@ -332,11 +360,13 @@ def windows(fitted: Fitted, ground: Benign, attacked: Attacked | None, rows: pd.
         made = kept.assign(trial=-1, scenario="", attack=False, weight=weight)
     else:
         assert rows is not None
-        daily = _daily(rows).merge(attacked.trials[["trial", "scenario", "profile_uid", "start", "end"]].rename(
-            columns={"start": "from", "end": "to"}), on="profile_uid")  # fmt: skip
-        inside = (daily["day"] < daily["to"]) & (daily["day"] + pd.Timedelta("1D") > daily["from"])
-        made = daily[inside & daily["scenario"].isin(scenarios.SCENARIOS)].assign(attack=True)
-        made["weight"] = 1.0 / made.groupby("trial")["day"].transform("size")
+        told = attacked.trials[attacked.trials["scenario"].isin(scenarios.SCENARIOS)]
+        days = [pd.date_range(a.floor("D"), b, freq="D", inclusive="left") for a, b in
+                zip(told["start"], told["end"], strict=True)]  # fmt: skip
+        made = told[["trial", "scenario", "profile_uid"]].assign(day=days).explode("day")
+        made["day"] = pd.to_datetime(made["day"], utc=True).dt.as_unit("us")
+        made = made.merge(_daily(rows), on=["profile_uid", "day"], how="left").fillna({"score_bits": 0.0})
+        made = made.assign(attack=True, weight=1.0 / made.groupby("trial")["day"].transform("size"))
     return made.assign(detector=fitted.entrant.name, seed=ground.seed)[WINDOWS]
 
 

@@ -128,10 +128,11 @@ def worst_mean(found: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd.Da
 
 
 def time_to_detect(found: pd.DataFrame, by: Sequence[str] = (), draws: int = DRAWS) -> pd.DataFrame:
-    """Hours until half (``level`` 0.5) and nine tenths (0.9) of the attacks are caught; a miss counts at its horizon.
+    """Hours until half (``level`` 0.5) and nine tenths (0.9) of the attacks are caught; a miss counts at the horizon.
 
     A quantile is the least time by which that share was caught. ``missed`` (bool): fewer were, and ``value`` is only
-    how long was looked, which is not long for an attack that begins late. Each scenario counts the same.
+    how long was looked. Every miss stands at the longest time that any trial was looked at: a miss of an attack that
+    begins an hour before the end is no quick catch. Each scenario counts the same.
 
     Parameters
     ----------
@@ -139,7 +140,9 @@ def time_to_detect(found: pd.DataFrame, by: Sequence[str] = (), draws: int = DRA
     by : more columns to tell apart, such as ``scenario`` and ``intensity``
     """
     keys = [*KEYS, *by]
-    table = quantiles(_attacks(found), "hours", keys, [0.5, 0.9], each="scenario", draws=draws)
+    attacks = _attacks(found)
+    attacks = attacks.assign(hours=attacks["hours"].where(attacks["caught"], attacks["hours"].max()))
+    table = quantiles(attacks, "hours", keys, [0.5, 0.9], each="scenario", draws=draws)
     share = means(_attacks(found), "caught", keys, each="scenario", draws=0)[[*keys, "value"]]
     share = table[keys].merge(share, on=keys, how="left")["value"]
     return table.assign(missed=(share.to_numpy() < table["level"].to_numpy(float) - 1e-9).astype(bool))

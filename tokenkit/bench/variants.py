@@ -20,7 +20,7 @@ from tokenkit.bench.scenario import Scenario, prewarm
 DIRTY, POISONED = "dirty", "poisoned"
 DIRTY_SHARE = 0.01  # of the tokens
 POISONED_SHARE = 0.02  # of the tokens at a time: more would be an organisation of poisoned tokens
-IN_THE_PAST = ("stolen_token", "bulk_spike", "object_enumeration", "reconnaissance", "pagination_crawl")
+IN_THE_PAST = ("slow_exfiltration", "stolen_token", "bulk_spike", "object_enumeration", "pagination_crawl")
 
 
 def dirty(ground: Benign, events: dict[str, pd.DataFrame], folder: Path) -> tuple[Benign, dict[str, pd.DataFrame]]:

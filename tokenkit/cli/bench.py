@@ -24,6 +24,7 @@ def run(
     profile: Annotated[str, typer.Option(help="smoke (100 tokens), standard (300) or full (1,000).")] = "smoke",
     detector: Annotated[list[str] | None, typer.Option(help="Your own: path/to/module.py:Class. May repeat.")] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Only this one. May repeat; tokenkit bench list.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this organisation. May repeat; default: all.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Organisations at a time.")] = 2,
     out: Out = HERE,
 ) -> None:
@@ -31,7 +32,7 @@ def run(
     from tokenkit.bench import leaderboard, page
 
     with shown() as progress:
-        results = leaderboard.run(out, profile, detector or (), scenario or (), (), processes, progress)
+        results = leaderboard.run(out, profile, detector or (), scenario or (), seed or (), processes, progress)
     _print(page.table(results, 0))
     typer.echo(f"results: {out}; pictures: tokenkit bench show --page FOLDER, or notebook bench/leaderboard")
 
