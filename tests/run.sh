@@ -25,7 +25,7 @@ if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 fi
 
 # one file stays with one worker, which makes what its tests share once; the files come in the order of conftest.py
-.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"
+.venv/bin/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
 status=$?
 
 if ! have_chromium; then
