@@ -61,7 +61,7 @@ class Profile:
 SOME = (entrants.TOKENKIT, "controls", "IForest, deviations")
 PROFILES = {
     "smoke": Profile(100, (0, 1), 1, False, SOME),
-    "standard": Profile(300, (0, 1, 2), 8, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
+    "standard": Profile(300, (0, 1), 8, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
     "full": Profile(1000, (0, 1, 2, 3, 4), 12, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
 }
 
