@@ -9,20 +9,17 @@ two scores of one window; lines before it: one for each injection, and the secon
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from tokenkit import activity, baseline, channels, config, deviation, fingerprint, lake, schema
-from tokenkit.bench import leaderboard, overlay, scenarios
+from tokenkit import channels
+from tokenkit.bench import leaderboard, overlay, scenarios, whole
 
 KEYS = ["profile_uid", "channel", "window", "start"]
-INVENTORY = ("key_rotation", "orphan")  # the list of owners would have to change with them
 
 
 def scores(evidence: object, periods: object) -> pd.DataFrame:
@@ -30,25 +27,6 @@ def scores(evidence: object, periods: object) -> pd.DataFrame:
     frames = [d.fit(evidence, *periods.calibration).score(evidence, periods.calibration[0], periods.end)
               for d in channels.detectors(("IForest",))]  # fmt: skip
     return pd.concat(frames, ignore_index=True)
-
-
-def whole(ground: overlay.Benign, attacked: overlay.Attacked, rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Scores after attacking the whole organisation."""
-    place = config.find(shutil.copytree(ground.workspace.root, folder / "attacked"))
-    theirs = lake.read(attacked.workspace.lake, "events").to_pandas()
-    own = lake.read(place.lake, "events").to_pandas()
-    parts = [own[~own["token_uid"].isin(rows["base_uid"])]]
-    for row in rows.itertuples():
-        mine = theirs[theirs["token_uid"] == row.profile_uid]
-        parts.append(mine.assign(token_uid=row.base_uid, token_key=ground.single[row.base_uid]))
-    events = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
-    lake.replace(place.lake, "events", schema.conform("events", events))
-    for name in overlay.DIMENSIONS:
-        lake.grow_dimension(place.lake, name, lake.read(attacked.workspace.lake, name))
-    activity.build(place)
-    fingerprint.build(place)
-    periods = ground.evidence.periods
-    return scores(deviation.measure(place, periods, baseline.peer_groups(ground.people)), periods)
 
 
 def main() -> None:
@@ -62,7 +40,7 @@ def main() -> None:
         ground = leaderboard.grounds(Path(folder) / "ground", given.seed, given.tokens)
         events = overlay.events_of(ground, overlay.attackable(ground))
         every = [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]
-        cells = [(s, i) for s in every if s.id not in INVENTORY for i in s.intensities]
+        cells = [(s, i) for s in every if s.id not in whole.CHANGE_THE_INVENTORY for i in s.intensities]
         rng = np.random.default_rng(given.seed)
         picked = [cells[n] for n in sorted(rng.choice(len(cells), given.injections, replace=False))]
         trials = overlay.draw(ground, picked, 1, events)
@@ -80,7 +58,7 @@ def main() -> None:
                 profile_uid=lambda f, of=of: f["profile_uid"].map(of)
             )
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                by_whole = whole(ground, attacked, rows, Path(place))
+                by_whole = scores(whole.measure(ground, attacked, trial.number, Path(place)), periods)
             by_whole = by_whole[by_whole["profile_uid"].isin(of.values())]
             both = by_overlay.merge(by_whole, on=KEYS, how="outer", suffixes=("", "_whole"))
             apart = float((both["raw_bits"] - both["raw_bits_whole"]).abs().max(skipna=False))

@@ -19,9 +19,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 
 MAX_LINES = 420
-# host and ending apart, so that this file does not hold what it looks for
-HOSTS = {"org": ("pypi", "pythonhosted", "debian", "npmjs", "anaconda"), "com": ("npmjs", "anaconda")}
-REGISTRY = re.compile("|".join(rf"\b{name}\.{ending}\b" for ending, names in HOSTS.items() for name in names))
+# in syllables, so that this file does not hold what it looks for
+HOSTS = {"org": "py-pi python-hosted deb-ian npm-js ana-conda", "com": "npm-js ana-conda"}
+NAMES = [(name.replace("-", ""), ending) for ending, names in HOSTS.items() for name in names.split()]
+REGISTRY = re.compile("|".join(rf"\b{name}\.{ending}\b" for name, ending in NAMES))
 MACHINE = re.compile(r"""(?<![\w./<-])/(work|tmp|root)(?=[/"'\s]|$)""")
 # each takes long to import, and most commands do without it
 HEAVY = {"matplotlib", "nbconvert", "numba", "papermill", "pyod", "seaborn", "sklearn"}

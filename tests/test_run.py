@@ -276,3 +276,9 @@ def test_in_the_second_week_of_logs_there_is_a_report(organisation, tmp_path, co
     left = command("run", "--events", "logs", "--out", "out", "--json", cwd=tmp_path)
     assert left.code == 0, left.err
     assert (tmp_path / left.json["page"]).is_file()
+
+
+def test_a_wrong_path_leaves_no_folder_behind(tmp_path, command):
+    left = command("run", "--events", "nowhere/logs", cwd=tmp_path)
+    assert left.code == 2 and "no such file or folder" in left.err
+    assert list(tmp_path.iterdir()) == []

@@ -94,6 +94,9 @@ def workspace_for(events: list[str], out: Path | None) -> Workspace:
         raise InputError(
             f"no tokenkit workspace at or above {Path.cwd()}. Make one (tokenkit init DIR), or name logs: --events PATH"
         )
+    for source, path in map(parse_input, events):
+        if not path.exists():
+            sources.find_files(path, source)  # says so, before a folder is made
     return config.init((out or Path("tokenkit-out")) / "workspace")
 
 

@@ -197,7 +197,11 @@ def test_without_a_family_its_features_are_no_reasons(ground, attacked):
 
 @pytest.mark.parametrize(
     ("where", "said"),
-    [("nothing.py:Class", "no such file"), ("mine", "expected path"), ("json:JSONEncoder", "is no detector")],
+    [
+        ("nothing.py:Class", "no such file"),
+        ("mine", "expected module:Class, or path"),
+        ("json:JSONEncoder", "is no detector"),
+    ],
 )
 def test_a_detector_of_ones_own_is_taken_or_refused_in_words(where, said):
     with pytest.raises((InputError, DetectorError), match=said):
@@ -222,6 +226,17 @@ def test_what_the_token_would_have_raised_anyway_is_no_catch(ground, attacked):
     fitted = protocol.fit(ground, entrant(Always(), rule=True), 0)
     raised = alerts_of(ground, fitted, attacked)
     assert len(raised) and raised["fresh"].mean() < 0.2  # only where a day was idle before the attack
+
+
+def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, ground):
+    module = tmp_path / "broken_of_a_test.py"
+    module.write_text("import no_such_module_anywhere\n", encoding="utf-8")
+    with pytest.raises(DetectorError, match=r"cannot be run: ModuleNotFoundError: .*broken_of_a_test\.py:1\)"):
+        entrants.own(f"{module}:Mine")
+    module.write_text("class Mine:\n    def fit(self, X):\n        raise ValueError('no')\n\n"
+                      "    def decision_function(self, X):\n        return X[:, 0]\n", encoding="utf-8")  # fmt: skip
+    with pytest.raises(DetectorError, match=r"Mine failed: ValueError: no \(.*broken_of_a_test\.py:3\)"):
+        leaks.refuse(ground, entrants.own(f"{module}:Mine"))
 
 
 def test_an_estimator_from_a_file_takes_part(tmp_path, ground):

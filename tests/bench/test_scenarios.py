@@ -554,9 +554,9 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     coded = {name: normalise.Coded.of(values, 256 if name == "user_agent" else 1024)
              for name, values in reading.items()}  # fmt: skip
     data: dict[str, object] = {}
-    normalise._networks(coded["address"], data)
-    normalise._clients(coded["user_agent"], data)
-    normalise._objects(coded["resource_uid"], data)
+    normalise.network_rows(coded["address"], data)
+    normalise.client_rows(coded["user_agent"], data)
+    normalise.object_rows(coded["resource_uid"], data)
     for name in ("network_key", "client_key", "object_key"):
         assert made[name].tolist() == data[name].to_pylist()  # type: ignore[attr-defined]
     assert made["user_agent"].tolist() == list(agents) and made["event_key"].is_unique

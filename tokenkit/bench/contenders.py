@@ -7,7 +7,6 @@ not believed, it scores each day by itself, as a nightly run would.
 """
 
 import copy
-import importlib
 import time
 import warnings
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokenkit import baseline, channels
-from tokenkit.bench import series
+from tokenkit import channels
+from tokenkit.bench import detectors, series
 from tokenkit.bench.cases import Case
 from tokenkit.bench.matrices import MATRICES, deviations, parts
 from tokenkit.channels.panel import TESTED_ROWS, batch_invariant, detector
@@ -89,21 +88,13 @@ def tabular(name: str, sees: str, make: Callable[[int, np.ndarray], tuple[Any, s
                 for day in days.unique():
                     values[days == day] = _scores(name, model, rows[days == day])
                 score_s = time.process_time() - begun
-        return Scored(frame(name, profiles, days, values), fit_s, score_s, how, note)
+        return Scored(detectors.made(name, profiles, days, values), fit_s, score_s, how, note)
 
     return Contender(name, sees, score, {name: 1.0}, {name: 1})
 
 
-def _signed(model: Any, rows: np.ndarray) -> np.ndarray:
-    """Scores with PyOD's sign: scikit-learn's own outlier detectors give more to what is more normal."""
-    from sklearn.base import OutlierMixin
-
-    values = np.asarray(model.decision_function(rows), dtype=float).reshape(-1)
-    return -values if isinstance(model, OutlierMixin) else values
-
-
 def _scores(name: str, model: Any, rows: np.ndarray) -> np.ndarray:
-    values = _signed(model, rows)
+    values = detectors.signed(model, rows)
     if values.shape != (len(rows),) or not np.isfinite(values).all():
         bad = f"{len(values)} scores" if len(values) != len(rows) else f"{(~np.isfinite(values)).sum()} not finite"
         raise InputError(
@@ -172,7 +163,7 @@ def own(estimator: Any, name: str = "", sees: str = "deviations+novelty") -> Con
     'mine'
     """
     if isinstance(estimator, str):
-        estimator = _imported(estimator)
+        estimator = detectors.imported(estimator)
     if isinstance(estimator, type):
         try:
             estimator = estimator()
@@ -196,19 +187,6 @@ def own(estimator: Any, name: str = "", sees: str = "deviations+novelty") -> Con
     return tabular(name, sees, make)
 
 
-def _imported(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    if not module or not attribute:
-        raise InputError(f"detector {path!r}: expected module:Class, such as pyod.models.knn:KNN")
-    try:
-        found = importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(f"detector {path!r}: {error}. Is it installed in this environment?") from error
-    if not hasattr(found, attribute):
-        raise InputError(f"detector {path!r}: {module} has no {attribute}; {did_you_mean(attribute, dir(found)[:400])}")
-    return getattr(found, attribute)
-
-
 # ---- our channels, time series, controls ----
 def _channels(names: list[str], case: Case, seed: int) -> Scored:
     frames, fit_s, score_s = [], 0.0, 0.0
@@ -226,42 +204,19 @@ def _channels(names: list[str], case: Case, seed: int) -> Scored:
 
 def _series(name: str, quantity: str, make: series.Make, trailing: bool, case: Case, seed: int) -> Scored:
     rows, fit_s, score_s = series.nightly(case, quantity, make, seed, trailing)
-    made = frame(name, rows["profile_uid"].to_numpy(), pd.DatetimeIndex(rows["start"]), rows["score"].to_numpy())
+    made = detectors.made(
+        name, rows["profile_uid"].to_numpy(), pd.DatetimeIndex(rows["start"]), rows["score"].to_numpy()
+    )
     return Scored(made, fit_s, score_s, TRAILING if trailing else NIGHTS)
 
 
-def _control(name: str, values: Callable[[Case, int], np.ndarray], how: str, case: Case, seed: int) -> Scored:
+def _control(name: str, values: Callable[[int], detectors.Values], how: str, case: Case, seed: int) -> Scored:
     begun = time.process_time()
-    matrix = values(case, seed)
+    matrix = values(seed)(case.evidence)
     days = case.evidence.days
     rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & parts(case)[1][None, :])
-    made = frame(name, days.profiles[rows], days.days[columns], matrix[rows, columns])
+    made = detectors.made(name, days.profiles[rows], days.days[columns], matrix[rows, columns])
     return Scored(made, 0.0, time.process_time() - begun, how)
-
-
-def at_random(case: Case, seed: int) -> np.ndarray:
-    """A number drawn for each profile and day: what chance alone catches."""
-    return np.random.default_rng(seed).random(case.evidence.days.values["requests"].shape)
-
-
-def robust_z(feature: str, case: Case, seed: int) -> np.ndarray:
-    """Profile x day: log1p of one feature in robust standard deviations above the profile's own reference."""
-    logs = np.log1p(case.evidence.days.values[feature])
-    learn = np.where(case.evidence.days.reference, logs, np.nan)
-    middle = baseline._median(learn)[:, None]
-    spread = 1.4826 * baseline._median(np.abs(learn - middle))[:, None]
-    return np.nan_to_num((logs - middle) / np.maximum(spread, baseline.SCALE_FLOOR))
-
-
-def new_networks(case: Case, seed: int) -> np.ndarray:
-    """Profile x day: networks never used on an earlier day (the most in one hour)."""
-    days, hours = case.evidence.days, case.evidence.hours
-    matrix = np.zeros(days.values["requests"].shape)
-    row = pd.Index(days.profiles).get_indexer(hours["profile_uid"])
-    column = days.days.get_indexer(hours["start"].dt.floor("D").dt.as_unit(days.days.unit))
-    keep = (row >= 0) & (column >= 0)
-    np.maximum.at(matrix, (row[keep], column[keep]), hours["new_networks"].to_numpy(dtype=float)[keep])
-    return matrix
 
 
 def _default_contamination(case: Case, seed: int) -> Scored:
@@ -270,16 +225,8 @@ def _default_contamination(case: Case, seed: int) -> Scored:
     begun = time.process_time()
     model = detector("IForest", seed).fit(fit)
     middle = time.process_time()
-    made = frame("IForest at contamination 0.1", profiles, days, model.predict(rows).astype(float))
+    made = detectors.made("IForest at contamination 0.1", profiles, days, model.predict(rows).astype(float))
     return Scored(made, middle - begun, time.process_time() - middle, RULE)
-
-
-def frame(name: str, profiles: np.ndarray, days: pd.DatetimeIndex, values: np.ndarray) -> pd.DataFrame:
-    """Scores of days as the channels give them."""
-    return pd.DataFrame(
-        {"profile_uid": profiles, "window": "day", "start": pd.DatetimeIndex(days).as_unit("us"), "channel": name,
-         "raw_bits": values, "parts": [{} for _ in values]}
-    )  # fmt: skip
 
 
 def catalogue() -> dict[str, list[Contender]]:
@@ -309,17 +256,20 @@ def catalogue() -> dict[str, list[Contender]]:
         score = partial(_series, name, quantity, make, trailing)
         groups["series"].append(Contender(name, "hourly series", score, {name: 1.0}, {name: 1}))
     groups["controls"] = []
-    plain: list[tuple[str, Callable[[Case, int], np.ndarray]]] = [
-        ("random", at_random), ("robust z of calls", partial(robust_z, "requests")),
-        ("robust z of bytes", partial(robust_z, "response_bytes")), ("new networks", new_networks),
-    ]  # fmt: skip
+    plain: list[tuple[str, Callable[[int], detectors.Values]]] = [
+        ("random", detectors.at_random),
+        ("robust z of calls", lambda seed: detectors.robust_z("requests")),
+        ("robust z of bytes", lambda seed: detectors.robust_z("response_bytes")),
+        ("new networks", lambda seed: detectors.new_networks),
+    ]
     for name, values in plain:
         groups["controls"].append(
             Contender(name, "control", partial(_control, name, values, ROWS), {name: 1.0}, {name: 1})
         )
     rule = "any new network"
     groups["controls"] += [
-        Contender(rule, "control", partial(_control, rule, new_networks, RULE), {rule: 1.0}, {rule: 1}, rule=True),
+        Contender(rule, "control", partial(_control, rule, dict(plain)["new networks"], RULE), {rule: 1.0}, {rule: 1},
+                  rule=True),
         Contender("IForest at contamination 0.1", "deviations", _default_contamination,
                   {"IForest at contamination 0.1": 1.0}, {"IForest at contamination 0.1": 1}, rule=True),
     ]  # fmt: skip

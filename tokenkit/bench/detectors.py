@@ -4,9 +4,13 @@ Reads  deviation.Evidence. Writes nothing.
 ``Rows`` makes one of any estimator with ``fit`` and ``decision_function``; controls are what a detector has to beat.
 """
 
+import importlib.util
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,16 +20,19 @@ from tokenkit import baseline
 from tokenkit.bench.matrices import VIEWS
 from tokenkit.channels import Detector
 from tokenkit.deviation import Evidence
+from tokenkit.errors import DetectorError, InputError, did_you_mean
 from tokenkit.fingerprint import scored_features
+
+Values = Callable[[Evidence], np.ndarray]  # a score for each profile and day
 
 
 class Control:
     """A detector with nothing to learn: ``values`` of an evidence, profile x day, is its score."""
 
-    gap_days, least_shape = 1, 0.2
+    least_shape = 0.2
 
-    def __init__(self, name: str, values: Callable[[Evidence], np.ndarray], reason: str = "") -> None:
-        self.name, self.title, self.values, self.reason = name, name, values, reason
+    def __init__(self, name: str, values: Values, reason: str = "", gap_days: int = 1) -> None:
+        self.name, self.title, self.values, self.reason, self.gap_days = name, name, values, reason, gap_days
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
         """Nothing to learn."""
@@ -34,7 +41,10 @@ class Control:
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active day of ``[start, end)``."""
         rows, columns = active(evidence, start, end)
-        return frame(self.name, evidence, rows, columns, self.values(evidence)[rows, columns], self.reason)
+        days = evidence.days
+        return made(
+            self.name, days.profiles[rows], days.days[columns], self.values(evidence)[rows, columns], self.reason
+        )
 
 
 class Rows:
@@ -105,15 +115,60 @@ def active(evidence: Evidence, start: date, end: date) -> tuple[np.ndarray, np.n
     return rows, columns
 
 
-def frame(
-    name: str, evidence: Evidence, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, reason: str
-) -> pd.DataFrame:
-    """``made`` for cells of the evidence's matrices."""
-    return made(name, evidence.days.profiles[rows], evidence.days.days[columns], values, reason)
+def imported(where: str) -> Any:
+    """What ``module:Class`` or ``path/to/module.py:Class`` leads to.
+
+    Raises
+    ------
+    InputError
+        It leads nowhere; says what is missing.
+    DetectorError
+        The file cannot be run; says where.
+
+    Examples
+    --------
+    >>> imported("sklearn.ensemble:IsolationForest").__name__
+    'IsolationForest'
+    """
+    path, _, name = where.rpartition(":")
+    if not path or not name:
+        raise InputError(f"detector {where!r}: expected module:Class, or path/to/module.py:Class")
+    if path.endswith(".py"):
+        if not Path(path).is_file():
+            raise InputError(f"detector {where!r}: there is no such file")
+        called = f"tokenkit_own_{Path(path).stem}"  # no module of the standard library is called so
+        spec = importlib.util.spec_from_file_location(called, path)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[called] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise DetectorError(f"detector {where!r}: the file cannot be run: {said(error)}") from error
+    else:
+        try:
+            module = importlib.import_module(path)
+        except ImportError as error:
+            raise InputError(f"detector {where!r}: {error}. Is it installed in this environment?") from error
+    if not hasattr(module, name):
+        known = [n for n in dir(module) if n[0] != "_"][:400]
+        raise InputError(f"detector {where!r}: {path} has no {name}; {did_you_mean(name, known)}")
+    return getattr(module, name)
+
+
+def said(error: Exception) -> str:
+    """What an exception of somebody's code says, and where it was raised.
+
+    Examples
+    --------
+    >>> said(ValueError("no rows"))
+    'ValueError: no rows'
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}: {error}" + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
 
 
 # ---- what the controls see ----
-def at_random(seed: int) -> Callable[[Evidence], np.ndarray]:
+def at_random(seed: int) -> Values:
     """A number for each row that depends on nothing but its amounts and the seed: what chance alone catches."""
 
     def values(evidence: Evidence) -> np.ndarray:
@@ -126,7 +181,7 @@ def at_random(seed: int) -> Callable[[Evidence], np.ndarray]:
     return values
 
 
-def robust_z(feature: str) -> Callable[[Evidence], np.ndarray]:
+def robust_z(feature: str) -> Values:
     """log1p of one feature in robust standard deviations above the profile's own reference."""
 
     def values(evidence: Evidence) -> np.ndarray:

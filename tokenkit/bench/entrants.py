@@ -4,10 +4,9 @@ Reads  nothing. Writes nothing.
 """
 
 import copy
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,35 +16,36 @@ from tokenkit.bench import detectors
 from tokenkit.bench.protocol import Entrant
 from tokenkit.channels import Detector
 from tokenkit.channels.panel import detector
-from tokenkit.config import Detection
+from tokenkit.config import PANEL, Detection
 from tokenkit.errors import DetectorError, InputError, did_you_mean
 
-TOKENKIT, ORACLE, RANDOM = "tokenkit", "oracle", "random"
+TOKENKIT, RANDOM = "tokenkit", "random"
 ROWS = "deviations+novelty"
 PYOD = ("IForest", "LODA", "HBOS", "PCA", "GMM", "KNN", "MCD")  # those whose score of a row is its own (``leaks``)
 FOR_EVER_DAYS = 3650
 
 
-def _channels(names: tuple[str, ...], seed: int) -> list[Detector]:
-    return [one for one in channels.detectors(seed=seed) if one.name in names]
+def _channels(names: tuple[str, ...], seed: int, panel: Sequence[str] = PANEL) -> list[Detector]:
+    return [one for one in channels.detectors(panel, seed) if one.name in names]
 
 
-def _paid() -> dict[str, float]:
-    return {channel: share for channel, share in Detection().shares.items() if share > 0}
+def as_set(detection: Detection) -> Entrant:
+    """Tokenkit as a workspace has it set: its shares, its panel, and the rules of the inventory."""
+    paid = {channel: share for channel, share in detection.shares.items() if share > 0}
+    make = partial(_channels, tuple(paid), panel=detection.panel)
+    return Entrant(TOKENKIT, make, paid, sees="channels", policy=True)
 
 
 def _ablated(family: str, seed: int) -> list[Detector]:
-    return [detectors.Without(one, family) for one in _channels(tuple(_paid()), seed)]
+    return [detectors.Without(one, family) for one in as_set(Detection()).make(seed)]
 
 
 def _of_pyod(name: str, title: str, sees: str, seed: int) -> list[Detector]:
     return [detectors.Rows(title, detector(name, seed), sees)]
 
 
-def _control(name: str, values: Callable[..., Any], reason: str, gap_days: int, seed: int) -> list[Detector]:
-    made = detectors.Control(name, values, reason)
-    made.gap_days = gap_days
-    return [made]
+def _control(name: str, values: detectors.Values, reason: str, gap_days: int, seed: int) -> list[Detector]:
+    return [detectors.Control(name, values, reason, gap_days)]
 
 
 def _random(seed: int) -> list[Detector]:
@@ -58,13 +58,13 @@ def _default_iforest(seed: int) -> list[Detector]:
 
 def catalogue() -> dict[str, list[Entrant]]:
     """Every entrant by group: tokenkit, channels, pyod, controls, ablation."""
-    paid = _paid()
+    usual = as_set(Detection())
     groups = {
-        TOKENKIT: [Entrant(TOKENKIT, partial(_channels, tuple(paid)), paid, sees="channels", policy=True)],
+        TOKENKIT: [usual],
         "channels": [Entrant(c, partial(_channels, (c,)), {c: 1.0}, sees="channel") for c in channels.gaps()],
         "pyod": [],
         "ablation": [
-            Entrant(f"{TOKENKIT} without {f}", partial(_ablated, f), paid, sees="channels", policy=True)
+            replace(usual, name=f"{TOKENKIT} without {f}", make=partial(_ablated, f))
             for f in detectors.families()
         ],
     }  # fmt: skip
@@ -84,12 +84,12 @@ def catalogue() -> dict[str, list[Entrant]]:
     return groups
 
 
-def _rule(name: str, values: Callable[..., Any], reason: str, gap_days: int) -> Entrant:
+def _rule(name: str, values: detectors.Values, reason: str, gap_days: int) -> Entrant:
     return Entrant(name, partial(_control, name, values, reason, gap_days), {name: 1.0}, sees="control", rule=True)
 
 
-def choose(names: list[str] | None = None, without: tuple[str, ...] = ()) -> list[Entrant]:
-    """Entrants by name or group; all of them without names, less the groups in ``without``.
+def choose(names: list[str] | None = None) -> list[Entrant]:
+    """Entrants by name or group; all of them without names.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def choose(names: list[str] | None = None, without: tuple[str, ...] = ()) -> lis
     """
     groups = catalogue()
     if not names:
-        return [entrant for group, some in groups.items() if group not in without for entrant in some]
+        return [entrant for some in groups.values() for entrant in some]
     every = {entrant.name: [entrant] for some in groups.values() for entrant in some}
     chosen: dict[str, Entrant] = {}
     for name in names:
@@ -128,10 +128,7 @@ def own(where: str) -> Entrant:
     DetectorError
         The class cannot be made, or is neither of both.
     """
-    path, _, name = where.rpartition(":")
-    if not path or not name:
-        raise InputError(f"detector {where!r}: expected path/to/module.py:Class")
-    found = _attribute(path, name)
+    found, name = detectors.imported(where), where.rpartition(":")[2]
     try:
         made = found()
     except Exception as error:
@@ -148,10 +145,8 @@ def own(where: str) -> Entrant:
 
 def source_of(where: str) -> bytes:
     """The text of the module that a detector of your own is in; what that imports is not looked at."""
-    path, _, name = where.rpartition(":")
-    if path.endswith(".py"):
-        return Path(path).read_bytes()
-    return Path(inspect.getsourcefile(_attribute(path, name)) or __file__).read_bytes()
+    found = detectors.imported(where)
+    return Path(inspect.getsourcefile(found) or __file__).read_bytes()
 
 
 def _made(found: Callable[[], Detector], seed: int) -> list[Detector]:
@@ -166,23 +161,3 @@ def _estimator(found: Callable[[], Any], name: str, seed: int) -> list[Detector]
     if getattr(made, "random_state", 0) is None:
         made.random_state = seed
     return [detectors.Rows(name, made, ROWS)]
-
-
-def _attribute(path: str, name: str) -> Any:
-    if path.endswith(".py"):
-        file = Path(path)
-        if not file.is_file():
-            raise InputError(f"{path}: there is no such file")
-        called = f"tokenkit_own_{file.stem}"  # no module of the standard library is called so
-        spec = importlib.util.spec_from_file_location(called, file)
-        assert spec is not None and spec.loader is not None
-        module = sys.modules[called] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    else:
-        try:
-            module = importlib.import_module(path)
-        except ImportError as error:
-            raise InputError(f"detector {path}: {error}. Is it installed in this environment?") from error
-    if not hasattr(module, name):
-        raise InputError(f"{path} has no {name}; {did_you_mean(name, [n for n in dir(module) if n[0] != '_'])}")
-    return getattr(module, name)

@@ -14,7 +14,7 @@ import pandas as pd
 from tokenkit import activity, baseline, config, deviation, fingerprint, owners
 from tokenkit.baseline import Periods
 from tokenkit.bench import entrants, leaderboard, overlay, protocol, scenarios
-from tokenkit.config import History, Workspace
+from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.incidents.periods import FIRST_REPORT_DAYS, day_of, periods_of
 from tokenkit.ingest import Progress, silent
@@ -63,6 +63,8 @@ def inject(
         No such scenario; no logs, too few days, or no token that could be attacked.
     """
     ids = [scenarios.get(one).id for one in chosen] or list(scenarios.SCENARIOS)
+    activity.build(workspace, progress)
+    fingerprint.build(workspace, progress)
     periods = _periods(workspace, day_of(start, "start"), day_of(end, "end"))
     progress("measuring your organisation", 0, 4)
     copy = out / "twins"
@@ -83,8 +85,8 @@ def inject(
     left_out = sorted(set(ids) - {trial.scenario.id for trial in trials})
     if not trials:
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
-    entrant = entrants.choose([entrants.TOKENKIT])[0]
-    fitted = protocol.fit(ground, entrant, 0, [workspace.settings.detection.budget])
+    detection = workspace.settings.detection
+    fitted = protocol.fit(ground, entrants.as_set(detection), detection.seed, [detection.budget])
     progress("measuring your organisation", 2, 4)
     attacked = overlay.attack(ground, trials, events, copy)
     progress("measuring your organisation", 3, 4)
@@ -103,7 +105,7 @@ def _periods(workspace: Workspace, start: date | None, end: date | None) -> Peri
     asked = periods_of(workspace, start, end)
     first, last = asked.first, asked.end
     if start is None:
-        learn = History().reference_days + baseline.MIN_DAYS
+        learn = workspace.settings.history.reference_days + baseline.MIN_DAYS
         days = min(FIRST_REPORT_DAYS, max(LEAST_DAYS, (last - first).days - learn))
         asked = periods_of(workspace, max(first, last - timedelta(days=days)), last)
     if asked.calibration is None or (asked.end - asked.start).days < LEAST_DAYS:
@@ -137,10 +139,17 @@ def outcomes(trials: pd.DataFrame, alerts: pd.DataFrame, people: pd.DataFrame) -
     return table.assign(hours=(raised - table["start"]) / pd.Timedelta("1h"), reasons=reasons).reset_index()
 
 
-def ready(workspace: Workspace, progress: Progress = silent) -> None:
-    """Bring activity and fingerprints up to date, as a run would."""
-    activity.build(workspace, progress)
-    fingerprint.build(workspace, progress)
+def by_intensity(told: pd.DataFrame) -> pd.DataFrame:
+    """One row a scenario and intensity: ``caught`` of ``trials``, median ``hours`` of those caught, first ``reasons``.
+
+    Parameters
+    ----------
+    told : ``outcomes``
+    """
+    grouped = told.groupby(["scenario", "intensity", "unit"], sort=False)
+    return grouped.agg(
+        caught=("caught", "sum"), trials=("caught", "size"), hours=("hours", "median"), reasons=("reasons", "first")
+    ).reset_index()  # fmt: skip
 
 
 def workspace_of(events: Path | None) -> Workspace:

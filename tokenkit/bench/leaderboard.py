@@ -342,7 +342,7 @@ def _runs(here: Path, ground: Benign, fitted: list[protocol.Fitted], variant: st
             "days": (ground.end - ground.start).days}  # fmt: skip
     rows = [{"detector": f.entrant.name, **same, "fit_s": f.fit_s,
              "score_s": f.score_s + spent.get(f.entrant.name, 0.0), "rows": len(f.scores)} for f in fitted]  # fmt: skip
-    rows.append({"detector": entrants.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
+    rows.append({"detector": protocol.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
     return pd.DataFrame(rows)
 
 

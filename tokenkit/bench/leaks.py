@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tokenkit.bench.detectors import said
 from tokenkit.bench.overlay import Benign
 from tokenkit.bench.protocol import Entrant, until
 from tokenkit.channels import Detector
 from tokenkit.deviation import Evidence, of_profiles
-from tokenkit.errors import DetectorError
+from tokenkit.errors import DetectorError, TokenkitError
 
 SOME = 40  # profiles that are scored again in other company
 TOLERANCE = 1e-8
@@ -33,8 +34,17 @@ def refuse(ground: Benign, entrant: Entrant, seed: int = 0) -> None:
     Raises
     ------
     DetectorError
-        Says what it did, how that showed, and what to do.
+        Says what it did, how that showed, and what to do; or what its code raised, and where.
     """
+    try:
+        _experiments(ground, entrant, seed)
+    except TokenkitError:
+        raise
+    except Exception as error:
+        raise DetectorError(f"{entrant.name} failed: {said(error)}") from error
+
+
+def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
     evidence, periods = ground.evidence, ground.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
     learn = periods.reference if entrant.learns == "reference" else periods.calibration

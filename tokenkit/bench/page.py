@@ -11,6 +11,7 @@ import pandas as pd
 
 from tokenkit.bench import burden, entrants, figures, plots, scoring
 from tokenkit.bench.leaderboard import Results
+from tokenkit.bench.protocol import ORACLE
 
 SHOWN = 6  # detectors told apart in a picture of curves
 BUDGET = 5.0
@@ -38,7 +39,7 @@ def families(found: pd.DataFrame) -> dict[str, str]:
     return {name.removeprefix(prefix): name for name in found["detector"].unique() if name.startswith(prefix)}
 
 
-def whole(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+def not_ablated(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """The detectors that lack nothing, in the order of the table."""
     return [name for name in summary.index if name not in families(found).values()]
 
@@ -66,9 +67,9 @@ def _number(value: Any, digits: int = 2) -> str:
 def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     """The pictures of the page by file name."""
     found = at_headline(results)
-    names = whole(summary, found)
+    names = not_ablated(summary, found)
     titles = results.scenarios[["scenario", "number", "title"]]
-    told = [name for name in names if name != entrants.ORACLE][:SHOWN]
+    told = [name for name in names if name != ORACLE][:SHOWN]
     made = {
         "recall.png": plots.budgets(summary.loc[names]),
         "scenarios.png": plots.heat_map(scoring.scenario_recall(found), names, titles),
@@ -86,7 +87,7 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
 def beside(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
     """Every other detector against tokenkit at the headline budget (``scoring.paired``)."""
     found = at_headline(results)
-    names = whole(summary, found)
+    names = not_ablated(summary, found)
     table = scoring.paired(found[found["detector"].isin(names)], entrants.TOKENKIT)
     return table.sort_values(["value", "detector"], ascending=[False, True], ignore_index=True)
 

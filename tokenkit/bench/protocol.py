@@ -29,6 +29,7 @@ from tokenkit.incidents.record import sure
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
 HARM_HOURS = 24  # how long an action stands until somebody has looked: a working day
 REASONS = 3
+ORACLE = "oracle"
 SAMPLED = 4_000  # benign profile-days kept of each organisation and detector, for average precision
 
 
@@ -380,7 +381,7 @@ def _daily(rows: pd.DataFrame) -> pd.DataFrame:
 
 def as_oracle(windows: pd.DataFrame) -> pd.DataFrame:
     """The windows of another as one who knows would score them."""
-    return windows.assign(detector="oracle", score_bits=np.where(windows["attack"], 40.0, 0.0))
+    return windows.assign(detector=ORACLE, score_bits=np.where(windows["attack"], 40.0, 0.0))
 
 
 def oracle(attacked: Attacked) -> pd.DataFrame:
@@ -390,7 +391,7 @@ def oracle(attacked: Attacked) -> pd.DataFrame:
     told = told[told["scenario"].map(lambda one: registry[one].kind == "attack")]
     at = told["start"] + pd.Timedelta("1us")
     frame = told.assign(
-        detector="oracle", incident_uid="inc1_oracle_" + told["trial"].astype(str), raised=at, score_bits=40.0,
+        detector=ORACLE, incident_uid="inc1_oracle_" + told["trial"].astype(str), raised=at, score_bits=40.0,
         touches=True, fresh=True, reasons=[list(registry[one].shown_by[:1]) for one in told["scenario"]],
         bytes_before=0, objects_before=0,
     )  # fmt: skip

@@ -349,12 +349,12 @@ def _made(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Key columns of the events, and their dimension rows, by the functions of ingest."""
     address = events["src_ip"].astype(object).where(events["src_ip"].notna(), events["network"].astype(object))
     data: dict[str, Any] = {}
-    places = normalise._networks(_texts(pd.DataFrame({"address": address}), "address"), data)
-    programs = normalise._clients(_texts(events, "user_agent", clients.USER_AGENT_CAP), data)
+    places = normalise.network_rows(_texts(pd.DataFrame({"address": address}), "address"), data)
+    programs = normalise.client_rows(_texts(events, "user_agent", clients.USER_AGENT_CAP), data)
     called: dict[str, Any] = {name: _texts(events, name) for name in ("service", "operation")}
     called["activity_id"] = events["activity_id"].to_numpy(dtype="int8", na_value=0)
-    calls = normalise._operations(called, data)
-    things = normalise._objects(_texts(events, "resource_uid"), data)
+    calls = normalise.operation_rows(called, data)
+    things = normalise.object_rows(_texts(events, "resource_uid"), data)
     return data, {"dim_network": places, "dim_client": programs, "dim_operation": calls, "dim_object": things}
 
 

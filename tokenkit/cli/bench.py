@@ -1,13 +1,16 @@
 """bench: detectors compared on simulated organisations, and attacks injected into a copy of your own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tokenkit.cli import app
 from tokenkit.cli.progress import shown
 from tokenkit.cli.workspace import _table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 bench = typer.Typer(
     no_args_is_help=True,
@@ -88,14 +91,11 @@ def inject(
 
     workspace = injection.workspace_of(events)
     with runner.locked(workspace), shown() as progress:
-        injection.ready(workspace, progress)
         done = injection.inject(workspace, scenario or (), out, each, seed, start, end, progress)
-    grouped = done.outcomes.groupby(["scenario", "intensity"], sort=False)
     rows = [
-        (scenario, f"{intensity:g} {part['unit'].iloc[0]}", f"{part['caught'].sum()} of {len(part)}",
-         "-" if part["hours"].isna().all() else f"{part['hours'].median():.0f}",
-         part["reasons"].dropna().iloc[0] if part["reasons"].notna().any() else "-")
-        for (scenario, intensity), part in grouped
+        (r.scenario, f"{r.intensity:g} {r.unit}", f"{r.caught} of {r.trials}",
+         f"{r.hours:.0f}" if r.caught else "-", r.reasons if r.caught else "-")
+        for r in injection.by_intensity(done.outcomes).itertuples()
     ]  # fmt: skip
     _table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
     if done.left_out:
@@ -103,10 +103,7 @@ def inject(
     typer.echo(f"tables: {out}")
 
 
-def _print(summary: object) -> None:
-    import pandas as pd
-
-    assert isinstance(summary, pd.DataFrame)
+def _print(summary: "pd.DataFrame") -> None:
     rows = [
         (str(name), f"{r['recall_5']:.2f}", f"{r['recall_1']:.2f}", f"{r['recall_20']:.2f}", f"{r['worst_5']:.2f}",
          f"{r['benign_change']:.2f}", f"{r['of_budget']:.2f}", f"{r['explained']:.2f}",

@@ -97,7 +97,7 @@ def _twin(kind: str, value: str) -> int:
     return identity.value_twin(kind, value)
 
 
-_LAST_NUMBER = re.compile(r"^(.*[^0-9])?([0-9]+)([^0-9]*)$", re.DOTALL)
+LAST_NUMBER = re.compile(r"^(.*[^0-9])?([0-9]+)([^0-9]*)$", re.DOTALL)
 
 
 def object_row(resource: str) -> tuple[int, str, int, int | None]:
@@ -108,7 +108,7 @@ def object_row(resource: str) -> tuple[int, str, int, int | None]:
     >>> object_row("/orders/17")[2] == object_row("/orders/18")[2], object_row("/orders/17/items")[3]
     (True, 17)
     """
-    found = _LAST_NUMBER.match(resource)
+    found = LAST_NUMBER.match(resource)
     number, group = None, resource
     if found:
         before, digits, after = found.groups()
@@ -172,10 +172,10 @@ def assemble(
     data["event_key"] = identity.twins("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
     dimensions = {
         "dim_token": tokens,
-        "dim_network": _networks(columns.pop("address"), data),
-        "dim_client": _clients(columns["user_agent"], data),
-        "dim_operation": _operations(columns, data),
-        "dim_object": _objects(columns["resource_uid"], data),
+        "dim_network": network_rows(columns.pop("address"), data),
+        "dim_client": client_rows(columns["user_agent"], data),
+        "dim_operation": operation_rows(columns, data),
+        "dim_object": object_rows(columns["resource_uid"], data),
     }
     for name, values in columns.items():
         if name not in data:
@@ -183,7 +183,8 @@ def assemble(
     return Batch(schema.conform("events", pa.table(data)), dimensions)
 
 
-def _networks(address: Coded, data: dict[str, Any]) -> pa.Table:
+def network_rows(address: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_network`` of the addresses; puts network, class, address and ``network_key`` of each row into ``data``."""
     found = address.each(clients.network)
     words = address.values
     nets = [f[1] if f else w[: clients.FAMILY_CAP] for f, w in zip(found, words, strict=True)]
@@ -197,7 +198,8 @@ def _networks(address: Coded, data: dict[str, Any]) -> pa.Table:
     return _table("dim_network", {k: (k, n, c) for k, n, c in zip(keys, nets, classes, strict=True) if k})
 
 
-def _clients(agents: Coded, data: dict[str, Any]) -> pa.Table:
+def client_rows(agents: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_client`` of the programs; puts family and ``client_key`` of each row into ``data``."""
     rows: dict[int, tuple[Any, ...]] = {}
     keys = []
     families = []
@@ -212,7 +214,8 @@ def _clients(agents: Coded, data: dict[str, Any]) -> pa.Table:
     return _table("dim_client", rows)
 
 
-def _operations(columns: dict[str, Any], data: dict[str, Any]) -> pa.Table:
+def operation_rows(columns: dict[str, Any], data: dict[str, Any]) -> pa.Table:
+    """``dim_operation`` of service and operation (with ``activity_id``); puts ``operation_key`` into ``data``."""
     service: Coded = columns["service"]
     operation: Coded = columns["operation"]
     base = len(operation.values) + 1
@@ -231,7 +234,8 @@ def _operations(columns: dict[str, Any], data: dict[str, Any]) -> pa.Table:
     return _table("dim_operation", rows)
 
 
-def _objects(resources: Coded, data: dict[str, Any]) -> pa.Table:
+def object_rows(resources: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_object`` of the resources; puts ``object_key`` of each row into ``data``, 0 without one."""
     rows = [object_row(value) for value in resources.values]
     data["object_key"] = resources.spread([row[0] if row[1] else 0 for row in rows], schema.INT, 0)
     return _table("dim_object", {row[0]: row for row in rows if row[1]})

@@ -193,7 +193,7 @@ def renumbered(resource: str, number: int) -> str:
     >>> renumbered("/v1/orders/17/items", 18), renumbered("a/part-00009.parquet", 10)
     ('/v1/orders/18/items', 'a/part-00010.parquet')
     """
-    found = normalise._LAST_NUMBER.match(resource)
+    found = normalise.LAST_NUMBER.match(resource)
     assert found, f"no number in {resource!r}"
     before, digits, after = found.groups()
     return f"{before or ''}{str(number).zfill(len(digits))}{after}"
@@ -207,7 +207,7 @@ def number_of(resource: str) -> int:
     >>> number_of("/v1/orders/17/items")
     17
     """
-    found = normalise._LAST_NUMBER.match(resource)
+    found = normalise.LAST_NUMBER.match(resource)
     assert found, f"no number in {resource!r}"
     return int(found.group(2))
 
