@@ -93,11 +93,10 @@ def test_a_mistyped_parameter_of_the_notebook_is_said(tmp_path):  # .ci/run runs
 
 def test_results_of_other_scenarios_or_detectors_are_not_taken_for_these(tmp_path):
     mine = tmp_path / "mine.py"
-    mine.write_text("a = 1\n", encoding="utf-8")
     ways = [(["tokenkit"], CHOSEN), (["tokenkit"], CHOSEN[:1]), (["random"], CHOSEN)]
     names = [leaderboard.digest(SMALL, entered, (), ids) for entered, ids in ways]
-    for text in ("a = 1\n", "a = 2\n"):
-        mine.write_text(text, encoding="utf-8")
+    for weight in (1, 2):
+        mine.write_text(f"class Mine:\n    weight = {weight}\n", encoding="utf-8")
         names.append(leaderboard.digest(SMALL, ["tokenkit"], [f"{mine}:Mine"], CHOSEN))
     assert len(set(names)) == len(names)
 
