@@ -1,6 +1,10 @@
-"""A small benign organisation of the bench, measured once for the tests of a worker."""
+"""A small benign organisation of the bench, measured once for all tests."""
+
+import shutil
+from pathlib import Path
 
 import pytest
+from conftest import once
 
 
 @pytest.fixture(scope="session")
@@ -8,7 +12,12 @@ def ground(tmp_path_factory):
     """40 tokens over 90 days; not to be changed."""
     from tokenkit.bench import leaderboard
 
-    return leaderboard.grounds(tmp_path_factory.mktemp("ground"), 3, 40, events_a_token_day=30.0)
+    def made(folder: Path):
+        return leaderboard.grounds(folder, 3, 40, events_a_token_day=30.0)
+
+    # a copy for each worker: whoever opens a workspace may write to it
+    shared = once(tmp_path_factory, "small-ground", made)
+    return made(Path(shutil.copytree(shared, tmp_path_factory.mktemp("ground") / "ground")))
 
 
 @pytest.fixture(scope="session")

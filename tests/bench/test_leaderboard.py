@@ -15,7 +15,7 @@ from tokenkit.errors import InputError
 from tokenkit.report import find_notebook, unattended
 
 CHOSEN = ["stolen_token", "slow_exfiltration", "deploy"]
-SMALL = leaderboard.Profile(40, (0, 1), 2, False, (entrants.TOKENKIT, "controls"))
+SMALL = leaderboard.Profile(40, (0, 1), 2, False, (entrants.TOKENKIT, "random", "any new network"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,8 @@ def run(ground):
 
 
 def prepare(ground, folder):
-    shutil.copytree(ground.workspace.root, folder / "ground")
+    if not folder.exists():
+        shutil.copytree(ground.workspace.root, folder / "ground")
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,35 @@ def without_cost(results, seed=0):
     return [t.sort_values([c for c in t if c != "reasons"], ignore_index=True) for t in tables]
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from tokenkit.bench import leaderboard
+leaderboard.TWINS_A_PIECE = 2
+leaderboard.organisation(leaderboard.Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, [], {chosen!r}))
+"""
+
+
 @pytest.mark.slow
-def test_a_run_is_the_same_again_and_in_one_process(run, results, tmp_path):
+def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground, run, results, tmp_path):
+    """kill -9 while pieces are written; what goes on repeats no piece, and is what two undisturbed processes gave."""
+    names = [one.name for one in entrants.choose(list(SMALL.groups))]
+    root = tmp_path / f"smoke-{leaderboard.digest(SMALL, names, (), CHOSEN)}"
+    prepare(ground, root / "seed-0")
+    script = KILLED.format(size=SMALL, names=names, chosen=CHOSEN).replace("Profile(", "leaderboard.Profile(")
+    running = subprocess.Popen([sys.executable, "-c", script, str(root)])
+    first, end = root / "seed-0" / "trials-0000.parquet", time.monotonic() + 240
+    while not first.exists() and time.monotonic() < end:
+        assert running.poll() is None, "it ended by itself"
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (root / "seed-0" / "done").exists()
+    written = first.stat().st_mtime_ns
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaderboard, "TWINS_A_PIECE", 2)
+        leaderboard.organisation(leaderboard.Job(root, 0, SMALL, names, [], CHOSEN))
+    assert first.stat().st_mtime_ns == written
     again = run(tmp_path, processes=1, seeds=[0])
     for one, other in zip(without_cost(results), without_cost(again), strict=True):
         pd.testing.assert_frame_equal(one, other)
@@ -99,40 +127,6 @@ def test_results_of_other_scenarios_or_detectors_are_not_taken_for_these(tmp_pat
         mine.write_text(f"class Mine:\n    weight = {weight}\n", encoding="utf-8")
         names.append(leaderboard.digest(SMALL, ["tokenkit"], [f"{mine}:Mine"], CHOSEN))
     assert len(set(names)) == len(names)
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on(ground, tmp_path):
-    """kill -9 while pieces are written; the next run gives what an undisturbed one gives, and repeats no piece."""
-    script = tmp_path / "killed.py"
-    script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom tokenkit.bench import leaderboard\n"
-        "leaderboard.TWINS_A_PIECE = 2\n"
-        "size = leaderboard.Profile(40, (0,), 2, False, ('tokenkit',))\n"
-        f"job = leaderboard.Job(Path(sys.argv[1]), 0, size, ['tokenkit'], [], {CHOSEN!r})\n"
-        "leaderboard.organisation(job)\n",
-        encoding="utf-8",
-    )
-    place, whole = (tmp_path / name / "seed-0" for name in ("killed", "whole"))
-    prepare(ground, place)
-    prepare(ground, whole)
-    undisturbed = subprocess.Popen([sys.executable, str(script), str(whole.parent)])
-    running = subprocess.Popen([sys.executable, str(script), str(place.parent)])
-    end = time.monotonic() + 240
-    while not (place / "trials-0000.parquet").exists() and time.monotonic() < end:
-        assert running.poll() is None, "it ended by itself"
-        time.sleep(0.02)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (place / "done").exists()
-    first = (place / "trials-0000.parquet").stat().st_mtime_ns
-    subprocess.run([sys.executable, str(script), str(place.parent)], check=True)
-    assert (place / "trials-0000.parquet").stat().st_mtime_ns == first
-    assert undisturbed.wait() == 0
-    for name in ("trials", "alerts"):
-        parts = [pd.concat([pd.read_parquet(p) for p in sorted(folder.glob(f"{name}-*.parquet"))], ignore_index=True)
-                 for folder in (place, whole)]  # fmt: skip
-        pd.testing.assert_frame_equal(*parts)
 
 
 def test_a_mistyped_profile_scenario_or_folder_is_said(tmp_path):

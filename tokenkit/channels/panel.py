@@ -142,7 +142,9 @@ def detector(name: str, seed: int) -> Any:
 
 
 def batch_invariant(model: Any, rows: np.ndarray) -> bool:
-    """Whether a fitted detector gives each row the same score alone, among all rows, and in another order.
+    """Whether a fitted detector gives each row the same score in any batch: all rows, their reverse, a half, itself.
+
+    By itself goes every fifth row: one call each, which takes a forest 15 ms.
 
     Parameters
     ----------
@@ -158,11 +160,11 @@ def batch_invariant(model: Any, rows: np.ndarray) -> bool:
     False
     """
     together = np.asarray(model.decision_function(rows), dtype=float)
-    backwards = np.asarray(model.decision_function(rows[::-1]), dtype=float)[::-1]
-    alone = np.array([float(np.ravel(model.decision_function(rows[i : i + 1]))[0]) for i in range(len(rows))])
-    return bool(
-        np.allclose(together, alone, rtol=TOLERANCE, atol=TOLERANCE)
-        and np.allclose(together, backwards, rtol=TOLERANCE, atol=TOLERANCE)
+    places = np.arange(len(rows))
+    batches = [places[::-1], *np.array_split(places, min(2, len(rows))), *np.array_split(places[::5], len(places[::5]))]
+    return all(
+        np.allclose(model.decision_function(rows[batch]), together[batch], rtol=TOLERANCE, atol=TOLERANCE)
+        for batch in batches
     )
 
 
