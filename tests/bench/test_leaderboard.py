@@ -9,6 +9,7 @@ import time
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from tokenkit.bench import entrants, inject, leaderboard, page, scoring
 from tokenkit.errors import InputError
@@ -127,6 +128,14 @@ def test_results_of_other_scenarios_or_detectors_are_not_taken_for_these(tmp_pat
         mine.write_text(f"class Mine:\n    weight = {weight}\n", encoding="utf-8")
         names.append(leaderboard.digest(SMALL, ["tokenkit"], [f"{mine}:Mine"], CHOSEN))
     assert len(set(names)) == len(names)
+
+
+def test_a_second_run_in_the_same_folder_is_told_of_the_first(tmp_path):
+    names = [one.name for one in entrants.choose(list(leaderboard.PROFILES["smoke"].groups))]
+    root = tmp_path / f"smoke-{leaderboard.digest(leaderboard.PROFILES['smoke'], names, (), CHOSEN)}"
+    root.mkdir()
+    with FileLock(root / "lock"), pytest.raises(InputError, match="another run of the same bench is at work"):
+        leaderboard.run(tmp_path, "smoke", chosen=CHOSEN)
 
 
 def test_a_mistyped_profile_scenario_or_folder_is_said(tmp_path):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from tokenkit import activity, baseline, config, deviation, fingerprint, lake, owners
 from tokenkit.bench import cases, entrants, leaks, overlay, protocol, scenarios, variants
@@ -115,7 +115,7 @@ def run(
     Raises
     ------
     InputError
-        There is no such profile or scenario.
+        There is no such profile or scenario, or the same run is at work in the folder.
     DetectorError
         A detector of yours is refused (``leaks``); says why.
     """
@@ -131,11 +131,15 @@ def run(
     root = folder / f"{profile}-{digest(size, names, detectors, ids)}"
     root.mkdir(parents=True, exist_ok=True)
     jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
-    with FileLock(root / "lock"):
-        if (root / "run.json").exists() and all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
-            return read(root)
-        _all(jobs, processes, progress)
-        return _collect(root, profile, jobs)
+    try:
+        with FileLock(root / "lock", timeout=0):
+            if (root / "run.json").exists() and all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
+                return read(root)
+            _all(jobs, processes, progress)
+            return _collect(root, profile, jobs)
+    except Timeout:
+        raise InputError(f"{root}: another run of the same bench is at work there. Wait for it, or name another folder "
+                         "with --out") from None  # fmt: skip
 
 
 def digest(size: Profile, names: Sequence[str], detectors: Sequence[str], ids: Sequence[str]) -> str:
