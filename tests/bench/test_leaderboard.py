@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -84,6 +85,14 @@ def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground,
     again = run(tmp_path, processes=1, seeds=[0])
     for one, other in zip(without_cost(results), without_cost(again), strict=True):
         pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.slow
+def test_what_is_asked_for_is_what_is_given_whatever_the_folder_holds(run, results):
+    folder = Path(results.made["folder"])
+    assert set(run(folder, seeds=[1]).trials["seed"]) == {1}
+    again = run(folder)
+    assert again.made["seeds"] == [0, 1] and len(again.trials) == len(results.trials)
 
 
 @pytest.mark.slow

@@ -59,6 +59,20 @@ def test_a_detector_that_knows_names_is_refused(ground):
         leaks.refuse(ground, entrant(Told()))
 
 
+def test_a_detector_that_takes_a_name_it_never_heard_for_a_thief_is_refused(ground):
+    class Guest(Calls):  # the twins of a trial have such names
+        def fit(self, evidence, start, end):
+            self.known = set(evidence.days.profiles)
+            return super().fit(evidence, start, end)
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] + 40.0 * ~rows["profile_uid"].isin(self.known))
+
+    with pytest.raises(DetectorError, match="change with what the profiles are called"):
+        leaks.refuse(ground, entrant(Guest()))
+
+
 def test_a_detector_that_reads_the_files_of_the_bench_is_refused(ground):
     label = ground.workspace.root / "truth.json"
     label.write_text("{}")
@@ -226,6 +240,20 @@ def test_what_the_token_would_have_raised_anyway_is_no_catch(ground, attacked):
     fitted = protocol.fit(ground, entrant(Always(), rule=True), 0)
     raised = alerts_of(ground, fitted, attacked)
     assert len(raised) and raised["fresh"].mean() < 0.2  # only where a day was idle before the attack
+
+
+def test_a_window_above_its_line_without_the_attack_is_no_catch_when_the_attack_lifts_it_further():
+    days = pd.date_range("2026-03-02", periods=4, freq="D", tz="UTC")
+    windows = pd.DataFrame({
+        "profile_uid": "twin", "channel": "calls", "window": "day", "start": days, "end": days + pd.Timedelta("1D"),
+        "incident_uid": "one", "score_bits": [12.5, 12.5, 11.0, 30.0], "threshold_bits": 10.0,
+    })  # fmt: skip
+    usual = windows.assign(profile_uid="token", score_bits=[8.0, 12.0, 9.9, 8.0])[[*protocol.WINDOW, "score_bits"]]
+    trials = pd.DataFrame({"profile_uid": ["twin"], "base_uid": ["token"], "start": [days[1]], "end": [days[3]]})
+    assert protocol._changed(windows, trials, usual)["start"].tolist() == [
+        days[2]
+    ]  # not before, lifted, changed, after
+    assert protocol._changed(windows, trials, usual.iloc[[1]])["start"].tolist() == [days[2]]  # idle without the attack
 
 
 def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, ground):

@@ -133,10 +133,13 @@ def run(
     jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
     try:
         with FileLock(root / "lock", timeout=0):
-            if (root / "run.json").exists() and all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
+            code = cases.code_digest()  # of what is running now, whatever is edited meanwhile
+            told = root / "run.json"
+            if not all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
+                _all(jobs, processes, progress)
+            elif told.exists() and json.loads(told.read_text())["seeds"] == [job.seed for job in jobs]:
                 return read(root)
-            _all(jobs, processes, progress)
-            return _collect(root, profile, jobs)
+            return _collect(root, profile, jobs, code)
     except Timeout:
         raise InputError(f"{root}: another run of the same bench is at work there. Wait for it, or name another folder "
                          "with --out") from None  # fmt: skip
@@ -358,7 +361,7 @@ def put(here: Path, name: str, table: pd.DataFrame) -> None:
 
 
 # ---- the whole ----
-def _collect(root: Path, profile: str, jobs: list[Job]) -> Results:
+def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     tables = {
         name: pd.concat([pd.read_parquet(p) for job in jobs
                          for p in sorted((root / f"seed-{job.seed}").glob(f"{name}*.parquet"))], ignore_index=True)
@@ -382,7 +385,7 @@ def _collect(root: Path, profile: str, jobs: list[Job]) -> Results:
         "seeds": [job.seed for job in jobs],
         "command": " ".join(["tokenkit", *sys.argv[1:]]) if Path(sys.argv[0]).name.startswith("tokenkit") else "",
         "seed_minutes": [round(s / 60, 1) for s in seconds],
-        "version": version("tokenkit"), "code": cases.code_digest(),
+        "version": version("tokenkit"), "code": code,
         "python": platform.python_version(), "processors": os.cpu_count(),
         "libraries": libraries(),
     }  # fmt: skip

@@ -82,13 +82,16 @@ def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
             "It is fitted on rows that it is to judge: use only the days [start, end) that fit is told",
         )  # fmt: skip
         names = {uid: f"tok1_{number:024x}" for number, uid in enumerate(evidence.days.profiles)}
-        renamed = _scores(_fit(entrant, seed, _renamed(shown, names), learn), _renamed(some, names))
         back = {new: old for old, new in names.items()}
-        _same(
-            alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant,
-            "its scores change with what the profiles are called",
-            "A name says nothing of what a token does; a list of names is a list of labels",
-        )  # fmt: skip
+        # as it was fitted, when it never heard of them (as of the twins of a trial); and fitted under the new names
+        for again in (False, True):
+            one = _fit(entrant, seed, _renamed(shown, names), learn) if again else _fit(entrant, seed, shown, learn)
+            renamed = _scores(one, _renamed(some, names))
+            _same(
+                alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant,
+                "its scores change with what the profiles are called",
+                "A name says nothing of what a token does; a list of names is a list of labels",
+            )  # fmt: skip
 
 
 def _fit(entrant: Entrant, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:
@@ -104,6 +107,11 @@ def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = No
 
 def _same(alone: pd.DataFrame, other: pd.DataFrame, entrant: Entrant, what: str, remedy: str) -> None:
     keys = ["channel", "profile_uid", "window", "start"]
+    if not np.isfinite(alone["raw_bits"]).all():
+        raise DetectorError(
+            f"{entrant.name} is refused: {int((~np.isfinite(alone['raw_bits'])).sum())} of {len(alone)} scores are no "
+            "finite number. Leave a window out that cannot be scored"
+        )
     both = alone[[*keys, "raw_bits"]].merge(other[[*keys, "raw_bits"]], on=keys, how="left", suffixes=("", "_again"))
     equal = np.isclose(both["raw_bits"], both["raw_bits_again"], rtol=TOLERANCE, atol=TOLERANCE)
     if not equal.all():

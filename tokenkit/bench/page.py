@@ -3,6 +3,7 @@
 Reads  leaderboard.Results. Writes README.md and PNG files into a folder, where asked to.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     found = at_headline(results)
     names = [name for name in not_ablated(summary, found) if name != ORACLE]
     titles = results.scenarios[["scenario", "number", "title"]]
+    told = sorted(names, key=lambda name: name != entrants.TOKENKIT)[:SHOWN]  # it, too, where it stands far below
     calibrated = burden.calibration(results.benign, results.runs)
     made = {
         "recall.png": plots.budgets(summary.loc[names]),
@@ -78,7 +80,7 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     }
     curve = scoring.detectability(found)
     if (curve.groupby("scenario")["intensity"].nunique() > 1).any():
-        made["detectability.png"] = plots.detectability(curve, names[:SHOWN], titles)
+        made["detectability.png"] = plots.detectability(curve, told, titles)
     if without := families(found):
         made["ablation.png"] = plots.ablation(scoring.ablation(found, entrants.TOKENKIT, without))
     return made
@@ -153,11 +155,13 @@ def write(results: Results, folder: Path) -> Path:
         (folder / name).write_bytes(figures.png(ax, dpi=90))
         alts[name] = figures.alt(ax)
     made, sizes = results.made, results.made["sizes"]
+    command = re.sub(r" --out[= ]\S+", "", made["command"])  # a folder of one machine
     libraries = ", ".join(f"{name} {number}" for name, number in made["libraries"].items())
-    kinds = results.trials.groupby("kind")["trial"].nunique()
+    clean = results.trials[results.trials["variant"] == "clean"]
+    kinds = clean.groupby("kind")["trial"].nunique()
     text = [
         "# The bench: what each detector catches, and what it costs", "",
-        f"`{made['command']}`: tokenkit {made['version']} (code {made['code']}), Python {made['python']}, {libraries}; "
+        f"`{command}`: tokenkit {made['version']} (code {made['code']}), Python {made['python']}, {libraries}; "
         f"{made['processors']} processors, {sum(made['seed_minutes']):.0f} minutes of one of them. "
         f"{len(made['seeds'])} organisations of {sizes['tokens']:,} tokens over 90 days: fitted on days 15 to 42, "
         f"calibrated on 43 to 56, judged on 57 to 90; "

@@ -220,8 +220,8 @@ def alerts(
 ) -> pd.DataFrame:
     """Incidents of the attacked profiles at each budget, one row each (``scoring``: ``alerts``).
 
-    An attack is touched only by a window that it changed: one that scores higher than the token's own window does when
-    nobody attacks. What the token would have raised anyway is no catch.
+    An attack is touched only by a window that it changed: one within it that is below its line when nobody attacks.
+    What the token would have raised anyway is no catch, and a catch is dated by the first window that is one.
 
     Parameters
     ----------
@@ -233,7 +233,6 @@ def alerts(
     test = pd.Timestamp(attacked.evidence.periods.start, tz="UTC")
     trials = attacked.trials
     of = trials.set_index("profile_uid")["trial"]
-    truth = trials.rename(columns={"trial": "attack"})[["attack", "profile_uid", "start", "end"]]
     begins = trials.drop_duplicates("trial").set_index("trial")["start"].clip(lower=test)
     out = []
     for per_1000 in fitted.limits:
@@ -241,14 +240,16 @@ def alerts(
         found = metrics.incidents(windows, test) if len(windows) else pd.DataFrame()
         if found.empty:
             continue
-        touching = set(metrics.touched(_changed(windows, trials, usual), truth)["incident_uid"])
+        first = _changed(windows, trials, usual).groupby("incident_uid")["end"].min()
         said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])])
         reasons = {r.incident_uid: _first(r.parts) for r in said.itertuples()}
         found = found.assign(
             detector=fitted.entrant.name, budget=per_1000, trial=found["profile_uid"].map(of),
-            touches=found["incident_uid"].isin(touching), reasons=found["incident_uid"].map(reasons),
+            touches=found["incident_uid"].isin(first.index), reasons=found["incident_uid"].map(reasons),
         )  # fmt: skip
         found["fresh"] = found["touches"] & (found["raised"] > found["trial"].map(begins))
+        dated = first.reindex(found["incident_uid"]).set_axis(found.index)
+        found["raised"] = dated.where(found["fresh"], found["raised"])
         out.append(found)
     if not out:
         return pd.DataFrame(columns=ALERTS)
@@ -266,12 +267,13 @@ def as_usual(fitted: Fitted, broken: pd.DataFrame) -> pd.DataFrame:
 
 
 def _changed(windows: pd.DataFrame, trials: pd.DataFrame, usual: pd.DataFrame) -> pd.DataFrame:
-    """The windows that score higher than those of the token in whose place the profile stands."""
-    base = trials.drop_duplicates("profile_uid").set_index("profile_uid")["base_uid"]
-    asked = windows.assign(own=windows["profile_uid"], profile_uid=windows["profile_uid"].map(base))
-    both = asked.merge(usual.rename(columns={"score_bits": "usual_bits"}), how="left", on=WINDOW)
-    higher = both["usual_bits"].isna() | (both["score_bits"] > both["usual_bits"] + 1e-9)
-    return both[higher].assign(profile_uid=both["own"])
+    """The windows within an attack that the token raises only when it is attacked."""
+    truth = trials.drop_duplicates("profile_uid")[["profile_uid", "base_uid", "start", "end"]]
+    inside = windows.merge(truth, on="profile_uid", suffixes=("", "_attack"))
+    inside = inside[(inside["end"] > inside["start_attack"]) & (inside["start"] < inside["end_attack"])]
+    theirs = usual.rename(columns={"score_bits": "usual_bits", "profile_uid": "base_uid"})
+    both = inside.merge(theirs, how="left", on=["base_uid", *WINDOW[1:]])
+    return both[both["usual_bits"].isna() | (both["usual_bits"] < both["threshold_bits"])]
 
 
 ALERTS = ["detector", "budget", "trial", "incident_uid", "start", "end", "raised", "score_bits", "touches", "fresh",

@@ -39,6 +39,7 @@ def dirty(ground: Benign, events: dict[str, pd.DataFrame], folder: Path) -> tupl
     cells = [(found, found.intensities[-1]) for found in map(scenarios.get, IN_THE_PAST)]
     trials = overlay.draw(ground, cells, each, events, 0, DIRTY, period)
     trials = _distinct(trials)[:wanted]
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     changed, _ = overlay.in_place(ground, trials, events, folder)
     shutil.rmtree(folder)
     gone = {uid for trial in trials for uid in trial.base_uids}
@@ -65,6 +66,7 @@ def poisoned(
     while left:
         now = _distinct(left)[:most]
         left = [trial for trial in left if trial not in now]
+        shutil.rmtree(folder, ignore_errors=True)
         yield overlay.in_place(ground, now, events, folder)
         shutil.rmtree(folder)
 
