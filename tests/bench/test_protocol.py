@@ -73,6 +73,15 @@ def test_a_detector_that_takes_a_name_it_never_heard_for_a_thief_is_refused(grou
         leaks.refuse(ground, entrant(Guest()))
 
 
+def test_a_score_that_is_no_number_is_said_to_be_none(ground):
+    class Silent(Calls):
+        def score(self, evidence, start, end):
+            return super().score(evidence, start, end).assign(raw_bits=np.nan)
+
+    with pytest.raises(DetectorError, match="scores are no finite number"):
+        leaks.refuse(ground, entrant(Silent()))
+
+
 def test_a_detector_that_reads_the_files_of_the_bench_is_refused(ground):
     label = ground.workspace.root / "truth.json"
     label.write_text("{}")
