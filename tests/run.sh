@@ -24,7 +24,7 @@ if [ -n "$wanted" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "apt-get could not install: $wanted" >&2
 fi
 
-# what tests write is some hundred thousand small files, read once and deleted: in memory where 8 GB of it are free
+# what tests write is tens of thousands of small files, read once and deleted: in memory where 8 GB of it are free
 free_kb=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)
 if [ "${free_kb:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then
   written=$(mktemp -d /dev/shm/tokenkit-tests-XXXX)

@@ -57,8 +57,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from tokenkit.bench import leaderboard
+from tokenkit.bench.leaderboard import Job, Profile
 leaderboard.TWINS_A_PIECE = 2
-leaderboard.organisation(leaderboard.Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, [], {chosen!r}))
+leaderboard.organisation(Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, [], {chosen!r}))
 """
 
 
@@ -68,7 +69,7 @@ def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground,
     names = [one.name for one in entrants.choose(list(SMALL.groups))]
     root = tmp_path / f"smoke-{leaderboard.digest(SMALL, names, (), CHOSEN)}"
     prepare(ground, root / "seed-0")
-    script = KILLED.format(size=SMALL, names=names, chosen=CHOSEN).replace("Profile(", "leaderboard.Profile(")
+    script = KILLED.format(size=SMALL, names=names, chosen=CHOSEN)
     running = subprocess.Popen([sys.executable, "-c", script, str(root)])
     first, end = root / "seed-0" / "trials-0000.parquet", time.monotonic() + 240
     while not first.exists() and time.monotonic() < end:

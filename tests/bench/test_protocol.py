@@ -259,10 +259,10 @@ def test_a_window_above_its_line_without_the_attack_is_no_catch_when_the_attack_
     })  # fmt: skip
     usual = windows.assign(profile_uid="token", score_bits=[8.0, 12.0, 9.9, 8.0])[[*protocol.WINDOW, "score_bits"]]
     trials = pd.DataFrame({"profile_uid": ["twin"], "base_uid": ["token"], "start": [days[1]], "end": [days[3]]})
-    assert protocol._changed(windows, trials, usual)["start"].tolist() == [
-        days[2]
-    ]  # not before, lifted, changed, after
-    assert protocol._changed(windows, trials, usual.iloc[[1]])["start"].tolist() == [days[2]]  # idle without the attack
+    # before the attack, lifted by it, raised by it, after it
+    assert protocol._changed(windows, trials, usual)["start"].tolist() == [days[2]]
+    idle = usual.iloc[[1]]  # on the other days nothing happens without the attack
+    assert protocol._changed(windows, trials, idle)["start"].tolist() == [days[2]]
 
 
 def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, ground):

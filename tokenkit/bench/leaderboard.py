@@ -133,12 +133,11 @@ def run(
     jobs = [Job(root, seed, size, names, list(detectors), ids) for seed in seeds or size.seeds]
     try:
         with FileLock(root / "lock", timeout=0):
-            code = cases.code_digest()  # of what is running now, whatever is edited meanwhile
             told = root / "run.json"
-            if not all((root / f"seed-{job.seed}" / "done").exists() for job in jobs):
-                _all(jobs, processes, progress)
-            elif told.exists() and json.loads(told.read_text())["seeds"] == [job.seed for job in jobs]:
-                return read(root)
+            if told.exists() and json.loads(told.read_text())["seeds"] == [job.seed for job in jobs]:
+                return read(root)  # written last
+            code = cases.code_digest()  # of what is running now, whatever is edited meanwhile
+            _all(jobs, processes, progress)
             return _collect(root, profile, jobs, code)
     except Timeout:
         raise InputError(f"{root}: another run of the same bench is at work there. Wait for it, or name another folder "

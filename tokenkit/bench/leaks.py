@@ -25,6 +25,10 @@ from tokenkit.errors import DetectorError, TokenkitError
 
 SOME = 40  # profiles that are scored again in other company
 TOLERANCE = 1e-8
+NAMED = (
+    "its scores change with what the profiles are called",
+    "A name says nothing of what a token does; a list of names is a list of labels",
+)
 _watched: list[tuple[Path, list[str]]] = []  # an audit hook cannot be taken back, so it looks here whether it is on
 
 
@@ -52,6 +56,8 @@ def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
     profiles = len(evidence.days.profiles)
     rows = np.arange(0, profiles, max(2, profiles // SOME))  # some of them, so that there are others
     some = of_profiles(evidence, rows)
+    names = {uid: f"tok1_{number:024x}" for number, uid in enumerate(evidence.days.profiles)}
+    back = {new: old for old, new in names.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _files_of(ground.workspace.root) as opened:
@@ -76,22 +82,15 @@ def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
             alone, _scores(fitted, some), entrant, "a row has another score after other rows were scored",
             "It learns from the rows that it is to judge: learn in fit, and only there",
         )  # fmt: skip
+        strangers = _scores(fitted, _renamed(some, names))  # it never heard of them, nor of the twins of a trial
+        _same(alone, strangers.assign(profile_uid=strangers["profile_uid"].map(back)), entrant, *NAMED)
         _same(
             alone, _scores(_fit(entrant, seed, evidence, learn), some), entrant,
             f"its scores change with what happened after {learn[1]}, the end of the days it was to be fitted on",
             "It is fitted on rows that it is to judge: use only the days [start, end) that fit is told",
         )  # fmt: skip
-        names = {uid: f"tok1_{number:024x}" for number, uid in enumerate(evidence.days.profiles)}
-        back = {new: old for old, new in names.items()}
-        # as it was fitted, when it never heard of them (as of the twins of a trial); and fitted under the new names
-        for again in (False, True):
-            one = _fit(entrant, seed, _renamed(shown, names), learn) if again else _fit(entrant, seed, shown, learn)
-            renamed = _scores(one, _renamed(some, names))
-            _same(
-                alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant,
-                "its scores change with what the profiles are called",
-                "A name says nothing of what a token does; a list of names is a list of labels",
-            )  # fmt: skip
+        renamed = _scores(_fit(entrant, seed, _renamed(shown, names), learn), _renamed(some, names))
+        _same(alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant, *NAMED)
 
 
 def _fit(entrant: Entrant, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:

@@ -40,9 +40,9 @@ def families(found: pd.DataFrame) -> dict[str, str]:
     return {name.removeprefix(prefix): name for name in found["detector"].unique() if name.startswith(prefix)}
 
 
-def not_ablated(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    """The detectors that lack nothing, in the order of the table."""
-    return [name for name in summary.index if name not in families(found).values()]
+def compared(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
+    """The detectors in the order of the table, without ablations, and without the oracle: it is right by definition."""
+    return [name for name in summary.index if name != ORACLE and name not in families(found).values()]
 
 
 def lines(summary: pd.DataFrame) -> list[str]:
@@ -66,9 +66,9 @@ def _number(value: Any, digits: int = 2) -> str:
 
 
 def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
-    """The pictures of the page by file name; the oracle, which is right by definition, is in the table alone."""
+    """The pictures of the page by file name."""
     found = at_headline(results)
-    names = [name for name in not_ablated(summary, found) if name != ORACLE]
+    names = compared(summary, found)
     titles = results.scenarios[["scenario", "number", "title"]]
     told = sorted(names, key=lambda name: name != entrants.TOKENKIT)[:SHOWN]  # it, too, where it stands far below
     calibrated = burden.calibration(results.benign, results.runs)
@@ -89,7 +89,7 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
 def beside(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
     """Every other detector against tokenkit at the headline budget (``scoring.paired``)."""
     found = at_headline(results)
-    names = not_ablated(summary, found)
+    names = compared(summary, found)
     table = scoring.paired(found[found["detector"].isin(names)], entrants.TOKENKIT)
     return table.sort_values(["value", "detector"], ascending=[False, True], ignore_index=True)
 
