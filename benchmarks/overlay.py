@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels
-from tokenkit.bench import leaderboard, overlay, scenarios, whole
+from tokenkit.bench import benign, draws, overlay, scenarios, whole
 
 KEYS = ["profile_uid", "channel", "window", "start"]
 
@@ -37,13 +37,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ground = leaderboard.grounds(Path(folder) / "ground", given.seed, given.tokens)
-        events = overlay.events_of(ground, overlay.attackable(ground))
+        ground = benign.simulated(Path(folder) / "ground", given.seed, given.tokens)
+        events = draws.events_of(ground, draws.attackable(ground))
         every = [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]
         cells = [(s, i) for s in every if s.id not in whole.CHANGE_THE_INVENTORY for i in s.intensities]
         rng = np.random.default_rng(given.seed)
         picked = [cells[n] for n in sorted(rng.choice(len(cells), given.injections, replace=False))]
-        trials = overlay.draw(ground, picked, 1, events)
+        trials = draws.draw(ground, picked, 1, events)
         begun = time.monotonic()
         attacked = overlay.attack(ground, trials, events, Path(folder) / "twins")
         periods = ground.evidence.periods

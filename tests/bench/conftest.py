@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from conftest import once
 
+from tokenkit.bench import benign, draws
+
 
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory):
     """40 tokens over 90 days; not to be changed."""
-    from tokenkit.bench import leaderboard
 
     def made(folder: Path):
-        return leaderboard.grounds(folder, 3, 40, events_a_token_day=30.0)
+        return benign.simulated(folder, 3, 40, events_a_token_day=30.0)
 
     # a copy for each worker: whoever opens a workspace may write to it
     shared = once(tmp_path_factory, "small-ground", made)
@@ -22,6 +23,4 @@ def ground(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def events(ground):
-    from tokenkit.bench import overlay
-
-    return overlay.events_of(ground, overlay.attackable(ground))
+    return draws.events_of(ground, draws.attackable(ground))

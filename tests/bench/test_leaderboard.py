@@ -1,18 +1,20 @@
 """The leaderboard: a smoke run of few scenarios, taken up after a kill, the same in any number of processes."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from filelock import FileLock
 
-from tokenkit.bench import entrants, inject, leaderboard, page, scoring
+from tokenkit.bench import cases, entrants, inject, leaderboard, page, scoring
 from tokenkit.errors import InputError
 from tokenkit.report import find_notebook, unattended
 
@@ -88,6 +90,54 @@ def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground,
         pd.testing.assert_frame_equal(one, other)
 
 
+STARTED = """
+import sys
+from pathlib import Path
+from tokenkit.bench import leaderboard
+leaderboard.PROFILES["smoke"] = leaderboard.{size!r}
+if __name__ == "__main__":
+    leaderboard.run(Path(sys.argv[1]), "smoke", chosen={chosen!r})
+"""
+
+
+@pytest.mark.slow
+def test_nobody_works_on_where_a_run_was_killed(tmp_path):
+    script = tmp_path / "started.py"
+    script.write_text(STARTED.format(size=SMALL, chosen=CHOSEN), encoding="utf-8")
+    running = subprocess.Popen([sys.executable, script, tmp_path / "out"])
+    end = time.monotonic() + 120
+    while len(list((tmp_path / "out").glob("*/seed-*/ground"))) < 2 and time.monotonic() < end:
+        assert running.poll() is None, "it ended by itself"
+        time.sleep(0.1)
+    workers = [pid for pid, (parent, _) in processes().items() if parent == running.pid]
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert len(workers) >= 3  # two organisations, and who passes on how far they are
+    end = time.monotonic() + 30
+    while (left := [pid for pid in workers if processes().get(pid, (0, "Z"))[1] != "Z"]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left
+
+
+def processes():
+    """Of each process its parent and state ("Z": ended, and nobody has asked)."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            found[int(path.parent.name)] = (int(parent), state)
+    return found
+
+
+def test_the_code_that_ran_is_named_whatever_is_edited_meanwhile(run, tmp_path, monkeypatch):
+    ran = cases.code_digest()
+    monkeypatch.setattr(leaderboard, "_all", lambda *given: monkeypatch.setattr(cases, "code_digest", lambda: "later"))
+    kept = {}
+    monkeypatch.setattr(leaderboard, "_collect", lambda root, profile, jobs, code: kept.update(code=code))
+    run(tmp_path)
+    assert kept == {"code": ran}
+
+
 @pytest.mark.slow
 def test_what_is_asked_for_is_what_is_given_whatever_the_folder_holds(run, results):
     folder = Path(results.made["folder"])
@@ -100,7 +150,8 @@ def test_what_is_asked_for_is_what_is_given_whatever_the_folder_holds(run, resul
 def test_the_oracle_is_perfect_and_random_is_not(results):
     table = page.table(results)
     oracle = table.loc["oracle"]
-    one = ["recall_1", "recall_5", "recall_10", "recall_20", "worst_5", "average_precision", "roc_auc", "explained"]
+    one = ["recall_1", "recall_5", "recall_10", "recall_20", "worst_5", "average_precision", "roc_auc", "explained",
+           "incident_precision", "precision_5", "precision_10", "precision_20"]  # fmt: skip
     assert oracle[one].tolist() == [1.0] * len(one)
     nothing = ["benign_change", "of_budget", "bytes_lost", "objects_lost", "hours_median", "harm_minutes"]
     assert oracle[nothing].tolist() == pytest.approx([0.0] * len(nothing), abs=1e-6)
@@ -121,8 +172,20 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
     with written.open("a", encoding="utf-8") as file:
         file.write("\nBy hand.\n")
     text = page.write(results, tmp_path).read_text(encoding="utf-8")
-    assert text.endswith("\nBy hand.\n") and "| tokenkit |" in text and "2 organisations of 40 tokens" in text
+    assert text.endswith("\nBy hand.\n") and text.count("| tokenkit |") == 2 and "2 organisations of 40 tokens" in text
     assert {path.name for path in tmp_path.glob("*.png")} >= {"recall.png", "scenarios.png", "cost.png"}
+
+
+@pytest.mark.slow
+def test_the_page_says_from_which_intensity_on_an_attack_is_caught(results):
+    attack, found = results.trials["kind"] == "attack", page.at_headline(results)
+    assert page.reach(results, ["tokenkit"]).empty  # one intensity each
+    weak = results.trials.loc[attack].assign(trial=lambda t: t["trial"] + 10**8, intensity=1e-3)
+    both = replace(results, trials=pd.concat([results.trials, weak], ignore_index=True))
+    table = page.reach(both, ["tokenkit", "random"]).set_index("title")
+    assert len(table) == found.loc[found["kind"] == "attack", "scenario"].nunique()
+    stolen = table.loc["Stolen token replayed from the attacker's network"]
+    assert 1e-3 < float(stolen["tokenkit 50%"]) < 40 and stolen["random 90%"] == "-"
 
 
 def test_a_mistyped_parameter_of_the_notebook_is_said(tmp_path):  # .ci/run runs it on a smoke run

@@ -1,11 +1,13 @@
 """A twin has the scores that attacking the whole organisation would have given, and nothing tells who it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tokenkit import channels, deviation, lake
-from tokenkit.bench import overlay, scenarios, whole
+from tokenkit.bench import draws, overlay, scenarios, whole
 from tokenkit.errors import InputError
 
 
@@ -17,7 +19,7 @@ def every_kind():
 
 @pytest.fixture(scope="module")
 def trials(ground, events):
-    return overlay.draw(ground, every_kind(), 1, events)
+    return draws.draw(ground, every_kind(), 1, events)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_every_scenario_finds_a_token(trials):
 
 def test_the_organisation_is_not_changed_by_a_trial(ground, events, tmp_path):
     before = lake.versions(ground.workspace.lake)
-    trial = overlay.draw(ground, [(scenarios.get("stolen_token"), 40)], 1, events)
+    trial = draws.draw(ground, [(scenarios.get("stolen_token"), 40)], 1, events)
     overlay.attack(ground, trial, events, tmp_path / "lake")
     assert lake.versions(ground.workspace.lake) == before
 
@@ -73,6 +75,43 @@ def test_one_trial_has_the_same_twins_alone_and_among_others(ground, events, att
         return frame[frame["token_uid"] == uid].sort_values(["time", "event_key"], ignore_index=True)
 
     pd.testing.assert_frame_equal(of(alone), of(attacked), check_dtype=False)  # a column without nulls is of integers
+
+
+def test_one_more_scenario_changes_no_trial_of_another(ground, events):
+    one, other = scenarios.get("stolen_token"), scenarios.get("bulk_spike")
+    alone = draws.draw(ground, [(one, 40)], 3, events)
+    beside = draws.draw(ground, [(other, 9), (one, 40)], 3, events, first=100)[3:]
+    assert [t.name for t in alone] == [t.name for t in beside]
+    assert [(t.base_uids, t.start) for t in alone] == [(t.base_uids, t.start) for t in beside]
+
+
+def test_a_breached_third_party_is_of_one_purpose_where_enough_tokens_have_it(ground, events):
+    tokens = ground.tokens.assign(purpose=np.where(ground.tokens["token_uid"].isin(sorted(events)[:15]), "feed", "own"))
+    vendor = replace(ground, tokens=tokens)
+    purpose = tokens.drop_duplicates("token_uid").set_index("token_uid")["purpose"]
+    drawn = draws.draw(vendor, [(scenarios.get("supply_chain"), 20)], 6, events)
+    assert all(purpose[list(trial.base_uids)].nunique() == 1 for trial in drawn)
+    some = draws.draw(vendor, [(scenarios.get("invalid_token_storm"), 20)], 6, events)
+    assert any(purpose[list(trial.base_uids)].nunique() == 2 for trial in some)
+
+
+def test_a_benign_change_is_looked_for_while_events_are_others_than_before(ground, attacked, trials, events):
+    told = attacked.trials.drop_duplicates("trial").set_index("scenario")
+    storm, trial = told.loc["retry_storm"], next(t for t in trials if t.scenario.id == "retry_storm")
+    own = events[trial.base_uids[0]]["time"]
+    assert storm["start"] == own[own >= trial.start].min()  # the outage begins with its next call
+    assert storm["end"] - storm["start"] <= pd.Timedelta("2h")
+    silent = next(t for t in trials if t.scenario.id == "holiday")
+    gone = events[silent.base_uids[0]]["time"]
+    assert told.loc["holiday", "start"] == gone[gone >= silent.start].min()
+    assert (told["events"] > 0).all()
+
+
+def test_a_change_of_an_idle_token_is_none(ground, events, tmp_path):
+    trial = draws.draw(ground, [(scenarios.get("retry_storm"), 2)], 1, events)[0]
+    uid = trial.base_uids[0]
+    early = {uid: events[uid][events[uid]["time"] < trial.start].reset_index(drop=True)}
+    assert overlay.attack(ground, [trial], early, tmp_path / "lake").trials["events"].tolist() == [0]
 
 
 def test_what_is_before_the_test_period_cannot_be_changed(ground):

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenkit import config, identity, ingest, lake
+from tokenkit.bench import keys, scenarios
 from tokenkit.bench import scenario as words
-from tokenkit.bench import scenarios
 from tokenkit.bench.scenario import COLUMNS, DAY, Edited, Scenario, Setting
 from tokenkit.bench.simulate import simulate
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
@@ -257,7 +257,7 @@ def test_the_same_seed_gives_the_same_events_and_another_seed_others(organisatio
 def test_keys_are_those_that_ingest_gives_to_such_texts(organisation: Organisation, one: Scenario) -> None:
     own = organisation.suited(one)
     edited = one.edit(own, organisation.setting(one.intensities[-1])).events
-    made = words.keyed(edited, "trial 1")
+    made = keys.keyed(edited, "trial 1")
     rest = [c for c in made if not c.endswith("_key")]
     pd.testing.assert_frame_equal(made[rest], edited[rest])
     changed = made[(edited[["event_key", "network_key", "client_key", "operation_key", "object_key"]] == 0).any(axis=1)]
@@ -282,17 +282,17 @@ def test_keys_are_those_that_ingest_gives_to_such_texts(organisation: Organisati
     assert made["event_key"].is_unique and (made["event_key"] > 0).all()
     kept = edited["event_key"] != 0
     assert (made.loc[kept, "event_key"] == edited.loc[kept, "event_key"]).all()
-    names = words.dimension_rows(made[made["attack"]])
+    names = keys.dimension_rows(made[made["attack"]])
     for dimension, key in {"dim_network": "network_key", "dim_client": "client_key", "dim_operation": "operation_key",
                            "dim_object": "object_key"}.items():  # fmt: skip
         assert set(made.loc[made["attack"], key]) - {0} == set(names[dimension][key].to_pylist())
 
 
 def test_keys_made_anew_for_real_events_are_those_that_ingest_stored(organisation: Organisation) -> None:
-    keys = ["network_key", "client_key", "operation_key", "object_key"]
+    names = ["network_key", "client_key", "operation_key", "object_key"]
     for own in organisation.tokens[:6]:
-        pd.testing.assert_frame_equal(words.keyed(own.assign(**dict.fromkeys(keys, 0)), "x")[keys], own[keys])
-        for name, rows in words.dimension_rows(own).items():
+        pd.testing.assert_frame_equal(keys.keyed(own.assign(**dict.fromkeys(names, 0)), "x")[names], own[names])
+        for name, rows in keys.dimension_rows(own).items():
             known = lake.read(organisation.lake, name).to_pandas().set_index(rows.column_names[0])
             found = rows.to_pandas().set_index(rows.column_names[0])
             columns = [c for c in found if c != "activity_id"]
@@ -302,11 +302,11 @@ def test_keys_made_anew_for_real_events_are_those_that_ingest_stored(organisatio
 def test_the_key_of_a_new_event_looks_like_any_other(organisation: Organisation) -> None:
     own = organisation.tokens[0]
     edited = scenarios.get("load_test").edit(own, organisation.setting(3000)).events
-    fresh = words.keyed(edited, "a")["event_key"][edited["event_key"] == 0]
-    other = words.keyed(edited, "b")["event_key"][edited["event_key"] == 0]
+    fresh = keys.keyed(edited, "a")["event_key"][edited["event_key"] == 0]
+    other = keys.keyed(edited, "b")["event_key"][edited["event_key"] == 0]
     assert not set(fresh) & set(other)
-    for keys in (fresh, own["event_key"]):  # 63 bits, evenly
-        assert abs(float((keys / 2**63).mean()) - 0.5) < 0.05 and abs(float((keys % 2).mean()) - 0.5) < 0.05
+    for some in (fresh, own["event_key"]):  # 63 bits, evenly
+        assert abs(float((some / 2**63).mean()) - 0.5) < 0.05 and abs(float((some % 2).mean()) - 0.5) < 0.05
 
 
 # ---- single claims ----
@@ -450,6 +450,19 @@ def test_a_poisoned_token_is_warmed_a_little_more_each_day(organisation: Organis
         assert early.groupby(early["time"].dt.date).size().max() <= strong / 4 + 1
 
 
+@pytest.mark.parametrize("id", ["used_by_hand", "ci_off_runner", "client_swap", "cloned_token"])
+def test_who_warms_a_token_up_is_who_attacks_it(organisation: Organisation, id: str) -> None:
+    one = scenarios.get(id)
+    own = organisation.suited(one)
+    events = words.prewarm(one).edit(own, organisation.setting(one.intensities[-1])).events
+    theirs = events[events["attack"]]
+    assert (theirs["time"] < START).any() and (theirs["time"] >= START).any()
+    if id != "client_swap":
+        assert theirs["network"].nunique() == 1
+    if id in ("client_swap", "used_by_hand"):
+        assert theirs["user_agent"].nunique() == 1
+
+
 def test_what_cannot_begin_small_has_no_poisoned_variant() -> None:
     with pytest.raises(InputError, match="dormant_revived cannot begin small"):
         words.prewarm(scenarios.get("dormant_revived"))
@@ -473,8 +486,8 @@ def test_a_scenario_works_on_a_log_that_says_little_or_does_not_suit_it(
     own = words.canonical(organisation.suited(one).assign(**poor))
     if not one.suits(own):
         return
-    made = words.keyed(one.edit(own, organisation.setting(one.intensities[0])).events, "x")
-    words.dimension_rows(made)
+    made = keys.keyed(one.edit(own, organisation.setting(one.intensities[0])).events, "x")
+    keys.dimension_rows(made)
     new = made[~made["event_key"].isin(own["event_key"])]
     if "sizes" in lacks:  # what the log never says, the attacker's events do not say either
         assert new[UNSIZED].isna().all().all()
@@ -549,7 +562,7 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     agents, called, resources, addresses = zip(*rows, strict=True)
     ips = [str(ip) for ip in addresses]
     frame = words.canonical(frame.assign(user_agent=agents, operation=called, resource_uid=resources, src_ip=ips))
-    made = words.keyed(frame, "hostile")
+    made = keys.keyed(frame, "hostile")
     reading = {"address": ips, "user_agent": agents, "resource_uid": resources}
     coded = {name: normalise.Coded.of(values, 256 if name == "user_agent" else 1024)
              for name, values in reading.items()}  # fmt: skip
@@ -560,4 +573,4 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     for name in ("network_key", "client_key", "object_key"):
         assert made[name].tolist() == data[name].to_pylist()  # type: ignore[attr-defined]
     assert made["user_agent"].tolist() == list(agents) and made["event_key"].is_unique
-    pd.testing.assert_frame_equal(words.keyed(made, "hostile"), made)
+    pd.testing.assert_frame_equal(keys.keyed(made, "hostile"), made)

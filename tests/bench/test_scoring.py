@@ -18,11 +18,11 @@ HORIZON = FIRST + pd.Timedelta(days=DAYS)
 TRIAL = {"seed": 1, "scenario": "s", "number": 1, "kind": "attack", "variant": "clean", "intensity": 1.0,
          "base_uid": "t", "start": FIRST, "end": FIRST + pd.Timedelta("1D"), "horizon": HORIZON, "bytes": 100.0,
          "objects": 10.0}  # fmt: skip
-ALERT = {"detector": "d", "budget": 5.0, "score_bits": 9.0, "touches": True, "fresh": True, "reasons": [],
-         "bytes_before": 0.0, "objects_before": 0.0}  # fmt: skip
+ALERT = {"detector": "d", "budget": 5.0, "score_bits": 9.0, "touches": True, "fresh": True, "early": False,
+         "reasons": [], "bytes_before": 0.0, "objects_before": 0.0}  # fmt: skip
 BENIGN = {"detector": "d", "budget": 5.0, "seed": 1, "score_bits": 5.0, "action": "notify", "harm_minutes": 0.0}
 RUN = {"detector": "d", "seed": 1, "variant": "clean", "profiles": 1000, "days": DAYS, "fit_s": 2.0, "score_s": 1.0,
-       "rows": 100}  # fmt: skip
+       "rows": 100, "stability": 0.9}  # fmt: skip
 
 
 def trials(*rows: dict) -> pd.DataFrame:

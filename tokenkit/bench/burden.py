@@ -52,8 +52,12 @@ def harm(
 
     Parameters
     ----------
-    benign : as in ``calibration``, with ``harm_minutes``
+    benign : as in ``calibration``, with ``harm_minutes`` (NaN where no reason is given: nobody acts on such)
     runs : as in ``calibration``
+
+    Returns
+    -------
+    DataFrame, one row a detector and budget: ``value``, ``low``, ``high`` (NaN of one that never gives a reason), ``n``
 
     Examples
     --------
@@ -64,7 +68,11 @@ def harm(
     """
     exposure = _exposure(runs, budgets)
     exposure["exposure"] /= 30
-    return rates(benign, "harm_minutes", exposure, ["detector", "budget"], draws)
+    said = benign.fillna({"harm_minutes": 0.0})
+    table = rates(said, "harm_minutes", exposure, ["detector", "budget"], draws)
+    silent = benign["harm_minutes"].isna().groupby(benign["detector"]).all()
+    table.loc[table["detector"].isin(silent.index[silent]), ["value", "low", "high"]] = float("nan")
+    return table
 
 
 def _exposure(runs: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFrame:

@@ -18,8 +18,10 @@ from tokenkit.channels import Detector
 from tokenkit.channels.panel import detector
 from tokenkit.config import PANEL, Detection
 from tokenkit.errors import DetectorError, InputError, did_you_mean
+from tokenkit.incidents.budget import MIN_BITS
 
 TOKENKIT, RANDOM = "tokenkit", "random"
+LEARNED = f"{TOKENKIT} without rules"  # what the ablations are compared with: no rule raises what a family would have
 ROWS = "deviations+novelty"
 PYOD = ("IForest", "LODA", "HBOS", "PCA", "GMM", "KNN", "MCD")  # those whose score of a row is its own (``leaks``)
 FOR_EVER_DAYS = 3650
@@ -33,7 +35,7 @@ def as_set(detection: Detection) -> Entrant:
     """Tokenkit as a workspace has it set: its shares, its panel, and the rules of the inventory."""
     paid = {channel: share for channel, share in detection.shares.items() if share > 0}
     make = partial(_channels, tuple(paid), panel=detection.panel)
-    return Entrant(TOKENKIT, make, paid, sees="channels", policy=True)
+    return Entrant(TOKENKIT, make, paid, sees="channels", policy=True, least_bits=MIN_BITS)
 
 
 def _ablated(family: str, seed: int) -> list[Detector]:
@@ -59,13 +61,15 @@ def _default_iforest(seed: int) -> list[Detector]:
 def catalogue() -> dict[str, list[Entrant]]:
     """Every entrant by group: tokenkit, channels, pyod, controls, ablation."""
     usual = as_set(Detection())
+    learned = replace(usual, name=LEARNED, policy=False)
     groups = {
         TOKENKIT: [usual],
         "channels": [Entrant(c, partial(_channels, (c,)), {c: 1.0}, sees="channel") for c in channels.gaps()],
         "pyod": [],
         "ablation": [
-            replace(usual, name=f"{TOKENKIT} without {f}", make=partial(_ablated, f))
-            for f in detectors.families()
+            learned,
+            *(replace(learned, name=f"{TOKENKIT} without {family}", make=partial(_ablated, family))
+              for family in detectors.families()),
         ],
     }  # fmt: skip
     for name, sees in [("IForest", "raw"), ("IForest", "deviations"), *((name, ROWS) for name in PYOD)]:
@@ -134,7 +138,7 @@ def own(where: str) -> Entrant:
     except Exception as error:
         raise DetectorError(f"{where}: {name} cannot be made without arguments: {error}") from error
     if all(hasattr(made, needed) for needed in ("name", "gap_days", "least_shape", "score")):
-        return Entrant(made.name, partial(_made, found), {made.name: 1.0}, "reference", "yours")
+        return Entrant(made.name, partial(_made, found), {made.name: 1.0}, "calibration", "yours")
     if all(callable(getattr(made, method, None)) for method in ("fit", "decision_function")):
         return Entrant(name, partial(_estimator, found, name), {name: 1.0}, "reference", "yours")
     raise DetectorError(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tokenkit import activity, baseline, config, deviation, fingerprint, owners
 from tokenkit.baseline import Periods
-from tokenkit.bench import entrants, leaderboard, overlay, protocol, scenarios
+from tokenkit.bench import benign, draws, entrants, leaderboard, overlay, protocol, raised, scenarios
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.incidents.periods import FIRST_REPORT_DAYS, day_of, periods_of
@@ -72,16 +72,16 @@ def inject(
     mapped = fingerprint.profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
     evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    ground = overlay.benign(workspace, evidence, people, seed)
+    ground = benign.measured(workspace, evidence, people, seed)
     progress("measuring your organisation", 1, 4)
-    some = leaderboard.pool(ground)
+    some = draws.pool(ground)
     if not some:
         raise InputError(
             f"{workspace.root}: no token that could be attacked: none is one profile by itself and has a past"
         )
-    events = overlay.events_of(ground, some)
+    events = draws.events_of(ground, some)
     cells = [(scenarios.get(one), intensity) for one in ids for intensity in scenarios.get(one).intensities]
-    trials = overlay.draw(ground, cells, each, events)
+    trials = draws.draw(ground, cells, each, events)
     left_out = sorted(set(ids) - {trial.scenario.id for trial in trials})
     if not trials:
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
@@ -91,8 +91,8 @@ def inject(
     attacked = overlay.attack(ground, trials, events, copy)
     progress("measuring your organisation", 3, 4)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    usual = protocol.as_usual(fitted, protocol.policy_windows(workspace, evidence))
-    alerts = protocol.alerts(fitted, attacked, broken, usual)
+    usual = raised.as_usual(fitted.scores, protocol.policy_windows(workspace, evidence))
+    alerts = raised.alerts(fitted, attacked, broken, usual)
     for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": alerts}.items():
         leaderboard.put(out, name, table)
     shutil.rmtree(copy)
@@ -123,7 +123,7 @@ def outcomes(trials: pd.DataFrame, alerts: pd.DataFrame, people: pd.DataFrame) -
     Parameters
     ----------
     trials : ``overlay.TRIALS``
-    alerts : ``protocol.ALERTS`` of one detector and budget
+    alerts : ``raised.ALERTS`` of one detector and budget
     people : ``owners.people``, for the names
     """
     rows = trials.drop_duplicates("trial").set_index("trial")

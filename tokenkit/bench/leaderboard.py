@@ -18,30 +18,26 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import entry_points, version
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tokenkit import activity, baseline, config, deviation, fingerprint, lake, owners
-from tokenkit.bench import cases, entrants, leaks, overlay, protocol, scenarios, variants
-from tokenkit.bench.canonical import simulate_lake
-from tokenkit.bench.overlay import Benign
+from tokenkit import deviation, fingerprint
+from tokenkit.bench import benign, cases, draws, entrants, leaks, overlay, protocol, raised, scenarios, variants
+from tokenkit.bench.benign import Benign
 from tokenkit.bench.protocol import Entrant
 from tokenkit.bench.scenario import Scenario
 from tokenkit.config import DETECTORS_GROUP
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.ingest import Progress, silent
 
-FIRST = date(2026, 1, 5)
-DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
 TWINS_A_PIECE = 120
 GROUPS = (DETECTORS_GROUP, fingerprint.GROUP)  # what other packages may add
 TABLES = ("trials", "alerts", "benign", "runs", "windows")
-POOL_TOKENS = 300  # tokens of an organisation that may be attacked
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ SOME = (entrants.TOKENKIT, "controls", "IForest, deviations")
 PROFILES = {
     "smoke": Profile(100, (0, 1), 1, False, SOME),
     "standard": Profile(300, (0, 1), 8, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
-    "full": Profile(1000, (0, 1, 2, 3, 4), 12, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
+    "full": Profile(1000, (0, 1, 2, 3, 4), 13, True, (entrants.TOKENKIT, "channels", "pyod", "controls", "ablation")),
 }
 
 
@@ -161,16 +157,30 @@ def libraries() -> dict[str, str]:
 
 def _all(jobs: list[Job], processes: int, progress: Progress) -> None:
     """Every job in a pool of processes, with one bar for all of them."""
-    with multiprocessing.Manager() as manager:
+    context = multiprocessing.get_context("spawn")
+    manager = SyncManager(ctx=context)
+    manager.start(_end_with_parent)
+    with manager:
         heard = manager.Queue()
         listener = threading.Thread(target=_listen, args=(heard, len(jobs), progress), daemon=True)
         listener.start()
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
+        with ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_end_with_parent) as pool:
             for done in as_completed([pool.submit(organisation, job, heard.put) for job in jobs]):
                 done.result()
         heard.put(None)
         listener.join(5)
+
+
+def _end_with_parent() -> None:
+    """Let a process of ours end when its parent is killed, so that the run can be taken up at once."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _listen(heard: Any, jobs: int, progress: Progress) -> None:
@@ -191,58 +201,31 @@ def organisation(job: Job, tell: Callable[[tuple[int, float]], None] = lambda sa
             tell((job.seed, 1.0))
             return
         begun = time.monotonic()
-        ground = grounds(here / "ground", job.seed, job.profile.tokens)
+        ground = benign.simulated(here / "ground", job.seed, job.profile.tokens)
         tell((job.seed, 0.25))
         taking_part = _taking_part(job)
-        events = overlay.events_of(ground, pool(ground))
+        events = draws.events_of(ground, draws.pool(ground))
         trials = _planned(ground, job, events)
         fitted = []
         for entrant in taking_part:
             if job.detectors and entrant.sees == "yours":
                 leaks.refuse(ground, entrant)
             fitted.append(protocol.fit(ground, entrant, job.seed))
+        stable = _stability(here, ground, taking_part, fitted)
         tell((job.seed, 0.35))
         broken = protocol.policy_windows(ground.workspace, ground.evidence)
-        put(here, "benign", pd.concat([protocol.benign_incidents(f, ground, broken) for f in fitted]))
-        usual = {f.entrant.name: protocol.as_usual(f, broken) for f in fitted}
-        sampled = [protocol.windows(f, ground, None, None) for f in fitted]
+        put(here, "benign", pd.concat([raised.benign_incidents(f, ground, broken) for f in fitted]))
+        usual = {f.entrant.name: raised.as_usual(f.scores, broken) for f in fitted}
+        sampled = [raised.windows(f, ground, None, None) for f in fitted]
         pieces = _pieces(trials)
         for number, piece in enumerate(pieces):
             _piece(here, f"{number:04d}", ground, piece, fitted, events, usual)
             tell((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
-        _variants(here, job, ground, [e for e in taking_part if e.name in _in_variants(job)], events, usual)
-        put(here, "windows", pd.concat([*sampled, protocol.as_oracle(sampled[0])]))
-        put(here, "runs", _runs(here, ground, fitted))
+        _variants(here, job, ground, [e for e in taking_part if e.name in _in_variants(job)], events, broken)
+        put(here, "windows", pd.concat([*sampled, raised.as_oracle(sampled[0])]))
+        put(here, "runs", _runs(here, ground, fitted).merge(stable, how="left", on="detector"))
         (here / "done").write_text(f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
         shutil.rmtree(here / "ground", ignore_errors=True)
-
-
-def grounds(folder: Path, seed: int, tokens: int, events_a_token_day: float = 250 / 3) -> Benign:
-    """A benign organisation of the bench, simulated and measured; kept in the folder."""
-    workspace = config.init(folder)
-    made = folder / "measured"
-    if not made.exists():
-        if lake.version(workspace.lake, "tokens") is None:  # written last
-            shutil.rmtree(workspace.lake, ignore_errors=True)
-            workspace.state.unlink(missing_ok=True)
-            simulate_lake(workspace, tokens=tokens, days=DAYS, start=FIRST, seed=seed, processes=1,
-                          events=round(tokens * DAYS * events_a_token_day))  # fmt: skip
-        activity.build(workspace)
-        fingerprint.build(workspace)
-        made.touch()
-    history = workspace.settings.history
-    periods = baseline.plan(FIRST, FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS), history)
-    mapped = fingerprint.profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    return overlay.benign(workspace, evidence, people, seed)
-
-
-def pool(ground: Benign) -> list[str]:
-    """The tokens that may be attacked: all, or so many of them drawn at random."""
-    every = overlay.attackable(ground)
-    rng = overlay.stream(ground.seed, "pool")
-    return sorted(rng.choice(every, min(POOL_TOKENS, len(every)), replace=False).tolist())
 
 
 def _taking_part(job: Job) -> list[Entrant]:
@@ -251,17 +234,17 @@ def _taking_part(job: Job) -> list[Entrant]:
     return [every[name] for name in job.entrants]
 
 
-def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[overlay.Trial]:
+def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[draws.Trial]:
     cells: list[tuple[Scenario, float]] = []
     for one in job.scenarios:
         found = scenarios.get(one)
         grid = found.intensities if job.profile.grid else (found.intensities[len(found.intensities) // 2],)
         cells += [(found, intensity) for intensity in grid]
-    return overlay.draw(ground, cells, job.profile.each, events, job.seed * 1_000_000)
+    return draws.draw(ground, cells, job.profile.each, events, job.seed * 1_000_000)
 
 
-def _pieces(trials: Sequence[overlay.Trial]) -> list[list[overlay.Trial]]:
-    pieces: list[list[overlay.Trial]] = []
+def _pieces(trials: Sequence[draws.Trial]) -> list[list[draws.Trial]]:
+    pieces: list[list[draws.Trial]] = []
     for trial in trials:
         if not pieces or sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
             pieces.append([])
@@ -270,7 +253,7 @@ def _pieces(trials: Sequence[overlay.Trial]) -> list[list[overlay.Trial]]:
 
 
 def _piece(
-    here: Path, name: str, ground: Benign, trials: list[overlay.Trial], fitted: list[protocol.Fitted],
+    here: Path, name: str, ground: Benign, trials: list[draws.Trial], fitted: list[protocol.Fitted],
     events: dict[str, pd.DataFrame], usual: dict[str, pd.DataFrame],
 ) -> None:  # fmt: skip
     if (here / f"trials-{name}.parquet").exists():  # written last
@@ -279,15 +262,15 @@ def _piece(
     shutil.rmtree(twins, ignore_errors=True)
     attacked = overlay.attack(ground, trials, events, twins)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    alerts, windows, cost = [protocol.oracle(attacked)], [], []
+    alerts, windows, cost = [raised.oracle(attacked)], [], []
     for one in fitted:
         begun = time.process_time()
         rows = protocol.surprise(one, attacked.evidence)
         cost.append([one.entrant.name, time.process_time() - begun])
-        alerts.append(protocol.alerts(one, attacked, broken, usual[one.entrant.name], rows))
-        windows.append(protocol.windows(one, ground, attacked, rows))
+        alerts.append(raised.alerts(one, attacked, broken, usual[one.entrant.name], rows))
+        windows.append(raised.windows(one, ground, attacked, rows))
     put(here, f"alerts-{name}", pd.concat(alerts, ignore_index=True))
-    put(here, f"windows-{name}", pd.concat([*windows, protocol.as_oracle(windows[0])], ignore_index=True))
+    put(here, f"windows-{name}", pd.concat([*windows, raised.as_oracle(windows[0])], ignore_index=True))
     put(here, f"taken-{name}", attacked.taken)
     put(here, f"cost-{name}", pd.DataFrame(cost, columns=["detector", "score_s"]))
     put(here, f"trials-{name}", attacked.trials)
@@ -304,9 +287,9 @@ def _in_variants(job: Job) -> set[str]:
 
 def _variants(
     here: Path, job: Job, ground: Benign, taking_part: list[Entrant], events: dict[str, pd.DataFrame],
-    usual: dict[str, pd.DataFrame],
+    rules: pd.DataFrame,
 ) -> None:  # fmt: skip
-    """The dirty and the poisoned variant, each scenario at its middle intensity."""
+    """The dirty and the poisoned variant, each scenario at its middle intensity; ``rules`` are broken anyway."""
     attacks = [found for found in map(scenarios.get, job.scenarios) if found.kind == "attack"]
     cells = [(found, found.intensities[len(found.intensities) // 2]) for found in attacks]
     if not taking_part or not cells:
@@ -316,8 +299,8 @@ def _variants(
         changed, others = variants.dirty(ground, events, here / "twins")
         fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
         broken = protocol.policy_windows(changed.workspace, changed.evidence)
-        theirs = {f.entrant.name: protocol.as_usual(f, broken) for f in fitted}
-        trials = overlay.draw(changed, cells, job.profile.each, others, first + 500_000, variants.DIRTY)
+        theirs = {f.entrant.name: raised.as_usual(f.scores, broken) for f in fitted}
+        trials = draws.draw(changed, cells, job.profile.each, others, first + 500_000, variants.DIRTY)
         for number, piece in enumerate(_pieces(trials)):
             _piece(here, f"dirty-{number:04d}", changed, piece, fitted, others, theirs)
         put(here, "runs-dirty", _runs(here, changed, fitted, variants.DIRTY))
@@ -328,16 +311,31 @@ def _variants(
                                                here / "twins"):  # fmt: skip
         broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
         fitted = [protocol.fit(changed, entrant, job.seed) for entrant in taking_part]
-        mine = set(attacked.trials["profile_uid"])
-        alerts.append(protocol.oracle(attacked))
+        mine = attacked.trials["profile_uid"].unique()
+        alone = deviation.of_profiles(ground.evidence, pd.Index(ground.evidence.days.profiles).get_indexer(mine))
+        alerts.append(raised.oracle(attacked))
         for one in fitted:
             rows = one.scores[one.scores["profile_uid"].isin(mine)]
-            alerts.append(protocol.alerts(one, attacked, broken, usual[one.entrant.name], rows))
+            usual = raised.as_usual(protocol.surprise(one, alone), rules)
+            alerts.append(raised.alerts(one, attacked, broken, usual, rows))
         told.append(attacked.trials)
     if told:
         put(here, "alerts-poisoned", pd.concat(alerts, ignore_index=True))
         put(here, "trials-poisoned", pd.concat(told, ignore_index=True))
         put(here, "runs-poisoned", _runs(here, ground, fitted, variants.POISONED))
+
+
+def _stability(here: Path, ground: Benign, taking_part: list[Entrant], fitted: list[protocol.Fitted]) -> pd.DataFrame:
+    """How far the scores of two nights agree, of each detector but the ablations: ``detector``, ``stability``."""
+    kept = here / "stability.parquet"
+    if not kept.exists():
+        apart = {one.name for one in entrants.choose(["ablation"])}
+        rows = [
+            [e.name, protocol.stability(f, protocol.a_day_earlier(ground, e, ground.seed), ground.start)]
+            for e, f in zip(taking_part, fitted, strict=True) if e.name not in apart
+        ]  # fmt: skip
+        put(here, "stability", pd.DataFrame(rows, columns=["detector", "stability"]))
+    return pd.read_parquet(kept)
 
 
 def _runs(here: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = "clean") -> pd.DataFrame:
@@ -348,7 +346,7 @@ def _runs(here: Path, ground: Benign, fitted: list[protocol.Fitted], variant: st
             "days": (ground.end - ground.start).days}  # fmt: skip
     rows = [{"detector": f.entrant.name, **same, "fit_s": f.fit_s,
              "score_s": f.score_s + spent.get(f.entrant.name, 0.0), "rows": len(f.scores)} for f in fitted]  # fmt: skip
-    rows.append({"detector": protocol.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
+    rows.append({"detector": raised.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
     return pd.DataFrame(rows)
 
 
@@ -366,8 +364,8 @@ def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
                          for p in sorted((root / f"seed-{job.seed}").glob(f"{name}*.parquet"))], ignore_index=True)
         for name in TABLES
     }  # fmt: skip
-    idle = tables["trials"]["scenario"].isin(scenarios.SCENARIOS) & (tables["trials"]["events"] == 0)
-    nothing = set(tables["trials"].loc[idle, "trial"])  # an attack that changed nothing is none
+    idle = tables["trials"].groupby("trial")["events"].max() == 0
+    nothing = set(idle.index[idle])  # an attack or a change that changed nothing is none
     for name in ("trials", "alerts", "windows"):
         tables[name] = tables[name][~tables[name]["trial"].isin(nothing)].reset_index(drop=True)
     registry = [scenarios.get(one) for one in jobs[0].scenarios]

@@ -1,6 +1,6 @@
 """Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
 
-Reads  overlay.Benign, protocol.Entrant. Writes nothing.
+Reads  benign.Benign, protocol.Entrant. Writes nothing.
 Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
 are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tokenkit.bench.benign import Benign
 from tokenkit.bench.detectors import said
-from tokenkit.bench.overlay import Benign
 from tokenkit.bench.protocol import Entrant, until
 from tokenkit.channels import Detector
 from tokenkit.deviation import Evidence, of_profiles

@@ -7,7 +7,6 @@ hundreds of trials share one organisation, none sees another, and each gives the
 organisation would give.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,67 +18,19 @@ import pyarrow as pa
 
 from tokenkit import activity, baseline, config, deviation, engine, fingerprint, identity, lake, novelty, schema, state
 from tokenkit.baseline import Days
-from tokenkit.bench import scenario
-from tokenkit.bench.scenario import Edited, Scenario, Setting
+from tokenkit.bench import keys, scenario
+from tokenkit.bench.benign import Benign
+from tokenkit.bench.draws import Trial, stream
+from tokenkit.bench.scenario import Edited, Setting
 from tokenkit.config import Workspace
 from tokenkit.deviation import Evidence
 from tokenkit.ingest import open_key
-from tokenkit.novelty import Crowd
 
 OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
 DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
 TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "profile_uid", "start", "end", "horizon",
           "bytes", "objects", "events"]  # fmt: skip
 TAKEN = ["trial", "event_key", "time", "bytes", "object_key"]
-
-
-@dataclass(eq=False)
-class Benign:
-    """A benign organisation, measured once; what each token did in it can be done otherwise.
-
-    ``people`` is ``owners.people``, ``tokens`` the inventory, ``single`` the profiles that are one token each, as
-    ``profile_uid`` to ``token_key``.
-    """
-
-    seed: int
-    workspace: Workspace
-    evidence: Evidence
-    people: pd.DataFrame
-    groups: pd.Series
-    crowds: dict[str, Crowd]
-    tokens: pd.DataFrame
-    single: dict[str, int]
-    operations: pd.DataFrame
-    networks: frozenset[str]
-
-    @property
-    def start(self) -> pd.Timestamp:
-        """First moment of the test period."""
-        return pd.Timestamp(self.evidence.periods.start, tz="UTC")
-
-    @property
-    def end(self) -> pd.Timestamp:
-        """End of the test period."""
-        return pd.Timestamp(self.evidence.periods.end, tz="UTC")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One scenario at one intensity on one token (on several of a cohort), from one moment on."""
-
-    number: int
-    seed: int
-    scenario: Scenario
-    intensity: float
-    base_uids: tuple[str, ...]
-    start: pd.Timestamp
-    end: pd.Timestamp  # of the period in which it may happen
-    variant: str = "clean"
-
-    @property
-    def name(self) -> str:
-        """What makes it this trial and no other: its random streams are drawn from it."""
-        return f"{self.seed}/{self.variant}/{self.scenario.id}/{self.intensity:g}/{self.number}"
 
 
 @dataclass(frozen=True)
@@ -96,101 +47,6 @@ class Attacked:
     taken: pd.DataFrame
     workspace: Workspace
     called: dict[str, str] = field(default_factory=dict)
-
-
-def benign(workspace: Workspace, evidence: Evidence, people: pd.DataFrame, seed: int = 0) -> Benign:
-    """An organisation whose evidence is measured, ready for trials.
-
-    Parameters
-    ----------
-    evidence : ``deviation.measure``, of the whole organisation and without answers
-    people : ``owners.people``
-    """
-    mapped = fingerprint.profiles(workspace)
-    alone = mapped.groupby("profile_uid")["token_key"].agg(["size", "first"])
-    alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
-    periods, groups = evidence.periods, baseline.peer_groups(people)
-    assert periods.reference is not None
-    crowds = novelty.crowds(workspace, groups, periods.reference[0], periods.end)
-    operations = lake.read(workspace.lake, "dim_operation").to_pandas()
-    networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
-    tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    return Benign(seed, workspace, evidence, people, groups, crowds, tokens, alone["first"].to_dict(), operations,
-                  networks)  # fmt: skip
-
-
-def stream(*names: object) -> np.random.Generator:
-    """A random stream for each name.
-
-    Examples
-    --------
-    >>> bool(stream(0, "a").random() == stream(0, "a").random())
-    True
-    """
-    return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
-
-
-# ---- which tokens, and when ----
-def events_of(ground: Benign, uids: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The canonical events (``scenario.COLUMNS`` and what else a twin keeps) of some profiles of one token each."""
-    keys = {ground.single[uid]: uid for uid in uids}
-    with engine.connect(ground.workspace.settings.engine, ground.workspace.scratch) as connection:
-        connection.register("wanted", pd.DataFrame({"token_key": list(keys)}))
-        lake.scan(connection, ground.workspace.lake, "events").create_view("events")
-        columns = ", ".join(scenario.COLUMNS)
-        table = connection.sql(
-            f"select token_key, {columns} from events semi join wanted using (token_key) order by token_key, time,"
-            " event_key"
-        ).to_arrow_table()
-    frame = table.to_pandas()
-    return {keys[int(k)]: part.drop(columns="token_key").reset_index(drop=True)
-            for k, part in frame.groupby("token_key")}  # fmt: skip
-
-
-def draw(
-    ground: Benign, chosen: Sequence[tuple[Scenario, float]], each: int, events: dict[str, pd.DataFrame],
-    first: int = 0, variant: str = "clean", period: tuple[pd.Timestamp, pd.Timestamp] | None = None,
-) -> list[Trial]:  # fmt: skip
-    """Trials of some scenarios and intensities, ``each`` of every one, on tokens and from moments drawn at random.
-
-    A token that a scenario does not suit is not drawn for it; a scenario that suits none has no trial. Nothing is
-    changed before the test period, nor after its end.
-
-    Parameters
-    ----------
-    chosen : scenario and intensity
-    events : ``events_of`` the tokens that may be drawn
-    first : number of the first trial
-    period : when they may happen; default: the test period
-    """
-    low, high = period or (ground.start, ground.end)
-    trials: list[Trial] = []
-    tests = dict.fromkeys(s.suits for s, _ in chosen)  # several scenarios share one
-    live = [uid for uid in sorted(events) if (events[uid]["time"] >= low).any()]
-    suited = {test: [uid for uid in live if test(events[uid])] for test in tests}
-    for one, intensity in chosen:
-        tokens = suited[one.suits]
-        if len(tokens) < one.cohort:
-            continue
-        for repetition in range(each):
-            rng = stream(ground.seed, one.id, f"{intensity:g}", repetition, "where and when")
-            picked = rng.choice(len(tokens), one.cohort, replace=False)
-            first_moment = low + pd.Timedelta(days=one.lead * intensity)
-            last = high - pd.Timedelta(days=one.days or (high - low).days)
-            latest = max(last - first_moment, (high - first_moment) / 4)  # what goes on to the end begins in a quarter
-            start = (first_moment + rng.random() * latest).floor("s")
-            uids = tuple(tokens[i] for i in picked)
-            trials.append(Trial(first + len(trials), ground.seed, one, intensity, uids, start, high, variant))
-    return trials
-
-
-def attackable(ground: Benign) -> list[str]:
-    """Profiles that may be attacked: one token each, on the list of owners, with a past; and those that slept."""
-    days = ground.evidence.days
-    active = days.reference.sum(axis=1)
-    known = set(ground.tokens["token_uid"])
-    return [str(uid) for uid, n in zip(days.profiles, active, strict=True)
-            if uid in ground.single and uid in known and n >= 1]  # fmt: skip
 
 
 # ---- doing it ----
@@ -253,7 +109,11 @@ def in_place(
 def write(
     ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
 ) -> tuple[Workspace, pd.DataFrame, pd.DataFrame]:
-    """The lake of the twins; one row a twin (``trial``, ``base_uid``, ``profile_uid``); the attacker's events."""
+    """The lake of the twins; one row a twin; the attacker's events.
+
+    Of a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change when it is other than its token (``first``,
+    ``last``) and in how many events (``changes``).
+    """
     place = config.init(folder)
     place = replace(place, settings=ground.workspace.settings)
     place.key.write_bytes(ground.workspace.key.read_bytes())
@@ -274,19 +134,18 @@ def write(
             edited = trial.scenario.edit(
                 events[base_uid], replace(setting, inventory=row, timezone=zone, shared=shared)
             )
-            made = scenario.keyed(edited.events, f"{trial.name}|{place_in}")
+            made = keys.keyed(edited.events, f"{trial.name}|{place_in}")
             new = made[~made["event_key"].isin(events[base_uid]["event_key"]) | made["attack"]]
-            for name, more in scenario.dimension_rows(new).items():
+            for name, more in keys.dimension_rows(new).items():
                 fresh[name].append(more)
             uids = [identity.token_uid(key, OWN, f"{trial.name}|{place_in}|{n}") for n in range(2)]
             batches += _stored(made, uids, edited.rotated_at)
             credentials += [known.loc[[base_uid]].assign(token_uid=uid, token_key=identity.twin(uid))
                             for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
             owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
-            twins.append([trial.number, base_uid, uids[0]])
-            his = made["attack"] & (
-                made["time"] >= trial.start
-            )  # what he does before, to be taken for usual, is no loot
+            twins.append([trial.number, base_uid, uids[0], *_changes(events[base_uid], edited, trial)])
+            # what he does before, to be taken for usual, is no loot
+            his = made["attack"] & (made["time"] >= trial.start)
             stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
             taken.append(stolen.rename(columns={"excess_bytes": "bytes"}).assign(trial=trial.number))
     _append_by_day(place, batches)
@@ -294,7 +153,20 @@ def write(
         _write_dimension(ground.workspace, place, name, pa.concat_tables(more))
     lake.replace(place.lake, "dim_token", _conformed("dim_token", pd.concat(credentials)))
     lake.replace(place.lake, "tokens", _conformed("tokens", pd.concat(owned, ignore_index=True)))
-    return place, pd.DataFrame(twins, columns=["trial", "base_uid", "profile_uid"]), pd.concat(taken)[TAKEN]
+    columns = ["trial", "base_uid", "profile_uid", "first", "last", "changes"]
+    return place, pd.DataFrame(twins, columns=columns), pd.concat(taken)[TAKEN]
+
+
+def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timestamp, pd.Timestamp, int]:
+    """Of a benign change the first and last moment, and the number of events: new, gone, or others than before."""
+    if trial.scenario.kind == "attack":
+        return trial.start, trial.end, 0  # what is the attacker's is marked
+    if edited.rotated_at is not None:
+        return trial.start, trial.end, int((edited.events["time"] >= trial.start).sum())
+    before, after = (f[list(scenario.COLUMNS)] for f in (scenario.canonical(own), edited.events))
+    both = pd.concat([before, after], ignore_index=True)
+    times = both.loc[~both.duplicated(keep=False), "time"]
+    return (times.min(), times.max(), len(times)) if len(times) else (trial.start, trial.start, 0)
 
 
 def _inventory(tokens: pd.DataFrame, uid: str) -> dict[str, Any]:
@@ -379,18 +251,20 @@ def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np
 
 
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """When each trial happened and how much it was: an attack by its events, a benign change by all that is other."""
     rows = []
     by_trial = dict(list(taken.groupby("trial")))
     for trial in trials:
+        mine = twins[twins["trial"] == trial.number]
         theirs = by_trial.get(trial.number)
-        whole = trial.scenario.days
-        start, end = trial.start, min(trial.start + pd.Timedelta(days=whole), trial.end) if whole else trial.end
         if theirs is not None:
             start, end = theirs["time"].min(), theirs["time"].max() + pd.Timedelta("1s")
-        found = [0, 0, 0] if theirs is None else [
-            int(theirs["bytes"].sum()), int(theirs.loc[theirs["object_key"] != 0, "object_key"].nunique()), len(theirs)
-        ]  # fmt: skip
-        for twin in twins[twins["trial"] == trial.number].itertuples():
+            objects = theirs.loc[theirs["object_key"] != 0, "object_key"].nunique()
+            found = [int(theirs["bytes"].sum()), int(objects), len(theirs)]
+        else:
+            start, end = mine["first"].min(), mine["last"].max() + pd.Timedelta("1s")
+            found = [0, 0, int(mine["changes"].sum())]
+        for twin in mine.itertuples():
             rows.append([trial.number, trial.seed, trial.scenario.id, trial.variant, trial.intensity, twin.base_uid,
                          twin.profile_uid, start, end, trial.end, *found])  # fmt: skip
     frame = pd.DataFrame(rows, columns=TRIALS)

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.bench import burden, entrants, figures, plots, scoring
+from tokenkit.bench.benign import DAYS
 from tokenkit.bench.leaderboard import Results
-from tokenkit.bench.protocol import ORACLE
+from tokenkit.bench.raised import ORACLE
+from tokenkit.bench.simulate import EVENTS_A_TOKEN_DAY
 
 SHOWN = 6  # detectors told apart in a picture of curves
 BUDGET = 5.0
@@ -35,14 +37,16 @@ def at_headline(results: Results) -> pd.DataFrame:
 
 
 def families(found: pd.DataFrame) -> dict[str, str]:
-    """Family to the entrant that lacks it: what ``scoring.ablation`` compares."""
+    """Family to the entrant that lacks it: what ``scoring.ablation`` compares with ``entrants.LEARNED``."""
     prefix = f"{entrants.TOKENKIT} without "
-    return {name.removeprefix(prefix): name for name in found["detector"].unique() if name.startswith(prefix)}
+    names = [name for name in found["detector"].unique() if name.startswith(prefix) and name != entrants.LEARNED]
+    return {name.removeprefix(prefix): name for name in names}
 
 
 def compared(summary: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """The detectors in the order of the table, without ablations, and without the oracle: it is right by definition."""
-    return [name for name in summary.index if name != ORACLE and name not in families(found).values()]
+    apart = {ORACLE, entrants.LEARNED, *families(found).values()}
+    return [name for name in summary.index if name not in apart]
 
 
 def lines(summary: pd.DataFrame) -> list[str]:
@@ -58,6 +62,59 @@ def lines(summary: pd.DataFrame) -> list[str]:
             _number(r["hours_median"], 0), _number(r["bytes_lost"]), _number(r["harm_minutes"], 0),
             _number(r["fit_s"] + r["score_s"], 1),
         ])  # fmt: skip
+    return _markdown(head, rows)
+
+
+def more_lines(summary: pd.DataFrame) -> list[str]:
+    """The other metrics of the table in Markdown."""
+    heads = {
+        "recall_10": "recall at 10", "recall_dirty": "dirty past", "recall_poisoned": "poisoned",
+        "warned_poisoned": "else warming-up raised", "incident_precision": "AP by incident", "roc_auc": "ROC-AUC",
+        "precision_5": "precision at 5 a day", "precision_10": "at 10", "precision_20": "at 20",
+        "hours_p90": "hours (p90)", "objects_lost": "objects lost", "stability": "stability",
+    }  # fmt: skip
+    rows = [
+        [str(name), *(_number(r[column], 0 if column == "hours_p90" else 2) for column in heads)]
+        for name, r in summary.iterrows()
+    ]
+    return _markdown(["detector", *heads.values()], rows)
+
+
+def reach(results: Results, told: list[str]) -> pd.DataFrame:
+    """The intensity from which on half, and nine tenths, of the attacks are caught at the headline budget.
+
+    Returns
+    -------
+    DataFrame, one row a scenario that has several intensities
+        ``title``, ``unit``, and for each detector of ``told`` two texts, such as ``tokenkit 50%``: the intensity, "any"
+        where the least one tried suffices, "-" where none does.
+    """
+    curve = scoring.detectability(at_headline(results), draws=0)
+    found = scoring.reach(curve[curve["detector"].isin(told)])
+    several = curve.groupby("scenario")["intensity"].nunique()
+    kinds = results.scenarios.set_index("scenario")
+    rows = []
+    for one in kinds.index[kinds["kind"] == "attack"]:
+        if several.get(one, 0) < 2:
+            continue
+        row = {"title": kinds.loc[one, "title"], "unit": kinds.loc[one, "unit"]}
+        for r in found[found["scenario"] == one].itertuples():
+            said = "any" if r.at_most else "-" if pd.isna(r.value) else f"{r.value:.3g}"
+            row[f"{r.detector} {r.level:.0%}"] = said
+        rows.append(row)
+    columns = [f"{name} {level}" for name in told for level in ("50%", "90%")]
+    return pd.DataFrame(rows, columns=["title", "unit", *columns])
+
+
+def _reach_lines(results: Results, told: list[str]) -> list[str]:
+    rows = reach(results, told)
+    if rows.empty:
+        return []
+    said = "The intensity from which on half, and nine tenths, are caught; *any*: the least that was tried; -: none."
+    return ["## How strong an attack has to be", "", said, "", *_markdown(list(rows), rows.to_numpy().tolist()), ""]
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows)]
 
 
@@ -82,7 +139,7 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     if (curve.groupby("scenario")["intensity"].nunique() > 1).any():
         made["detectability.png"] = plots.detectability(curve, told, titles)
     if without := families(found):
-        made["ablation.png"] = plots.ablation(scoring.ablation(found, entrants.TOKENKIT, without))
+        made["ablation.png"] = plots.ablation(scoring.ablation(found, entrants.LEARNED, without))
     return made
 
 
@@ -112,6 +169,9 @@ def targets(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
     recall("+60% sustained, within 14 days", scoring.within(slow("slow_exfiltration", 0.6), 14), 0.90)
     recall("+30% sustained, within 30 days", scoring.within(slow("slow_exfiltration", 0.3), 30), 0.70)
     recall("ramp of 3% a day", slow("ramp", 0.03), 0.97)
+    if len(ramp := slow("ramp", 0.03)):
+        half = scoring.time_to_detect(ramp).set_index("level").loc[0.5, ["value", "low", "high"]] / 24
+        rows.append(["days until half of the ramps of 3% are caught", *half, "at most 18", half["value"] <= 18])
     recall("ramp of 1% a day, until the end", slow("ramp", 0.01), 0.70)
     mine = summary.loc[entrants.TOKENKIT]
     worst, changed, spent, named = (mine[c] for c in ("worst_5", "benign_change", "of_budget", "explained"))
@@ -159,11 +219,13 @@ def write(results: Results, folder: Path) -> Path:
     libraries = ", ".join(f"{name} {number}" for name, number in made["libraries"].items())
     clean = results.trials[results.trials["variant"] == "clean"]
     kinds = clean.groupby("kind")["trial"].nunique()
+    others = [name for name in compared(summary, at_headline(results)) if name != entrants.TOKENKIT]
     text = [
         "# The bench: what each detector catches, and what it costs", "",
         f"`{command}`: tokenkit {made['version']} (code {made['code']}), Python {made['python']}, {libraries}; "
         f"{made['processors']} processors, {sum(made['seed_minutes']):.0f} minutes of one of them. "
-        f"{len(made['seeds'])} organisations of {sizes['tokens']:,} tokens over 90 days: fitted on days 15 to 42, "
+        f"{len(made['seeds'])} organisations of {sizes['tokens']:,} tokens over {DAYS} days, "
+        f"{sizes['tokens'] * DAYS * EVENTS_A_TOKEN_DAY / 1e6:.1f} million events each: fitted on days 15 to 42, "
         f"calibrated on 43 to 56, judged on 57 to 90; "
         f"{kinds.get('attack', 0):,} attacks of {(results.scenarios['kind'] == 'attack').sum()} scenarios and "
         f"{kinds.get('confounder', 0):,} benign changes.", "",
@@ -171,6 +233,11 @@ def write(results: Results, folder: Path) -> Path:
         "1,000 tokens; its line was set on the calibration days alone.", "",
         "Those that open more than 1.25 times the budget stand last: what is caught by raising more is no merit.", "",
         *lines(summary), "",
+        "*dirty past*: one token in a hundred was attacked while it was learned from. *poisoned*: the attacker warms "
+        "the token up for 14 days, on which the lines are set; *else warming-up raised*: the share of all that was "
+        "missed then, but had raised an incident by the warming-up. *precision*: of the first 5, 10, 20 incidents of a "
+        "day with one attack. *stability*: rank correlation of the scores with those of a fit one day earlier.", "",
+        *more_lines(summary), "",
         "## Targets", "", "What EVALUATION.md asks of tokenkit, of the profile *full*:", "",
         *(f"- {r.what}: {r.value:.2f}{_between(r)} (asked: {r.asked}): {'holds' if r.holds else 'does not hold'}."
           for r in targets(results, summary).itertuples()), "",
@@ -180,6 +247,7 @@ def write(results: Results, folder: Path) -> Path:
         *(f"- {r.detector}: {r.value:+.2f} [{r.low:+.2f}, {r.high:+.2f}], p {r.p:.3g} ({r.attainable:.3g})."
           for r in beside(results, summary).itertuples()), "",
         *(line for name, alt in alts.items() for line in (f"![{alt}]({name})", "")),
+        *_reach_lines(results, [entrants.TOKENKIT, *others[:1]]),
         "## The hardest scenarios", "",
         *(f"- {row.title}: {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] of {row.n} trials."
           for row in hardest(results).itertuples()), "",

@@ -234,8 +234,9 @@ def cost(table: pd.DataFrame) -> "Axes":
     seconds = table["fit_s"] + table["score_s"]
     near = seconds[table["recall_5"] >= 0.95 * table["recall_5"].max()].sort_values(kind="stable").head(1)
     said = [f" Of those within 5% of the most, {name} needs the least: {value:.1f} s." for name, value in near.items()]
-    return _said(left, f"Recall and CPU seconds of {len(table)} detectors; {table.index[0]} catches most, "
-                       f"{table['recall_5'].iloc[0]:.2f}, in {seconds.iloc[0]:.1f} s.{''.join(said)}")  # fmt: skip
+    most = table["recall_5"].idxmax()
+    return _said(left, f"Recall and CPU seconds of {len(table)} detectors; {most} catches most, "
+                       f"{table.loc[most, 'recall_5']:.2f}, in {seconds[most]:.1f} s.{''.join(said)}")  # fmt: skip
 
 
 @_styled

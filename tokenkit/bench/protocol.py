@@ -1,6 +1,6 @@
 """Protocol: one way to fit, calibrate and judge every detector, which cannot flatter (EVALUATION.md).
 
-Reads  overlay.Benign, overlay.Attacked. Writes nothing; its tables are those that ``scoring`` takes.
+Reads  benign.Benign, and evidence of its twins. Writes nothing.
 Fitted on days before the calibration ends, and shown no later ones; calibrated on the calibration days, which also set
 the one threshold of each channel and budget; judged on the days after them. Windows above it merge into incidents by
 the pipeline's own functions, and incidents are what the budget counts. A detector that learns from what it is to judge,
@@ -11,26 +11,23 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tokenkit import channels, engine, fingerprint, incidents, lake
-from tokenkit.bench import metrics, scenarios
-from tokenkit.bench.overlay import Attacked, Benign
+from tokenkit import channels, fingerprint, incidents
+from tokenkit.bench import ranking
+from tokenkit.bench.benign import Benign
 from tokenkit.channels import Detector, policy
 from tokenkit.config import Workspace
 from tokenkit.deviation import Evidence, Tail
 from tokenkit.errors import DetectorError
-from tokenkit.incidents import advice, budget, merge
-from tokenkit.incidents.record import sure
+from tokenkit.incidents import budget, merge
 
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
-HARM_HOURS = 24  # how long an action stands until somebody has looked: a working day
-REASONS = 3
-ORACLE = "oracle"
-SAMPLED = 4_000  # benign profile-days kept of each organisation and detector, for average precision
+WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a detector apart
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,8 @@ class Entrant:
 
     ``make`` of a seed gives fresh ones. ``learns`` says from which days: ``calibration``, as the channels of a run, or
     ``reference``, as an estimator of rows, which has no calibration of its own. A rule flags whatever it scores above
-    0, at every budget. ``policy``: the rules of the inventory raise too, as in a run.
+    0, at every budget. ``policy``: the rules of the inventory raise too, as in a run. ``least_bits`` of surprise raise
+    nothing, whatever the budget.
     """
 
     name: str
@@ -49,6 +47,7 @@ class Entrant:
     sees: str = ""
     rule: bool = False
     policy: bool = False
+    least_bits: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,12 +126,34 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
     return Fitted(entrant, detectors, units, tails, limits, rows, fit_s, score_s, gaps)
 
 
+def a_day_earlier(ground: Benign, entrant: Entrant, seed: int) -> Fitted:
+    """The entrant as the run of the night before would have it: learned from days that end one day earlier."""
+    periods = ground.evidence.periods
+    assert periods.reference is not None and periods.calibration is not None
+    (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
+    moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
+    evidence = replace(ground.evidence, periods=moved)
+    return fit(replace(ground, evidence=evidence), entrant, seed, [])
+
+
+def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:
+    """Rank correlation of two fits' scores from a moment on (``ranking.stability``)."""
+    first, second = (f.scores[f.scores["start"] >= start].assign(detector="") for f in (fitted, other))
+    found = ranking.stability(first, second, WINDOW)
+    return float(found["value"].iloc[0]) if len(found) else float("nan")
+
+
 def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> pd.DataFrame:
     periods = evidence.periods
     assert periods.calibration is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         frames = [d.score(evidence, periods.calibration[0], periods.end) for d in detectors]
+    for one, rows in zip(detectors, frames, strict=True):
+        if other := sorted(set(rows["channel"]) - {one.name}):
+            raise DetectorError(
+                f"{entrant.name}: the channel of its scores is {other[0]!r}, expected its name, {one.name!r}"
+            )
     rows = pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
     bad = ~np.isfinite(rows["raw_bits"].to_numpy(dtype=float))
     if bad.any():
@@ -169,18 +190,18 @@ def _lines(
     core = evidence.days.core
     known = judged[core] if core.any() else judged
     days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").as_unit("us")
-    least = budget.MIN_BITS if entrant.policy else 0.0  # a run never goes below it, whatever the budget
     lines = {}
     for channel, share in entrant.shares.items():
         heights = budget.daily_heights(rows[rows["channel"] == channel], known, days)
         scored = int((heights >= 0).any(axis=0).sum())
         quota = per_1000 / 1000 * len(known) * share * scored
         inside = slice(0, len(days))
-        lines[channel] = budget.threshold(heights, gaps.get(channel, 1), inside, quota, least) if scored else np.inf
+        lines[channel] = (
+            budget.threshold(heights, gaps.get(channel, 1), inside, quota, entrant.least_bits) if scored else np.inf
+        )
     return lines
 
 
-# ---- what the lines let through ----
 def surprise(fitted: Fitted, evidence: Evidence) -> pd.DataFrame:
     """Scores of other evidence (twins) in the units of the organisation it was fitted on."""
     rows = _in_units(_scored(fitted.entrant, fitted.detectors, evidence), fitted.units)
@@ -213,188 +234,3 @@ def policy_windows(place: Workspace, evidence: Evidence, called: Mapping[str, st
     mapped = fingerprint.profiles(place)
     found = incidents.policy_windows(policy.findings(place, mapped, periods.calibration[0], periods.end))
     return found.assign(profile_uid=found["profile_uid"].map(called)) if called and len(found) else found
-
-
-def alerts(
-    fitted: Fitted, attacked: Attacked, broken: pd.DataFrame, usual: pd.DataFrame, rows: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Incidents of the attacked profiles at each budget, one row each (``scoring``: ``alerts``).
-
-    An attack is touched only by a window that it changed: one within it that is below its line when nobody attacks.
-    What the token would have raised anyway is no catch, and a catch is dated by the first window that is one.
-
-    Parameters
-    ----------
-    broken : ``policy_windows`` of the twins
-    usual : ``as_usual`` of the organisation that nobody attacks
-    rows : ``surprise`` of the twins, where it is there already
-    """
-    rows = surprise(fitted, attacked.evidence) if rows is None else rows
-    test = pd.Timestamp(attacked.evidence.periods.start, tz="UTC")
-    trials = attacked.trials
-    of = trials.set_index("profile_uid")["trial"]
-    begins = trials.drop_duplicates("trial").set_index("trial")["start"].clip(lower=test)
-    out = []
-    for per_1000 in fitted.limits:
-        windows = flagged(fitted, rows, per_1000, broken)
-        found = metrics.incidents(windows, test) if len(windows) else pd.DataFrame()
-        if found.empty:
-            continue
-        first = _changed(windows, trials, usual).groupby("incident_uid")["end"].min()
-        said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])])
-        reasons = {r.incident_uid: _first(r.parts) for r in said.itertuples()}
-        found = found.assign(
-            detector=fitted.entrant.name, budget=per_1000, trial=found["profile_uid"].map(of),
-            touches=found["incident_uid"].isin(first.index), reasons=found["incident_uid"].map(reasons),
-        )  # fmt: skip
-        found["fresh"] = found["touches"] & (found["raised"] > found["trial"].map(begins))
-        dated = first.reindex(found["incident_uid"]).set_axis(found.index)
-        found["raised"] = dated.where(found["fresh"], found["raised"])
-        out.append(found)
-    if not out:
-        return pd.DataFrame(columns=ALERTS)
-    frame = pd.concat(out, ignore_index=True)
-    return _before(frame, attacked.taken)[ALERTS]
-
-
-WINDOW = ["profile_uid", "channel", "window", "start"]
-
-
-def as_usual(fitted: Fitted, broken: pd.DataFrame) -> pd.DataFrame:
-    """Every window of the organisation that nobody attacks, and its score; ``broken`` are its windows of the policy."""
-    rows = fitted.scores[[*WINDOW, "score_bits"]]
-    return pd.concat([rows, broken[[*WINDOW, "score_bits"]]], ignore_index=True) if len(broken) else rows
-
-
-def _changed(windows: pd.DataFrame, trials: pd.DataFrame, usual: pd.DataFrame) -> pd.DataFrame:
-    """The windows within an attack that the token raises only when it is attacked."""
-    truth = trials.drop_duplicates("profile_uid")[["profile_uid", "base_uid", "start", "end"]]
-    inside = windows.merge(truth, on="profile_uid", suffixes=("", "_attack"))
-    inside = inside[(inside["end"] > inside["start_attack"]) & (inside["start"] < inside["end_attack"])]
-    theirs = usual.rename(columns={"score_bits": "usual_bits", "profile_uid": "base_uid"})
-    both = inside.merge(theirs, how="left", on=["base_uid", *WINDOW[1:]])
-    return both[both["usual_bits"].isna() | (both["usual_bits"] < both["threshold_bits"])]
-
-
-ALERTS = ["detector", "budget", "trial", "incident_uid", "start", "end", "raised", "score_bits", "touches", "fresh",
-          "reasons", "bytes_before", "objects_before"]  # fmt: skip
-BENIGN = ["detector", "budget", "seed", "profile_uid", "incident_uid", "start", "end", "raised", "score_bits", "action",
-          "harm_minutes"]  # fmt: skip
-
-
-def _first(parts: dict[str, float]) -> list[str]:
-    return sorted(parts, key=lambda name: (-parts[name], name))[:REASONS]
-
-
-def _before(frame: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """``bytes_before`` and ``objects_before``: what the attacker had when each incident was raised."""
-    by_trial = {trial: part.sort_values("time") for trial, part in taken.groupby("trial")}
-    found = []
-    for trial, raised in zip(frame["trial"], frame["raised"], strict=True):
-        part = by_trial.get(trial)
-        part = None if part is None else part[part["time"] < raised]
-        objects = 0 if part is None else part.loc[part["object_key"] != 0, "object_key"].nunique()
-        found.append([0 if part is None else int(part["bytes"].sum()), objects])
-    return frame.assign(bytes_before=[f[0] for f in found], objects_before=[f[1] for f in found])
-
-
-def benign_incidents(fitted: Fitted, ground: Benign, broken: pd.DataFrame) -> pd.DataFrame:
-    """Incidents of the organisation when nobody attacks it, at each budget, and what acting on them would cost."""
-    out = []
-    minutes = _active_minutes(ground)
-    profiles = len(ground.evidence.days.profiles)
-    for per_1000 in fitted.limits:
-        windows = flagged(fitted, fitted.scores, per_1000, broken)
-        found = metrics.incidents(windows, ground.start) if len(windows) else pd.DataFrame()
-        if found.empty:
-            continue
-        found = found[found["opened"]]
-        said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])]).set_index("incident_uid")
-        verbs = [_verb(said.loc[uid], ground.people, profiles) for uid in found["incident_uid"]]
-        harm = [_minutes(minutes, p, at) if verb == "lock" else 0.0
-                for p, at, verb in zip(found["profile_uid"], found["raised"], verbs, strict=True)]  # fmt: skip
-        out.append(found.assign(detector=fitted.entrant.name, budget=per_1000, seed=ground.seed, action=verbs,
-                                harm_minutes=harm))  # fmt: skip
-    return pd.concat(out, ignore_index=True)[BENIGN] if out else pd.DataFrame(columns=BENIGN)
-
-
-def _verb(incident: pd.Series, people: pd.DataFrame, profiles: int) -> str:
-    """What a run would propose for the incident, had its token a handle (``respond``: a service is not stepped up)."""
-    person = people.loc[incident["profile_uid"]]
-    level = sure(incident, profiles)["level"]
-    verb = str(advice.action(advice.kind(incident["parts"]), person, level).get("verb") or "notify")
-    if verb == "step_up" and person["owner_type"] == "service":
-        return "lock" if level == "high" else "restrict"
-    return verb
-
-
-def _active_minutes(ground: Benign) -> pd.DataFrame:
-    """Profile and hour: minutes with a call."""
-    mapped = fingerprint.profiles(ground.workspace)[["token_key", "profile_uid"]]
-    with engine.connect(ground.workspace.settings.engine, ground.workspace.scratch) as connection:
-        connection.register("profiles", mapped)
-        period = ground.evidence.periods
-        lake.scan(connection, ground.workspace.lake, "activity_hour", period.start, period.end).create_view("hours")
-        rows = connection.sql(
-            "select profile_uid, hour_s, sum(active_minutes)::bigint as minutes from hours join profiles"
-            " using (token_key) group by all order by all"
-        ).df()
-    return rows.set_index("profile_uid")
-
-
-def _minutes(minutes: pd.DataFrame, profile_uid: str, raised: pd.Timestamp) -> float:
-    if profile_uid not in minutes.index:
-        return 0.0
-    mine, at = minutes.loc[[profile_uid]], int(raised.timestamp())
-    return float(mine.loc[(mine["hour_s"] >= at) & (mine["hour_s"] < at + HARM_HOURS * 3600), "minutes"].sum())
-
-
-def windows(fitted: Fitted, ground: Benign, attacked: Attacked | None, rows: pd.DataFrame | None) -> pd.DataFrame:
-    """Profile-days with their highest score, for average precision: benign ones sampled, or those of the trials.
-
-    A benign day weighs what it stands for; the days of one attack weigh one in all, and a day that the detector does
-    not score has the least score. Benign changes are left out.
-    """
-    if attacked is None:
-        daily = _daily(fitted.scores[fitted.scores["start"] >= ground.start])
-        rng = np.random.default_rng(ground.seed)
-        kept = daily.iloc[np.sort(rng.choice(len(daily), min(SAMPLED, len(daily)), replace=False))]
-        weight = len(daily) / max(len(kept), 1)
-        made = kept.assign(trial=-1, scenario="", attack=False, weight=weight)
-    else:
-        assert rows is not None
-        told = attacked.trials[attacked.trials["scenario"].isin(scenarios.SCENARIOS)]
-        days = [pd.date_range(a.floor("D"), b, freq="D", inclusive="left") for a, b in
-                zip(told["start"], told["end"], strict=True)]  # fmt: skip
-        made = told[["trial", "scenario", "profile_uid"]].assign(day=days).explode("day")
-        made["day"] = pd.to_datetime(made["day"], utc=True).dt.as_unit("us")
-        made = made.merge(_daily(rows), on=["profile_uid", "day"], how="left").fillna({"score_bits": 0.0})
-        made = made.assign(attack=True, weight=1.0 / made.groupby("trial")["day"].transform("size"))
-    return made.assign(detector=fitted.entrant.name, seed=ground.seed)[WINDOWS]
-
-
-WINDOWS = ["detector", "seed", "trial", "scenario", "profile_uid", "score_bits", "attack", "weight"]
-
-
-def _daily(rows: pd.DataFrame) -> pd.DataFrame:
-    day = rows["start"].dt.normalize()
-    return rows.groupby(["profile_uid", day.rename("day")])["score_bits"].max().reset_index()
-
-
-def as_oracle(windows: pd.DataFrame) -> pd.DataFrame:
-    """The windows of another as one who knows would score them."""
-    return windows.assign(detector=ORACLE, score_bits=np.where(windows["attack"], 40.0, 0.0))
-
-
-def oracle(attacked: Attacked) -> pd.DataFrame:
-    """Alerts of one who knows: of each attack one at its first moment, for the right reason, and none else."""
-    told = attacked.trials.drop_duplicates("trial")
-    registry = {one: scenarios.get(one) for one in told["scenario"].unique()}
-    told = told[told["scenario"].map(lambda one: registry[one].kind == "attack")]
-    at = told["start"] + pd.Timedelta("1us")
-    frame = told.assign(
-        detector=ORACLE, incident_uid="inc1_oracle_" + told["trial"].astype(str), raised=at, score_bits=40.0,
-        touches=True, fresh=True, reasons=[list(registry[one].shown_by[:1]) for one in told["scenario"]],
-        bytes_before=0, objects_before=0,
-    )  # fmt: skip
-    return pd.concat([frame.assign(budget=b) for b in BUDGETS], ignore_index=True)[ALERTS]

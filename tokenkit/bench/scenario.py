@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from tokenkit import identity, schema
 from tokenkit.bench import archetypes
 from tokenkit.errors import InputError
-from tokenkit.sources import clients, normalise
-from tokenkit.sources.normalise import Coded
+from tokenkit.sources import clients
 
 # the columns of events that a scenario sees, all others follow from them or are the token's own
 COLUMNS = {
@@ -31,6 +28,7 @@ COLUMNS = {
 SIZES = ("request_bytes", "response_bytes", "rows")
 PLACE = ("src_ip", "network", "network_class", "network_key", "user_agent", "ua_family", "client_key")
 DAY = pd.Timedelta("1D")
+PREWARM_DAYS = 14  # before the attack
 PREWARM_SHARE = 0.25  # of the intensity, reached on the last day before the attack
 
 
@@ -41,7 +39,7 @@ class Setting:
     ``start`` is its first moment and ``end`` the end of the observed period (exclusive, UTC). ``operations`` is what
     the organisation calls (``service``, ``operation``, ``activity_id``, ``is_list``, ``is_sensitive``), ``networks``
     what it calls from, ``inventory`` the token's row of ``tokens`` (may be empty), ``timezone`` its owner's.
-    ``shared`` is what the tokens of a cohort have in common (``share``).
+    ``shared`` is what the attacker has in all he does (``share``): given for a cohort, else filled when first needed.
     """
 
     rng: np.random.Generator
@@ -81,6 +79,7 @@ class Scenario:
     ``shown_by`` names the parts of a score of which one should be among the first three reasons. ``suits`` says
     whether a token can be attacked in this way, ``cohort`` how many tokens are at once. ``gradual``: it can begin
     small (``prewarm``). ``lead`` is how many days before its start it changes, for each unit of intensity.
+    ``alike``: the tokens of the cohort have one purpose.
     """
 
     number: int
@@ -97,6 +96,7 @@ class Scenario:
     cohort: int
     gradual: bool
     lead: float
+    alike: bool
     how: Edit
 
     def edit(self, events: pd.DataFrame, setting: Setting) -> Edited:
@@ -131,7 +131,7 @@ def scenario(
     number: int, title: str, *, intensities: tuple[float, ...], unit: str, days: float | None,
     suits: Callable[[pd.DataFrame], bool], shown_by: tuple[str, ...] = (), attack_ids: tuple[str, ...] = (),
     unchecked: tuple[str, ...] = (), kind: str = "attack", cohort: int = 1, gradual: bool = True,
-    lead: float = 0.0,
+    lead: float = 0.0, alike: bool = False,
 ) -> Callable[[Edit], Scenario]:  # fmt: skip
     """Make the decorated function a scenario, registered under the function's name.
 
@@ -144,7 +144,7 @@ def scenario(
     def register(how: Edit) -> Scenario:
         made = Scenario(
             number, how.__name__, title, kind, attack_ids, unchecked, intensities, unit, days, shown_by, suits, cohort,
-            gradual, lead, how,
+            gradual, lead, alike, how,
         )  # fmt: skip
         REGISTRY[made.id] = made
         return made
@@ -327,70 +327,29 @@ def share(setting: Setting, kind: str = "hosting") -> dict[str, Any]:
     }
 
 
+def his_address(setting: Setting, kind: str) -> str:
+    """The attacker's address: that of ``shared``, else a new one (``new_address``), which is his from then on."""
+    if "ip" not in setting.shared:
+        setting.shared["ip"] = new_address(setting, kind)
+    return str(setting.shared["ip"])
+
+
+def his_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = SCRIPTS) -> str:
+    """The attacker's program: that of ``shared``, else a new one (``new_client``), which is his from then on."""
+    if "user_agent" not in setting.shared:
+        setting.shared["user_agent"] = new_client(events, setting, known)
+    return str(setting.shared["user_agent"])
+
+
 def attackers(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting, kind: str = "hosting") -> pd.DataFrame:
     """The rows from one or two hosts of a new network, by a program strange to the token; shared ones where chosen."""
-    ip = setting.shared.get("ip") or new_address(setting, kind)
-    agent = setting.shared.get("user_agent") or new_client(events, setting)
-    hosts = neighbours(ip, int(setting.rng.integers(1, 3)), setting.rng)
-    return with_client(from_network(rows, hosts, setting.rng), agent)
-
-
-# ---- keys, as ingest makes them ----
-_KEYS = {"network_key": ("src_ip", "network"), "client_key": ("user_agent",), "operation_key": ("operation",),
-         "object_key": ("resource_uid",)}  # fmt: skip
-_DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
-
-
-def _texts(events: pd.DataFrame, name: str, cap: int | None = 1024) -> Coded:
-    return Coded.of(events[name].astype(object).where(events[name].notna(), None).tolist(), cap)
-
-
-def _made(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
-    """Key columns of the events, and their dimension rows, by the functions of ingest."""
-    address = events["src_ip"].astype(object).where(events["src_ip"].notna(), events["network"].astype(object))
-    data: dict[str, Any] = {}
-    places = normalise.network_rows(_texts(pd.DataFrame({"address": address}), "address"), data)
-    programs = normalise.client_rows(_texts(events, "user_agent", clients.USER_AGENT_CAP), data)
-    called: dict[str, Any] = {name: _texts(events, name) for name in ("service", "operation")}
-    called["activity_id"] = events["activity_id"].to_numpy(dtype="int8", na_value=0)
-    calls = normalise.operation_rows(called, data)
-    things = normalise.object_rows(_texts(events, "resource_uid"), data)
-    return data, {"dim_network": places, "dim_client": programs, "dim_operation": calls, "dim_object": things}
-
-
-def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
-    """The events with every key: of texts that are new, and of events that are.
-
-    Parameters
-    ----------
-    events : as an edit leaves them: the key 0 where a text was changed, and where an event is new
-    seed : names the trial and the token, so that no other trial's events have these keys
-    """
-    made = events.copy()
-    stale = {name: events[name].eq(0) & events[list(texts)].notna().any(axis=1) for name, texts in _KEYS.items()}
-    some = pd.concat(stale, axis=1).any(axis=1)
-    if some.any():
-        data, _ = _made(events[some])
-        for name, where in stale.items():
-            made.loc[where, name] = data[name].to_numpy(zero_copy_only=False)[where[some]]
-    new = np.flatnonzero((events["event_key"] == 0).to_numpy())
-    # a digest like that of any other event: neither its size nor its order says that the event is an attacker's
-    keys = [identity.value_twin("event", f"{seed}|{number}") for number in range(len(new))]
-    made.loc[made.index[new], "event_key"] = np.array(keys, dtype=np.int64)
-    return made
-
-
-def dimension_rows(events: pd.DataFrame) -> dict[str, pa.Table]:
-    """Rows of ``dim_network``, ``dim_client``, ``dim_operation`` and ``dim_object`` for the values of these events.
-
-    Rows that the lake already has come too: add those whose key is unknown there.
-    """
-    return _made(events)[1] if len(events) else {name: schema.empty(name) for name in _DIMENSIONS}
+    hosts = neighbours(his_address(setting, kind), int(setting.rng.integers(1, 3)), setting.rng)
+    return with_client(from_network(rows, hosts, setting.rng), his_client(events, setting))
 
 
 # ---- the poisoned variant ----
-def prewarm(chosen: Scenario, days: int = 14) -> Scenario:
-    """The same attack, and on each of the days before it a little of it: more each day, up to a quarter.
+def prewarm(chosen: Scenario, days: int = PREWARM_DAYS) -> Scenario:
+    """The same attack, and on each of the days before it a little of it by the same attacker: up to a quarter.
 
     Raises
     ------
@@ -401,14 +360,14 @@ def prewarm(chosen: Scenario, days: int = 14) -> Scenario:
         raise InputError(f"{chosen.id} cannot begin small, so there is no poisoned variant of it")
 
     def how(events: pd.DataFrame, setting: Setting) -> Edited:
-        alike = replace(setting, shared=setting.shared or share(setting))
+        alike = replace(setting, shared=dict(setting.shared))
         whole = chosen.how(events, alike)
         parts = [whole.events]
         for day in range(days):
             first = setting.start - (days - day) * DAY
             little = setting.intensity * PREWARM_SHARE * (day + 1) / days
-            part = chosen.edit(events, replace(alike, start=first, end=first + DAY, intensity=little)).events
-            parts.append(part[part["attack"]])
+            part = chosen.how(events, replace(alike, start=first, end=first + DAY, intensity=little)).events
+            parts.append(part[part["attack"] & ((part["event_key"] != 0) | (part["time"] < first + DAY))])
         made = pd.concat(parts, ignore_index=True)
         # an old event that was changed stands twice: as it was, and as it is
         again = made.duplicated("event_key", keep="last") & (made["event_key"] != 0)

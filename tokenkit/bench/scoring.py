@@ -24,9 +24,19 @@ REASONS = 3
 KEYS = ["detector", "budget", "variant"]
 SUMMARY = [
     *("recall_1", "recall_5", "recall_5_low", "recall_5_high", "recall_10", "recall_20", "recall_dirty"),
-    *("recall_poisoned", "worst_5", "worst_5_low", "worst_5_high", "worst_scenarios", "average_precision", "roc_auc"),
+    *(
+        "recall_poisoned",
+        "warned_poisoned",
+        "worst_5",
+        "worst_5_low",
+        "worst_5_high",
+        "worst_scenarios",
+        "average_precision",
+        "roc_auc",
+    ),
     *("incident_precision", "precision_5", "precision_10", "precision_20", "hours_median", "hours_p90", "bytes_lost"),
-    *("objects_lost", "benign_change", "of_budget", "explained", "harm_minutes", "fit_s", "score_s", "seeds", "trials"),
+    *("objects_lost", "benign_change", "of_budget", "explained", "harm_minutes", "stability", "fit_s", "score_s"),
+    *("seeds", "trials"),
 ]
 _HOUR = pd.Timedelta("1h")
 
@@ -42,15 +52,16 @@ def outcomes(
         ``trial`` (int), ``seed``, ``scenario``, ``number``, ``kind`` (attack or confounder), ``variant``,
         ``intensity``, ``base_uid``, ``start``, ``end``, ``horizon`` (datetime64[UTC]), ``bytes``, ``objects``.
     alerts : DataFrame, one row an incident of a trial's profiles at a detector and budget
-        ``detector``, ``budget``, ``trial``, ``incident_uid``, ``raised``, ``score_bits``, ``touches``, ``fresh``
-        (bool), ``reasons`` (lists of str), ``bytes_before``, ``objects_before`` (taken before it was raised).
+        ``detector``, ``budget``, ``trial``, ``incident_uid``, ``raised``, ``score_bits``, ``touches``, ``fresh``,
+        ``early`` (bool), ``reasons`` (lists of str), ``bytes_before``, ``objects_before`` (taken before it was raised).
     runs : DataFrame, one row a detector, seed and variant: a detector is judged on the trials of its runs
     budgets : new incidents a day for each 1,000 profiles
 
     Returns
     -------
     DataFrame, one row a detector, budget and trial, in this order
-        The trial's columns, and ``caught`` (bool), ``hours`` from its start until its first fresh incident was raised
+        The trial's columns, and ``caught`` (bool), ``warned`` (bool: not caught, but the attacker's warming-up had
+        raised an incident before), ``hours`` from its start until its first fresh incident was raised
         (until the horizon for a miss), ``reasons`` of that incident (None for a miss), ``bytes_lost`` and
         ``objects_lost``: the share taken before it (1 for a miss, NaN where nothing was taken at all).
 
@@ -71,6 +82,9 @@ def outcomes(
     table = covered.merge(pd.DataFrame({"budget": [float(b) for b in budgets]}), how="cross")
     table = table.merge(first, on=["detector", "budget", "trial"], how="left")
     table["caught"] = table["raised"].notna()
+    key = ["detector", "budget", "trial"]
+    early = pd.MultiIndex.from_frame(alerts.loc[alerts["early"].astype(bool), key])
+    table["warned"] = ~table["caught"] & pd.MultiIndex.from_frame(table[key]).isin(early)
     if (stray := len(first) - int(table["caught"].sum())) > 0:
         raise InputError(
             f"alerts: {stray} caught trials are in no run: runs needs a row for their detector, seed, variant"
@@ -99,6 +113,11 @@ def recall(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     [[0.75, 3.0]]
     """
     return means(_attacks(found), "caught", KEYS, each="scenario", draws=draws)
+
+
+def warned(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Share of attacks that were not caught, but whose warming-up was, before them; beside ``recall``, not in it."""
+    return means(_attacks(found), "warned", KEYS, each="scenario", draws=draws)
 
 
 def scenario_recall(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
@@ -324,18 +343,21 @@ def summary(
     -------
     DataFrame indexed by detector
         ``recall_1``, ``recall_5``, ``recall_5_low``, ``recall_5_high``, ``recall_10``, ``recall_20``, ``recall_dirty``,
-        ``recall_poisoned``, ``worst_5``, ``worst_5_low``, ``worst_5_high``, ``worst_scenarios`` (list of str),
+        ``recall_poisoned``, ``warned_poisoned`` (of the rest, those whose warming-up was raised; a share of all),
+        ``worst_5``, ``worst_5_low``, ``worst_5_high``, ``worst_scenarios`` (list of str),
         ``average_precision``, ``roc_auc`` (both by window), ``incident_precision`` (average precision by incident),
         ``precision_5``, ``precision_10``, ``precision_20`` (at k a day), ``hours_median``, ``hours_p90``,
-        ``bytes_lost``, ``objects_lost``, ``benign_change``, ``of_budget``, ``explained``, ``harm_minutes``, ``fit_s``,
-        ``score_s`` (CPU seconds a seed), ``seeds``, ``trials`` (int, attacks).
+        ``bytes_lost``, ``objects_lost``, ``benign_change``, ``of_budget``, ``explained``, ``harm_minutes``,
+        ``stability`` (rank correlation with scores learned a day earlier), ``fit_s``, ``score_s`` (CPU seconds a seed),
+        ``seeds``, ``trials`` (int, attacks).
     """
     found = outcomes(trials, alerts, runs)
     at = found[(found["budget"] == HEADLINE) & (found["variant"] == CLEAN)]
     clean, one = runs[runs["variant"] == CLEAN], [HEADLINE]
     table = clean.groupby("detector").agg(
-        fit_s=("fit_s", "mean"), score_s=("score_s", "mean"), seeds=("seed", "nunique")
-    )
+        fit_s=("fit_s", "mean"), score_s=("score_s", "mean"), seeds=("seed", "nunique"),
+        stability=("stability", "mean"),
+    )  # fmt: skip
 
     def put(rows: pd.DataFrame, name: str, column: str = "value") -> None:
         table[name] = rows.set_index("detector")[column].reindex(table.index)
@@ -344,7 +366,9 @@ def summary(
     for budget in BUDGETS:
         put(budgets[budgets["budget"] == budget], f"recall_{budget:g}")
     for variant in ("dirty", "poisoned"):
-        put(recall(found[(found["budget"] == HEADLINE) & (found["variant"] == variant)], 0), f"recall_{variant}")
+        theirs = found[(found["budget"] == HEADLINE) & (found["variant"] == variant)]
+        put(recall(theirs, 0), f"recall_{variant}")
+    put(warned(theirs, 0), "warned_poisoned")
     for name, rows in (("recall_5", recall(at, draws)), ("worst_5", worst_mean(at, 5, draws))):
         put(rows, name)
         put(rows, f"{name}_low", "low")

@@ -3,7 +3,7 @@
 *Dirty*: one token in a hundred is already attacked on days of the reference, and nobody knows. *Poisoned*: the attacker
 warms the token up for the 14 days before, which are the days on which lines are set. Both change what is learned, so
 the organisation is measured again with them in it.
-Reads  overlay.Benign. Writes the lakes of twins into a folder, and removes them.
+Reads  benign.Benign. Writes the lakes of twins into a folder, and removes them.
 """
 
 import shutil
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokenkit.bench import overlay, scenarios
-from tokenkit.bench.overlay import Attacked, Benign, Trial
+from tokenkit.bench import draws, overlay, scenarios
+from tokenkit.bench.benign import Benign
+from tokenkit.bench.draws import Trial
+from tokenkit.bench.overlay import Attacked
 from tokenkit.bench.scenario import Scenario, prewarm
 
 DIRTY, POISONED = "dirty", "poisoned"
@@ -37,7 +39,7 @@ def dirty(ground: Benign, events: dict[str, pd.DataFrame], folder: Path) -> tupl
     wanted = max(1, round(DIRTY_SHARE * len(ground.evidence.days.profiles)))
     each = -(-wanted // len(IN_THE_PAST))
     cells = [(found, found.intensities[-1]) for found in map(scenarios.get, IN_THE_PAST)]
-    trials = overlay.draw(ground, cells, each, events, 0, DIRTY, period)
+    trials = draws.draw(ground, cells, each, events, 0, "past", period)
     trials = _distinct(trials)[:wanted]
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
     changed, _ = overlay.in_place(ground, trials, events, folder)
@@ -60,7 +62,7 @@ def poisoned(
     """
     slow = [(prewarm(s), i) for s, i in cells if s.gradual and s.cohort == 1 and s.kind == "attack"]
     begin = (ground.start, ground.start + pd.Timedelta("1D"))
-    trials = overlay.draw(ground, slow, each, events, first, POISONED, begin)
+    trials = draws.draw(ground, slow, each, events, first, POISONED, begin)
     left = [replace(trial, end=ground.end) for trial in trials]
     most = max(2, round(POISONED_SHARE * len(ground.evidence.days.profiles)))
     while left:

@@ -72,7 +72,7 @@ def listed() -> None:
         techniques = ", ".join(unchecked.get(i, i) for i in one.attack_ids)
         grid = ", ".join(f"{value:g}" for value in one.intensities)
         rows.append((one.id, one.title, one.kind, techniques, f"{grid} {one.unit}"))
-    _table(("id", "what", "kind", "ATT&CK", "intensities"), rows)
+    _table(("id", "what", "kind", "ATT&CK v19", "intensities"), rows)
 
 
 @bench.command(epilog="Example: tokenkit bench inject --scenario slow_exfiltration --scenario stolen_token")

@@ -71,23 +71,37 @@ ROUTES: dict[str, str] = {
 
 def speaks_routes(events: pd.DataFrame) -> bool:
     """Whether the token's log speaks of routes rather than of names."""
-    return bool(events["operation"].str.match(_ROUTE).mean() > 0.5)
+    called = events["operation"].value_counts()  # few are distinct
+    routes = [bool(_ROUTE.match(one)) for one in called.index]
+    return bool(called[routes].sum() > called.sum() / 2)
+
+
+def called_before(events: pd.DataFrame) -> set[tuple[str, str]]:
+    """Service and operation of all that the token called."""
+    return set(events[["service", "operation"]].drop_duplicates().itertuples(index=False, name=None))
 
 
 def plausible(events: pd.DataFrame, purpose: str) -> list[Call]:
     """Calls of a purpose (a key of ``NAMES`` or ``ROUTES``) as the token's log would name them."""
     own = str(events["service"].mode().get(0, ""))
     if speaks_routes(events):
-        base = events["operation"].str.extract(_BASE)[0].mode().get(0, "")
+        base = _base(events["operation"].value_counts())
         made = [one.split(" ", 1) for one in ROUTES.get(purpose, "").split(", ") if one]
         return [Call(own, f"{method} {base}{path}") for method, path in made]
     named = [one.split(" ", 1) for one in NAMES.get(purpose, "").split(", ") if one]
     return [Call(service + AWS if own.endswith(AWS) else own, name) for service, name in named]
 
 
+def _base(called: pd.Series) -> str:
+    """What most routes begin with, such as "/v1"; ``called`` counts the operations."""
+    found = [_BASE.match(one) for one in called.index]
+    counts = called.groupby([match.group(1) if match else None for match in found]).sum()
+    return str(counts.sort_index().idxmax()) if len(counts) else ""
+
+
 def unused(events: pd.DataFrame, setting: Setting, purpose: str, n: int) -> list[Call]:
     """Up to ``n`` calls of a purpose that the token never made, those that others make first; at least one."""
-    known = set(zip(events["service"], events["operation"], strict=True))
+    known = called_before(events)
     others = list(zip(setting.operations["service"], setting.operations["operation"], strict=True))
     wanted = plausible(events, purpose)
     fresh = [call for call in wanted if call not in known]

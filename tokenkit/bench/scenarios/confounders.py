@@ -135,7 +135,7 @@ def backfill(events: pd.DataFrame, setting: Setting) -> Edited:
     own = usual(events, setting)
     pool = own[(own["activity_id"] == operations.READ).to_numpy(dtype=bool, na_value=False)]
     pool = pool if len(pool) else own
-    a_day = float(own.groupby(own["time"].dt.date).size().median())
+    a_day = float(own.groupby(own["time"].dt.floor("D")).size().median())
     n = int(np.clip(setting.intensity * a_day, 5, 20_000))
     rows = at(copies(pool, n, rng), spread(setting.start, 12, n, rng))
     return added(events, of_older_objects(rows, events, rng))

@@ -19,6 +19,7 @@ from tokenkit.bench.scenario import (
 from tokenkit.bench.scenarios.calls import (
     Call,
     answered,
+    called_before,
     calling,
     number_of,
     numbered,
@@ -41,13 +42,13 @@ def reads_objects(events: pd.DataFrame) -> bool:
 def carries_bytes(events: pd.DataFrame) -> bool:
     """Used, on 14 days or more with answers whose size the log says."""
     sized = events[events["response_bytes"].fillna(0) > 0]
-    return used(events) and sized["time"].dt.date.nunique() >= 14
+    return used(events) and sized["time"].dt.floor("D").nunique() >= 14
 
 
 def daily_bytes(events: pd.DataFrame, setting: Setting) -> float:
     """Median response bytes of an active day."""
     sized = usual(events, setting)
-    return float(sized.groupby(sized["time"].dt.date)["response_bytes"].sum().astype("float64").median())
+    return float(sized.groupby(sized["time"].dt.floor("D"))["response_bytes"].sum().astype("float64").median())
 
 
 def one_kind_read(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
@@ -83,7 +84,7 @@ def reconnaissance(events: pd.DataFrame, setting: Setting) -> Edited:
 def scope_probing(events: pd.DataFrame, setting: Setting) -> Edited:
     """Many kinds of calls are refused, one after the other; the last one is answered."""
     rng, n = setting.rng, count(setting)
-    known = set(zip(events["service"], events["operation"], strict=True))
+    known = called_before(events)
     doors = [call for purpose in ("rights", "mint", "secret", "audit") for call in unused(events, setting, purpose, 3)]
     doors = [call for call in [*doors, *unused(events, setting, "list", n + 1)] if call not in known][: n + 1]
     rows = at(copies(usual(events, setting), n + 1, rng), spread(setting.start, 0.5, n + 1, rng))

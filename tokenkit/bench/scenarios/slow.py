@@ -67,7 +67,7 @@ def taking(events: pd.DataFrame, setting: Setting, own: pd.DataFrame, share: np.
 
 def _restless(own: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     """A factor around one for each event: days differ by a tenth."""
-    days, which = np.unique(own["time"].dt.date, return_inverse=True)
+    days, which = np.unique(own["time"].dt.floor("D"), return_inverse=True)
     factor = rng.lognormal(0.0, 0.1, len(days))[which]
     return np.asarray(factor / factor.mean())
 

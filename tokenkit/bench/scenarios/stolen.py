@@ -14,9 +14,10 @@ from tokenkit.bench.scenario import (
     copies,
     count,
     from_network,
+    his_address,
+    his_client,
     neighbours,
     new_address,
-    new_client,
     scenario,
     spread,
     until_the_end,
@@ -28,7 +29,7 @@ from tokenkit.bench.scenarios.calls import answered, calling, plausible, speaks_
 
 def used(events: pd.DataFrame) -> bool:
     """At least 20 calls on at least five days: enough to say what it usually does."""
-    return len(events) >= 20 and events["time"].dt.date.nunique() >= 5
+    return len(events) >= 20 and events["time"].dt.floor("D").nunique() >= 5
 
 
 def mostly_one_client(events: pd.DataFrame) -> bool:
@@ -48,8 +49,9 @@ def no_hands(events: pd.DataFrame) -> bool:
 
 def seldom_hours(events: pd.DataFrame) -> pd.Series:
     """Share of the token's days that were active in each hour of the day (UTC), for all 24."""
-    hours = events.groupby(events["time"].dt.hour)["time"].agg(lambda t: t.dt.date.nunique())
-    return hours.reindex(range(24), fill_value=0) / max(events["time"].dt.date.nunique(), 1)
+    active = events["time"].dt.floor("h").drop_duplicates()
+    hours = active.groupby(active.dt.hour).size()
+    return hours.reindex(range(24), fill_value=0) / max(events["time"].dt.floor("D").nunique(), 1)
 
 
 def on_schedule(events: pd.DataFrame) -> bool:
@@ -82,7 +84,7 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> Edited:
     own = until_the_end(events, setting, 2)["time"]
     moments = pd.DatetimeIndex(own) if len(own) else spread(setting.start, 48, n, rng)
     beside = moments[np.sort(rng.integers(len(moments), size=n))] + pd.to_timedelta(rng.integers(5, 600, n), unit="s")
-    hosts = neighbours(setting.shared.get("ip") or new_address(setting, "hosting"), 2, rng)
+    hosts = neighbours(his_address(setting, "hosting"), 2, rng)
     return added(events, from_network(at(copies(usual(events, setting), n, rng), beside), hosts, rng))
 
 
@@ -121,7 +123,7 @@ def ci_off_runner(events: pd.DataFrame, setting: Setting) -> Edited:
     """The usual calls by the usual program, from a network where no runner is."""
     rng, n = setting.rng, count(setting)
     rows = at(copies(usual(events, setting), n, rng), spread(setting.start, 3, n, rng))
-    return added(events, from_network(rows, setting.shared.get("ip") or new_address(setting, "home")))
+    return added(events, from_network(rows, his_address(setting, "home")))
 
 
 @scenario(
@@ -138,8 +140,8 @@ def used_by_hand(events: pd.DataFrame, setting: Setting) -> Edited:
     tried = rng.random(n) < 0.15
     others = calling(rows[tried], unused(events, setting, "list", 5), events, rng)
     rows = pd.concat([rows[~tried], others])
-    rows = from_network(rows, setting.shared.get("ip") or new_address(setting, "business"))
-    return added(events, with_client(rows, new_client(events, setting, HANDS)))
+    rows = from_network(rows, his_address(setting, "business"))
+    return added(events, with_client(rows, his_client(events, setting, HANDS)))
 
 
 @scenario(
@@ -150,7 +152,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> Edited:
     """From where the token always works another program makes its calls, in no order of its own."""
     rng, n = setting.rng, count(setting)
     rows = at(copies(usual(events, setting), n, rng), spread(setting.start, 2, n, rng))
-    return added(events, with_client(rows, setting.shared.get("user_agent") or new_client(events, setting)))
+    return added(events, with_client(rows, his_client(events, setting)))
 
 
 @scenario(

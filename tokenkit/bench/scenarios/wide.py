@@ -26,7 +26,7 @@ COHORT = 6
 
 @scenario(
     24, "Third party breached: many tokens at once", attack_ids=("T1199", "T1195.002", "T1528"), cohort=COHORT,
-    intensities=(5, 20, 80), unit="requests with each token, within one UTC day", days=1, suits=used,
+    alike=True, intensities=(5, 20, 80), unit="requests with each token, within one UTC day", days=1, suits=used,
     shown_by=("network", "client", "operation", "outside_networks"),
 )  # fmt: skip
 def supply_chain(events: pd.DataFrame, setting: Setting) -> Edited:

@@ -1,0 +1,93 @@
+"""Benign: an organisation that nobody attacks, measured once; what each token did in it can be done otherwise.
+
+Reads  a workspace, or simulates one. Writes what it simulates into a folder.
+"""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from tokenkit import activity, baseline, config, deviation, fingerprint, lake, novelty, owners
+from tokenkit.bench.canonical import simulate_lake
+from tokenkit.bench.simulate import EVENTS_A_TOKEN_DAY
+from tokenkit.config import Workspace
+from tokenkit.deviation import Evidence
+from tokenkit.novelty import Crowd
+
+FIRST = date(2026, 1, 5)
+DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
+
+
+@dataclass(eq=False)
+class Benign:
+    """A benign organisation, measured once; what each token did in it can be done otherwise.
+
+    ``people`` is ``owners.people``, ``tokens`` the inventory, ``single`` the profiles that are one token each, as
+    ``profile_uid`` to ``token_key``.
+    """
+
+    seed: int
+    workspace: Workspace
+    evidence: Evidence
+    people: pd.DataFrame
+    groups: pd.Series
+    crowds: dict[str, Crowd]
+    tokens: pd.DataFrame
+    single: dict[str, int]
+    operations: pd.DataFrame
+    networks: frozenset[str]
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """First moment of the test period."""
+        return pd.Timestamp(self.evidence.periods.start, tz="UTC")
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """End of the test period."""
+        return pd.Timestamp(self.evidence.periods.end, tz="UTC")
+
+
+def measured(workspace: Workspace, evidence: Evidence, people: pd.DataFrame, seed: int = 0) -> Benign:
+    """The organisation whose evidence is measured, ready for trials.
+
+    Parameters
+    ----------
+    evidence : ``deviation.measure``, of the whole organisation and without answers
+    people : ``owners.people``
+    """
+    mapped = fingerprint.profiles(workspace)
+    alone = mapped.groupby("profile_uid")["token_key"].agg(["size", "first"])
+    alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
+    periods, groups = evidence.periods, baseline.peer_groups(people)
+    assert periods.reference is not None
+    crowds = novelty.crowds(workspace, groups, periods.reference[0], periods.end)
+    operations = lake.read(workspace.lake, "dim_operation").to_pandas()
+    networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
+    tokens = lake.read(workspace.lake, "tokens").to_pandas()
+    return Benign(seed, workspace, evidence, people, groups, crowds, tokens, alone["first"].to_dict(), operations,
+                  networks)  # fmt: skip
+
+
+def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_A_TOKEN_DAY) -> Benign:
+    """A benign organisation of the bench, simulated and measured; kept in the folder."""
+    workspace = config.init(folder)
+    formed = folder / "measured"
+    if not formed.exists():
+        if lake.version(workspace.lake, "tokens") is None:  # written last
+            shutil.rmtree(workspace.lake, ignore_errors=True)
+            workspace.state.unlink(missing_ok=True)
+            simulate_lake(workspace, tokens=tokens, days=DAYS, start=FIRST, seed=seed, processes=1,
+                          events=round(tokens * DAYS * events_a_token_day))  # fmt: skip
+        activity.build(workspace)
+        fingerprint.build(workspace)
+        formed.touch()
+    history = workspace.settings.history
+    periods = baseline.plan(FIRST, FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS), history)
+    mapped = fingerprint.profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
+    return measured(workspace, evidence, people, seed)
