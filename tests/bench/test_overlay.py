@@ -95,16 +95,27 @@ def test_a_breached_third_party_is_of_one_purpose_where_enough_tokens_have_it(gr
     assert any(purpose[list(trial.base_uids)].nunique() == 2 for trial in some)
 
 
-def test_a_benign_change_is_looked_for_while_events_are_others_than_before(ground, attacked, trials, events):
+def test_a_benign_change_is_looked_for_from_its_first_changed_event_on(ground, attacked, trials, events):
     told = attacked.trials.drop_duplicates("trial").set_index("scenario")
     storm, trial = told.loc["retry_storm"], next(t for t in trials if t.scenario.id == "retry_storm")
     own = events[trial.base_uids[0]]["time"]
     assert storm["start"] == own[own >= trial.start].min()  # the outage begins with its next call
-    assert storm["end"] - storm["start"] <= pd.Timedelta("2h")
     silent = next(t for t in trials if t.scenario.id == "holiday")
     gone = events[silent.base_uids[0]]["time"]
     assert told.loc["holiday", "start"] == gone[gone >= silent.start].min()
-    assert (told["events"] > 0).all()
+    assert (told["events"] > 0).all() and storm["end"] == storm["horizon"]
+
+
+def test_what_the_twins_events_name_is_in_their_dimensions(attacked):
+    events = lake.read(attacked.workspace.lake, "events").to_pandas()
+    for key in ("network_key", "client_key", "operation_key", "object_key"):
+        known = set(lake.read(attacked.workspace.lake, f"dim_{key.removesuffix('_key')}").to_pandas()[key])
+        assert set(events.loc[events[key] != 0, key]) <= known
+
+
+def test_no_object_that_its_owner_asked_for_is_loot(attacked):
+    loot = attacked.trials.drop_duplicates("trial").set_index("scenario")["objects"]
+    assert loot["orphan"] == 0 and loot["object_enumeration"] > 0
 
 
 def test_a_change_of_an_idle_token_is_none(ground, events, tmp_path):

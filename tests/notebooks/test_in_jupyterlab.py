@@ -134,6 +134,9 @@ def test_notebook_02_compares_by_hand(lab):
     assert page.locator(".jp-OutputArea img").count() >= 4, "the figures are shown"
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     shot(page, "02_compared")
+    page.get_by_role("link", name="bench/leaderboard.ipynb").click()
+    page.get_by_role("heading", name="Leaderboard").wait_for(timeout=20_000)
+    shot(page, "leaderboard")
     page.context.close()
 
 

@@ -4,7 +4,7 @@ Reads  a workspace, or simulates one. Writes what it simulates into a folder.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -70,6 +70,15 @@ def measured(workspace: Workspace, evidence: Evidence, people: pd.DataFrame, see
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
     return Benign(seed, workspace, evidence, people, groups, crowds, tokens, alone["first"].to_dict(), operations,
                   networks)  # fmt: skip
+
+
+def a_day_earlier(ground: Benign) -> Benign:
+    """The same organisation, measured by what was usual a day earlier: every period of learning moved by one day."""
+    periods = ground.evidence.periods
+    assert periods.reference is not None and periods.calibration is not None
+    (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
+    moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
+    return replace(ground, evidence=deviation.measure(ground.workspace, moved, ground.groups))
 
 
 def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_A_TOKEN_DAY) -> Benign:

@@ -329,9 +329,9 @@ def _stability(here: Path, ground: Benign, taking_part: list[Entrant], fitted: l
     """How far the scores of two nights agree, of each detector but the ablations: ``detector``, ``stability``."""
     kept = here / "stability.parquet"
     if not kept.exists():
-        apart = {one.name for one in entrants.choose(["ablation"])}
+        apart, before = {one.name for one in entrants.choose(["ablation"])}, benign.a_day_earlier(ground)
         rows = [
-            [e.name, protocol.stability(f, protocol.a_day_earlier(ground, e, ground.seed), ground.start)]
+            [e.name, protocol.stability(f, protocol.fit(before, e, ground.seed, []), ground.start)]
             for e, f in zip(taking_part, fitted, strict=True) if e.name not in apart
         ]  # fmt: skip
         put(here, "stability", pd.DataFrame(rows, columns=["detector", "stability"]))

@@ -111,8 +111,8 @@ def write(
 ) -> tuple[Workspace, pd.DataFrame, pd.DataFrame]:
     """The lake of the twins; one row a twin; the attacker's events.
 
-    Of a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change when it is other than its token (``first``,
-    ``last``) and in how many events (``changes``).
+    Of a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change from when on it is other than its token
+    (``first``), and in how many events (``changes``).
     """
     place = config.init(folder)
     place = replace(place, settings=ground.workspace.settings)
@@ -135,8 +135,7 @@ def write(
                 events[base_uid], replace(setting, inventory=row, timezone=zone, shared=shared)
             )
             made = keys.keyed(edited.events, f"{trial.name}|{place_in}")
-            new = made[~made["event_key"].isin(events[base_uid]["event_key"]) | made["attack"]]
-            for name, more in keys.dimension_rows(new).items():
+            for name, more in keys.dimension_rows(made[keys.new_texts(edited.events)]).items():
                 fresh[name].append(more)
             uids = [identity.token_uid(key, OWN, f"{trial.name}|{place_in}|{n}") for n in range(2)]
             batches += _stored(made, uids, edited.rotated_at)
@@ -147,26 +146,29 @@ def write(
             # what he does before, to be taken for usual, is no loot
             his = made["attack"] & (made["time"] >= trial.start)
             stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
+            asked = events[base_uid].set_index("event_key")["object_key"]  # what its owner asked for is no loot
+            stolen = stolen.assign(
+                object_key=stolen["object_key"].where(stolen["event_key"].map(asked) != stolen["object_key"], 0)
+            )
             taken.append(stolen.rename(columns={"excess_bytes": "bytes"}).assign(trial=trial.number))
     _append_by_day(place, batches)
     for name, more in fresh.items():
         _write_dimension(ground.workspace, place, name, pa.concat_tables(more))
     lake.replace(place.lake, "dim_token", _conformed("dim_token", pd.concat(credentials)))
     lake.replace(place.lake, "tokens", _conformed("tokens", pd.concat(owned, ignore_index=True)))
-    columns = ["trial", "base_uid", "profile_uid", "first", "last", "changes"]
+    columns = ["trial", "base_uid", "profile_uid", "first", "changes"]
     return place, pd.DataFrame(twins, columns=columns), pd.concat(taken)[TAKEN]
 
 
-def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timestamp, pd.Timestamp, int]:
-    """Of a benign change the first and last moment, and the number of events: new, gone, or others than before."""
+def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timestamp, int]:
+    """Of a benign change the first moment, and the number of events: new, gone, or others than before."""
     if trial.scenario.kind == "attack":
-        return trial.start, trial.end, 0  # what is the attacker's is marked
+        return trial.start, 0  # what is the attacker's is marked
     if edited.rotated_at is not None:
-        return trial.start, trial.end, int((edited.events["time"] >= trial.start).sum())
-    before, after = (f[list(scenario.COLUMNS)] for f in (scenario.canonical(own), edited.events))
-    both = pd.concat([before, after], ignore_index=True)
+        return trial.start, int((edited.events["time"] >= trial.start).sum())
+    both = pd.concat([f[list(scenario.COLUMNS)] for f in (scenario.canonical(own), edited.events)], ignore_index=True)
     times = both.loc[~both.duplicated(keep=False), "time"]
-    return (times.min(), times.max(), len(times)) if len(times) else (trial.start, trial.start, 0)
+    return (times.min(), len(times)) if len(times) else (trial.start, 0)
 
 
 def _inventory(tokens: pd.DataFrame, uid: str) -> dict[str, Any]:
@@ -251,7 +253,10 @@ def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np
 
 
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """When each trial happened and how much it was: an attack by its events, a benign change by all that is other."""
+    """When each trial happened and how much it was: an attack by its events, a benign change from its first one on.
+
+    What a benign change raises after it is over, it has raised.
+    """
     rows = []
     by_trial = dict(list(taken.groupby("trial")))
     for trial in trials:
@@ -262,8 +267,7 @@ def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) ->
             objects = theirs.loc[theirs["object_key"] != 0, "object_key"].nunique()
             found = [int(theirs["bytes"].sum()), int(objects), len(theirs)]
         else:
-            start, end = mine["first"].min(), mine["last"].max() + pd.Timedelta("1s")
-            found = [0, 0, int(mine["changes"].sum())]
+            start, end, found = mine["first"].min(), trial.end, [0, 0, int(mine["changes"].sum())]
         for twin in mine.itertuples():
             rows.append([trial.number, trial.seed, trial.scenario.id, trial.variant, trial.intensity, twin.base_uid,
                          twin.profile_uid, start, end, trial.end, *found])  # fmt: skip

@@ -69,7 +69,7 @@ def more_lines(summary: pd.DataFrame) -> list[str]:
     """The other metrics of the table in Markdown."""
     heads = {
         "recall_10": "recall at 10", "recall_dirty": "dirty past", "recall_poisoned": "poisoned",
-        "warned_poisoned": "else warming-up raised", "incident_precision": "AP by incident", "roc_auc": "ROC-AUC",
+        "warned_poisoned": "else warming-up", "incident_precision": "AP by incident", "roc_auc": "ROC-AUC",
         "precision_5": "precision at 5 a day", "precision_10": "at 10", "precision_20": "at 20",
         "hours_p90": "hours (p90)", "objects_lost": "objects lost", "stability": "stability",
     }  # fmt: skip
@@ -234,9 +234,10 @@ def write(results: Results, folder: Path) -> Path:
         "Those that open more than 1.25 times the budget stand last: what is caught by raising more is no merit.", "",
         *lines(summary), "",
         "*dirty past*: one token in a hundred was attacked while it was learned from. *poisoned*: the attacker warms "
-        "the token up for 14 days, on which the lines are set; *else warming-up raised*: the share of all that was "
-        "missed then, but had raised an incident by the warming-up. *precision*: of the first 5, 10, 20 incidents of a "
-        "day with one attack. *stability*: rank correlation of the scores with those of a fit one day earlier.", "",
+        "the token up for 14 days, on which the lines are set; *else warming-up*: the share of all that was missed "
+        "then, but whose warming-up stands above the line, looking back. *precision*: of the first 5, 10, 20 incidents "
+        "of a day with one attack. *stability*: rank correlation of the scores with those that would be given if all "
+        "had been learned from days one day earlier.", "",
         *more_lines(summary), "",
         "## Targets", "", "What EVALUATION.md asks of tokenkit, of the profile *full*:", "",
         *(f"- {r.what}: {r.value:.2f}{_between(r)} (asked: {r.asked}): {'holds' if r.holds else 'does not hold'}."

@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -124,16 +123,6 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
     rows = _surprise(entrant, rows, tails)
     limits = {b: _lines(entrant, rows, evidence, b, gaps) for b in budgets}
     return Fitted(entrant, detectors, units, tails, limits, rows, fit_s, score_s, gaps)
-
-
-def a_day_earlier(ground: Benign, entrant: Entrant, seed: int) -> Fitted:
-    """The entrant as the run of the night before would have it: learned from days that end one day earlier."""
-    periods = ground.evidence.periods
-    assert periods.reference is not None and periods.calibration is not None
-    (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
-    moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
-    evidence = replace(ground.evidence, periods=moved)
-    return fit(replace(ground, evidence=evidence), entrant, seed, [])
 
 
 def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:

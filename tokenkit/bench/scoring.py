@@ -348,8 +348,8 @@ def summary(
         ``average_precision``, ``roc_auc`` (both by window), ``incident_precision`` (average precision by incident),
         ``precision_5``, ``precision_10``, ``precision_20`` (at k a day), ``hours_median``, ``hours_p90``,
         ``bytes_lost``, ``objects_lost``, ``benign_change``, ``of_budget``, ``explained``, ``harm_minutes``,
-        ``stability`` (rank correlation with scores learned a day earlier), ``fit_s``, ``score_s`` (CPU seconds a seed),
-        ``seeds``, ``trials`` (int, attacks).
+        ``stability`` (rank correlation with what is learned from days one day earlier), ``fit_s``, ``score_s`` (CPU
+        seconds a seed), ``seeds``, ``trials`` (int, attacks).
     """
     found = outcomes(trials, alerts, runs)
     at = found[(found["budget"] == HEADLINE) & (found["variant"] == CLEAN)]
