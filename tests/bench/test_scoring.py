@@ -215,6 +215,27 @@ def test_harm_is_minutes_in_thirty_days_for_a_thousand_profiles():
     assert table["value"].tolist() == pytest.approx([99 * 4, 40 * 4])
 
 
+def test_harm_is_unknown_of_a_detector_that_never_gives_a_reason():
+    nan = float("nan")
+    found = benign(
+        {"harm_minutes": nan}, {"detector": "e", "harm_minutes": nan}, {"detector": "e", "harm_minutes": 34.0}
+    )
+    both = runs({}, {"detector": "e"}, {"detector": "raises nothing"})
+    table = burden.harm(found, both, (5.0,)).set_index("detector")["value"]
+    assert np.isnan(table["d"]) and table["e"] == pytest.approx(30.0) and table["raises nothing"] == 0.0
+
+
+def test_a_warming_up_that_was_raised_is_no_catch_and_stands_beside_the_recall():
+    made = trials(*[{"variant": "poisoned", "scenario": s} for s in "aaab"])
+    early, missed = {"early": True, "touches": False, "fresh": False}, {"touches": True, "fresh": False}
+    found = outcomes(made, alerts({"trial": 0} | early, {"trial": 0}, {"trial": 1} | early, {"trial": 2} | missed,
+                                  {"trial": 3} | early))  # fmt: skip
+    assert found["caught"].tolist() == [True, False, False, False]
+    assert found["warned"].tolist() == [False, True, False, True]  # who is caught is not counted twice
+    assert only(scoring.warned(found)) == pytest.approx((1 / 3 + 1) / 2)
+    assert only(scoring.recall(found)) == pytest.approx((1 / 3 + 0) / 2)
+
+
 def test_a_profile_more_than_the_run_had_is_refused():
     with pytest.raises(InputError, match="seed 1: runs has 1 profiles, but 2 have rows"):
         burden.calibration(benign({}, {}), runs({"profiles": 1}))
