@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels, incidents
-from tokenkit.bench import metrics
+from tokenkit.bench import metrics, protocol
 from tokenkit.bench.cases import Case, organisations, own_logs
 from tokenkit.bench.contenders import PIPELINE, Contender, Scored, advice, choose, own
 from tokenkit.bench.matrices import MATRICES
@@ -160,8 +160,10 @@ def flagged_windows(case: Case, contender: Contender, scored: Scored, budget_per
     core = case.evidence.days.core
     known = judged[core] if core.any() else judged
     own_unit = set(channels.gaps())
-    units = [g if c in own_unit else in_units(g, case) for c, g in rows.groupby("channel", sort=False)]
-    rows = pd.concat(units, ignore_index=True) if units else rows
+    units = {
+        str(c): (0.0, 1.0) if c in own_unit else protocol.unit(g, case.calibration) for c, g in rows.groupby("channel")
+    }
+    rows = protocol.in_units(rows, units)
     rows = channels.calibrate(
         rows, *case.calibration, contender.shares, set(known), incidents.teaches(rows, case.evidence)
     )
@@ -170,19 +172,6 @@ def flagged_windows(case: Case, contender: Contender, scored: Scored, budget_per
     allowed = budget_per_1000 * len(known) / 1000
     limits = budget.thresholds(heights, contender.gap_days, contender.shares, days, case.calibration[1], allowed)
     return merge.join(merge.flag(rows, limits), contender.gap_days)
-
-
-def in_units(rows: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """Scores in units of their own upper half on the calibration days: (score - median) / (98% - median).
-
-    Detectors score in units from 1e-3 to 1e9, and the tail that turns scores into surprise has a least width.
-    """
-    day = rows["start"].dt.normalize()
-    inside = (day >= pd.Timestamp(case.calibration[0], tz="UTC")) & (day < pd.Timestamp(case.calibration[1], tz="UTC"))
-    pool = rows.loc[inside, "raw_bits"] if inside.any() else rows["raw_bits"]
-    middle, high = float(pool.median()), float(pool.quantile(0.98))
-    width = high - middle or float(pool.std(ddof=0)) or 1.0
-    return rows.assign(raw_bits=(rows["raw_bits"] - middle) / width)
 
 
 @contextmanager

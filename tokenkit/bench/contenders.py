@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokenkit import channels
-from tokenkit.bench import detectors, series
+from tokenkit.bench import detectors, entrants, series
 from tokenkit.bench.cases import Case
-from tokenkit.bench.matrices import MATRICES, deviations, parts
+from tokenkit.bench.matrices import MATRICES
+from tokenkit.bench.protocol import Entrant
 from tokenkit.channels.panel import TESTED_ROWS, batch_invariant, detector
-from tokenkit.config import Detection
 from tokenkit.errors import InputError, did_you_mean
 
 ROWS, DAYS, NIGHTS, TRAILING, RULE = "row by row", "day by day", "night by night", "trailing fortnight", "rule"
-PIPELINE = "tokenkit"
+PIPELINE = entrants.TOKENKIT
 WARM_ROWS = 128  # imports and compilation are over before the clock starts
 
 
@@ -187,19 +186,24 @@ def own(estimator: Any, name: str = "", sees: str = "deviations+novelty") -> Con
     return tabular(name, sees, make)
 
 
-# ---- our channels, time series, controls ----
-def _channels(names: list[str], case: Case, seed: int) -> Scored:
-    frames, fit_s, score_s = [], 0.0, 0.0
-    for channel in channels.detectors(seed=seed):
-        if channel.name not in names:
-            continue
-        begun = time.process_time()
-        fitted = channel.fit(case.evidence, *case.calibration)
-        middle = time.process_time()
-        frames.append(fitted.score(case.evidence, case.calibration[0], case.periods.end))
-        fit_s, score_s = fit_s + middle - begun, score_s + time.process_time() - middle
-    rows = pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
-    return Scored(rows.assign(start=rows["start"].dt.as_unit("us")), fit_s, score_s, ROWS)
+# ---- those of the leaderboard, and time series ----
+def entered(entrant: Entrant, how: str = ROWS) -> Contender:
+    """An entrant of the leaderboard as a contender: the same detectors, fitted on the same days."""
+
+    def score(case: Case, seed: int) -> Scored:
+        learn = case.reference if entrant.learns == "reference" else case.calibration
+        frames, fit_s, score_s = [], 0.0, 0.0
+        for one in entrant.make(seed):
+            begun = time.process_time()
+            fitted = one.fit(case.evidence, *learn)
+            middle = time.process_time()
+            frames.append(fitted.score(case.evidence, case.calibration[0], case.periods.end))
+            fit_s, score_s = fit_s + middle - begun, score_s + time.process_time() - middle
+        rows = pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
+        return Scored(rows.assign(start=rows["start"].dt.as_unit("us")), fit_s, score_s, how)
+
+    gap_days = {one.name: one.gap_days for one in entrant.make(0)}
+    return Contender(entrant.name, entrant.sees, score, entrant.shares, gap_days, entrant.rule)
 
 
 def _series(name: str, quantity: str, make: series.Make, trailing: bool, case: Case, seed: int) -> Scored:
@@ -210,34 +214,10 @@ def _series(name: str, quantity: str, make: series.Make, trailing: bool, case: C
     return Scored(made, fit_s, score_s, TRAILING if trailing else NIGHTS)
 
 
-def _control(name: str, values: Callable[[int], detectors.Values], how: str, case: Case, seed: int) -> Scored:
-    begun = time.process_time()
-    matrix = values(seed)(case.evidence)
-    days = case.evidence.days
-    rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & parts(case)[1][None, :])
-    made = detectors.made(name, days.profiles[rows], days.days[columns], matrix[rows, columns])
-    return Scored(made, 0.0, time.process_time() - begun, how)
-
-
-def _default_contamination(case: Case, seed: int) -> Scored:
-    """PyOD's Isolation Forest with its own threshold, a tenth of the fit rows: what its manual does."""
-    fit, rows, profiles, days = deviations(case)
-    begun = time.process_time()
-    model = detector("IForest", seed).fit(fit)
-    middle = time.process_time()
-    made = detectors.made("IForest at contamination 0.1", profiles, days, model.predict(rows).astype(float))
-    return Scored(made, middle - begun, time.process_time() - middle, RULE)
-
-
 def catalogue() -> dict[str, list[Contender]]:
     """Every contender, by group: tokenkit, channels, raw, deviations, deviations+novelty, series, controls."""
-    gaps = channels.gaps()
-    shares = Detection().shares
-    paid = [c for c in shares if shares[c] > 0]
-    groups = {
-        PIPELINE: [Contender(PIPELINE, "channels", partial(_channels, paid), shares, gaps)],
-        "channels": [Contender(c, "channel", partial(_channels, [c]), {c: 1.0}, {c: g}) for c, g in gaps.items()],
-    }  # fmt: skip
+    known = entrants.catalogue()
+    groups = {name: [entered(one) for one in known[name]] for name in (PIPELINE, "channels")}
     for sees in MATRICES:
         groups[sees] = [tabular(f"{d}, {sees}", sees, partial(_pyod, d)) for d in PYOD]
         groups[sees].append(tabular(f"ADEngine, {sees}", sees, _ad_engine))
@@ -255,24 +235,11 @@ def catalogue() -> dict[str, list[Contender]]:
         name = f"{title}, hourly {'calls' if quantity == 'requests' else 'bytes'}"
         score = partial(_series, name, quantity, make, trailing)
         groups["series"].append(Contender(name, "hourly series", score, {name: 1.0}, {name: 1}))
-    groups["controls"] = []
-    plain: list[tuple[str, Callable[[int], detectors.Values]]] = [
-        ("random", detectors.at_random),
-        ("robust z of calls", lambda seed: detectors.robust_z("requests")),
-        ("robust z of bytes", lambda seed: detectors.robust_z("response_bytes")),
-        ("new networks", lambda seed: detectors.new_networks),
-    ]
-    for name, values in plain:
-        groups["controls"].append(
-            Contender(name, "control", partial(_control, name, values, ROWS), {name: 1.0}, {name: 1})
-        )
-    rule = "any new network"
-    groups["controls"] += [
-        Contender(rule, "control", partial(_control, rule, dict(plain)["new networks"], RULE), {rule: 1.0}, {rule: 1},
-                  rule=True),
-        Contender("IForest at contamination 0.1", "deviations", _default_contamination,
-                  {"IForest at contamination 0.1": 1.0}, {"IForest at contamination 0.1": 1}, rule=True),
-    ]  # fmt: skip
+    counted = partial(detectors.Control, "new networks", detectors.new_networks, "network")
+    new = Entrant("new networks", lambda seed: [counted()], {"new networks": 1.0}, sees="control")
+    *plain, fresh, first_use, forest = known["controls"]
+    groups["controls"] = [entered(one) for one in (*plain, new)]
+    groups["controls"] += [entered(one, RULE) for one in (fresh, first_use, forest)]
     return groups
 
 

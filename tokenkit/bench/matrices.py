@@ -83,13 +83,6 @@ def _varying(fit: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return fit[:, keep], rows[:, keep]
 
 
-def parts(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """The days of the reference, and those from calibration on (bool by day)."""
-    days = case.evidence.days.days
-    first, end = (pd.Timestamp(d, tz="UTC") for d in case.reference)
-    return np.asarray((days >= first) & (days < end)), np.asarray(days >= end)
-
-
 MATRICES: dict[str, Callable[[Case], Matrix]] = {
     "raw": raw_features, "deviations": deviations, "deviations+novelty": deviations_with_novelty,
 }  # fmt: skip

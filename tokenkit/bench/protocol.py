@@ -112,11 +112,11 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
     ours = channels.gaps()
     gaps = {d.name: d.gap_days for d in detectors}
     units = {
-        str(c): (0.0, 1.0) if entrant.rule or c in ours else _unit(g, periods.calibration)
+        str(c): (0.0, 1.0) if entrant.rule or c in ours else unit(g, periods.calibration)
         for c, g in rows.groupby("channel")
     }
     shapes = {d.name: d.least_shape for d in detectors}
-    rows = _in_units(rows, units)
+    rows = in_units(rows, units)
     known = set(evidence.days.profiles[evidence.days.core]) or set(evidence.days.profiles)
     tails = {str(c): channels.channel_tail(g[g["profile_uid"].isin(known)], *periods.calibration, shapes[str(c)])
              for c, g in rows.groupby("channel")}  # fmt: skip
@@ -147,10 +147,10 @@ def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> 
     bad = ~np.isfinite(rows["raw_bits"].to_numpy(dtype=float))
     if bad.any():
         raise DetectorError(f"{entrant.name}: {int(bad.sum())} of {len(rows)} scores are no finite numbers")
-    return rows.assign(start=rows["start"].dt.as_unit("us"))
+    return rows.assign(start=rows["start"].dt.asunit("us"))
 
 
-def _unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, float]:
+def unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, float]:
     """Middle and width of a detector's scores on the calibration days: they come in units from 1e-3 to 1e9."""
     day = rows["start"].dt.normalize()
     low, high = (pd.Timestamp(d, tz="UTC") for d in calibration)
@@ -161,7 +161,8 @@ def _unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, floa
     return middle, float(inside.quantile(0.98)) - middle or float(inside.std(ddof=0)) or 1.0
 
 
-def _in_units(rows: pd.DataFrame, units: dict[str, tuple[float, float]]) -> pd.DataFrame:
+def in_units(rows: pd.DataFrame, units: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    """Scores in the units of their channel (``unit``)."""
     middle = rows["channel"].map({c: u[0] for c, u in units.items()}).astype(float)
     width = rows["channel"].map({c: u[1] for c, u in units.items()}).astype(float)
     return rows.assign(raw_bits=(rows["raw_bits"] - middle) / width)
@@ -178,7 +179,7 @@ def _lines(
     judged = pd.Index(evidence.days.profiles)
     core = evidence.days.core
     known = judged[core] if core.any() else judged
-    days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").as_unit("us")
+    days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").asunit("us")
     lines = {}
     for channel, share in entrant.shares.items():
         heights = budget.daily_heights(rows[rows["channel"] == channel], known, days)
@@ -193,7 +194,7 @@ def _lines(
 
 def surprise(fitted: Fitted, evidence: Evidence) -> pd.DataFrame:
     """Scores of other evidence (twins) in the units of the organisation it was fitted on."""
-    rows = _in_units(_scored(fitted.entrant, fitted.detectors, evidence), fitted.units)
+    rows = in_units(_scored(fitted.entrant, fitted.detectors, evidence), fitted.units)
     return _surprise(fitted.entrant, rows, fitted.tails)
 
 
