@@ -147,7 +147,7 @@ def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> 
     bad = ~np.isfinite(rows["raw_bits"].to_numpy(dtype=float))
     if bad.any():
         raise DetectorError(f"{entrant.name}: {int(bad.sum())} of {len(rows)} scores are no finite numbers")
-    return rows.assign(start=rows["start"].dt.asunit("us"))
+    return rows.assign(start=rows["start"].dt.as_unit("us"))
 
 
 def unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, float]:
@@ -179,7 +179,7 @@ def _lines(
     judged = pd.Index(evidence.days.profiles)
     core = evidence.days.core
     known = judged[core] if core.any() else judged
-    days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").asunit("us")
+    days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").as_unit("us")
     lines = {}
     for channel, share in entrant.shares.items():
         heights = budget.daily_heights(rows[rows["channel"] == channel], known, days)
