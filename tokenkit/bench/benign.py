@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tokenkit import activity, baseline, config, deviation, fingerprint, lake, novelty, owners
+from tokenkit.baseline import Periods
 from tokenkit.bench.canonical import simulate_lake
 from tokenkit.bench.simulate import EVENTS_A_TOKEN_DAY
 from tokenkit.config import Workspace
@@ -51,19 +52,22 @@ class Benign:
         return pd.Timestamp(self.evidence.periods.end, tz="UTC")
 
 
-def measured(workspace: Workspace, evidence: Evidence, people: pd.DataFrame, seed: int = 0) -> Benign:
-    """The organisation whose evidence is measured, ready for trials.
+def measured(workspace: Workspace, periods: Periods, seed: int = 0) -> Benign:
+    """The organisation of a workspace, ready for trials: measured without what anybody answered.
 
     Parameters
     ----------
-    evidence : ``deviation.measure``, of the whole organisation and without answers
-    people : ``owners.people``
+    workspace : its fingerprints are up to date
+    periods : days to learn from, and those in which trials happen; with a reference and calibration days
+    seed : of the trials
     """
+    assert periods.reference is not None
     mapped = fingerprint.profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    groups = baseline.peer_groups(people)
+    evidence = deviation.measure(workspace, periods, groups)
     alone = mapped.groupby("profile_uid")["token_key"].agg(["size", "first"])
     alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
-    periods, groups = evidence.periods, baseline.peer_groups(people)
-    assert periods.reference is not None
     crowds = novelty.crowds(workspace, groups, periods.reference[0], periods.end)
     operations = lake.read(workspace.lake, "dim_operation").to_pandas()
     networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
@@ -82,7 +86,15 @@ def a_day_earlier(ground: Benign) -> Benign:
 
 
 def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_A_TOKEN_DAY) -> Benign:
-    """A benign organisation of the bench, simulated and measured; kept in the folder."""
+    """A benign organisation of the bench, simulated and measured.
+
+    Parameters
+    ----------
+    folder : where it is kept; what is there is not made again
+    seed : of the simulation and of the trials
+    tokens : how many
+    events_a_token_day : how many on average
+    """
     workspace = config.init(folder)
     formed = folder / "measured"
     if not formed.exists():
@@ -94,9 +106,5 @@ def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = 
         activity.build(workspace)
         fingerprint.build(workspace)
         formed.touch()
-    history = workspace.settings.history
-    periods = baseline.plan(FIRST, FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS), history)
-    mapped = fingerprint.profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    return measured(workspace, evidence, people, seed)
+    start, end = FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS)
+    return measured(workspace, baseline.plan(FIRST, start, end, workspace.settings.history), seed)

@@ -187,7 +187,7 @@ def own(estimator: Any, name: str = "", sees: str = "deviations+novelty") -> Con
 
 
 # ---- those of the leaderboard, and time series ----
-def entered(entrant: Entrant, how: str = ROWS) -> Contender:
+def entered(entrant: Entrant) -> Contender:
     """An entrant of the leaderboard as a contender: the same detectors, fitted on the same days."""
 
     def score(case: Case, seed: int) -> Scored:
@@ -200,7 +200,7 @@ def entered(entrant: Entrant, how: str = ROWS) -> Contender:
             frames.append(fitted.score(case.evidence, case.calibration[0], case.periods.end))
             fit_s, score_s = fit_s + middle - begun, score_s + time.process_time() - middle
         rows = pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
-        return Scored(rows.assign(start=rows["start"].dt.as_unit("us")), fit_s, score_s, how)
+        return Scored(rows.assign(start=rows["start"].dt.as_unit("us")), fit_s, score_s, RULE if entrant.rule else ROWS)
 
     gap_days = {one.name: one.gap_days for one in entrant.make(0)}
     return Contender(entrant.name, entrant.sees, score, entrant.shares, gap_days, entrant.rule)
@@ -237,9 +237,7 @@ def catalogue() -> dict[str, list[Contender]]:
         groups["series"].append(Contender(name, "hourly series", score, {name: 1.0}, {name: 1}))
     counted = partial(detectors.Control, "new networks", detectors.new_networks, "network")
     new = Entrant("new networks", lambda seed: [counted()], {"new networks": 1.0}, sees="control")
-    *plain, fresh, first_use, forest = known["controls"]
-    groups["controls"] = [entered(one) for one in (*plain, new)]
-    groups["controls"] += [entered(one, RULE) for one in (fresh, first_use, forest)]
+    groups["controls"] = [entered(one) for one in (*known["controls"], new)]
     return groups
 
 

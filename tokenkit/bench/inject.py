@@ -6,12 +6,12 @@ Reads  a workspace that a run has read logs into. Writes a folder of its own; th
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 
-from tokenkit import activity, baseline, config, deviation, fingerprint, owners
+from tokenkit import activity, baseline, config, fingerprint
 from tokenkit.baseline import Periods
 from tokenkit.bench import benign, draws, entrants, leaderboard, overlay, protocol, raised, scenarios
 from tokenkit.config import Workspace
@@ -69,10 +69,7 @@ def inject(
     progress("measuring your organisation", 0, 4)
     copy = out / "twins"
     shutil.rmtree(copy, ignore_errors=True)
-    mapped = fingerprint.profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    ground = benign.measured(workspace, evidence, people, seed)
+    ground = benign.measured(workspace, periods, seed)
     progress("measuring your organisation", 1, 4)
     some = draws.pool(ground)
     if not some:
@@ -91,13 +88,13 @@ def inject(
     attacked = overlay.attack(ground, trials, events, copy)
     progress("measuring your organisation", 3, 4)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    usual = raised.as_usual(fitted.scores, protocol.policy_windows(workspace, evidence))
+    usual = raised.as_usual(fitted.scores, protocol.policy_windows(workspace, ground.evidence))
     alerts = raised.alerts(fitted, attacked, broken, usual)
     for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": alerts}.items():
         leaderboard.put(out, name, table)
     shutil.rmtree(copy)
     progress("measuring your organisation", 4, 4)
-    return Injected(outcomes(attacked.trials, alerts, people), attacked.trials, alerts, left_out)
+    return Injected(outcomes(attacked.trials, alerts, ground.people), attacked.trials, alerts, left_out)
 
 
 def _periods(workspace: Workspace, start: date | None, end: date | None) -> Periods:

@@ -35,13 +35,14 @@ def _made(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     return data, {"dim_network": places, "dim_client": programs, "dim_operation": calls, "dim_object": things}
 
 
-def _without(events: pd.DataFrame) -> dict[str, pd.Series]:
+def _unkeyed(events: pd.DataFrame) -> dict[str, pd.Series]:
+    """Of each key, which events have a text and no key of it."""
     return {name: events[name].eq(0) & events[list(texts)].notna().any(axis=1) for name, texts in _KEYS.items()}
 
 
 def new_texts(events: pd.DataFrame) -> pd.Series:
     """Which events, as an edit leaves them, have a text that was changed (bool): it may be in no dimension yet."""
-    return pd.concat(_without(events), axis=1).any(axis=1)
+    return pd.concat(_unkeyed(events), axis=1).any(axis=1)
 
 
 def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
@@ -53,10 +54,10 @@ def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
     seed : names the trial and the token, so that no other trial's events have these keys
     """
     made = events.copy()
-    without, some = _without(events), new_texts(events)
+    unkeyed, some = _unkeyed(events), new_texts(events)
     if some.any():
         data, _ = _made(events[some])
-        for name, where in without.items():
+        for name, where in unkeyed.items():
             made.loc[where, name] = data[name].to_numpy(zero_copy_only=False)[where[some]]
     new = np.flatnonzero((events["event_key"] == 0).to_numpy())
     # a digest like that of any other event: neither its size nor its order says that the event is an attacker's

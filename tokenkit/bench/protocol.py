@@ -126,7 +126,7 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
 
 
 def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:
-    """Rank correlation of two fits' scores from a moment on (``ranking.stability``)."""
+    """Rank correlation of two fits' scores of the windows from a moment on (Spearman's; ``ranking.stability``)."""
     first, second = (f.scores[f.scores["start"] >= start].assign(detector="") for f in (fitted, other))
     found = ranking.stability(first, second, WINDOW)
     return float(found["value"].iloc[0]) if len(found) else float("nan")
@@ -151,7 +151,21 @@ def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> 
 
 
 def unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, float]:
-    """Middle and width of a detector's scores on the calibration days: they come in units from 1e-3 to 1e9."""
+    """Middle and width of a detector's scores on the calibration days: they come in units from 1e-3 to 1e9.
+
+    The width is from the median to the 98th percentile, so that the tail beyond has a shape and no scale.
+
+    Parameters
+    ----------
+    rows : ``start`` (datetime64[UTC]) and ``raw_bits`` of one channel
+    calibration : first day and the day after the last
+
+    Examples
+    --------
+    >>> days = pd.date_range("2026-03-02", periods=4, tz="UTC")
+    >>> unit(pd.DataFrame({"start": days, "raw_bits": [1.0, 2.0, 3.0, 99.0]}), ("2026-03-02", "2026-03-05"))
+    (2.0, 0.96)
+    """
     day = rows["start"].dt.normalize()
     low, high = (pd.Timestamp(d, tz="UTC") for d in calibration)
     inside = rows.loc[(day >= low) & (day < high), "raw_bits"]
@@ -162,7 +176,12 @@ def unit(rows: pd.DataFrame, calibration: tuple[Any, Any]) -> tuple[float, float
 
 
 def in_units(rows: pd.DataFrame, units: dict[str, tuple[float, float]]) -> pd.DataFrame:
-    """Scores in the units of their channel (``unit``)."""
+    """The rows with ``raw_bits`` in the unit of their channel: (score - middle) / width.
+
+    Parameters
+    ----------
+    units : channel -> ``unit``
+    """
     middle = rows["channel"].map({c: u[0] for c, u in units.items()}).astype(float)
     width = rows["channel"].map({c: u[1] for c, u in units.items()}).astype(float)
     return rows.assign(raw_bits=(rows["raw_bits"] - middle) / width)

@@ -318,10 +318,10 @@ def new_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = 
     return str(setting.rng.choice(strange or list(known)))
 
 
-def share(setting: Setting, kind: str = "hosting") -> dict[str, Any]:
+def share(setting: Setting) -> dict[str, Any]:
     """What one attacker has in all he does: an address, a program, and a number that chooses his calls."""
     return {
-        "ip": new_address(setting, kind),
+        "ip": new_address(setting, "hosting"),
         "user_agent": str(setting.rng.choice(SCRIPTS)),
         "choice": float(setting.rng.random()),
     }
@@ -341,15 +341,17 @@ def his_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = 
     return str(setting.shared["user_agent"])
 
 
-def attackers(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting, kind: str = "hosting") -> pd.DataFrame:
-    """The rows from one or two hosts of a new network, by a program strange to the token; shared ones where chosen."""
-    hosts = neighbours(his_address(setting, kind), int(setting.rng.integers(1, 3)), setting.rng)
+def attackers(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    """The rows from one or two hosts of a new hosting network, by a program strange to the token, or as ``shared``."""
+    hosts = neighbours(his_address(setting, "hosting"), int(setting.rng.integers(1, 3)), setting.rng)
     return with_client(from_network(rows, hosts, setting.rng), his_client(events, setting))
 
 
 # ---- the poisoned variant ----
 def prewarm(chosen: Scenario, days: int = PREWARM_DAYS) -> Scenario:
-    """The same attack, and on each of the days before it a little of it by the same attacker: up to a quarter.
+    """The same attack, and on each of the days before it a little of it: more each day, by the same attacker.
+
+    On the last of them it is a quarter (``PREWARM_SHARE``) of the intensity.
 
     Raises
     ------

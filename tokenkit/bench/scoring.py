@@ -24,16 +24,8 @@ REASONS = 3
 KEYS = ["detector", "budget", "variant"]
 SUMMARY = [
     *("recall_1", "recall_5", "recall_5_low", "recall_5_high", "recall_10", "recall_20", "recall_dirty"),
-    *(
-        "recall_poisoned",
-        "warned_poisoned",
-        "worst_5",
-        "worst_5_low",
-        "worst_5_high",
-        "worst_scenarios",
-        "average_precision",
-        "roc_auc",
-    ),
+    *("recall_poisoned", "warned_poisoned", "worst_5", "worst_5_low", "worst_5_high", "worst_scenarios"),
+    *("average_precision", "roc_auc"),
     *("incident_precision", "precision_5", "precision_10", "precision_20", "hours_median", "hours_p90", "bytes_lost"),
     *("objects_lost", "benign_change", "of_budget", "explained", "harm_minutes", "stability", "fit_s", "score_s"),
     *("seeds", "trials"),
@@ -352,7 +344,8 @@ def summary(
         seconds a seed), ``seeds``, ``trials`` (int, attacks).
     """
     found = outcomes(trials, alerts, runs)
-    at = found[(found["budget"] == HEADLINE) & (found["variant"] == CLEAN)]
+    headline = found[found["budget"] == HEADLINE]
+    at = headline[headline["variant"] == CLEAN]
     clean, one = runs[runs["variant"] == CLEAN], [HEADLINE]
     table = clean.groupby("detector").agg(
         fit_s=("fit_s", "mean"), score_s=("score_s", "mean"), seeds=("seed", "nunique"),
@@ -365,10 +358,10 @@ def summary(
     budgets = recall(found[found["variant"] == CLEAN], 0)
     for budget in BUDGETS:
         put(budgets[budgets["budget"] == budget], f"recall_{budget:g}")
-    for variant in ("dirty", "poisoned"):
-        theirs = found[(found["budget"] == HEADLINE) & (found["variant"] == variant)]
-        put(recall(theirs, 0), f"recall_{variant}")
-    put(warned(theirs, 0), "warned_poisoned")
+    dirty, poisoned = (headline[headline["variant"] == variant] for variant in ("dirty", "poisoned"))
+    put(recall(dirty, 0), "recall_dirty")
+    put(recall(poisoned, 0), "recall_poisoned")
+    put(warned(poisoned, 0), "warned_poisoned")
     for name, rows in (("recall_5", recall(at, draws)), ("worst_5", worst_mean(at, 5, draws))):
         put(rows, name)
         put(rows, f"{name}_low", "low")
