@@ -361,6 +361,9 @@ def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, gr
     module.write_text("import no_such_module_anywhere\n", encoding="utf-8")
     with pytest.raises(DetectorError, match=r"cannot be run: ModuleNotFoundError: .*broken_of_a_test\.py:1\)"):
         entrants.own(f"{module}:Mine")
+    module.write_text("class Mine:\n    def fit(self, X)\n", encoding="utf-8")
+    with pytest.raises(DetectorError, match=r"SyntaxError: expected ':' \(broken_of_a_test\.py, line 2\)$"):
+        entrants.own(f"{module}:Mine")
     module.write_text("class Mine:\n    def fit(self, X):\n        raise ValueError('no')\n\n"
                       "    def decision_function(self, X):\n        return X[:, 0]\n", encoding="utf-8")  # fmt: skip
     with pytest.raises(DetectorError, match=r"Mine failed: ValueError: no \(.*broken_of_a_test\.py:3\)"):

@@ -164,6 +164,8 @@ def said(error: Exception) -> str:
     'ValueError: no rows'
     """
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):  # it says itself where, and was raised in Python's own importing
+        frames = traceback.StackSummary()
     return f"{type(error).__name__}: {error}" + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
 
 
