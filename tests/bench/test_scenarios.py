@@ -421,6 +421,18 @@ def test_a_clock_shift_moves_each_call_by_one_hour_from_a_midnight_on(organisati
     assert (events["time"] == was)[~moved].all()
 
 
+def test_a_failover_begins_with_the_next_call_and_lasts_as_long_as_it_says(organisation: Organisation) -> None:
+    one = scenarios.get("region_failover")
+    own = organisation.suited(one)
+    after = own.loc[own["time"] >= START, "time"]
+    rest = own[(own["time"] < START) | (own["time"] >= after.min() + pd.Timedelta("9h"))].reset_index(drop=True)
+    begun = rest.loc[rest["time"] >= START, "time"].min()
+    assert begun >= START + pd.Timedelta("6h"), "the token is not idle for long enough to tell"
+    moved = one.edit(rest, organisation.setting(6)).events
+    times = moved.loc[(moved["network_key"] == 0) & moved["src_ip"].notna(), "time"]
+    assert times.min() == begun and times.max() < begun + pd.Timedelta("6h")
+
+
 def test_after_an_outage_everything_succeeds(organisation: Organisation) -> None:
     one = scenarios.get("retry_storm")
     own = organisation.suited(one)

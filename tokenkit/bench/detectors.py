@@ -163,9 +163,8 @@ def said(error: Exception) -> str:
     >>> said(ValueError("no rows"))
     'ValueError: no rows'
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    if isinstance(error, SyntaxError):  # it says itself where, and was raised in Python's own importing
-        frames = traceback.StackSummary()
+    # a mistake in the syntax says itself where it is, and was raised in Python's own importing
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}: {error}" + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
 
 

@@ -92,8 +92,15 @@ def egress_change(events: pd.DataFrame, setting: Setting) -> Edited:
     3, "Cloud region failed over", intensities=(6, 24, 72), unit="hours", days=3, suits=one_network_home,
 )  # fmt: skip
 def region_failover(events: pd.DataFrame, setting: Setting) -> Edited:
-    """For some hours all its calls come from another hosting network, then from the usual one again."""
-    return _from_elsewhere(events, setting, until_the_end(events, setting, setting.intensity / 24), "hosting")
+    """From its next call on, for some hours, all come from another hosting network; then from the usual one again."""
+    begun = _from_next_call(events, setting)
+    return _from_elsewhere(events, begun, until_the_end(events, begun, setting.intensity / 24), "hosting")
+
+
+def _from_next_call(events: pd.DataFrame, setting: Setting) -> Setting:
+    """The setting with the token's next call as its start: what is over before it does anything is no change."""
+    ahead = until_the_end(events, setting)["time"]
+    return replace(setting, start=ahead.min()) if len(ahead) else setting
 
 
 def _from_elsewhere(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame, kind: str) -> Edited:
@@ -225,11 +232,9 @@ def new_engineer(events: pd.DataFrame, setting: Setting) -> Edited:
 def retry_storm(events: pd.DataFrame, setting: Setting) -> Edited:
     """Half an hour of 503: each of its calls fails, and so do its retries; in the hour after they all succeed, late."""
     rng = setting.rng
-    ahead = events.loc[events["time"] >= setting.start, "time"]
-    if ahead.empty or ahead.iloc[0] >= setting.end:
+    failed = until_the_end(events, _from_next_call(events, setting), 0.5 / 24)
+    if failed.empty:
         return Edited(unchanged(events))
-    begin = ahead.iloc[0]
-    failed = events[(events["time"] >= begin) & (events["time"] < begin + pd.Timedelta("30min"))]
     retries = failed.loc[failed.index.repeat(count(setting))]
     soon = retries["time"] + pd.to_timedelta(rng.integers(500, 120_000, len(retries)), unit="ms")
     late = failed["time"] + pd.to_timedelta(rng.integers(1_800_000, 5_400_000, len(failed)), unit="ms")
