@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokenkit.bench import compare, figures, metrics
+from tokenkit.bench import compare, metrics
+from tokenkit.bench.page import figures
 
 BEGIN, END = "<!-- made by benchmarks/compare.py: begin -->", "<!-- made by benchmarks/compare.py: end -->"
 DOCS = Path(__file__).parents[1] / "docs"

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tokenkit import config, listing, run
-from tokenkit.bench.simulate import simulate
+from tokenkit import config, run
 from tokenkit.config import PANEL
+from tokenkit.tokens import listing
+from tokenkit.world.simulate import simulate
 
 CAUSES = {
     "network": {"network"}, "client": {"client"}, "operations": {"operation"},

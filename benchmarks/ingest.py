@@ -16,9 +16,10 @@ from pathlib import Path
 
 import orjson
 
-from tokenkit import config, engine
+from tokenkit import config
 from tokenkit import ingest as ingesting
-from tokenkit.bench.simulate import simulate
+from tokenkit.store import engine
+from tokenkit.world.simulate import simulate
 
 # of the plain parse, which checks, masks, hashes, sorts and stores nothing; a gateway's line is a fifth of a record
 GOALS = {"cloudtrail": 0.2, "gateway": 0.05}

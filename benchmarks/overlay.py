@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels
-from tokenkit.bench import benign, draws, overlay, scenarios, whole
+from tokenkit.bench import scenarios
+from tokenkit.bench.trials import benign, draws, overlay, whole
 
 KEYS = ["profile_uid", "channel", "window", "start"]
 

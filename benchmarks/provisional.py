@@ -16,9 +16,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tokenkit import activity, baseline, channels, config, deviation, fingerprint, incidents, ingest, lake, owners, run
-from tokenkit.bench.simulate import simulate
-from tokenkit.incidents import budget
+from tokenkit import activity, channels, config, fingerprint, ingest, run
+from tokenkit.days import plan
+from tokenkit.incidents import thresholds
+from tokenkit.judge import detect
+from tokenkit.normal import baseline, deviation
+from tokenkit.store import lake
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
+from tokenkit.world.simulate import simulate
 
 REFERENCE_DAYS, REPORTED_DAYS = 10, 14
 
@@ -33,15 +39,15 @@ def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     fingerprint.build(workspace)
     days = sorted(lake.days(workspace.lake, "events"))
     start, end = days[0] + timedelta(days=REFERENCE_DAYS), days[-1] + timedelta(days=1)
-    periods = baseline.plan(days[0], start, end, workspace.settings.history)
-    mapped = fingerprint.profiles(workspace)
+    periods = plan(days[0], start, end, workspace.settings.history)
+    mapped = token_profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(end, datetime.min.time(), UTC))
     evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    scores = incidents.score(evidence, periods, workspace.settings.detection)
+    scores = detect.score(evidence, periods, workspace.settings.detection)
     at = pd.date_range(start, end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     profiles = pd.Index(evidence.days.profiles)
     names = [d.name for d in channels.detectors()]
-    return {c: budget.daily_heights(scores[scores["channel"] == c], profiles, at) for c in names}, len(profiles)
+    return {c: thresholds.daily_heights(scores[scores["channel"] == c], profiles, at) for c in names}, len(profiles)
 
 
 def main() -> None:
@@ -57,9 +63,9 @@ def main() -> None:
     opened = 0
     for detector in channels.detectors():
         stacked = np.vstack([heights[detector.name] for heights, _ in runs])
-        now = int(budget.opened(stacked >= budget.PROVISIONAL_BITS[detector.name], detector.gap_days).sum())
+        now = int(thresholds.opened(stacked >= thresholds.PROVISIONAL_BITS[detector.name], detector.gap_days).sum())
         share = detection.shares.get(detector.name, 0.0)
-        bits = budget.threshold(stacked, detector.gap_days, slice(0, REPORTED_DAYS), (share or 0.1) * allowed)
+        bits = thresholds.threshold(stacked, detector.gap_days, slice(0, REPORTED_DAYS), (share or 0.1) * allowed)
         opened += now if share else 0
         print(
             json.dumps(

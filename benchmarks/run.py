@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenkit.bench.simulate import simulate
+from tokenkit.world.simulate import simulate
 
 MEMORY_MB, SECOND_S = 4096, 90
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from tokenkit import config
-from tokenkit.bench.canonical import simulate_lake
-from tokenkit.bench.simulate import simulate
+from tokenkit.world.canonical import simulate_lake
+from tokenkit.world.simulate import simulate
 
 GOAL_S, GOAL_GB, GOAL_EVENTS = 300, 4.0, 20_000_000
 REFERENCE_EVENTS = 500_000

@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 import tokenkit
-from tokenkit import baseline, channels, config, tune, widgets
+from tokenkit import channels, config, widgets
+from tokenkit.days import Periods
+from tokenkit.workbench import tune
 
 TOKENS, DAYS, GOAL_MS = 1000, 90, 300.0
 FIRST = date(2026, 1, 1)
@@ -30,7 +32,7 @@ def scored() -> tune.Scored:
     start = FIRST + timedelta(days=28)
     end = FIRST + timedelta(days=28 + DAYS)
     calibration = (start, start + timedelta(days=14))
-    periods = baseline.Periods(calibration[1], end, FIRST, (FIRST, start), calibration)
+    periods = Periods(calibration[1], end, FIRST, (FIRST, start), calibration)
     days = pd.date_range(start, end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     frames = []
     for channel in channels.gaps():

@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, sync_playwright
 
-from tokenkit.report import kernel
+from tokenkit.report.publishing import kernel
 from tokenkit.run import Result
 
 # PyOD's HBOS compiles itself in each process: 2.7 CPU s, against some ms for as few rows as tests have
@@ -35,8 +35,8 @@ QUIET = [
 
 
 # what takes a minute and more begins first, so that no worker is left with one of them when the other has finished
-LONG = ("test_run.py", "incidents/test_verdicts.py", "bench/test_compare.py", "notebooks/test_in_jupyterlab.py",
-        "incidents/test_detect.py", "respond/test_kill.py", "notebooks/test_unattended.py", "test_kill.py",
+LONG = ("test_run.py", "incidents/test_labels.py", "bench/test_compare.py", "notebooks/test_in_jupyterlab.py",
+        "judge/test_detect.py", "respond/test_kill.py", "notebooks/test_unattended.py", "test_kill.py",
         "report/test_publish.py", "report/test_page_in_browser.py", "test_hostile.py", "test_secrets.py",
         "docs/test_extend_feature.py")  # fmt: skip
 

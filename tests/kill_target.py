@@ -12,9 +12,9 @@ import sys
 import time
 
 import tokenkit.ingest
-from tokenkit import activity, fingerprint, lake, run  # noqa: F401
 from tokenkit.cli import main, pipeline  # noqa: F401
-from tokenkit.report import facts, kernel, page, publishing  # noqa: F401
+from tokenkit.report import publishing  # noqa: F401
+from tokenkit.store import lake  # noqa: F401
 
 EVENTS_A_COMMIT = 150  # so that a kill falls between commits, too
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from tokenkit.bench.simulate import simulate
+from tokenkit.world.simulate import simulate
 
 DAY = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)")
 # days in which each of the attacks of seed 1 lies, after enough history

@@ -15,11 +15,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tokenkit import activity, baseline, config, deviation, engine, fingerprint, inventory, lake, state
-from tokenkit.baseline import Periods
+from tokenkit import activity, config, fingerprint
 from tokenkit.config import Workspace
-from tokenkit.deviation import Evidence
+from tokenkit.days import Periods
 from tokenkit.ingest import Counts, ingest, open_key
+from tokenkit.normal import baseline, deviation
+from tokenkit.normal.deviation import Evidence
+from tokenkit.store import engine, lake, state
+from tokenkit.tokens import inventory
 
 FIRST = date(2026, 3, 2)  # a Monday
 CLOUDTRAIL = "lambda.amazonaws.com"

@@ -19,8 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_logs import moment, nginx
 
-from tokenkit import activity, lake, schema
+from tokenkit import activity, schema
 from tokenkit.config import Workspace
+from tokenkit.store import lake
 
 OBJECTS = pa.table(
     {

@@ -13,7 +13,8 @@ import nbformat
 import organisation as small
 import pytest
 
-from tokenkit import config, errors, lake, report, state
+from tokenkit import config, errors, report
+from tokenkit.store import lake, state
 
 REMEDY = ("tokenkit ", "expected", "Check", "Correct", "Rename", "Restore", "Name", "known:", "did you mean", "Wait",
           "must be before", "end the first row", "use --start", "What there is", "the lake holds",

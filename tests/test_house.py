@@ -115,5 +115,5 @@ def test_the_wheel_carries_the_notebooks_and_the_template_of_the_page(tmp_path):
     notebooks = {f"tokenkit/_notebooks/{path}" for path in ours if ".ipynb_checkpoints" not in path.parts}
     templates = {str(path.relative_to(ROOT)) for path in (ROOT / "tokenkit/report/templates").rglob("*.j2")}
     assert notebooks and templates
-    assert notebooks | templates | {"tokenkit/bench/real_logs.json"} <= carried
+    assert notebooks | templates | {"tokenkit/bench/realism/real_logs.json"} <= carried
     assert not [name for name in carried if not name.startswith(("tokenkit/", "tokenkit-"))]

@@ -10,10 +10,11 @@ import raw_logs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenkit import identity, state
+from tokenkit import identity
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError
 from tokenkit.ingest import open_key
+from tokenkit.store import state
 
 OTHER = "ab" * 32
 

@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_logs import cloudtrail, moment, nginx
 
-from tokenkit import activity, fingerprint, ingest, lake, state
+from tokenkit import activity, fingerprint, ingest
 from tokenkit.config import Workspace
 from tokenkit.ingest import Counts
 from tokenkit.sources import gateway
+from tokenkit.store import lake, state
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import organisation as small
 import pyarrow as pa
 import pytest
 
-from tokenkit import activity, config, lake, run, schema, state
+from tokenkit import activity, config, run, schema
+from tokenkit.store import lake, state
 
 KILLS = 20
 SEED = 7

@@ -7,8 +7,9 @@ from collections import Counter
 import orjson
 import pytest
 
-from tokenkit import config, identity, lake, run, state
-from tokenkit.sources import masking
+from tokenkit import config, identity, run
+from tokenkit.sources.fields import masking
+from tokenkit.store import lake, state
 
 
 @pytest.fixture(scope="module")

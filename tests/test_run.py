@@ -13,7 +13,8 @@ import pytest
 from conftest import tokenkit_process
 from jsonschema import Draft202012Validator
 
-from tokenkit import config, lake, run, state
+from tokenkit import config, run
+from tokenkit.store import lake, state
 
 SCHEMA = json.loads((Path(__file__).parent / "data" / "ocsf" / "detection_finding.schema.json").read_text())
 FILES = {"03_anomaly_report.ipynb", "incidents.json", "index.html", "run.json"}

@@ -7,9 +7,12 @@ import pyarrow as pa
 import pytest
 import raw_logs
 
-from tokenkit import activity, engine, fingerprint, lake, listing, owners, schema
+from tokenkit import activity, fingerprint, schema
 from tokenkit.channels import policy
 from tokenkit.errors import SchemaError
+from tokenkit.store import engine, lake
+from tokenkit.tokens import listing, owners
+from tokenkit.tokens.profiles import token_profiles
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
 
@@ -46,7 +49,7 @@ def test_the_whole_pipeline_runs_on_an_empty_lake(tmp_path: Path) -> None:
     place = raw_logs.workspace(tmp_path)
     assert activity.build(place) == 0
     assert fingerprint.build(place) == 0
-    mapped = fingerprint.profiles(place)
+    mapped = token_profiles(place)
     assert len(mapped) == 0 and {"token_key", "profile_uid", "profile_kind", "profile_key"} <= set(mapped.columns)
     people = owners.people(place, mapped, NOW)
     assert len(people) == 0 and list(people.columns) == owners.COLUMNS
@@ -61,7 +64,7 @@ def test_the_whole_pipeline_runs_on_events_that_nobody_made(tmp_path: Path) -> N
     assert [f["unattributed"] for f in raw_logs.files_of(place)] == [1]
     assert len(raw_logs.table(place, "activity_hour")) == 0
     assert lake.read(place.lake, "seen").num_rows == 0
-    assert len(owners.people(place, fingerprint.profiles(place), NOW)) == 0
+    assert len(owners.people(place, token_profiles(place), NOW)) == 0
 
 
 def test_columns_come_in_order_and_those_that_may_lack_are_null() -> None:

@@ -7,7 +7,8 @@ import organisation as small
 import orjson
 import pytest
 
-from tokenkit import config, engine, identity, lake
+from tokenkit import config, identity
+from tokenkit.store import engine, lake
 
 CAUSES = {
     "network": {"network"}, "client": {"client"}, "operations": {"operation"},

@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 __all__ = ["Opened", "deviations", "from_events", "open", "score"]
 
 # imported when first used: the command line needs none of them
-_PLACES = {"open": "frames", "Opened": "frames", "from_events": "frames.own", "deviations": "frames.own",
-           "score": "frames.own"}  # fmt: skip
+_PLACES = {"open": "workbench.frames", "Opened": "workbench.frames", "from_events": "workbench.own_frames",
+           "deviations": "workbench.own_frames", "score": "workbench.own_frames"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

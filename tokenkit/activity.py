@@ -13,9 +13,10 @@ import duckdb
 import narwhals as nw
 import pyarrow as pa
 
-from tokenkit import engine, lake, schema, state
+from tokenkit import schema
 from tokenkit.config import Workspace
-from tokenkit.ingest import Progress, silent
+from tokenkit.progress import Progress, silent
+from tokenkit.store import engine, lake, state
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one session (ACTIVITY.md)

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from tokenkit.errors import ConfigError, did_you_mean
+from tokenkit.errors import ConfigError, InputError, did_you_mean
 
 FILE_NAME = "tokenkit.toml"
 CHANNELS = ("point_hour", "point_day", "drift_amounts", "drift_requests", "panel")
@@ -245,6 +245,22 @@ name = {name}
 [detection]
 budget = 5.0   # new incidents a day for each 1,000 profiles
 """
+
+
+def workspace_at(folder: Workspace | Path | str = "") -> Workspace:
+    """The workspace of a folder, or the one at or above the current folder (or named by ``TOKENKIT_WORKSPACE``).
+
+    Raises
+    ------
+    InputError
+        There is none; says how to make one.
+    """
+    if isinstance(folder, Workspace):
+        return folder
+    found = find(Path(folder)) if str(folder) else find()
+    if found is None:
+        raise InputError(f"no tokenkit workspace at or above {folder or Path.cwd()}. Make one: tokenkit init DIR")
+    return found
 
 
 def init(folder: Path, name: str = "") -> Workspace:

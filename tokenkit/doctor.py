@@ -11,8 +11,9 @@ from pathlib import Path
 
 from deltalake.exceptions import DeltaError
 
-from tokenkit import config, identity, lake, report, state
+from tokenkit import config, identity, report
 from tokenkit.errors import TokenkitError
+from tokenkit.store import lake, state
 
 NEEDED = (
     "jupyterlab",

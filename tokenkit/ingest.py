@@ -11,7 +11,6 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,17 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenkit import engine, identity, lake, schema, sources, state
+from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError, InputError
+from tokenkit.progress import Progress, silent
+from tokenkit.store import engine, lake, state
 
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
-Progress = Callable[[str, int, int], None]
 _MAPPING = re.compile(r"(.+?\.toml)=(.+)", re.DOTALL)
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Progress for those who want none."""
 
 
 @dataclass

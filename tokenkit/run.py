@@ -20,12 +20,15 @@ import duckdb
 from deltalake.exceptions import DeltaError
 from filelock import FileLock, Timeout
 
-from tokenkit import activity, config, fingerprint, inventory, lake, report, sources, state
+from tokenkit import activity, config, fingerprint, report, sources
 from tokenkit.config import Workspace
+from tokenkit.days import day_of
 from tokenkit.errors import ConfigError, InputError, LockedError, ReportError
-from tokenkit.incidents.periods import day_of
-from tokenkit.ingest import Counts, Progress, ingest, open_key, parse_input, silent
-from tokenkit.report import facts as report_facts
+from tokenkit.ingest import Counts, ingest, open_key, parse_input
+from tokenkit.judge import facts as report_facts
+from tokenkit.progress import Progress, silent
+from tokenkit.store import lake, state
+from tokenkit.tokens import inventory
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import once
 
-from tokenkit.bench import benign, draws
+from tokenkit.bench.trials import benign, draws
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenkit import baseline, config, fingerprint, incidents, lake, owners
-from tokenkit.bench import compare, contenders, figures, matrices, metrics, series
+from tokenkit import config
+from tokenkit.bench import compare, metrics
+from tokenkit.bench.detectors import contenders, matrices, series
+from tokenkit.bench.page import figures
+from tokenkit.days import MIN_DAYS
 from tokenkit.errors import InputError
-from tokenkit.report import kernel
-from tokenkit.report.notebooks import check_parameters, find_notebook
+from tokenkit.judge import detect
+from tokenkit.report.publishing import kernel
+from tokenkit.report.publishing.notebooks import check_parameters, find_notebook
+from tokenkit.store import lake
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
 
 NOTEBOOK = "02_compare_detectors"
 SIZE = {"tokens": 16, "days": 40}
@@ -150,9 +157,9 @@ def test_the_same_seed_makes_the_same_table_wherever_it_is_made(case):
 
 def test_the_row_of_our_pipeline_is_what_a_run_would_have_flagged(case, folder):
     workspace = config.init(next(folder.rglob("workspace/tokenkit.toml")).parent)
-    mapped = fingerprint.profiles(workspace)
+    mapped = token_profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(case.periods.end, datetime.min.time(), UTC))
-    found = incidents.detect(workspace, case.periods, people, mapped).windows
+    found = detect.detect(workspace, case.periods, people, mapped).windows
     expected = found[found["channel"] != "policy"].sort_values(["profile_uid", "channel", "start"])
     (ours,) = compare.choose(["tokenkit"])
     got = compare.flagged_windows(case, ours, ours.score(case, 0), workspace.settings.detection.budget)
@@ -320,7 +327,7 @@ def test_few_days_of_logs_are_too_few(monkeypatch, tmp_path):
     first = datetime(2026, 1, 5).date()
     monkeypatch.setattr(lake, "days", lambda *_: {first + timedelta(days=n): "" for n in range(14)})
     found, why = compare.own_logs(str(workspace.root))
-    assert not found and f"reach over 14 days, and {2 * baseline.MIN_DAYS + 1} are needed" in why
+    assert not found and f"reach over 14 days, and {2 * MIN_DAYS + 1} are needed" in why
 
 
 # ---- the notebook ----

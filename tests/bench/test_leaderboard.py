@@ -14,9 +14,12 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from tokenkit.bench import cases, entrants, inject, leaderboard, page, scoring
+from tokenkit.bench import cases, inject, leaderboard, page
+from tokenkit.bench.detectors import entrants
+from tokenkit.bench.metrics import scoring
 from tokenkit.errors import InputError
-from tokenkit.report import find_notebook, unattended
+from tokenkit.report import find_notebook
+from tokenkit.report.publishing import unattended
 
 CHOSEN = ["stolen_token", "slow_exfiltration", "deploy"]
 SMALL = leaderboard.Profile(40, (0, 1), 2, False, (entrants.TOKENKIT, "random", "any new network"))
@@ -222,7 +225,8 @@ def test_a_mistyped_profile_scenario_or_folder_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_attacks_are_injected_into_a_copy_of_ones_own_events(workspace, tmp_path):
-    from tokenkit import config, lake
+    from tokenkit import config
+    from tokenkit.store import lake
 
     place = config.find(workspace)
     before = lake.versions(place.lake)

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit import channels, deviation, lake
-from tokenkit.bench import draws, overlay, scenarios, whole
+from tokenkit import channels
+from tokenkit.bench import scenarios
+from tokenkit.bench.trials import draws, overlay, whole
 from tokenkit.errors import InputError
+from tokenkit.normal import deviation
+from tokenkit.store import lake
 
 
 def every_kind():

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from tokenkit.bench import figures, plots, scoring
+from tokenkit.bench.metrics import scoring
+from tokenkit.bench.page import figures, plots
 
 BUDGETS = list(scoring.BUDGETS)
 MONEY = "rule $a$ of $b$"

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit.bench import benign, detectors, draws, entrants, leaks, overlay, protocol, raised, ranking, scenarios
+from tokenkit.bench import detectors, protocol, raised, scenarios
+from tokenkit.bench.detectors import entrants, leaks
+from tokenkit.bench.metrics import ranking
 from tokenkit.bench.protocol import Entrant
+from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.errors import DetectorError, InputError
 
 CHOSEN = ("stolen_token", "bulk_spike", "slow_exfiltration", "orphan", "deploy")

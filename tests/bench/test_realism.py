@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit.bench import figures, realism, realism_figures, realism_logs
+from tokenkit.bench import realism
+from tokenkit.bench.page import figures
+from tokenkit.bench.realism import realism_figures, realism_logs
 from tokenkit.errors import InputError, ReportError
-from tokenkit.report import unattended
-from tokenkit.report.notebooks import check_parameters
+from tokenkit.report.publishing import unattended
+from tokenkit.report.publishing.notebooks import check_parameters
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "bench" / "realism.ipynb"
 SIZE = {"tokens": 24, "days": 28}

@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenkit import config, identity, ingest, lake
-from tokenkit.bench import keys, scenarios
-from tokenkit.bench import scenario as words
-from tokenkit.bench.scenario import COLUMNS, DAY, Edited, Scenario, Setting
-from tokenkit.bench.simulate import simulate
+from tokenkit import config, identity, ingest
+from tokenkit.bench import scenarios
+from tokenkit.bench.scenarios import scenario as words
+from tokenkit.bench.scenarios.scenario import COLUMNS, DAY, Edited, Scenario, Setting
+from tokenkit.bench.trials import keys
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.policy import BITS
 from tokenkit.errors import InputError
 from tokenkit.fingerprint import scored_features
-from tokenkit.sources import clients, normalise, operations
+from tokenkit.sources.fields import clients, normalise, operations
+from tokenkit.store import lake
+from tokenkit.world.simulate import simulate
 
 START = pd.Timestamp("2026-02-18 10:13", tz="UTC")  # a Wednesday
 END = pd.Timestamp("2026-03-06", tz="UTC")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tokenkit.bench import burden, intervals, ranking, scoring
+from tokenkit.bench.metrics import burden, intervals, ranking, scoring
 from tokenkit.errors import InputError
 
 FIRST = pd.Timestamp("2026-03-01", tz="UTC").as_unit("us")

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit.bench import draws, overlay, scenarios, variants
-from tokenkit.bench.scenario import PREWARM_DAYS
+from tokenkit.bench import scenarios
+from tokenkit.bench.scenarios.scenario import PREWARM_DAYS
+from tokenkit.bench.trials import draws, overlay, variants
 
 
 @pytest.fixture(scope="module")

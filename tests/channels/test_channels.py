@@ -13,7 +13,7 @@ from tokenkit.channels import Detector
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.panel import Panel
 from tokenkit.channels.point import PointDay, PointHour
-from tokenkit.deviation import Evidence
+from tokenkit.normal.deviation import Evidence
 
 END = 70
 CHANNELS: list[Callable[[], Detector]] = [PointHour, PointDay, DriftAmounts, DriftRequests, Panel]

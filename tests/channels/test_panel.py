@@ -9,12 +9,12 @@ import raw_logs
 from raw_logs import day_of
 
 from tokenkit import channels
-from tokenkit.channels import kept
+from tokenkit.channels import detector_cache
 from tokenkit.channels.panel import Panel, batch_invariant, detector, deviation_matrix, matrix_features
 from tokenkit.config import PANEL
-from tokenkit.deviation import Evidence
 from tokenkit.errors import DetectorError
 from tokenkit.fingerprint import features
+from tokenkit.normal.deviation import Evidence
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_the_matrix_has_no_feature_that_is_only_context(evidence: Evidence) -> N
 
 
 def test_a_fitted_panel_is_taken_from_the_shelf_and_scores_the_same(evidence: Evidence, tmp_path: Path) -> None:
-    shelf = kept.Shelf(tmp_path, b"k" * 32)
+    shelf = detector_cache.Shelf(tmp_path, b"k" * 32)
     first = fitted(evidence, shelf=shelf).score(evidence, day_of(42), day_of(70))
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     second = fitted(evidence, shelf=shelf).score(evidence, day_of(42), day_of(70))

@@ -7,8 +7,8 @@ import pytest
 import raw_logs
 from raw_logs import day_of, moment, nginx
 
-from tokenkit import fingerprint
 from tokenkit.channels import policy
+from tokenkit.tokens.profiles import token_profiles
 
 KEY, OTHER = "key_0123456789ab", "key_other_456789"
 
@@ -21,7 +21,7 @@ def broken(folder: Path, text: str, start: int = 5, end: int = 10, **fields: obj
     raw_logs.form(place, raw_logs.write(folder / "a.log", lines))
     if text:
         raw_logs.own(place, folder, text)
-    return policy.findings(place, fingerprint.profiles(place), day_of(start), day_of(end))
+    return policy.findings(place, token_profiles(place), day_of(start), day_of(end))
 
 
 def inventory(**columns: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from conftest import Command
 
-from tokenkit import state
+from tokenkit.store import state
 
 
 def raised(workspace: Path) -> tuple[str, str]:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import tokenkit_process
 
-from tokenkit import lake
 from tokenkit.fingerprint import tables
+from tokenkit.store import lake
 
 PAGE = pages.DOCS / "extend" / "feature.md"
 TEXT = PAGE.read_text(encoding="utf-8")

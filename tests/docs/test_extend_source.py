@@ -35,7 +35,7 @@ def test_a_command_of_the_page_prints_what_the_page_says(reader: tuple[Path, Pat
 
 
 def test_the_page_names_every_column_that_can_be_mapped() -> None:
-    from tokenkit.sources.mapping import FIELDS
+    from tokenkit.sources.mapped.mapping import FIELDS
 
     listed = re.search(r"^Columns: (.*?)\.$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert listed and re.findall(r"`(\w+)`", listed.group(1)) == list(FIELDS)

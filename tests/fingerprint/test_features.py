@@ -8,10 +8,13 @@ import pytest
 import raw_logs
 from raw_logs import cloudtrail, moment, nginx
 
-from tokenkit import activity, fingerprint, identity, lake, owners
+from tokenkit import activity, fingerprint, identity
 from tokenkit.config import Workspace
 from tokenkit.errors import SchemaError
 from tokenkit.fingerprint.feature import REGISTRY, feature
+from tokenkit.store import lake
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
 
 FAMILIES = {"volume", "data", "network", "client", "endpoint", "objects", "outcome", "rhythm", "lifecycle"}
 
@@ -158,7 +161,7 @@ def test_sessions_of_a_role_are_one_profile_unless_their_name_recurs(tmp_path: P
         (uid(place, "arn:aws:sts::111122223333:assumed-role/admin/ana", "aws"), 0): 3,
         (uid(place, f"{aws}:user/bob", "aws"), 0): 1,
     }
-    mapped = fingerprint.profiles(place)
+    mapped = token_profiles(place)
     assert mapped.groupby("profile_kind").size().to_dict() == {"principal": 1, "role": 4, "session": 3}
     people = owners.people(place, mapped, moment(1))
     assert set(people["kind"]) == {"principal", "role", "session"}

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenkit.channels import policy
-from tokenkit.deviation import Evidence
 from tokenkit.fingerprint import scored_features
 from tokenkit.incidents import advice, explain, risk, words
+from tokenkit.normal.deviation import Evidence
 
 PARTS = [
     *scored_features(),

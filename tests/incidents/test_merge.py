@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_logs import day_of, moment
 
-from tokenkit.incidents import merge, summary
+from tokenkit.incidents import merge
+from tokenkit.judge.detect import summary
 
 GAPS = {"point_hour": 1, "point_day": 1, "drift_amounts": 14, "drift_requests": 14, "panel": 1}
 Window = tuple[str, str, int, int]  # profile, channel, day, hour

@@ -27,7 +27,7 @@ def hostile(workspace: Path) -> None:
     """Put markup where a log and a list of owners can have put it: a program, a label, a headline."""
     import pyarrow as pa
 
-    from tokenkit import lake
+    from tokenkit.store import lake
 
     for table, column in (("dim_client", "user_agent"), ("tokens", "label")):
         rows = lake.read(workspace / "lake", table)

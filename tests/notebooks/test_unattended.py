@@ -12,7 +12,8 @@ from report.test_page_in_browser import PAYLOAD
 
 from tokenkit import config, run
 from tokenkit.errors import InputError, ReportError
-from tokenkit.report import find_notebook, kernel, unattended
+from tokenkit.report import find_notebook
+from tokenkit.report.publishing import kernel, unattended
 
 OURS = ("01_explore_baselines", "04_tune")
 

@@ -5,8 +5,8 @@ import pytest
 from report.notebooks_example import notebook
 
 from tokenkit.errors import InputError
-from tokenkit.report.notebooks import check_parameters, find_notebook, parameters_of
 from tokenkit.report.parts import __all__ as sections
+from tokenkit.report.publishing.notebooks import check_parameters, find_notebook, parameters_of
 
 
 @pytest.fixture

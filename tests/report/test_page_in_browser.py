@@ -7,7 +7,8 @@ import pytest
 from report.facts_example import STATES
 from report.notebooks_example import notebook
 
-from tokenkit.report import publish, runs
+from tokenkit.report import publish
+from tokenkit.report.publishing import runs
 
 pytestmark = pytest.mark.browser
 

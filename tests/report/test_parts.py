@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 from report.facts_example import STATES, attention, not_enough_history, quiet
 
-from tokenkit.report import findings, front, parts, render
+from tokenkit.report import findings, parts
+from tokenkit.report.parts import front, render
 
 SECTIONS = (
     *("verdict", "brief", "next_steps", "incidents", "risk", "watch", "rules", "active", "rare", "owners"),

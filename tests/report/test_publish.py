@@ -12,7 +12,8 @@ from report.facts_example import STATES, attention
 from report.notebooks_example import notebook
 
 from tokenkit.errors import InputError, LockedError, ReportError
-from tokenkit.report import findings, publish, runs
+from tokenkit.report import findings, publish
+from tokenkit.report.publishing import runs
 
 UID = "run1_5d0c8a1f22b94e07"
 

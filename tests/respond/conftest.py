@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from respond.gateway import Gateway, handle, in_ci, required
 
-from tokenkit import config, respond, state
+from tokenkit import config, respond
 from tokenkit.config import Workspace
+from tokenkit.store import state
 
 
 @pytest.fixture

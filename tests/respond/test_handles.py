@@ -9,9 +9,10 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenkit import config, lake, respond, sources
+from tokenkit import config, respond, sources
 from tokenkit.config import Workspace
 from tokenkit.respond.haproxy import _pair, edited
+from tokenkit.store import lake
 
 HMAC = "76ca9a91aee79028ae4f8b19bb56b17db41ca150f4f6a659fc9b8f37427779ff"
 
@@ -53,7 +54,7 @@ def test_a_workspace_that_does_not_read_the_field_keeps_no_handle(tmp_path):
 
 
 def tokens(*rows):
-    from tokenkit.sources.normalise import token_rows
+    from tokenkit.sources.fields.normalise import token_rows
 
     return token_rows(b"k" * 32, [(f"tok1_{n:024x}", "gateway:x", "api_key", "long_lived", "m", None, None, None, *more)
                                   for n, *more in rows])  # fmt: skip
@@ -126,8 +127,9 @@ def test_in_a_run_without_a_connector_every_action_is_notify_and_its_card_says_w
 
 
 def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_journal(workspace):
-    from tokenkit import report, state
+    from tokenkit import report
     from tokenkit.respond import journal
+    from tokenkit.store import state
 
     path = workspace / config.FILE_NAME
     names = 'socket = "/run/h.sock"\nmap = "/etc/a.map"\nprobe = "http://127.0.0.1:1/"\n'

@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
-from tokenkit import config, state
+from tokenkit import config
 from tokenkit.respond import journal
+from tokenkit.store import state
 
 
 @pytest.fixture

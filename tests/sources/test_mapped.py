@@ -19,10 +19,13 @@ import raw_logs
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tokenkit import config, identity, lake, run, schema, sources
+from tokenkit import config, identity, run, schema, sources
 from tokenkit.errors import ConfigError, InputError, SourceError
-from tokenkit.sources import check, draft, mapped, masking, tabular, taken
-from tokenkit.sources.mapping import FIELDS
+from tokenkit.sources import check, mapped, tabular
+from tokenkit.sources.fields import masking
+from tokenkit.sources.mapped import draft, values
+from tokenkit.sources.mapped.mapping import FIELDS
+from tokenkit.store import lake
 
 KEY = b"k" * 32
 READING = sources.Reading(KEY)
@@ -146,7 +149,7 @@ def test_any_csv_of_our_own_making_round_trips(
 
 
 def mapped_nothing() -> frozenset[str]:
-    from tokenkit.sources.taken import NOTHING
+    from tokenkit.sources.mapped.values import NOTHING
 
     return NOTHING
 
@@ -400,7 +403,7 @@ def test_a_file_of_one_blank_line_is_counted_and_stops_nothing(tmp_path: Path) -
 
 
 def test_what_a_time_means_does_not_depend_on_its_neighbours() -> None:
-    alone, beside = taken.moment("20260301", ""), taken._all_moments(["20260301"], {str}, "")
+    alone, beside = values.moment("20260301", ""), values._all_moments(["20260301"], {str}, "")
     assert alone == beside.tolist()[0]
 
 

@@ -7,7 +7,7 @@ import time
 import pyarrow as pa
 import pytest
 
-from tokenkit.sources.masking import SECRETS, shown, tidy, tidy_text, without_query
+from tokenkit.sources.fields.masking import SECRETS, shown, tidy, tidy_text, without_query
 
 _WORD = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=80))
 _HEX = "0123456789abcdef" * 4

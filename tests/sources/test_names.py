@@ -2,7 +2,7 @@
 
 import pytest
 
-from tokenkit.sources import clients, operations
+from tokenkit.sources.fields import clients, operations
 
 STRATUS = "stratus-red-team_11a6ef34-e130-4579-a1d3-79c915cee6ec"
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"

@@ -10,11 +10,12 @@ import pytest
 from markupsafe import Markup
 
 import tokenkit
-from tokenkit import explore, report, tune, widgets
+from tokenkit import report, widgets
 from tokenkit.errors import InputError
-from tokenkit.incidents import verdicts
+from tokenkit.incidents import labels
 from tokenkit.widgets import front
 from tokenkit.widgets.pick import MOST, SEARCHED, names_of, search
+from tokenkit.workbench import explore, tune
 
 PAYLOAD = "<img src=x onerror=alert(1)>"
 
@@ -130,7 +131,7 @@ def test_an_answer_is_a_label_and_needs_a_reason(workspace):
     with pytest.raises(InputError, match="needs a reason"):
         answers.answer(uid, "true_positive", " ", "ana")
     answers.answer(uid, "true_positive", "a stolen key", "ana")
-    assert verdicts.labels(ws)[["incident_uid", "verdict"]].values.tolist() == [[uid, "true_positive"]]
+    assert labels.labels(ws)[["incident_uid", "verdict"]].values.tolist() == [[uid, "true_positive"]]
     assert "true positive" in answers.static().html
 
 

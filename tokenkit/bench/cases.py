@@ -18,28 +18,18 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 import tokenkit
-from tokenkit import (
-    activity,
-    baseline,
-    config,
-    deviation,
-    engine,
-    fingerprint,
-    identity,
-    ingest,
-    inventory,
-    lake,
-    owners,
-    state,
-)  # fmt: skip
-from tokenkit.baseline import Periods
-from tokenkit.bench.simulate import simulate
+from tokenkit import activity, config, fingerprint, identity, ingest
 from tokenkit.config import Workspace
-from tokenkit.deviation import Evidence
+from tokenkit.days import MIN_DAYS, Periods, periods_of, plan
 from tokenkit.errors import InputError, TokenkitError
-from tokenkit.incidents import verdicts
-from tokenkit.incidents.periods import periods_of
-from tokenkit.ingest import Progress, silent
+from tokenkit.incidents import labels
+from tokenkit.normal import baseline, deviation
+from tokenkit.normal.deviation import Evidence
+from tokenkit.progress import Progress, silent
+from tokenkit.store import engine, lake, state
+from tokenkit.tokens import inventory, owners  # fmt: skip
+from tokenkit.tokens.profiles import token_profiles
+from tokenkit.world.simulate import simulate
 
 EVENTS_A_TOKEN_DAY = 250 / 3  # as benchmarks/detection.py has it
 SERIES = ("requests", "response_bytes")
@@ -133,15 +123,15 @@ def _simulated(folder: Path, seed: int, tokens: int, days: int, progress: Progre
     history = workspace.settings.history
     # attacks lie in the last third at the earliest, and in the last fortnight at the latest
     start = first + timedelta(days=min(history.reference_days + history.calibration_days, days - 14))
-    periods = baseline.plan(first, start, first + timedelta(days=days), history)
+    periods = plan(first, start, first + timedelta(days=days), history)
     return load(workspace, f"seed {seed}", periods, attacks_of(truth["attacks"], workspace, key))
 
 
 def load(workspace: Workspace, name: str, periods: Periods, attacks: pd.DataFrame | None = None) -> Case:
     """A case from a workspace whose fingerprint is up to date; ``attacks`` as ``ATTACKS``, None where unknown."""
-    mapped = fingerprint.profiles(workspace)
+    mapped = token_profiles(workspace)
     people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    said = verdicts.read(workspace, periods.end)
+    said = labels.read(workspace, periods.end)
     evidence = deviation.measure(workspace, periods, baseline.peer_groups(people), said.answers)
     known = attacks if attacks is not None else pd.DataFrame(columns=ATTACKS)
     return Case(name, periods, evidence, known, _hourly(workspace, evidence, periods))
@@ -152,7 +142,7 @@ def attacks_of(told: list[dict[str, Any]], workspace: Workspace, key: bytes) -> 
 
     An attacked credential that was never seen keeps its own identity, so that it counts as missed.
     """
-    mapped = fingerprint.profiles(workspace)
+    mapped = token_profiles(workspace)
     known = lake.read(workspace.lake, "dim_token").to_pandas().merge(mapped[["token_key", "profile_uid"]])
     places = {uid: uid for uid in mapped["profile_uid"]}
     for column in ("token_uid", "principal_token_uid", "role_token_uid"):
@@ -201,7 +191,7 @@ def _periods(workspace: Workspace, progress: Progress) -> Periods:
     """The days that a report would speak of; fingerprints are brought up to date for them."""
     periods = periods_of(workspace)
     if periods.calibration is None:
-        known, least = (periods.end - periods.first).days, 2 * baseline.MIN_DAYS + 1
+        known, least = (periods.end - periods.first).days, 2 * MIN_DAYS + 1
         raise InputError(
             f"the logs reach over {known} day{'s' if known != 1 else ''}, and {least} are needed: a week to fit on, a "
             "week to set thresholds on, a day to judge. Read older logs: tokenkit ingest PATH"

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tokenkit import channels, incidents
+from tokenkit import channels
 from tokenkit.bench import metrics, protocol
 from tokenkit.bench.cases import Case, organisations, own_logs
-from tokenkit.bench.contenders import PIPELINE, Contender, Scored, advice, choose, own
-from tokenkit.bench.matrices import MATRICES
+from tokenkit.bench.detectors.contenders import PIPELINE, Contender, Scored, advice, choose, own
+from tokenkit.bench.detectors.matrices import MATRICES
 from tokenkit.errors import InputError
-from tokenkit.incidents import budget, merge
-from tokenkit.ingest import Progress, silent
+from tokenkit.incidents import merge, thresholds
+from tokenkit.judge import detect
+from tokenkit.progress import Progress, silent
 
 __all__ = [
     "MATRICES",
@@ -165,12 +166,12 @@ def flagged_windows(case: Case, contender: Contender, scored: Scored, budget_per
     }
     rows = protocol.in_units(rows, units)
     rows = channels.calibrate(
-        rows, *case.calibration, contender.shares, set(known), incidents.teaches(rows, case.evidence)
+        rows, *case.calibration, contender.shares, set(known), detect.teaches(rows, case.evidence)
     )
-    taught = rows[incidents.teaches(rows, case.evidence)]
-    heights = {c: budget.daily_heights(taught[taught["channel"] == c], known, days) for c in contender.shares}
+    taught = rows[detect.teaches(rows, case.evidence)]
+    heights = {c: thresholds.daily_heights(taught[taught["channel"] == c], known, days) for c in contender.shares}
     allowed = budget_per_1000 * len(known) / 1000
-    limits = budget.thresholds(heights, contender.gap_days, contender.shares, days, case.calibration[1], allowed)
+    limits = thresholds.thresholds(heights, contender.gap_days, contender.shares, days, case.calibration[1], allowed)
     return merge.join(merge.flag(rows, limits), contender.gap_days)
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from tokenkit import activity, baseline, config, fingerprint
-from tokenkit.baseline import Periods
-from tokenkit.bench import benign, draws, entrants, leaderboard, overlay, protocol, raised, scenarios
+from tokenkit import activity, config, fingerprint
+from tokenkit.bench import leaderboard, protocol, raised, scenarios
+from tokenkit.bench.detectors import entrants
+from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.config import Workspace
+from tokenkit.days import FIRST_REPORT_DAYS, MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import InputError
-from tokenkit.incidents.periods import FIRST_REPORT_DAYS, day_of, periods_of
-from tokenkit.ingest import Progress, silent
+from tokenkit.progress import Progress, silent
 
 LEAST_DAYS = 7  # of the reported days: a slow attack needs some to be slow in
 
@@ -102,13 +103,13 @@ def _periods(workspace: Workspace, start: date | None, end: date | None) -> Peri
     asked = periods_of(workspace, start, end)
     first, last = asked.first, asked.end
     if start is None:
-        learn = workspace.settings.history.reference_days + baseline.MIN_DAYS
+        learn = workspace.settings.history.reference_days + MIN_DAYS
         days = min(FIRST_REPORT_DAYS, max(LEAST_DAYS, (last - first).days - learn))
         asked = periods_of(workspace, max(first, last - timedelta(days=days)), last)
     if asked.calibration is None or (asked.end - asked.start).days < LEAST_DAYS:
         raise InputError(
             f"{workspace.root} holds logs from {first}, and {asked.start} to {asked.end} would be attacked: "
-            f"{2 * baseline.MIN_DAYS} days before them to learn from and {LEAST_DAYS} to be attacked are needed. Read "
+            f"{2 * MIN_DAYS} days before them to learn from and {LEAST_DAYS} to be attacked are needed. Read "
             "older logs: tokenkit ingest PATH, or name days with --start"
         )
     return asked

@@ -26,14 +26,17 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from tokenkit import deviation, fingerprint
-from tokenkit.bench import benign, cases, draws, entrants, leaks, overlay, protocol, raised, scenarios, variants
-from tokenkit.bench.benign import Benign
+from tokenkit import fingerprint
+from tokenkit.bench import cases, protocol, raised, scenarios
+from tokenkit.bench.detectors import entrants, leaks
 from tokenkit.bench.protocol import Entrant
-from tokenkit.bench.scenario import Scenario
+from tokenkit.bench.scenarios.scenario import Scenario
+from tokenkit.bench.trials import benign, draws, overlay, variants
+from tokenkit.bench.trials.benign import Benign
 from tokenkit.config import DETECTORS_GROUP
 from tokenkit.errors import InputError, did_you_mean
-from tokenkit.ingest import Progress, silent
+from tokenkit.normal import deviation
+from tokenkit.progress import Progress, silent
 
 TWINS_A_PIECE = 120
 GROUPS = (DETECTORS_GROUP, fingerprint.GROUP)  # what other packages may add

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokenkit import channels, fingerprint, incidents
-from tokenkit.bench import ranking
-from tokenkit.bench.benign import Benign
+from tokenkit import channels
+from tokenkit.bench.metrics import ranking
+from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector, policy
 from tokenkit.config import Workspace
-from tokenkit.deviation import Evidence, Tail
 from tokenkit.errors import DetectorError
-from tokenkit.incidents import budget, merge
+from tokenkit.incidents import merge, thresholds
+from tokenkit.judge import detect
+from tokenkit.normal.deviation import Evidence, Tail
+from tokenkit.tokens.profiles import token_profiles
 
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
 WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a detector apart
@@ -201,12 +203,12 @@ def _lines(
     days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").as_unit("us")
     lines = {}
     for channel, share in entrant.shares.items():
-        heights = budget.daily_heights(rows[rows["channel"] == channel], known, days)
+        heights = thresholds.daily_heights(rows[rows["channel"] == channel], known, days)
         scored = int((heights >= 0).any(axis=0).sum())
         quota = per_1000 / 1000 * len(known) * share * scored
         inside = slice(0, len(days))
         lines[channel] = (
-            budget.threshold(heights, gaps.get(channel, 1), inside, quota, entrant.least_bits) if scored else np.inf
+            thresholds.threshold(heights, gaps.get(channel, 1), inside, quota, entrant.least_bits) if scored else np.inf
         )
     return lines
 
@@ -240,6 +242,6 @@ def policy_windows(place: Workspace, evidence: Evidence, called: Mapping[str, st
     """
     periods = evidence.periods
     assert periods.calibration is not None
-    mapped = fingerprint.profiles(place)
-    found = incidents.policy_windows(policy.findings(place, mapped, periods.calibration[0], periods.end))
+    mapped = token_profiles(place)
+    found = detect.policy_windows(policy.findings(place, mapped, periods.calibration[0], periods.end))
     return found.assign(profile_uid=found["profile_uid"].map(called)) if called and len(found) else found

@@ -6,15 +6,17 @@ Reads  protocol.Fitted, benign.Benign, overlay.Attacked. Writes nothing; its tab
 import numpy as np
 import pandas as pd
 
-from tokenkit import engine, fingerprint, incidents, lake
 from tokenkit.bench import metrics, scenarios
-from tokenkit.bench.benign import Benign
-from tokenkit.bench.overlay import Attacked
 from tokenkit.bench.protocol import BUDGETS, WINDOW, Fitted, flagged, surprise
-from tokenkit.bench.scenario import PREWARM_DAYS
-from tokenkit.bench.variants import POISONED
+from tokenkit.bench.scenarios.scenario import PREWARM_DAYS
+from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials.overlay import Attacked
+from tokenkit.bench.trials.variants import POISONED
 from tokenkit.incidents import advice
-from tokenkit.incidents.record import sure
+from tokenkit.judge import detect
+from tokenkit.judge.record import sure
+from tokenkit.store import engine, lake
+from tokenkit.tokens.profiles import token_profiles
 
 HARM_HOURS = 24  # how long an action stands until somebody has looked: a working day
 REASONS = 3
@@ -53,7 +55,7 @@ def alerts(
             continue
         first = _changed(windows, trials, usual).groupby("incident_uid")["end"].min()
         early = _warned(windows, trials, usual)
-        said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])])
+        said = detect.summary(windows[windows["incident_uid"].isin(found["incident_uid"])])
         reasons = {r.incident_uid: _first(r.parts) for r in said.itertuples()}
         found = found.assign(
             detector=fitted.entrant.name, budget=per_1000, trial=found["profile_uid"].map(of),
@@ -129,7 +131,7 @@ def benign_incidents(fitted: Fitted, ground: Benign, broken: pd.DataFrame) -> pd
         if found.empty:
             continue
         found = found[found["opened"]]
-        said = incidents.summary(windows[windows["incident_uid"].isin(found["incident_uid"])]).set_index("incident_uid")
+        said = detect.summary(windows[windows["incident_uid"].isin(found["incident_uid"])]).set_index("incident_uid")
         known = said["parts"].reindex(found["incident_uid"]).map(bool)  # who gives no reason proposes nothing
         verbs = [_verb(said.loc[uid], ground.people, profiles) if told else "notify" for uid, told in known.items()]
         harm = [np.nan if not told else _minutes(minutes, p, at) if verb == "lock" else 0.0
@@ -152,7 +154,7 @@ def _verb(incident: pd.Series, people: pd.DataFrame, profiles: int) -> str:
 
 def _active_minutes(ground: Benign) -> pd.DataFrame:
     """Profile and hour: minutes with a call."""
-    mapped = fingerprint.profiles(ground.workspace)[["token_key", "profile_uid"]]
+    mapped = token_profiles(ground.workspace)[["token_key", "profile_uid"]]
     with engine.connect(ground.workspace.settings.engine, ground.workspace.scratch) as connection:
         connection.register("profiles", mapped)
         period = ground.evidence.periods

@@ -17,11 +17,11 @@ import pandas as pd
 
 from tokenkit import plugins
 from tokenkit.config import CHANNELS, DETECTORS_GROUP, PANEL
-from tokenkit.deviation import Evidence, Tail, fit_tail
 from tokenkit.errors import DetectorError
+from tokenkit.normal.deviation import Evidence, Tail, fit_tail
 
 if TYPE_CHECKING:
-    from tokenkit.channels.kept import Shelf
+    from tokenkit.channels.detector_cache import Shelf
 
 COLUMNS = ["profile_uid", "window", "start", "channel", "raw_bits", "parts"]
 

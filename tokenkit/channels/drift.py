@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_ndtr
 
-from tokenkit import baseline
 from tokenkit.channels.point import _frame
-from tokenkit.deviation import Evidence, in_deviations
+from tokenkit.days import MIN_DAYS
 from tokenkit.fingerprint import features
+from tokenkit.normal import baseline
+from tokenkit.normal.deviation import Evidence, in_deviations
 
 WINDOW_DAYS = 14
 CLIP_SD = 0.5
@@ -58,7 +59,7 @@ class _Drift:
         """The tau at which nine in ten of the calibration days' z are as small as those of a standard normal."""
         days = evidence.days.days
         last = np.flatnonzero(days < pd.Timestamp(end, tz="UTC"))
-        if not len(last) or (end - start).days < baseline.MIN_DAYS:
+        if not len(last) or (end - start).days < MIN_DAYS:
             return TAU_DEFAULT
         low, high = 0.0, 1.0
         for _ in range(20):

@@ -17,12 +17,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from tokenkit.channels import kept
+from tokenkit.channels import detector_cache
 from tokenkit.channels.point import _frame
 from tokenkit.config import PANEL
-from tokenkit.deviation import CLIP, Evidence, Tail, fit_tail
 from tokenkit.errors import DetectorError, did_you_mean
 from tokenkit.fingerprint import features
+from tokenkit.normal.deviation import CLIP, Evidence, Tail, fit_tail
 
 MIN_ROWS = 100
 TESTED_ROWS = 40  # of the held-out days, scored alone and in other company
@@ -42,7 +42,7 @@ class Panel:
     name, title, gap_days = "panel", "PyOD detectors on deviations", 1
     least_shape = 0.2
 
-    def __init__(self, names: Sequence[str] = PANEL, seed: int = 0, shelf: kept.Shelf | None = None) -> None:
+    def __init__(self, names: Sequence[str] = PANEL, seed: int = 0, shelf: detector_cache.Shelf | None = None) -> None:
         self.names = tuple(names)
         self.seed = seed
         self.shelf = shelf

@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from tokenkit.deviation import Evidence
 from tokenkit.fingerprint import scored_features
-from tokenkit.novelty import USUAL_BITS
+from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.novelty import USUAL_BITS
 
 WEIGHTS = np.array([1.0 / i**1.5 for i in range(1, 9)])
 SPEAKS_FIRST = {"sequential_objects": 1.5}  # a walk says more than "many objects": its name stands for its family

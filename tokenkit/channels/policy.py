@@ -10,8 +10,8 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from tokenkit import engine, lake
 from tokenkit.config import Workspace
+from tokenkit.store import engine, lake
 
 BITS = {"outside_networks": 20.0, "expired_in_use": 18.0, "orphan_in_use": 16.0}
 TITLES = {

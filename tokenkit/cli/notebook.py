@@ -17,8 +17,8 @@ def notebook(
     out: Annotated[Path | None, typer.Option(help="The page. Default: NAME.html in the current folder.")] = None,
 ) -> None:
     """Run a notebook without anybody in front of it, and write a page of what it shows; prints the path."""
-    from tokenkit.report import unattended
-    from tokenkit.report.notebooks import find_notebook
+    from tokenkit.report.publishing import unattended
+    from tokenkit.report.publishing.notebooks import find_notebook
 
     if not name:
         for stem, takes in unattended.listed():

@@ -147,7 +147,7 @@ def demo(
     """Simulate an organisation if there is none yet, and publish its report; the last line is the path of the page."""
     from tokenkit import config
     from tokenkit import run as runner
-    from tokenkit.bench.simulate import simulate
+    from tokenkit.world.simulate import simulate
 
     workspace = config.init(folder, "Demo organisation (simulated)")
     raw = workspace.root / "raw"

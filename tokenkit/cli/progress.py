@@ -14,8 +14,8 @@ from rich.progress import (
 )
 
 from tokenkit.cli import errors
-from tokenkit.ingest import Progress as Report
-from tokenkit.ingest import silent
+from tokenkit.progress import Progress as Report
+from tokenkit.progress import silent
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def check(
     from tokenkit import sources as known
     from tokenkit.errors import InputError
     from tokenkit.sources.check import check as look
-    from tokenkit.sources.draft import draft as guess
+    from tokenkit.sources.mapped.draft import draft as guess
 
     if draft and path.is_dir():
         raise InputError(f"{path}: a draft is made of one file. Name it.")

@@ -32,17 +32,17 @@ def label(
     """Say what an incident was; the newest answer counts, and the next report follows it."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
-    from tokenkit.incidents import signed, verdicts
+    from tokenkit.incidents import attribution, labels
 
     workspace = runner.workspace_for([], None)
     with runner.sound(workspace):
         if listed:
-            _show(verdicts.labels(workspace), ("incident_uid", "token", "verdict", "accept", "expires", "who",
+            _show(labels.labels(workspace), ("incident_uid", "token", "verdict", "accept", "expires", "who",
                                                "made_time", "reason", "counts"), as_json)  # fmt: skip
             return
         if not incident:
             raise InputError("name an incident, as the page shows it (inc1_...), or see what was said: --list")
-        made = verdicts.label(workspace, incident, verdict, reason, signed.person(who), accept, until or None)
+        made = labels.label(workspace, incident, verdict, reason, attribution.person(who), accept, until or None)
     if as_json:
         typer.echo(json.dumps(made))
         return
@@ -70,21 +70,21 @@ def suppress(
     """Raise nothing of a token until a day; what goes on stays on the page, in a section of its own."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
-    from tokenkit.incidents import signed, verdicts
+    from tokenkit.incidents import attribution, labels
 
     workspace = runner.workspace_for([], None)
     with runner.sound(workspace):
         if listed:
-            _show(verdicts.suppressions(workspace), ("suppression_uid", "profile_uid", "channel", "until", "state",
+            _show(labels.suppressions(workspace), ("suppression_uid", "profile_uid", "channel", "until", "state",
                                                      "who", "made_time", "reason"), as_json)  # fmt: skip
             return
         if withdraw:
-            verdicts.withdraw(workspace, withdraw)
+            labels.withdraw(workspace, withdraw)
             typer.echo(json.dumps({"withdrawn": withdraw}) if as_json else f"{withdraw} is withdrawn")
             return
         if not token or not until:
             raise InputError("name a token and a day: tokenkit suppress TOKEN --until 2026-03-01 --reason '...'")
-        made = verdicts.suppress(workspace, token, reason, signed.person(who), until, channel)
+        made = labels.suppress(workspace, token, reason, attribution.person(who), until, channel)
     if as_json:
         typer.echo(json.dumps(made))
     else:

@@ -57,8 +57,8 @@ def tokens(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Every token with its profile, label, owner and status; with native ids, which token_uid each of them has."""
-    from tokenkit import listing
     from tokenkit import run as runner
+    from tokenkit.tokens import listing
 
     workspace = runner.workspace_for([], None)
     with runner.sound(workspace):

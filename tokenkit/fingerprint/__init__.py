@@ -15,7 +15,7 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
-from tokenkit import engine, inventory, lake, plugins, state
+from tokenkit import plugins
 from tokenkit.config import Workspace
 from tokenkit.errors import SchemaError, did_you_mean
 from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
@@ -31,7 +31,9 @@ from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
 )
 from tokenkit.fingerprint import tables as _tables
 from tokenkit.fingerprint.feature import REGISTRY, Feature
-from tokenkit.ingest import Progress, silent
+from tokenkit.progress import Progress, silent
+from tokenkit.store import engine, lake, state
+from tokenkit.tokens.profiles import token_profiles
 
 DAYS_A_QUERY = 30
 VERSION = "2"  # raise when a definition changes, so that every day is formed again
@@ -84,17 +86,9 @@ def definitions() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def profiles(workspace: Workspace) -> pd.DataFrame:
-    """The profile of each token: ``token_key``, ``token_uid``, ``profile_uid``, ``profile_kind``, ``profile_key``."""
-    tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    mapped = inventory.profiles(lake.read(workspace.lake, "dim_token").to_pandas(), tokens)
-    codes = {uid: number for number, uid in enumerate(sorted(mapped["profile_uid"].unique()))}
-    return mapped.assign(profile_key=mapped["profile_uid"].map(codes).astype("int64"))
-
-
 def build(workspace: Workspace, progress: Progress = silent) -> int:
     """Bring the fingerprint up to date with the activity and the owners; returns the number of days rebuilt."""
-    mapped = profiles(workspace)
+    mapped = token_profiles(workspace)
     how = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
     with state.connect(workspace.state) as db:
         done = state.built(db, "fingerprint")

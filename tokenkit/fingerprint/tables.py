@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import duckdb
 import pandas as pd
 
-from tokenkit import lake
 from tokenkit.config import Workspace
+from tokenkit.store import lake
 
 # the tables that a feature may name; of a daily one there is a row a day and no hours
 HOURLY = ("activity_hour", "activity_network", "activity_client", "activity_operation", "activity_denied")

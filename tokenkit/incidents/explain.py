@@ -9,12 +9,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from tokenkit import baseline
 from tokenkit.channels import detectors
 from tokenkit.channels.policy import TITLES
-from tokenkit.deviation import Evidence
 from tokenkit.fingerprint import features
 from tokenkit.incidents import words
+from tokenkit.normal import baseline
+from tokenkit.normal.deviation import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}

@@ -23,9 +23,11 @@ __all__ = [
 ]
 
 # imported when first used: a notebook needs no papermill, and the command line no matplotlib
-_PLACES = {"gather": "facts", "parts": "", "publish": "publishing", "findings": "ocsf", "find_notebook": "notebooks",
-           "fingerprint_card": "exploration", "notice": "exploration", "organisation": "exploration",
-           "peer_groups": "exploration"}  # fmt: skip
+_PLACES = {
+    "gather": "tokenkit.judge.facts", "parts": "", "publish": ".publishing", "findings": ".ocsf",
+    "find_notebook": ".publishing.notebooks", "fingerprint_card": ".parts.exploration", "notice": ".parts.exploration",
+    "organisation": ".parts.exploration", "peer_groups": ".parts.exploration",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +36,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "parts":
         return import_module(f"{__name__}.parts")
-    value = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    value = getattr(import_module(_PLACES[name], __name__), name)
     globals()[name] = value  # importing the module publish had put itself in this place
     return value

@@ -14,13 +14,14 @@ import json
 from datetime import UTC, date, datetime
 from typing import Any
 
-from tokenkit import inventory, lake, state
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.respond import act, haproxy, journal, states
 from tokenkit.respond.act import Outcome
 from tokenkit.respond.connector import Connector
 from tokenkit.respond.proposal import Proposal, annotated, proposals
+from tokenkit.store import lake, state
+from tokenkit.tokens import inventory
 
 __all__ = [
     "CONNECTORS", "Connector", "Outcome", "Proposal", "annotate", "apply", "connectors", "find", "handles", "newest",

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, LockedError, RespondError, did_you_mean
-from tokenkit.incidents.signed import person, reason
+from tokenkit.incidents.attribution import person, reason
 from tokenkit.respond import journal
 from tokenkit.respond.connector import Connector, Standing
 from tokenkit.respond.proposal import Proposal, masked, shell

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tokenkit import state
 from tokenkit.config import Workspace
+from tokenkit.store import state
 
 INTENT, RESULT = "intent", "result"
 APPLIED, UNDONE, FAILED, UNVERIFIED, IN_DOUBT = "applied", "undone", "failed", "unverified", "in doubt"

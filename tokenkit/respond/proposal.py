@@ -80,7 +80,7 @@ def proposals(
 
     Parameters
     ----------
-    records : incidents, as ``tokenkit.incidents.record.records`` makes them
+    records : incidents, as ``tokenkit.judge.record.records`` makes them
     handles : token_uid to (connector, handle)
     connectors : by name; a text says why that one cannot be used
     """

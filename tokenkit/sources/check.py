@@ -18,7 +18,7 @@ from tokenkit import schema
 from tokenkit.errors import SourceError
 from tokenkit.sources import tabular
 from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
-from tokenkit.sources.masking import tidy_text
+from tokenkit.sources.fields.masking import tidy_text
 
 SHOWN = 10
 REFUSED_LISTED = 20

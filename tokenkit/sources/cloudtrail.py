@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from tokenkit import identity
-from tokenkit.sources import files, operations
-from tokenkit.sources.clients import USER_AGENT_CAP
-from tokenkit.sources.columns import NOTHING, Columns
+from tokenkit.sources import files
 from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
-from tokenkit.sources.masking import shown, tidy
-from tokenkit.sources.normalise import Coded, assemble, token_rows
+from tokenkit.sources.fields import operations
+from tokenkit.sources.fields.clients import USER_AGENT_CAP
+from tokenkit.sources.fields.columns import NOTHING, Columns
+from tokenkit.sources.fields.masking import shown, tidy
+from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
 
 NAME, ISSUER = "cloudtrail", "aws"
 DIGEST_FILE, INSIGHT = "cloudtrail digest file", "cloudtrail insight event"

@@ -17,12 +17,13 @@ import orjson
 import pyarrow as pa
 
 from tokenkit import identity
-from tokenkit.sources import files, operations
-from tokenkit.sources.clients import USER_AGENT_CAP
-from tokenkit.sources.columns import Columns
+from tokenkit.sources import files
 from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
-from tokenkit.sources.masking import MASK, shown, tidy, without_query
-from tokenkit.sources.normalise import Coded, assemble, token_rows
+from tokenkit.sources.fields import operations
+from tokenkit.sources.fields.clients import USER_AGENT_CAP
+from tokenkit.sources.fields.columns import Columns
+from tokenkit.sources.fields.masking import MASK, shown, tidy, without_query
+from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 # kind, lifetime, OCSF token type

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tokenkit.errors import SourceError
 from tokenkit.sources import files, gateway
 from tokenkit.sources.contract import BATCH, Bad, Record
-from tokenkit.sources.masking import tidy_text
+from tokenkit.sources.fields.masking import tidy_text
 
 FORMATS = ("csv", "jsonl", "parquet")
 ENDINGS = {

@@ -7,8 +7,8 @@ import ipywidgets
 from markupsafe import Markup
 
 from tokenkit.errors import InputError, TokenkitError
-from tokenkit.incidents import signed
-from tokenkit.report.render import Part, style
+from tokenkit.incidents import attribution
+from tokenkit.report.parts.render import Part, style
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -40,7 +40,7 @@ def _asked() -> dict[str, Any]:
 def user() -> str:
     """Who sits there, as far as the operating system says; empty where it has no name (many containers)."""
     try:
-        return signed.person("")
+        return attribution.person("")
     except InputError:
         return ""
 

@@ -8,14 +8,14 @@ picker.value                    profile_uid of the chosen token
 import ipywidgets
 import pandas as pd
 
-from tokenkit import explore
 from tokenkit.config import Workspace
 from tokenkit.errors import TokenkitError
-from tokenkit.explore import View
 from tokenkit.report import fingerprint_card, notice
-from tokenkit.report.render import Part, part
+from tokenkit.report.parts.render import Part, part
 from tokenkit.report.words import clean
 from tokenkit.widgets.front import Control, code, html, markup, said, why
+from tokenkit.workbench import explore
+from tokenkit.workbench.explore import View
 
 SEARCHED = ("label", "owner_name", "team", "mask", "principal", "purpose")
 MOST = 50  # more are not read; another letter is quicker

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pandas as pd
 from markupsafe import escape
 
-from tokenkit.report.render import Part, part
+from tokenkit.report.parts.render import Part, part
 from tokenkit.widgets.front import live, session
 
 STATIC_ROWS = 30

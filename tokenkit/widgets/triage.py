@@ -10,14 +10,15 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
-from tokenkit import frames, owners
 from tokenkit.config import Workspace
 from tokenkit.errors import TokenkitError
-from tokenkit.explore import View
-from tokenkit.frames import Opened
-from tokenkit.incidents import advice, verdicts
-from tokenkit.report.render import Part, part
+from tokenkit.incidents import advice, labels
+from tokenkit.report.parts.render import Part, part
+from tokenkit.tokens import owners
 from tokenkit.widgets.front import Control, code, html, markup, said, user, why
+from tokenkit.workbench import frames
+from tokenkit.workbench.explore import View
+from tokenkit.workbench.frames import Opened
 
 MOST = 20
 # what a button says, the verdict, and whether it accepts or asks for a day
@@ -41,7 +42,7 @@ class Triage(Control):
         self, incident_uid: str, verdict: str, reason: str, who: str, accept: bool = False, until: str = ""
     ) -> dict[str, Any]:
         """Keep an answer, as ``verdicts.label`` does."""
-        made = verdicts.label(self.ws, incident_uid, verdict, reason, who, accept, until or None)
+        made = labels.label(self.ws, incident_uid, verdict, reason, who, accept, until or None)
         self.incidents.loc[self.incidents["incident_uid"] == incident_uid, "verdict"] = verdict
         return made
 

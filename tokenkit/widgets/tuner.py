@@ -8,14 +8,15 @@ from typing import Any
 
 import ipywidgets
 
-from tokenkit import channels, config, frames, tune
+from tokenkit import channels, config
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, TokenkitError
-from tokenkit.explore import View
-from tokenkit.report.render import Part, part
-from tokenkit.report.tuning import tuning
-from tokenkit.tune import Scored, Trial
+from tokenkit.report.parts.render import Part, part
+from tokenkit.report.parts.tuning import tuning
 from tokenkit.widgets.front import Control, code, html, markup, said, user, why
+from tokenkit.workbench import frames, tune
+from tokenkit.workbench.explore import View
+from tokenkit.workbench.tune import Scored, Trial
 
 
 class Tuner(Control):

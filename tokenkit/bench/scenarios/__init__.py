@@ -4,7 +4,6 @@ Reads  the objects of this folder's modules. Writes nothing.
 One more is one more decorated function in one of them.
 """
 
-from tokenkit.bench.scenario import REGISTRY, Scenario
 from tokenkit.bench.scenarios import (  # noqa: F401  (they register their scenarios)
     confounders,
     misuse,
@@ -12,6 +11,7 @@ from tokenkit.bench.scenarios import (  # noqa: F401  (they register their scena
     stolen,
     wide,
 )
+from tokenkit.bench.scenarios.scenario import REGISTRY, Scenario
 from tokenkit.errors import InputError, did_you_mean
 
 

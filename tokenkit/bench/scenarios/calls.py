@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenario import SIZES, Setting, changed
-from tokenkit.sources import normalise, operations
+from tokenkit.bench.scenarios.scenario import SIZES, Setting, changed
+from tokenkit.sources.fields import normalise, operations
 
 
 class Call(NamedTuple):

@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenario import (
+from tokenkit.bench.scenarios.calls import answered, calling, unused
+from tokenkit.bench.scenarios.misuse import of_older_objects
+from tokenkit.bench.scenarios.scenario import (
     DAY,
     Edited,
     Setting,
@@ -29,10 +31,8 @@ from tokenkit.bench.scenario import (
     usual,
     with_client,
 )
-from tokenkit.bench.scenarios.calls import answered, calling, unused
-from tokenkit.bench.scenarios.misuse import of_older_objects
 from tokenkit.bench.scenarios.stolen import mostly_one_client, office_hours, used
-from tokenkit.sources import clients, operations
+from tokenkit.sources.fields import clients, operations
 
 confounder = partial(scenario, kind="confounder", gradual=False)
 

@@ -3,19 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenario import (
-    Edited,
-    Setting,
-    added,
-    at,
-    copies,
-    count,
-    paced,
-    resized,
-    scenario,
-    spread,
-    usual,
-)
 from tokenkit.bench.scenarios.calls import (
     Call,
     answered,
@@ -30,8 +17,21 @@ from tokenkit.bench.scenarios.calls import (
     touching,
     unused,
 )
+from tokenkit.bench.scenarios.scenario import (
+    Edited,
+    Setting,
+    added,
+    at,
+    copies,
+    count,
+    paced,
+    resized,
+    scenario,
+    spread,
+    usual,
+)
 from tokenkit.bench.scenarios.stolen import used
-from tokenkit.sources import operations
+from tokenkit.sources.fields import operations
 
 
 def reads_objects(events: pd.DataFrame) -> bool:

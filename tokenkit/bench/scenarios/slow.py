@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenario import (
+from tokenkit.bench.scenarios.calls import answered, calling, older, reads, touching, unused
+from tokenkit.bench.scenarios.misuse import burst, carries_bytes
+from tokenkit.bench.scenarios.scenario import (
     DAY,
     SIZES,
     Edited,
@@ -23,8 +25,6 @@ from tokenkit.bench.scenario import (
     until_the_end,
     usual,
 )
-from tokenkit.bench.scenarios.calls import answered, calling, older, reads, touching, unused
-from tokenkit.bench.scenarios.misuse import burst, carries_bytes
 from tokenkit.bench.scenarios.stolen import used
 
 READS_FOR_BYTES = 0.1  # new reads a call, for each doubling of the bytes; the other answers grow for the rest

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenario import (
+from tokenkit.bench.scenarios.calls import answered, calling, plausible, speaks_routes, unused
+from tokenkit.bench.scenarios.scenario import (
     DAY,
     HANDS,
     Edited,
@@ -24,7 +25,6 @@ from tokenkit.bench.scenario import (
     usual,
     with_client,
 )
-from tokenkit.bench.scenarios.calls import answered, calling, plausible, speaks_routes, unused
 
 
 def used(events: pd.DataFrame) -> bool:

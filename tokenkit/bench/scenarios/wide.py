@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from tokenkit.bench.scenario import (
+from tokenkit.bench.scenarios.calls import answered, calling, plausible
+from tokenkit.bench.scenarios.scenario import (
     DAY,
     Edited,
     Setting,
@@ -18,7 +19,6 @@ from tokenkit.bench.scenario import (
     usual,
     with_client,
 )
-from tokenkit.bench.scenarios.calls import answered, calling, plausible
 from tokenkit.bench.scenarios.stolen import used
 
 COHORT = 6

@@ -1,0 +1,187 @@
+"""A small organisation from raw logs to incidents, reported over different periods: the same events, the same names."""
+
+import functools
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import raw_logs
+
+from tokenkit import config, fingerprint
+from tokenkit.config import History, Workspace
+from tokenkit.days import Periods, plan
+from tokenkit.incidents import merge
+from tokenkit.judge import detect as judging
+from tokenkit.judge.detect import Findings
+from tokenkit.judge.record import records
+from tokenkit.store import lake, state
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
+from tokenkit.world.simulate import simulate
+
+START, DAYS = date(2026, 1, 5), 60
+FROZEN = (START, START + timedelta(28))
+
+
+@pytest.fixture(scope="module")
+def organisation(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("organisation")
+    simulate(folder, tokens=30, days=DAYS, start=START, seed=4, events=40_000)
+    place = config.init(folder / "w")
+    raw_logs.read(place, folder / "logs")
+    raw_logs.own(place, folder, (folder / "inventory.csv").read_text())
+    raw_logs.form(place)
+    return place
+
+
+def periods(start: int, end: int) -> Periods:
+    return plan(START, START + timedelta(start), START + timedelta(end), History(), FROZEN)
+
+
+def detect(place: Workspace, start: int, end: int) -> tuple[Findings, pd.DataFrame, pd.DataFrame]:
+    mapped = token_profiles(place)
+    # as of one moment: who owns what must not be what differs between two reports
+    people = owners.people(place, mapped, datetime(2026, 3, 6, tzinfo=UTC))
+    return judging.detect(place, periods(start, end), people, mapped), people, mapped
+
+
+Reported = Callable[[int, int], Findings]
+
+
+@pytest.fixture(scope="module")
+def reported(organisation: Workspace) -> Reported:
+    """What is found in a period, each worked out once."""
+    return functools.cache(lambda start, end: detect(organisation, start, end)[0])
+
+
+@pytest.fixture(scope="module")
+def written(organisation: Workspace, whole: Findings) -> tuple[Findings, pd.DataFrame, pd.DataFrame]:
+    """The whole period once more, after shorter ones were reported: the tables hold what it wrote."""
+    return detect(organisation, 42, DAYS)
+
+
+@pytest.fixture(scope="module")
+def whole(reported: Reported) -> Findings:
+    return reported(42, DAYS)
+
+
+COLUMNS = ["profile_uid", "channel", "window", "start", "score_bits", "threshold_bits", "incident_uid"]
+
+
+def flagged(found: Findings, before: int = DAYS) -> pd.DataFrame:
+    """Flagged windows of the channels, in one order; those of policy are judged by the period itself."""
+    rows = found.windows[found.windows["channel"] != "policy"]
+    rows = rows[rows["start"] < pd.Timestamp(START + timedelta(before), tz="UTC")]
+    return rows.sort_values(["profile_uid", "channel", "start"])[COLUMNS].reset_index(drop=True)
+
+
+def test_something_is_found(whole: Findings) -> None:
+    assert whole.windows["incident_uid"].nunique() >= 2
+    assert set(whole.scores["channel"]) == {"point_hour", "point_day", "drift_amounts", "drift_requests", "panel"}
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(50, DAYS), (59, DAYS), (55, 56), (42, 56)],
+)
+def test_the_same_windows_are_flagged_whatever_period_is_reported(
+    reported: Reported, whole: Findings, start: int, end: int
+) -> None:
+    part = reported(start, end)
+    columns = [c for c in COLUMNS if c != "incident_uid"]
+    pd.testing.assert_frame_equal(flagged(part, end)[columns], flagged(whole, end)[columns], check_exact=True)
+
+
+@pytest.mark.parametrize(("start", "end"), [(50, DAYS), (59, DAYS), (42, 56), (55, 56)])
+def test_an_incident_has_the_same_id_whatever_period_is_reported(
+    reported: Reported, whole: Findings, start: int, end: int
+) -> None:
+    part = reported(start, end)
+    assert set(flagged(part, end)["incident_uid"]) <= set(whole.windows["incident_uid"])
+
+
+def test_each_incident_opens_in_one_of_two_reports_that_follow_one_another(reported: Reported) -> None:
+    first, second = (reported(*span) for span in ((42, 56), (56, DAYS)))
+    opened: list[set[str]] = []
+    for found in (first, second):
+        groups = found.windows.groupby("incident_uid")
+        opened.append({u for u, g in groups if merge.state(g, found.periods.start, found.periods.end) == "opened"})
+    assert opened[0] and not opened[0] & opened[1]
+
+
+@pytest.mark.usefixtures("written")
+def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Workspace, whole: Findings) -> None:
+    expected = [START + timedelta(d) for d in range(28, DAYS)]
+    assert sorted(lake.days(organisation.lake, "scores")) == expected
+    scores = raw_logs.table(organisation, "scores")
+    assert len(scores) == len(whole.scores)
+    added = [sum(json.loads(p).values()) for p in scores["parts"]]
+    assert (abs(scores["score_bits"] - added) < 0.01).all() or scores["raw_bits"].eq(0).any()
+    table = lake.read(organisation.lake, "baseline")
+    assert table.num_rows and set(table["maturity"].to_pylist()) <= {"mature", "young"}
+
+
+def test_contributions_of_every_record_add_up_to_its_score(
+    organisation: Workspace, written: tuple[Findings, pd.DataFrame, pd.DataFrame]
+) -> None:
+    found, people, mapped = written
+    made: list[dict[str, Any]] = records(organisation, found, people, mapped, set())
+    assert made
+    for record in made:
+        assert sum(r["bits"] for r in record["reasons"]) == pytest.approx(record["score_bits"])
+        assert sum(r["share"] for r in record["reasons"]) == pytest.approx(1)
+        assert record["start"] < record["created_time"] <= record["end"]
+        assert 0 <= record["risk"] <= 100 and record["headline"] and record["action"]["verb"]
+    risks = [r["risk"] for r in made if r["state"] != "quiet"]
+    assert risks == sorted(risks, reverse=True)
+
+
+def test_a_history_that_is_too_short_has_no_scores_but_its_rules(tmp_path: Path, organisation: Workspace) -> None:
+    mapped = token_profiles(organisation)
+    people = owners.people(organisation, mapped, datetime(2026, 3, 6, tzinfo=UTC))
+    short = plan(START, START + timedelta(3), START + timedelta(5), History())
+    found = judging.detect(organisation, short, people, mapped)
+    assert found.evidence is None and found.scores.empty and set(found.windows["channel"]) <= {"policy"}
+
+
+def test_a_rule_that_began_to_be_broken_keeps_its_incident_in_the_next_report(tmp_path: Path) -> None:
+    """An id is the same in every run (DESIGN.md), though the second report takes the breach for standing."""
+    place = raw_logs.workspace(tmp_path / "w")
+    lines = [
+        raw_logs.nginx(
+            f"r{k}{d}{h}", raw_logs.moment(d, h), api_key_id=f"key_{k}_0123456789", uri=f"/v1/orders/{d * 3 + h}"
+        )
+        for k in range(6)
+        for d in range(48)
+        for h in (9, 10, 14)
+    ]
+    # some new call every day, or no day of the channel counts as scored
+    lines += [
+        raw_logs.nginx(
+            f"n{d}",
+            raw_logs.moment(d, 9),
+            api_key_id=f"key_{1 + d % 5}_0123456789",
+            uri=f"/v1/{chr(97 + d % 26)}{chr(97 + d // 26)}s",
+        )
+        for d in range(48)
+    ]
+    stolen = {"api_key_id": "key_0_0123456789", "remote_addr": "192.0.2.9", "http_user_agent": "curl/8.1"}
+    lines += [raw_logs.nginx(f"s{h}", raw_logs.moment(45, h), uri="/v1/secrets", **stolen) for h in (3, 4)]
+    raw_logs.form(place, raw_logs.write(tmp_path / "a.log", lines))
+    raw_logs.own(place, tmp_path, "native_id,owner_name,expires_time\nkey_0_0123456789,ana,2026-04-15\n")
+    fingerprint.build(place)
+    mapped = token_profiles(place)
+    people = owners.people(place, mapped, raw_logs.moment(48))
+    frozen = (raw_logs.day_of(0), raw_logs.day_of(28))
+    uids = []
+    for start, end in ((43, 47), (46, 48)):
+        planned = plan(raw_logs.day_of(0), raw_logs.day_of(start), raw_logs.day_of(end), History(), frozen)
+        windows = judging.detect(place, planned, people, mapped).windows
+        uids.append(set(windows.loc[windows["channel"] == "point_hour", "incident_uid"]))
+    with state.connect(place.state) as db:
+        assert state.get_meta(db, "reference") is None
+    assert uids[0] and uids[0] == uids[1]

@@ -1,0 +1,124 @@
+"""The Delta tables themselves: days replaced whole, dimensions that only grow, digests that tell what changed."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import raw_logs
+
+from tokenkit import config, schema
+from tokenkit.errors import IdentityError
+from tokenkit.store import engine, lake
+
+DAYS = [raw_logs.day_of(n) for n in range(3)]
+
+
+def hours(*rows: tuple[int, int, int]) -> pa.Table:
+    """Rows of activity_hour: day number, token, requests."""
+    return schema.conform(
+        "activity_hour",
+        pa.table(
+            {
+                "day": [raw_logs.day_of(d) for d, _, _ in rows],
+                "token_key": pa.array([t for _, t, _ in rows], pa.int64()),
+                "hour_s": pa.array([0] * len(rows), pa.int64()),
+                "requests": pa.array([n for _, _, n in rows], pa.int64()),
+            }
+        )
+        if rows
+        else schema.empty("activity_hour"),
+    )
+
+
+def stored(root: Path) -> list[tuple[int, int, int]]:
+    rows = lake.read(root, "activity_hour").to_pylist()
+    return sorted(((r["day"] - raw_logs.FIRST).days, r["token_key"], r["requests"]) for r in rows)
+
+
+def networks(*rows: tuple[int, str]) -> pa.Table:
+    return schema.conform(
+        "dim_network",
+        pa.table({"network_key": pa.array([k for k, _ in rows], pa.int64()), "network": [n for _, n in rows]}),
+    )
+
+
+def test_a_day_is_replaced_whole_and_the_others_are_left(tmp_path: Path) -> None:
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (0, 2, 6), (1, 1, 7)))
+    before = lake.days(tmp_path, "activity_hour")
+    lake.replace_days(tmp_path, "activity_hour", hours((0, 3, 8)), DAYS[:1])
+    after = lake.days(tmp_path, "activity_hour")
+    assert stored(tmp_path) == [(0, 3, 8), (1, 1, 7)]
+    assert (before[DAYS[0]] != after[DAYS[0]]) and (before[DAYS[1]] == after[DAYS[1]])
+
+
+def test_a_day_replaced_by_nothing_is_empty(tmp_path: Path) -> None:
+    lake.replace_days(tmp_path, "activity_hour", hours(), DAYS)  # no table yet: nothing to replace
+    assert lake.version(tmp_path, "activity_hour") is None
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
+    lake.replace_days(tmp_path, "activity_hour", hours(), DAYS[:1])
+    assert stored(tmp_path) == [(1, 1, 7)]
+    lake.replace_days(tmp_path, "activity_hour", hours((0, 1, 1)), [])
+    assert stored(tmp_path) == [(1, 1, 7)]
+
+
+def test_scan_gives_the_days_of_a_half_open_span(tmp_path: Path) -> None:
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (1, 1, 6), (2, 1, 7)))
+
+    def days_in(*span: Any) -> list[int]:
+        with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
+            found = lake.scan(connection, tmp_path, "activity_hour", *span).project("day").fetchall()
+        return sorted((row[0] - raw_logs.FIRST).days for row in found)
+
+    assert days_in() == [0, 1, 2]
+    assert days_in(DAYS[1], DAYS[2]) == [1]
+    assert days_in(None, DAYS[1]) == [0]
+    assert days_in(DAYS[1], None) == [1, 2]
+    assert days_in(raw_logs.day_of(9), None) == []
+
+
+def test_the_digest_changes_with_what_the_tables_hold_and_with_nothing_else(tmp_path: Path) -> None:
+    names = ["activity_hour", "dim_network"]
+    assert lake.digest(tmp_path, names) == lake.digest(tmp_path, names)
+    empty = lake.digest(tmp_path, names)
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5)))
+    one = lake.digest(tmp_path, names)
+    lake.append(tmp_path, "dim_network", networks((1, "a")))
+    assert len({empty, one, lake.digest(tmp_path, names)}) == 3
+    assert lake.versions(tmp_path) == {"activity_hour": 0, "dim_network": 0}
+
+
+def test_a_dimension_only_grows_and_each_key_is_there_once(tmp_path: Path) -> None:
+    lake.grow_dimension(tmp_path, "dim_network", networks((2, "b"), (1, "a"), (2, "b")))
+    lake.grow_dimension(tmp_path, "dim_network", networks((1, "a"), (3, "c")))
+    version = lake.version(tmp_path, "dim_network")
+    lake.grow_dimension(tmp_path, "dim_network", networks((3, "c")))
+    assert lake.version(tmp_path, "dim_network") == version, "nothing new, no commit"
+    assert sorted(lake.read(tmp_path, "dim_network")["network_key"].to_pylist()) == [1, 2, 3]
+
+
+def test_one_key_for_two_values_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    lake.grow_dimension(tmp_path, "dim_network", networks((1, "a")))
+    with pytest.raises(IdentityError, match="dim_network: 'a' and 'b' have the same key 1"):
+        lake.grow_dimension(tmp_path, "dim_network", networks((5, "z"), (1, "b")))
+    assert lake.read(tmp_path, "dim_network").num_rows == 1
+
+
+def test_a_commit_names_its_transactions(tmp_path: Path) -> None:
+    assert not lake.has_transaction(tmp_path, "activity_hour", "nginx:1")
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5)), ["nginx:1", "nginx:2"])
+    assert lake.has_transaction(tmp_path, "activity_hour", "nginx:2")
+    assert not lake.has_transaction(tmp_path, "activity_hour", "nginx:3")
+
+
+def test_a_whole_table_is_replaced_in_one_commit(tmp_path: Path) -> None:
+    lake.replace(tmp_path, "dim_network", networks((1, "a"), (2, "b")))
+    lake.replace(tmp_path, "dim_network", networks((3, "c")))
+    assert lake.read(tmp_path, "dim_network")["network"].to_pylist() == ["c"]
+    assert lake.version(tmp_path, "dim_network") == 1
+
+
+def test_integers_beyond_what_a_double_holds_survive_the_table(tmp_path: Path) -> None:
+    number = 2**53 + 1
+    lake.append(tmp_path, "activity_hour", hours((0, number, number)))
+    assert stored(tmp_path) == [(0, number, number)]

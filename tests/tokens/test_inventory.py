@@ -1,0 +1,271 @@
+"""Who owns which token, at what time, and what has a fingerprint."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tokenkit import identity, schema
+from tokenkit.errors import InventoryError
+from tokenkit.tokens import inventory
+
+KEY = b"k" * 32
+NOW = datetime(2026, 3, 15, tzinfo=UTC)
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def of(text: str | bytes, realm: str = "default") -> tuple[pd.DataFrame, list[str]]:
+        path = tmp_path / "inventory.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        table, notes = inventory.load(path, KEY, realm)
+        assert table.schema.equals(schema.TOKENS.arrow)
+        return table.to_pandas(), notes
+
+    return of
+
+
+def uid(native: str, issuer: str = "gateway:default") -> str:
+    return identity.token_uid(KEY, issuer, native)
+
+
+def test_only_the_id_is_required(load) -> None:
+    tokens, notes = load("native_id\nkey_0123456789ab\n")
+    row = tokens.iloc[0]
+    assert (row["token_uid"], row["token_key"]) == (uid("key_0123456789ab"), identity.twin(uid("key_0123456789ab")))
+    assert (row["mask"], row["issuer"], row["owner_status"]) == ("key_...89ab", "gateway:default", "unowned")
+    assert notes == ["issuer not given, taken for gateway:default by the shape of the id (line 2)"]
+
+
+def test_common_spellings_are_accepted_and_reported(load) -> None:
+    tokens, notes = load(
+        "Access Key ID;Owner;E-Mail;Label;Colour\nAKIAIOSFODNN7EXAMPLE;Ana;ana@example.com;deploy;blue\n"
+    )
+    row = tokens.iloc[0]
+    assert (row["owner_name"], row["owner_email"], row["label"]) == ("Ana", "ana@example.com", "deploy")
+    assert row["token_uid"] == uid("AKIAIOSFODNN7EXAMPLE", "aws")
+    assert {
+        "column Access Key ID read as native_id",
+        "column Owner read as owner_name",
+        "column E-Mail read as owner_email",
+        "columns not read: Colour",
+    } <= set(notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "native", "issuer"),
+    [
+        ("aws", "x", "aws"),
+        ("CloudTrail", "x", "aws"),
+        ("nginx", "x", "gateway:eu"),
+        ("gateway", "AKIAIOSFODNN7EXAMPLE", "gateway:eu"),
+        ("gateway:us", "x", "gateway:us"),
+        ("github", "x", "github"),
+        ("", "AKIAIOSFODNN7EXAMPLE", "aws"),
+        ("", "arn:aws:iam::111122223333:role/deploy", "aws"),
+        ("", "anything", "gateway:eu"),
+    ],
+)
+def test_the_issuer_is_given_or_taken_from_the_shape_of_the_id(load, source: str, native: str, issuer: str) -> None:
+    tokens, notes = load(f"source,native_id\n{source},{native}\n", realm="eu")
+    assert tokens["token_uid"][0] == uid(native, issuer) and tokens["issuer"][0] == issuer
+    assert bool(notes) == (not source)
+
+
+@pytest.mark.parametrize(
+    ("owner", "status", "expected"),
+    [
+        ("ana", "active", "owned"),
+        ("ana", "", "owned"),
+        ("ana", "left", "orphaned"),
+        ("ana", "Disabled", "orphaned"),
+        ("", "active", "unowned"),
+        ("n/a", "", "unowned"),
+    ],
+)
+def test_an_owner_is_there_or_left_or_missing(load, owner: str, status: str, expected: str) -> None:
+    tokens, _ = load(f"native_id,source,owner,owner_status\nk,gateway,{owner},{status}\n")
+    assert tokens["owner_status"][0] == expected
+    assert pd.isna(tokens["owner_uid"][0]) == (expected == "unowned")
+
+
+def test_odd_values_are_reported_once_with_their_lines(load) -> None:
+    lines = "".join(f"k{i},gateway,ana,maybe,Mars/Olympus\n" for i in range(7))
+    tokens, notes = load(
+        f"native_id,source,owner_uid,owner_status,owner_timezone\n{lines}k9,gateway,ana,,Europe/Berlin\n"
+    )
+    assert tokens["owner_timezone"].tolist()[-1] == "Europe/Berlin" and tokens["owner_timezone"][:7].isna().all()
+    assert len(notes) == 2 and all("(lines 2, 3, 4, 5, 6, ...)" in note for note in notes)
+
+
+def test_times_are_utc(load) -> None:
+    tokens, _ = load(
+        "native_id,source,created,expires,valid_from\n"
+        "a,gateway,2026-03-01,2026-03-02T01:00:00+02:00,2026-03-01 12:00:00\n"
+        "b,gateway,N/A,9999-12-31,\n"
+    )
+    assert tokens["created_time"][0] == pd.Timestamp("2026-03-01", tz="UTC")
+    assert tokens["expires_time"][0] == pd.Timestamp("2026-03-01 23:00", tz="UTC")
+    assert tokens["valid_from"][0] == pd.Timestamp("2026-03-01 12:00", tz="UTC")
+    assert tokens.loc[1, ["created_time", "expires_time", "valid_from"]].isna().all()
+
+
+def test_a_raw_secret_is_taken_but_only_its_prefix_is_shown(load) -> None:
+    secret = "ghp_0123456789abcdefghij0123456789abcdef"
+    tokens, notes = load(f"native_id,source,label,purpose\n{secret},github,token {secret},use {secret}\n")
+    assert tokens["token_uid"][0] == uid(secret, "github") and tokens["mask"][0] == "ghp_..."
+    assert secret not in tokens.to_csv() + "".join(notes)
+
+
+def test_a_native_id_is_stored_nowhere_but_as_its_mask(load) -> None:
+    native = "AKIAIOSFODNN7EXAMPLE"
+    tokens, _ = load(f"native_id,source,label,rotated_from\n{native},aws,key {native},AKIAIOSFODNN7EXAMPLF\n")
+    assert tokens["label"][0] == "key AKIA...MPLE"
+    assert native not in tokens.to_csv() and "AKIAIOSFODNN7EXAMPLF" not in tokens.to_csv()
+
+
+def test_markup_and_formulas_in_names_stay_text(load) -> None:
+    name = "=HYPERLINK(A1) <img src=x onerror=alert(1)>"
+    tokens, _ = load(f'native_id,source,owner\nk,gateway,"{name}"\n')
+    assert tokens["owner_name"][0] == name
+
+
+def test_a_file_of_a_header_alone_is_an_empty_inventory(load) -> None:
+    tokens, _ = load("native_id,owner\n")
+    assert len(tokens) == 0
+    assert len(inventory.as_of(tokens, NOW)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the file is empty"),
+        ("\n \n", "the file is empty"),
+        (
+            "owner,team\nana,x\n",
+            r"line 1: no column for the token's id, expected native_id .*found owner, team.*Rename",
+        ),
+        (b"native_id,owner\nk1,J\xfcrgen\n", "line 2: not UTF-8"),
+        (b"PK\x03\x04\x00\x00", "not a text file"),
+        ('native_id,owner\nk1,"ana\nk2,raj\n', "not CSV"),
+        ("native_id,owner\nk1,ana,more\n", "line 2: expected 2 values, found 3"),
+        ("native_id,owner\n,ana\n", "line 2: no id of a token"),
+        ("native_id,created\nk1,yesterday\n", "line 2: created_time is 'yesterday', expected a time such as"),
+        ("native_id,valid_from,valid_to\nk1,2026-02-01,2026-01-01\n", "line 2: valid_to is not after valid_from"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_what_and_how_to_mend_it(load, text: str | bytes, says: str) -> None:
+    with pytest.raises(InventoryError, match=says):
+        load(text)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match=r"nowhere\.csv: cannot be read"):
+        inventory.load(tmp_path / "nowhere.csv", KEY, "default")
+
+
+def test_a_file_without_a_header_does_not_put_its_data_into_the_error(load) -> None:
+    with pytest.raises(InventoryError) as error:
+        load("ghp_0123456789abcdefghij,4711-secret\n")
+    assert "0123456789" not in str(error.value) and "4711" not in str(error.value)
+
+
+def test_two_owners_at_one_time_are_an_error_that_names_both(load, tmp_path: Path) -> None:
+    with pytest.raises(InventoryError) as error:
+        load(
+            "native_id,source,label,owner,valid_from,valid_to\n"
+            "k1,gateway,ci-deploy,ana,2026-01-01,\n"
+            "k2,gateway,other,raj,2026-01-01,\n"
+            "k1,gateway,ci-deploy,raj,2026-03-02,\n"
+        )
+    assert str(error.value) == (
+        f"{tmp_path / 'inventory.csv'}, line 4: token 'ci-deploy' has two owners at 2026-03-02 (ana, raj).\n"
+        "A token has one owner at a time: end the first row with valid_to, or remove one."
+    )
+
+
+def test_an_owner_may_follow_another_and_the_row_true_at_a_time_is_found(load) -> None:
+    tokens, _ = load(
+        "native_id,source,owner,valid_from,valid_to\n"
+        "k1,gateway,ana,,2026-03-02\n"
+        "k1,gateway,raj,2026-03-02,\n"
+        "k2,gateway,ana,2026-04-01,\n"
+    )
+    before = inventory.as_of(tokens, datetime(2026, 3, 1, 23, 59, tzinfo=UTC))
+    after = inventory.as_of(pa.Table.from_pandas(tokens, schema=schema.TOKENS.arrow), datetime(2026, 3, 2))
+    assert before["owner_name"].tolist() == ["ana"] and after["owner_name"].tolist() == ["raj"]
+    assert before["owner_status"].tolist() == after["owner_status"].tolist() == ["owned"]
+
+
+def test_a_token_with_two_rows_that_are_true_is_ambiguous(load) -> None:
+    tokens, _ = load("native_id,source,owner,team\nk1,gateway,ana,a\nk1,gateway,ana,b\nk2,gateway,ana,a\n")
+    now = inventory.as_of(tokens, NOW).set_index("token_uid")
+    assert now["owner_status"].to_dict() == {uid("k1"): "ambiguous", uid("k2"): "owned"}
+
+
+def test_no_inventory_is_an_inventory_of_no_one() -> None:
+    assert len(inventory.as_of(schema.empty("tokens"), NOW)) == 0
+
+
+def dim(*rows: dict[str, str | None]) -> pd.DataFrame:
+    frame = pd.DataFrame([{"principal_token_uid": None, "role_token_uid": None} | row for row in rows])
+    frame["token_key"] = [identity.twin(u) for u in frame["token_uid"]]
+    return frame
+
+
+def token(native: str, lifetime: str = "long_lived", **more: str | None) -> dict[str, str | None]:
+    return {"token_uid": uid(native), "token_kind": "api_key", "token_lifetime": lifetime} | more
+
+
+def profiles_of(frame: pd.DataFrame, tokens: pd.DataFrame | None = None) -> list[tuple[str, str]]:
+    none = schema.empty("tokens").to_pandas()
+    found = inventory.profiles(frame, none if tokens is None else tokens)
+    assert found.columns.tolist() == ["token_key", "token_uid", "profile_uid", "profile_kind"]
+    assert found["token_uid"].is_unique
+    return list(zip(found["profile_uid"], found["profile_kind"], strict=True))
+
+
+def test_a_lasting_token_is_its_own_profile() -> None:
+    assert profiles_of(dim(token("a"), token("b", "unknown"))) == [(uid("a"), "token"), (uid("b"), "token")]
+
+
+def test_a_session_of_a_user_is_the_users() -> None:
+    frame = dim(*(token(f"s{i}", "session", principal_token_uid=uid("user")) for i in range(2)))
+    assert profiles_of(frame) == [(uid("user"), "principal")] * 2
+
+
+def test_a_session_of_a_role_is_the_sessions_where_its_name_recurs_else_the_roles() -> None:
+    frame = dim(
+        *(token(f"ci{i}", "session", principal_token_uid=uid("role/ci"), role_token_uid=uid("role")) for i in range(3)),
+        *(
+            token(f"sdk{i}", "session", principal_token_uid=uid(f"role/{i}"), role_token_uid=uid("role"))
+            for i in range(2)
+        ),
+    )
+    assert profiles_of(frame) == [(uid("role/ci"), "session")] * 3 + [(uid("role"), "role")] * 2
+
+
+def test_a_role_without_a_key_is_the_role_and_a_user_without_a_key_is_the_user() -> None:
+    role = token("p", "unknown", token_kind="principal", principal_token_uid=uid("p"), role_token_uid=uid("role"))
+    user = token("u", "unknown", token_kind="principal", principal_token_uid=uid("u"))
+    assert profiles_of(dim(role, user)) == [(uid("role"), "role"), (uid("u"), "token")]
+
+
+def test_rotation_leads_to_the_head_of_the_chain(load) -> None:
+    tokens, _ = load("native_id,source,rotated_from\na,gateway,\nb,gateway,a\nc,gateway,b\nd,gateway,\n")
+    frame = dim(*(token(name) for name in "abcd"))
+    kinds = ["token", "rotated", "rotated", "token"]
+    assert profiles_of(frame, tokens) == list(zip([uid("a")] * 3 + [uid("d")], kinds, strict=True))
+
+
+def test_rotation_in_a_circle_is_an_error(load) -> None:
+    tokens, _ = load("native_id,source,rotated_from\na,gateway,b\nb,gateway,a\n")
+    with pytest.raises(InventoryError, match="in a circle"):
+        inventory.profiles(dim(token("a")), tokens)
+
+
+def test_who_has_no_token_has_no_profile() -> None:
+    assert profiles_of(dim(token("a"), token("a") | {"token_uid": ""}, token("a"))) == [(uid("a"), "token")]
+    assert len(inventory.profiles(schema.empty("dim_token").to_pandas(), schema.empty("tokens").to_pandas())) == 0

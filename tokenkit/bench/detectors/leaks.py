@@ -1,0 +1,155 @@
+"""Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
+
+Reads  benign.Benign, protocol.Entrant. Writes nothing.
+Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
+are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
+"""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tokenkit.bench.detectors import said
+from tokenkit.bench.protocol import Entrant, until
+from tokenkit.bench.trials.benign import Benign
+from tokenkit.channels import Detector
+from tokenkit.errors import DetectorError, TokenkitError
+from tokenkit.normal.deviation import Evidence, of_profiles
+
+SOME = 40  # profiles that are scored again in other company
+TOLERANCE = 1e-8
+NAMED = (
+    "its scores change with what the profiles are called",
+    "A name says nothing of what a token does; a list of names is a list of labels",
+)
+_watched: list[tuple[Path, list[str]]] = []  # an audit hook cannot be taken back, so it looks here whether it is on
+
+
+def refuse(ground: Benign, entrant: Entrant, seed: int = 0) -> None:
+    """Refuse a detector that reads labels, learns from what it is to judge, or scores a row by its batch.
+
+    Raises
+    ------
+    DetectorError
+        Says what it did, how that showed, and what to do; or what its code raised, and where.
+    """
+    try:
+        _experiments(ground, entrant, seed)
+    except TokenkitError:
+        raise
+    except Exception as error:
+        raise DetectorError(f"{entrant.name} failed: {said(error)}") from error
+
+
+def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
+    evidence, periods = ground.evidence, ground.evidence.periods
+    assert periods.reference is not None and periods.calibration is not None
+    learn = periods.reference if entrant.learns == "reference" else periods.calibration
+    shown = until(evidence, pd.Timestamp(learn[1], tz="UTC"))
+    profiles = len(evidence.days.profiles)
+    rows = np.arange(0, profiles, max(2, profiles // SOME))  # some of them, so that there are others
+    some = of_profiles(evidence, rows)
+    names = {uid: f"tok1_{number:024x}" for number, uid in enumerate(evidence.days.profiles)}
+    back = {new: old for old, new in names.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _files_of(ground.workspace.root) as opened:
+            fitted = _fit(entrant, seed, shown, learn)
+            alone = _scores(fitted, some)
+        if opened:
+            raise DetectorError(
+                f"{entrant.name} opened {opened[0]}: what an attack is stands in the files of the bench, and a detector"
+                " has only the evidence that it is given. Let it read nothing else"
+            )
+        _same(
+            alone, _scores(fitted, evidence), entrant, "a row has another score in another batch",
+            "Score each row by itself: a night's page must not depend on which other tokens were scored",
+        )  # fmt: skip
+        middle = pd.Timestamp(periods.start + (periods.end - periods.start) / 2, tz="UTC")
+        _same(
+            alone[alone["start"] < middle], _scores(fitted, until(some, middle), middle.date()), entrant,
+            "a row has another score when the days after it are not there yet",
+            "Score a day by that day and those before it: a night knows no more",
+        )  # fmt: skip
+        _same(
+            alone, _scores(fitted, some), entrant, "a row has another score after other rows were scored",
+            "It learns from the rows that it is to judge: learn in fit, and only there",
+        )  # fmt: skip
+        strangers = _scores(fitted, _renamed(some, names))  # it never heard of them, nor of the twins of a trial
+        _same(alone, strangers.assign(profile_uid=strangers["profile_uid"].map(back)), entrant, *NAMED)
+        _same(
+            alone, _scores(_fit(entrant, seed, evidence, learn), some), entrant,
+            f"its scores change with what happened after {learn[1]}, the end of the days it was to be fitted on",
+            "It is fitted on rows that it is to judge: use only the days [start, end) that fit is told",
+        )  # fmt: skip
+        renamed = _scores(_fit(entrant, seed, _renamed(shown, names), learn), _renamed(some, names))
+        _same(alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant, *NAMED)
+
+
+def _fit(entrant: Entrant, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:
+    return [one.fit(evidence, *learn) for one in entrant.make(seed)]
+
+
+def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = None) -> pd.DataFrame:
+    periods = evidence.periods
+    assert periods.calibration is not None
+    frames = [d.score(evidence, periods.calibration[0], end or periods.end) for d in detectors]
+    return pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
+
+
+def _same(alone: pd.DataFrame, other: pd.DataFrame, entrant: Entrant, what: str, remedy: str) -> None:
+    keys = ["channel", "profile_uid", "window", "start"]
+    if not np.isfinite(alone["raw_bits"]).all():
+        raise DetectorError(
+            f"{entrant.name} is refused: {int((~np.isfinite(alone['raw_bits'])).sum())} of {len(alone)} scores are no "
+            "finite number. Leave a window out that cannot be scored"
+        )
+    both = alone[[*keys, "raw_bits"]].merge(other[[*keys, "raw_bits"]], on=keys, how="left", suffixes=("", "_again"))
+    equal = np.isclose(both["raw_bits"], both["raw_bits_again"], rtol=TOLERANCE, atol=TOLERANCE)
+    if not equal.all():
+        row = both[~equal].iloc[0]
+        raise DetectorError(
+            f"{entrant.name} is refused: {what} ({row['channel']}, {row['start']:%Y-%m-%d %H:%M}: "
+            f"{row['raw_bits']:.6g}, then {row['raw_bits_again']:.6g}; {int((~equal).sum())} of {len(both)} rows). "
+            f"{remedy}"
+        )
+
+
+def _renamed(evidence: Evidence, names: dict[str, str]) -> Evidence:
+    profiles = np.array([names[uid] for uid in evidence.days.profiles], dtype=object)
+    hours = evidence.hours.assign(profile_uid=evidence.hours["profile_uid"].map(names))
+    return replace(evidence, days=replace(evidence.days, profiles=profiles), hours=hours)
+
+
+@contextmanager
+def _files_of(folder: Path) -> Iterator[list[str]]:
+    """The files at or around a folder of the bench that are opened meanwhile."""
+    if not any(hook is _heard for hook in _installed):
+        sys.addaudithook(_heard)
+        _installed.append(_heard)
+    opened: list[str] = []
+    _watched.append((folder.resolve(), opened))
+    try:
+        yield opened
+    finally:
+        _watched.pop()
+
+
+_installed: list[object] = []
+
+
+def _heard(event: str, arguments: tuple) -> None:
+    if event != "open" or not _watched or not isinstance(arguments[0], str | bytes):
+        return
+    folder, opened = _watched[-1]
+    text = arguments[0] if isinstance(arguments[0], str) else arguments[0].decode(errors="replace")
+    path = Path(text).absolute()
+    if folder.parent in path.parents or path.name.startswith("truth"):
+        opened.append(text)

@@ -1,0 +1,82 @@
+"""Burden: what a detector costs people who did nothing wrong: incidents beyond the budget, minutes that were blocked.
+
+Reads  benign, runs: the tables that the protocol writes. Writes nothing.
+All of it is about the clean variant, because the benign incidents are those of its runs.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from tokenkit.bench.metrics.intervals import DRAWS, rates
+from tokenkit.bench.metrics.ranking import BUDGETS, CLEAN
+
+
+def calibration(benign: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[float] = BUDGETS, by: Sequence[str] = (),
+                draws: int = DRAWS) -> pd.DataFrame:  # fmt: skip
+    """Achieved / requested incidents a day in the benign organisations of the clean variant, pooled over the seeds.
+
+    Parameters
+    ----------
+    benign : DataFrame, one row an incident: ``detector``, ``budget``, ``seed``, ``profile_uid``
+    runs : DataFrame, one row a detector, seed and variant: with ``profiles``, ``days``
+    by : ``seed``, for one row a seed
+
+    Returns
+    -------
+    DataFrame, one row a detector and budget
+        ``value`` (1: as many as requested), ``low``, ``high`` (no incident at all has the upper end of a count of 0,
+        3.69), ``n`` (incidents), ``requested`` and ``achieved`` (incidents a day for each 1,000 profiles).
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "profiles": 100, "days": 30})
+    >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": list("abc")})
+    >>> calibration(benign, runs, [5.0])[["value", "achieved"]].round(2).values.tolist()
+    [[0.2, 1.0]]
+    """
+    keys = ["detector", "budget", *by]
+    exposure = _exposure(runs, budgets)
+    table = rates(benign.assign(one=1.0), "one", exposure, keys, draws)
+    thousands = exposure.groupby(keys)["exposure"].sum().to_numpy()
+    requested = table["budget"].astype(float)
+    high = table["high"].where(table["n"] > 0, 3.69 / thousands)
+    return table.assign(value=table["value"] / requested, low=table["low"] / requested, high=high / requested,
+                        requested=requested, achieved=table["value"])  # fmt: skip
+
+
+def harm(
+    benign: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[float] = BUDGETS, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Legitimate minutes that the proposed actions would have blocked, in 30 days for each 1,000 profiles.
+
+    Parameters
+    ----------
+    benign : as in ``calibration``, with ``harm_minutes`` (NaN where no reason is given: nobody acts on such)
+    runs : as in ``calibration``
+
+    Returns
+    -------
+    DataFrame, one row a detector and budget: ``value``, ``low``, ``high`` (NaN of one that never gives a reason), ``n``
+
+    Examples
+    --------
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "profiles": 100, "days": 30})
+    >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": ["a"], "harm_minutes": 8.0})
+    >>> harm(benign, runs, [5.0])["value"].tolist()
+    [80.0]
+    """
+    exposure = _exposure(runs, budgets)
+    exposure["exposure"] /= 30
+    said = benign.fillna({"harm_minutes": 0.0})
+    table = rates(said, "harm_minutes", exposure, ["detector", "budget"], draws)
+    silent = benign["harm_minutes"].isna().groupby(benign["detector"]).all()
+    table.loc[table["detector"].isin(silent.index[silent]), ["value", "low", "high"]] = float("nan")
+    return table
+
+
+def _exposure(runs: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFrame:
+    """Days of 1,000 profiles of each detector, seed and budget."""
+    clean = runs[runs["variant"] == CLEAN][["detector", "seed", "profiles", "days"]]
+    clean = clean.assign(exposure=clean["profiles"] * clean["days"] / 1000.0)
+    return clean.merge(pd.DataFrame({"budget": [float(b) for b in budgets]}), how="cross")

@@ -1,0 +1,1 @@
+"""Trials: what each token did, done otherwise: attacks and benign changes laid over an organisation's own days."""

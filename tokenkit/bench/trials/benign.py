@@ -1,0 +1,114 @@
+"""Benign: an organisation that nobody attacks, measured once; what each token did in it can be done otherwise.
+
+Reads  a workspace, or simulates one. Writes what it simulates into a folder.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from tokenkit import activity, config, fingerprint
+from tokenkit.config import Workspace
+from tokenkit.days import Periods, plan
+from tokenkit.normal import baseline, deviation, novelty
+from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.novelty import Crowd
+from tokenkit.store import lake
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
+from tokenkit.world.canonical import simulate_lake
+from tokenkit.world.simulate import EVENTS_A_TOKEN_DAY
+
+FIRST = date(2026, 1, 5)
+DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
+
+
+@dataclass(eq=False)
+class Benign:
+    """A benign organisation, measured once; what each token did in it can be done otherwise.
+
+    ``people`` is ``owners.people``, ``tokens`` the inventory, ``single`` the profiles that are one token each, as
+    ``profile_uid`` to ``token_key``.
+    """
+
+    seed: int
+    workspace: Workspace
+    evidence: Evidence
+    people: pd.DataFrame
+    groups: pd.Series
+    crowds: dict[str, Crowd]
+    tokens: pd.DataFrame
+    single: dict[str, int]
+    operations: pd.DataFrame
+    networks: frozenset[str]
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """First moment of the test period."""
+        return pd.Timestamp(self.evidence.periods.start, tz="UTC")
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """End of the test period."""
+        return pd.Timestamp(self.evidence.periods.end, tz="UTC")
+
+
+def measured(workspace: Workspace, periods: Periods, seed: int = 0) -> Benign:
+    """The organisation of a workspace, ready for trials: measured without what anybody answered.
+
+    Parameters
+    ----------
+    workspace : its fingerprints are up to date
+    periods : days to learn from, and those in which trials happen; with a reference and calibration days
+    seed : of the trials
+    """
+    assert periods.reference is not None
+    mapped = token_profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    groups = baseline.peer_groups(people)
+    evidence = deviation.measure(workspace, periods, groups)
+    alone = mapped.groupby("profile_uid")["token_key"].agg(["size", "first"])
+    alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
+    crowds = novelty.crowds(workspace, groups, periods.reference[0], periods.end)
+    operations = lake.read(workspace.lake, "dim_operation").to_pandas()
+    networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
+    tokens = lake.read(workspace.lake, "tokens").to_pandas()
+    return Benign(seed, workspace, evidence, people, groups, crowds, tokens, alone["first"].to_dict(), operations,
+                  networks)  # fmt: skip
+
+
+def a_day_earlier(ground: Benign) -> Benign:
+    """The same organisation, measured by what was usual a day earlier: every period of learning moved by one day."""
+    periods = ground.evidence.periods
+    assert periods.reference is not None and periods.calibration is not None
+    (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
+    moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
+    return replace(ground, evidence=deviation.measure(ground.workspace, moved, ground.groups))
+
+
+def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_A_TOKEN_DAY) -> Benign:
+    """A benign organisation of the bench, simulated and measured.
+
+    Parameters
+    ----------
+    folder : where it is kept; what is there is not made again
+    seed : of the simulation and of the trials
+    tokens : how many
+    events_a_token_day : how many on average
+    """
+    workspace = config.init(folder)
+    formed = folder / "measured"
+    if not formed.exists():
+        if lake.version(workspace.lake, "tokens") is None:  # written last
+            shutil.rmtree(workspace.lake, ignore_errors=True)
+            workspace.state.unlink(missing_ok=True)
+            simulate_lake(workspace, tokens=tokens, days=DAYS, start=FIRST, seed=seed, processes=1,
+                          events=round(tokens * DAYS * events_a_token_day))  # fmt: skip
+        activity.build(workspace)
+        fingerprint.build(workspace)
+        formed.touch()
+    start, end = FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS)
+    return measured(workspace, plan(FIRST, start, end, workspace.settings.history), seed)

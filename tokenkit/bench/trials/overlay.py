@@ -1,0 +1,278 @@
+"""Overlay: what the pipeline would have measured of a token, had something else been done with it.
+
+Reads  the lake of a benign organisation, measured once. Writes a small lake of *twins* into a folder of its own.
+A twin has the events of one token, edited by a scenario, and the same past. The pipeline's own functions count its
+activity and form its fingerprint, and ``deviation.instead`` judges it by what the benign organisation taught. So
+hundreds of trials share one organisation, none sees another, and each gives the scores that attacking the whole
+organisation would give.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tokenkit import activity, config, fingerprint, identity, schema
+from tokenkit.bench.scenarios import scenario
+from tokenkit.bench.scenarios.scenario import Edited, Setting
+from tokenkit.bench.trials import keys
+from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials.draws import Trial, stream
+from tokenkit.config import Workspace
+from tokenkit.ingest import open_key
+from tokenkit.normal import baseline, deviation, novelty
+from tokenkit.normal.baseline import Days
+from tokenkit.normal.deviation import Evidence
+from tokenkit.store import engine, lake, state
+
+OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
+DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
+TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "profile_uid", "start", "end", "horizon",
+          "bytes", "objects", "events"]  # fmt: skip
+TAKEN = ["trial", "event_key", "time", "bytes", "object_key"]
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """The twins of some trials: their evidence, and the truth beside it.
+
+    ``trials`` has one row a trial and twin (``TRIALS``; of a cohort several, with ``bytes``, ``objects`` and times of
+    the whole trial), ``taken`` one row an event of the attacker (``TAKEN``); both are out of the pipeline's reach.
+    ``called`` is how the evidence calls the profiles of the lake, where it does not call them by their own names.
+    """
+
+    evidence: Evidence
+    trials: pd.DataFrame
+    taken: pd.DataFrame
+    workspace: Workspace
+    called: dict[str, str] = field(default_factory=dict)
+
+
+# ---- doing it ----
+def attack(ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path) -> Attacked:
+    """Do the trials and measure the twins.
+
+    Parameters
+    ----------
+    events : ``events_of`` the tokens of the trials
+    folder : empty or absent; holds the lake of the twins afterwards
+    """
+    place, twins, taken = write(ground, trials, events, folder)
+    activity.build(place)
+    fingerprint.build(place)
+    rows, theirs, hours = _measured(ground, place, twins)
+    evidence = deviation.instead(
+        ground.evidence, rows, theirs.profiles, theirs.values, hours, twins["trial"].to_numpy()
+    )
+    return Attacked(evidence, _truth(trials, twins, taken), taken, place)
+
+
+def in_place(
+    ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
+) -> tuple[Benign, Attacked]:
+    """The organisation as it is with the twins in the places of their tokens, everything learned from it anew.
+
+    For attacks that change what is learned: those of a dirty past, and those that poison the days of calibration. All
+    trials happen in one organisation, so they should be few of its tokens, each attacked once.
+
+    Returns
+    -------
+    (Benign, Attacked)
+        The organisation, and those of its profiles that were attacked, under their own names.
+    """
+    place, twins, taken = write(ground, trials, events, folder)
+    activity.build(place)
+    fingerprint.build(place)
+    rows, theirs, hours = _measured(ground, place, twins)
+    days = ground.evidence.days
+    changed = replace(
+        days, values={name: _put(matrix, rows, theirs.values[name]) for name, matrix in days.values.items()},
+        reference=_put(days.reference, rows, theirs.reference), shared=_put(days.shared, rows, theirs.shared),
+        maturity=_put(days.maturity, rows, theirs.maturity),
+    )  # fmt: skip
+    names = dict(zip(twins["profile_uid"], twins["base_uid"], strict=True))
+    others = ground.evidence.hours[~ground.evidence.hours["profile_uid"].isin(twins["base_uid"])]
+    hours = pd.concat([others, hours.assign(profile_uid=hours["profile_uid"].map(names))], ignore_index=True)
+    evidence = Evidence(ground.evidence.periods, changed, *deviation.day_deviations(changed), hours)
+    truth = _truth(trials, twins, taken)
+    attacked = Attacked(
+        deviation.of_profiles(evidence, np.unique(rows)),
+        truth.assign(profile_uid=truth["base_uid"]),
+        taken,
+        place,
+        names,
+    )
+    return replace(ground, evidence=evidence), attacked
+
+
+def write(
+    ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
+) -> tuple[Workspace, pd.DataFrame, pd.DataFrame]:
+    """The lake of the twins; one row a twin; the attacker's events.
+
+    Of a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change from when on it is other than its token
+    (``first``), and in how many events (``changes``).
+    """
+    place = config.init(folder)
+    place = replace(place, settings=ground.workspace.settings)
+    place.key.write_bytes(ground.workspace.key.read_bytes())
+    place.key.chmod(0o600)
+    with state.connect(place.state) as db:
+        key = open_key(place, db)
+    batches: list[pa.Table] = []
+    fresh: dict[str, list[pa.Table]] = {name: [] for name in DIMENSIONS}
+    credentials, owned, twins, taken = [], [], [], []
+    known = lake.read(ground.workspace.lake, "dim_token").to_pandas().set_index("token_uid")
+    for trial in trials:
+        rng = stream(trial.name, "attack")
+        setting = Setting(rng, trial.start, trial.end, trial.intensity, ground.operations, ground.networks)
+        shared = scenario.share(setting) if trial.scenario.cohort > 1 else {}
+        for place_in, base_uid in enumerate(trial.base_uids):
+            row = _inventory(ground.tokens, base_uid)
+            zone = str(row.get("owner_timezone") or "UTC")
+            edited = trial.scenario.edit(
+                events[base_uid], replace(setting, inventory=row, timezone=zone, shared=shared)
+            )
+            made = keys.keyed(edited.events, f"{trial.name}|{place_in}")
+            for name, more in keys.dimension_rows(made[keys.new_texts(edited.events)]).items():
+                fresh[name].append(more)
+            uids = [identity.token_uid(key, OWN, f"{trial.name}|{place_in}|{n}") for n in range(2)]
+            batches += _stored(made, uids, edited.rotated_at)
+            credentials += [known.loc[[base_uid]].assign(token_uid=uid, token_key=identity.twin(uid))
+                            for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
+            owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
+            twins.append([trial.number, base_uid, uids[0], *_changes(events[base_uid], edited, trial)])
+            # what he does before, to be taken for usual, is no loot
+            his = made["attack"] & (made["time"] >= trial.start)
+            stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
+            asked = events[base_uid].set_index("event_key")["object_key"]  # what its owner asked for is no loot
+            stolen = stolen.assign(
+                object_key=stolen["object_key"].where(stolen["event_key"].map(asked) != stolen["object_key"], 0)
+            )
+            taken.append(stolen.rename(columns={"excess_bytes": "bytes"}).assign(trial=trial.number))
+    _append_by_day(place, batches)
+    for name, more in fresh.items():
+        _write_dimension(ground.workspace, place, name, pa.concat_tables(more))
+    lake.replace(place.lake, "dim_token", _conformed("dim_token", pd.concat(credentials)))
+    lake.replace(place.lake, "tokens", _conformed("tokens", pd.concat(owned, ignore_index=True)))
+    columns = ["trial", "base_uid", "profile_uid", "first", "changes"]
+    return place, pd.DataFrame(twins, columns=columns), pd.concat(taken)[TAKEN]
+
+
+def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timestamp, int]:
+    """Of a benign change the first moment, and the number of events: new, gone, or others than before."""
+    if trial.scenario.kind == "attack":
+        return trial.start, 0  # what is the attacker's is marked
+    if edited.rotated_at is not None:
+        return trial.start, int((edited.events["time"] >= trial.start).sum())
+    both = pd.concat([f[list(scenario.COLUMNS)] for f in (scenario.canonical(own), edited.events)], ignore_index=True)
+    times = both.loc[~both.duplicated(keep=False), "time"]
+    return (times.min(), len(times)) if len(times) else (trial.start, 0)
+
+
+def _inventory(tokens: pd.DataFrame, uid: str) -> dict[str, Any]:
+    rows = tokens[tokens["token_uid"] == uid].sort_values("valid_from")
+    return rows.iloc[-1].to_dict() if len(rows) else {}
+
+
+def _owned(tokens: pd.DataFrame, base_uid: str, uids: list[str], edited: Edited, start: pd.Timestamp) -> pd.DataFrame:
+    """The twin's rows of the inventory: the token's own; from the start on with what the scenario changes."""
+    rows = tokens[tokens["token_uid"] == base_uid].assign(token_uid=uids[0], token_key=identity.twin(uids[0]))
+    if edited.inventory:
+        later = rows.assign(**({"valid_from": start.as_unit("us")} | edited.inventory))
+        rows = pd.concat([rows.assign(valid_to=start.as_unit("us")), later])
+    if edited.rotated_at is not None:
+        successor = {"token_uid": uids[1], "token_key": identity.twin(uids[1]), "rotated_from_uid": uids[0],
+                     "created_time": edited.rotated_at, "valid_from": edited.rotated_at}  # fmt: skip
+        rows = pd.concat([rows.assign(valid_to=edited.rotated_at), rows.assign(**successor)])
+    return rows
+
+
+def _stored(made: pd.DataFrame, uids: list[str], rotated_at: pd.Timestamp | None) -> list[pa.Table]:
+    """A twin's events as the lake stores them."""
+    parts = [made] if rotated_at is None else [made[made["time"] < rotated_at], made[made["time"] >= rotated_at]]
+    stored = []
+    for uid, part in zip(uids, parts, strict=False):
+        frame = part.drop(columns=["attack", "excess_bytes"]).assign(
+            token_uid=uid, token_key=identity.twin(uid), token_kind="api_key", source=OWN, class_uid=6003,
+            event_uid=part["event_key"].astype("str"), day=part["time"].dt.date,
+        )  # fmt: skip
+        stored.append(_conformed("events", frame))
+    return stored
+
+
+def _conformed(name: str, frame: pd.DataFrame) -> pa.Table:
+    return schema.conform(name, pa.Table.from_pandas(frame, preserve_index=False))
+
+
+def _write_dimension(ground: Workspace, place: Workspace, name: str, fresh: pa.Table) -> None:
+    """What the twins' events name: rows that the organisation has, and those that the scenarios made."""
+    key = schema.table(name).names[0]
+    with engine.connect(place.settings.engine, place.scratch) as connection:
+        lake.scan(connection, ground.lake, name).create_view("known")
+        lake.scan(connection, place.lake, "events").create_view("events")
+        connection.register("fresh", fresh)
+        rows = connection.sql(
+            f"select * from known semi join (select distinct {key} from events) using ({key})"
+            f" union all by name select distinct on ({key}) * from fresh anti join known using ({key}) order by {key}"
+        ).to_arrow_table()
+    lake.replace(place.lake, name, schema.conform(name, rows))
+
+
+def _append_by_day(place: Workspace, batches: list[pa.Table]) -> None:
+    order = [("day", "ascending"), ("token_key", "ascending"), ("time", "ascending"), ("event_key", "ascending")]
+    lake.append(place.lake, "events", pa.concat_tables(batches).sort_by(order))
+
+
+def _put(matrix: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+    changed = matrix.copy()
+    changed[rows] = other
+    return changed
+
+
+def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np.ndarray, Days, pd.DataFrame]:
+    """Of the twins, in their order: the row in whose place each stands, their days, and graded hours."""
+    periods = ground.evidence.periods
+    assert periods.reference is not None
+    first = periods.reference[0]
+    uids = twins["profile_uid"].to_numpy(dtype=object)
+    groups = pd.Series(ground.groups.loc[twins["base_uid"]].to_numpy(), index=uids)
+    with engine.connect(place.settings.engine, place.scratch) as connection:
+        daily = lake.scan(connection, place.lake, "fingerprint", first, periods.end).filter("\"window\" = 'day'").df()
+    days = baseline.day_matrices(daily, groups, periods)
+    row = pd.Index(days.profiles).get_indexer(uids)
+    days = replace(
+        days, profiles=uids, values={name: matrix[row] for name, matrix in days.values.items()},
+        reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
+    )  # fmt: skip
+    hours = novelty.graded_hours(
+        place, groups, first, periods.end, None, ground.crowds, dict(zip(uids, twins["base_uid"], strict=True))
+    )
+    return pd.Index(ground.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
+
+
+def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """When each trial happened and how much it was: an attack by its events, a benign change from its first one on.
+
+    What a benign change raises after it is over, it has raised.
+    """
+    rows = []
+    by_trial = dict(list(taken.groupby("trial")))
+    for trial in trials:
+        mine = twins[twins["trial"] == trial.number]
+        theirs = by_trial.get(trial.number)
+        if theirs is not None:
+            start, end = theirs["time"].min(), theirs["time"].max() + pd.Timedelta("1s")
+            objects = theirs.loc[theirs["object_key"] != 0, "object_key"].nunique()
+            found = [int(theirs["bytes"].sum()), int(objects), len(theirs)]
+        else:
+            start, end, found = mine["first"].min(), trial.end, [0, 0, int(mine["changes"].sum())]
+        for twin in mine.itertuples():
+            rows.append([trial.number, trial.seed, trial.scenario.id, trial.variant, trial.intensity, twin.base_uid,
+                         twin.profile_uid, start, end, trial.end, *found])  # fmt: skip
+    frame = pd.DataFrame(rows, columns=TRIALS)
+    return frame.assign(**{c: pd.to_datetime(frame[c], utc=True).dt.as_unit("us") for c in ("start", "end", "horizon")})

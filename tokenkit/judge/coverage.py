@@ -1,0 +1,109 @@
+"""Coverage: what was read, what was set aside and why, and where logs are missing.
+
+Reads  files, quarantine (state.db), activity_hour, events. Writes nothing.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tokenkit.config import Workspace
+from tokenkit.days import Periods
+from tokenkit.store import engine, lake, state
+
+LISTED = 20
+# pieces that could not be read, but for files of which a whole version has come since
+BROKEN = """
+select * from quarantine q where not exists (
+    select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0
+    and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))
+order by path, place"""
+GAP_HOURS = 6
+MIN_CALLS_AN_HOUR = 5
+
+
+def coverage(workspace: Workspace, periods: Periods) -> dict[str, Any]:
+    """Counts by source (all files ever read), quarantine, gaps of the reported days."""
+    with state.connect(workspace.state) as db:
+        files = [dict(r) for r in db.execute("select * from files where status = 'stored' order by source, path")]
+        broken = [dict(r) for r in db.execute(BROKEN)]
+        ignored = Counter(r["rule"] for r in db.execute("select rule from ignored_files"))
+    rules: Counter[str] = Counter(ignored)
+    for file in files:
+        rules.update(json.loads(file["ignored_rules"]))
+    sources = []
+    for name in sorted({f["source"] for f in files}):
+        mine = [f for f in files if f["source"] == name]
+        sources.append(
+            {"source": name, "files": len(mine)}
+            | {c: sum(f[c] for f in mine) for c in ("read", "stored", "duplicates", "quarantined", "ignored",
+            "unattributed")}
+            | {"first": _time(min((f["first"] for f in mine if f["first"]), default=None)),
+               "last": _time(max((f["last"] for f in mine if f["last"]), default=None)), "lag_s": None}
+        )  # fmt: skip
+    return {
+        "sources": sources,
+        "first": min((s["first"] for s in sources if s["first"]), default=None),
+        "last": max((s["last"] for s in sources if s["last"]), default=None),
+        "ignored_rules": dict(sorted(rules.items())),
+        "quarantined": [
+            {"file": Path(b["path"]).name, "place": b["place"], "reason": b["reason"]} for b in broken[:LISTED]
+        ],
+        "quarantined_total": len(broken),
+        "gaps": gaps(workspace, periods),
+        "notes": _notes(workspace),
+    }
+
+
+def _time(text: str | None) -> str | None:
+    return None if text is None else pd.Timestamp(text).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _notes(workspace: Workspace) -> list[str]:
+    with state.connect(workspace.state) as db:
+        return json.loads(state.get_meta(db, "inventory_notes") or "[]")
+
+
+def gaps(workspace: Workspace, periods: Periods) -> list[dict[str, Any]]:
+    """Hours of the reported days without a single call of a source that is usually busy at that hour."""
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "events", periods.first, periods.end).create_view("e")
+        counted = connection.sql(
+            "select source, time_ms // 3600000 * 3600 as hour_s, count(*) as n from e group by all order by all"
+        ).df()
+    found = []
+    for source, rows in counted.groupby("source"):
+        at = pd.to_datetime(rows["hour_s"], unit="s", utc=True)
+        full = pd.date_range(at.min(), pd.Timestamp(periods.end, tz="UTC"), freq="h", inclusive="left")
+        series = pd.Series(0, index=full)
+        series.loc[at] = rows["n"].to_numpy()
+        usual = series.groupby([series.index.hour, series.index.day_of_week]).transform("median")
+        silent = (series == 0) & (usual >= MIN_CALLS_AN_HOUR) & (series.index >= pd.Timestamp(periods.start, tz="UTC"))
+        run = (silent != silent.shift()).cumsum()
+        for _, part in series[silent].groupby(run[silent]):
+            if len(part) >= GAP_HOURS:
+                start, end = part.index[0], part.index[-1] + pd.Timedelta("1h")
+                found.append(
+                    {"source": source, "start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+                )
+    return found
+
+
+def calls_series(workspace: Workspace, periods: Periods) -> dict[str, Any]:
+    """All attributed calls over the reported period, by day, hour or minute, whichever reads best."""
+    days = (periods.end - periods.start).days
+    unit, span = ("day", 86400) if days > 7 else ("hour", 3600) if days > 1 else ("minute", 60)
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "events", periods.start, periods.end).create_view("e")
+        rows = connection.sql(
+            f"select time_ms // {span * 1000} * {span} as s, count(*) as n from e group by all order by all"
+        ).fetchall()
+    if unit == "minute" and rows and rows[-1][0] - rows[0][0] > 4 * 3600:
+        merged: Counter[int] = Counter()
+        for second, n in rows:
+            merged[second // 3600 * 3600] += n
+        unit, rows = "hour", sorted(merged.items())
+    return {"unit": unit, "points": [[f"{pd.Timestamp(s, unit='s'):%Y-%m-%dT%H:%M:%SZ}", int(n)] for s, n in rows]}

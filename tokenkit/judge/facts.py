@@ -1,0 +1,223 @@
+"""Facts: all that the page says, as one plain dict made from the tables, and nothing that they do not hold.
+
+Reads  every table. Writes the facts of a period to state.db,
+so that the notebook that draws them does not compute twice.
+"""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tokenkit
+from tokenkit import config, fingerprint, respond
+from tokenkit.config import Workspace
+from tokenkit.days import Periods, day_of, periods_of
+from tokenkit.incidents import labels
+from tokenkit.judge import coverage, detect, standing
+from tokenkit.judge.record import iso, records
+from tokenkit.judge.standing import accepted_normals
+from tokenkit.progress import Progress, silent
+from tokenkit.store import lake, state
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
+
+
+def gather(
+    workspace: Workspace | Path | str = "",
+    start: str | date = "",
+    end: str | date = "",
+    budget: float | None = None,
+    pseudonymous: bool | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Everything the report of a period says.
+
+    Parameters
+    ----------
+    workspace : a workspace, its folder, or empty for the one at or above the current folder
+    start, end : reported days ``[start, end)``, ISO dates; empty for the newest days that can be judged
+    budget : new incidents a day for each 1,000 profiles; default as in tokenkit.toml
+    pseudonymous : ids instead of names; default as in tokenkit.toml
+
+    Returns
+    -------
+    dict, JSON-able, times as ISO 8601 UTC.
+
+    Raises
+    ------
+    InputError
+        No workspace, no events, or ``start`` not before ``end``.
+    """
+    opened = config.workspace_at(workspace)
+    settings = opened.settings.model_copy(deep=True)
+    if budget is not None:
+        settings.detection.budget = budget
+    if pseudonymous is not None:
+        settings.report.pseudonymous = pseudonymous
+    opened = Workspace(opened.root, settings)
+    periods = periods_of(opened, day_of(start, "start"), day_of(end, "end"))
+    run_uid, digest = identify(opened, periods)
+    with state.connect(opened.state) as db:
+        previous = state.last_run(db, before=run_uid, end=periods.end.isoformat())
+        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.digest(opened)}"
+        stored = state.get_meta(db, f"facts:{run_uid}")
+    if stored:
+        kept = json.loads(stored)
+        if kept["key"] == key:
+            return kept["facts"]
+    facts = _gather(opened, periods, run_uid, previous, progress)
+    facts = json.loads(json.dumps(facts, allow_nan=False, default=_plain))
+    with state.connect(opened.state) as db:
+        db.execute("delete from meta where name like 'facts:%' and name <> ?", [f"facts:{run_uid}"])
+        state.set_meta(db, f"facts:{run_uid}", json.dumps({"key": key, "facts": facts}))
+    return facts
+
+
+def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
+    """``(run_uid, digest)``: the same for the same tables, settings, period, answers and version."""
+    with state.connect(workspace.state) as db:
+        read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
+        owned = state.built(db, "inventory").get("tokens", "")
+    settings = workspace.settings
+    parts = [
+        tokenkit.__version__, _code(), fingerprint.definitions(), config.digest(settings),
+        settings.report.model_dump_json(), settings.name,
+        settings.detection.set_by, settings.detection.set_on, settings.detection.set_why,
+        repr(periods), *read, owned, labels.read(workspace, periods.end).digest,
+    ]  # fmt: skip
+    digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
+    return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
+
+
+@cache
+def _code() -> str:
+    """A digest of the package's own modules: what another build of this version computed is not taken for current."""
+    root = Path(tokenkit.__file__).parent
+    files = sorted(root.rglob("*.py"))
+    return hashlib.sha256(b"".join(f.relative_to(root).as_posix().encode() + f.read_bytes() for f in files)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, pd.Timestamp | date):
+        return iso(value)
+    raise TypeError(f"a fact is a {type(value).__name__}, which JSON does not know")
+
+
+def _gather(
+    workspace: Workspace, periods: Periods, run_uid: str, previous: dict[str, Any] | None, progress: Progress
+) -> dict[str, Any]:
+    mapped = token_profiles(workspace)
+    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
+    if workspace.settings.report.pseudonymous:
+        people = owners.hide_names(people)
+    found = detect.detect(workspace, periods, people, mapped, progress)
+    before = set(previous["record"]["incidents"]) if previous else set()
+    every = respond.annotate(workspace, records(workspace, found, people, mapped, before), periods.end)
+    if workspace.settings.report.pseudonymous:
+        every = [r | {"answer": r["answer"] and r["answer"] | {"who": None}} for r in every]
+    listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))
+    accepted = accepted_normals(workspace, found, people, mapped)
+    watched, broken = standing.watch(found, people, every), standing.rules(found, people)
+    used = standing.usage(workspace, mapped, periods)
+    read = coverage.coverage(workspace, periods)
+    counts = standing.counts(workspace, found, people, mapped, read)
+    counts |= {"answered": len(closed), "accepted": len(accepted)}
+    last = read["last"]
+    judged = periods.reference is not None
+    shown = [
+        r for r in listed if r["state"] in ("opened", "grown") or (r["answer"] or {}).get("verdict") == "true_positive"
+    ]
+    return {
+        "organisation": workspace.settings.name,
+        "run_uid": run_uid,
+        "made": last,
+        "period": {"start": iso(periods.start), "end": iso(periods.end), "days": (periods.end - periods.start).days},
+        "state": "not_enough_history" if not judged else "attention" if shown else "quiet",
+        "pseudonymous": workspace.settings.report.pseudonymous,
+        "history": _history(periods, read),
+        "previous": _previous(previous, listed, closed, counts),
+        "counts": counts,
+        "budget": standing.budget(found, listed, workspace.settings.detection.budget),
+        "incidents": listed,
+        "answered": closed,
+        "accepted": accepted,
+        "watch": watched,
+        "policy": broken,
+        "owners_missing": standing.owners_missing(people, used),
+        "riskiest": standing.riskiest(listed),
+        "active_tokens": standing.active_tokens(people, used),
+        "calls_series": coverage.calls_series(workspace, periods),
+        "rare_values": standing.rare_values(workspace, people, mapped, periods),
+        "coverage": read | {"owners": _ownership(workspace, people)},
+        "health": standing.health(workspace, found, listed) | {"verdicts": labels.tally(found.said.labels)},
+        "blind": standing.blind(found, counts, read, listed),
+        "by_owner": standing.by_owner(people, listed, watched, broken),
+        "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
+    }
+
+
+def _history(periods: Periods, read: dict[str, Any]) -> dict[str, Any]:
+    def span(days: tuple[date, date] | None) -> dict[str, Any] | None:
+        return {"start": iso(days[0]), "end": iso(days[1]), "days": (days[1] - days[0]).days} if days else None
+
+    hours = 0.0
+    if read["first"]:
+        hours = (pd.Timestamp(read["last"]) - pd.Timestamp(read["first"])).total_seconds() / 3600
+    note = None
+    if periods.provisional and periods.reference:
+        note = (
+            f"Thresholds are provisional: only {(periods.start - periods.reference[0]).days} days lie before the "
+            "reported ones; with 14 they are set by the budget."
+        )
+    return {
+        "first": read["first"], "last": read["last"], "days": hours / 24, "hours": hours,
+        "reference": span(periods.reference), "calibration": span(periods.calibration),
+        "provisional": periods.provisional, "note": note,
+    }  # fmt: skip
+
+
+def _previous(
+    previous: dict[str, Any] | None, listed: list[dict[str, Any]], closed: list[dict[str, Any]], counts: dict[str, Any]
+) -> dict[str, Any] | None:
+    if previous is None:
+        return None
+    before = previous["record"]
+    fresh = [r["incident_uid"] for r in listed if r["new_since_last"]]
+    grown = [
+        r
+        for r in listed
+        if not r["new_since_last"] and before["incidents"].get(r["incident_uid"], r["end"]) != r["end"]
+    ]
+    return {
+        "run_uid": previous["run_uid"], "end": before["end"], "opened": len(fresh), "grown": len(grown),
+        "quiet": sum(r["state"] == "quiet" for r in listed),
+        "closed": len(set(before["incidents"]) - {r["incident_uid"] for r in listed + closed}),
+        "new_tokens": max(counts["tokens"] - before["tokens"], 0),
+        "lost_owner": max(counts["orphaned"] - before["orphaned"], 0), "incidents_new": fresh,
+    }  # fmt: skip
+
+
+def _ownership(workspace: Workspace, people: pd.DataFrame) -> dict[str, Any]:
+    rows = lake.read(workspace.lake, "tokens").num_rows
+    owned = float((people["owner_status"] == "owned").mean()) if len(people) else 0.0
+    with state.connect(workspace.state) as db:
+        source = state.get_meta(db, "inventory_name")
+    return {"rows": rows, "source": source, "with_owner": owned}
+
+
+def summary(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a later run needs to say what is new: incident ids with their ends, and counts."""
+    return {
+        "end": facts["period"]["end"], "state": facts["state"], "organisation": facts["organisation"],
+        "incidents": {r["incident_uid"]: r["end"] for r in facts["incidents"] + facts["answered"]},
+        "tokens": facts["counts"]["tokens"], "orphaned": facts["counts"]["orphaned"],
+        "opened": facts["budget"]["opened"],
+    }  # fmt: skip

@@ -1,0 +1,390 @@
+"""Standing: where the organisation stands beside its incidents: owners, drift, rules, budget, health, blind spots.
+
+Reads  incidents.Findings, people, activity. Writes nothing.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tokenkit import channels, config
+from tokenkit.channels.policy import TITLES
+from tokenkit.config import Workspace
+from tokenkit.days import Periods
+from tokenkit.fingerprint import features
+from tokenkit.incidents import explain, words
+from tokenkit.judge.detect import Findings
+from tokenkit.judge.record import iso
+from tokenkit.normal import baseline
+from tokenkit.store import engine, lake
+
+TOP = 10
+RARE_LISTED = 200
+MANY_PROFILES = 10
+DORMANT_DAYS = 30
+WATCH_FROM = 0.75  # of the threshold
+
+
+def counts(
+    workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame, read: dict[str, Any]
+) -> dict[str, Any]:
+    """Tokens and calls of the reported days."""
+    periods = found.periods
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "activity_hour", None, periods.end).create_view("a")
+        connection.register("m", mapped[["token_key", "profile_uid"]])
+        rows = connection.sql(
+            "select profile_uid, min(day) as first, max(day) as last, sum(requests)::bigint as n from a"
+            " join m using (token_key) group by 1"
+        ).df()
+        lake.scan(connection, workspace.lake, "events", periods.start, periods.end).create_view("e")
+        calls, unattributed = connection.sql("select count(*), count(*) filter (token_key = 0) from e").fetchall()[0]
+    first, last = pd.to_datetime(rows["first"]), pd.to_datetime(rows["last"])
+    start, end = pd.Timestamp(periods.start), pd.Timestamp(periods.end)
+    active = last >= start
+    days = found.evidence.days if found.evidence else None
+    young = int(((days.maturity != "mature") & ~np.isnan(days.values["requests"]).all(axis=1)).sum()) if days else 0
+    status = people["owner_status"]
+    return {
+        "tokens": len(people), "credentials": int(mapped["token_uid"].nunique()), "profiles": len(people),
+        "active": int(active.sum()),
+        "new": int((first >= start).sum()) if first.min() < start else 0, "idle": int((~active).sum()),
+        "dormant": int((last < end - pd.Timedelta(days=DORMANT_DAYS)).sum()),
+        "unowned": int((status == "unowned").sum()), "orphaned": int((status == "orphaned").sum()),
+        "ambiguous": int((status == "ambiguous").sum()),
+        "unattributed_calls": int(unattributed),
+        "calls": int(calls),
+        "judged": len(days.profiles) - young if days else 0, "young": young,
+    }  # fmt: skip
+
+
+def budget(found: Findings, listed: list[dict[str, Any]], per_1000: float) -> dict[str, Any]:
+    """What was asked for and what was opened in the reported days."""
+    days = (found.periods.end - found.periods.start).days
+    allowed = found.allowed_a_day * days
+    opened = sum(r["state"] == "opened" for r in listed)
+    calibration = found.periods.calibration
+    return {
+        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": found.allowed_a_day,
+        "achieved": opened / allowed if allowed else None,
+        "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
+        "calibration_opened": _calibration_opened(found) if calibration else None,
+    }  # fmt: skip
+
+
+def _calibration_opened(found: Findings) -> int:
+    """Incidents that the first lines would have opened on the days on which they were set."""
+    calibration = found.periods.calibration
+    assert calibration is not None
+    windows = found.windows[found.windows["channel"] != "policy"]
+    first = windows.groupby("incident_uid")["start"].min()
+    return int(
+        ((first >= pd.Timestamp(calibration[0], tz="UTC")) & (first < pd.Timestamp(calibration[1], tz="UTC"))).sum()
+    )
+
+
+def watch(found: Findings, people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Profiles whose last days drift and that have not crossed the line, the nearest first."""
+    if found.evidence is None or found.limits.empty:
+        return []
+    last = found.limits.index[-1]
+    rows = found.scores[found.scores["channel"].isin(["drift_amounts", "drift_requests"])]
+    recent = rows[rows["start"] > last - pd.Timedelta(days=3)].sort_values("start")
+    recent = recent.groupby(["profile_uid", "channel"]).last().reset_index()
+    limit = recent["channel"].map(found.limits.loc[last]).astype(float)  # of no rows it would be text
+    recent = recent.assign(limit=limit)[(recent["score_bits"] >= WATCH_FROM * limit) & np.isfinite(limit)]
+    known = {r["profile_uid"] for r in listed}
+    recent = recent[~recent["profile_uid"].isin(known)].assign(near=lambda r: r["score_bits"] / r["limit"])
+    recent = (
+        recent.sort_values(["near", "profile_uid"], ascending=[False, True]).drop_duplicates("profile_uid").head(TOP)
+    )
+    return [_watched(found, people.loc[row.profile_uid], row) for row in recent.itertuples()]
+
+
+def _watched(found: Findings, person: pd.Series, row: Any) -> dict[str, Any]:
+    assert found.evidence is not None
+    days = found.evidence.days
+    name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
+    k = int(np.flatnonzero(days.profiles == row.profile_uid)[0])
+    incident = pd.Series({"profile_uid": row.profile_uid, "end": row.start + pd.Timedelta("1D")})
+    said = explain._drift(name, incident, found.evidence)
+    feature, fit = features()[name], found.evidence.fits[name]
+    center = baseline.expected(fit, feature, days)[k]
+    sd = np.sqrt(baseline.variance(fit, feature, days)[k])
+    shown = [d for d in range(max(0, len(days.days) - 28), len(days.days)) if not np.isnan(days.values[name][k, d])]
+    ratio = said["value"] / max(said["expected"], 1e-9)
+    return {
+        "profile_uid": row.profile_uid, "label": str(person["label"]), "mask": person["mask"],
+        "owner": person["owner_name"],
+        "team": person["team"], "days": 14, "ratio": ratio, "what": feature.doc.rstrip("."),
+        "score_bits": row.score_bits,
+        "threshold_bits": row.limit, "text": f"{said['observed']}; usual {said['usual']}.",
+        "usual": words.amount(said["expected"], feature.unit), "observed": words.amount(said["value"], feature.unit),
+        "series": [[iso(days.days[d]), float(days.values[name][k, d])] for d in shown],
+        "band": [[max(0.0, float(np.expm1(center[d] - 2 * sd[d]))),
+        float(np.expm1(center[d] + 2 * sd[d]))] for d in shown],
+        "unit": feature.unit,
+    }  # fmt: skip
+
+
+def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rules broken in the reported days."""
+    todo = {
+        "orphan_in_use": "Name a new owner, or lock it.",
+        "expired_in_use": "Replace it, or move its end date; then make the service refuse expired keys.",
+        "outside_networks": "Ask the owner whether the network is theirs; add it to the list or lock the token.",
+    }
+    made = []
+    for row in found.policy.sort_values(["standing", "rule", "profile_uid"]).itertuples():
+        person = people.loc[row.profile_uid]
+        which = ", ".join(v for v in row.what if v)
+        made.append(
+            {"rule": row.rule, "title": TITLES[row.rule], "label": str(person["label"]), "mask": person["mask"],
+             "token_uid": row.token_uid, "profile_uid": row.profile_uid, "owner": person["owner_name"],
+             "since": iso(pd.Timestamp(row.first_s, unit="s", tz="UTC")), "requests": int(row.requests),
+             "standing": bool(row.standing),
+             "text": f"{words.count(int(row.requests), 'call')} in these days" + (f" ({which})" if which else "") + ".",
+             "do": todo[row.rule]}
+        )  # fmt: skip
+    return made
+
+
+def usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.DataFrame:
+    """Calls, data and last call of each profile in the reported days, the busiest first."""
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        for name in ("hour", "network", "client", "operation"):
+            lake.scan(connection, workspace.lake, f"activity_{name}", periods.start, periods.end).create_view(name)
+        lake.scan(connection, workspace.lake, "dim_operation").create_view("dim")
+        connection.register("m", mapped[["token_key", "profile_uid"]])
+        return connection.sql(
+            "with h as (select profile_uid, sum(requests)::bigint as requests,"
+            " sum(response_bytes)::bigint as response_bytes, max(last_s) as last_s"
+            " from hour join m using (token_key) group by 1),"
+            " n as (select profile_uid, count(distinct network_key) as networks"
+            " from network join m using (token_key) group by 1),"
+            " c as (select profile_uid, count(distinct client_key) as clients"
+            " from client join m using (token_key) group by 1),"
+            " o as (select profile_uid, operation, sum(requests) as q from operation join m using (token_key) join dim"
+            " using (operation_key) group by all),"
+            " t as (select profile_uid, operation as top from o qualify row_number() over"
+            " (partition by profile_uid order by q desc, operation) = 1)"
+            " select * from h left join n using (profile_uid) left join c using (profile_uid)"
+            " left join t using (profile_uid) order by requests desc, profile_uid"
+        ).df()
+
+
+def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+    """The busiest profiles (of ``usage``): a map, not a ranking of suspicion."""
+    return [
+        {"label": str(people.at[r.profile_uid, "label"]), "mask": people.at[r.profile_uid, "mask"],
+         "kind": people.at[r.profile_uid, "kind"], "owner": people.at[r.profile_uid, "owner_name"],
+         "requests": int(r.requests), "response_bytes": int(r.response_bytes),
+         "networks": int(r.networks if pd.notna(r.networks) else 0),
+         "clients": int(r.clients if pd.notna(r.clients) else 0),
+         "top_operation": r.top}
+        for r in used.head(TOP).itertuples()
+    ]  # fmt: skip
+
+
+def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+    """Active profiles (of ``usage``) nobody answers for, the busiest first."""
+    used = used.assign(status=used["profile_uid"].map(people["owner_status"]))
+    return [
+        {"label": str(p["label"]), "mask": p["mask"], "token_uid": r.profile_uid, "principal": p["principal"],
+         "kind": p["kind"], "status": r.status, "owner": p["owner_name"], "requests": int(r.requests),
+         "last_seen": iso(pd.Timestamp(r.last_s, unit="s", tz="UTC")), "ask": p["team"]}
+        for r in used[used["status"] != "owned"].itertuples()
+        for p in [people.loc[r.profile_uid]]
+    ]  # fmt: skip
+
+
+def rare_values(
+    workspace: Workspace, people: pd.DataFrame, mapped: pd.DataFrame, periods: Periods
+) -> list[dict[str, Any]]:
+    """Values that one profile shows in the reported days and hardly any other: programs first, then networks.
+
+    Two profiles may share one where there are ten or more: a key and the role that it assumes use the same program.
+    """
+    made = []
+    most = 2 if len(people) >= MANY_PROFILES else 1
+    for kind, title, text in (("client", "Program", "user_agent"), ("network", "Network", "network")):
+        with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+            lake.scan(connection, workspace.lake, f"activity_{kind}", periods.start, periods.end).create_view("a")
+            lake.scan(connection, workspace.lake, f"dim_{kind}").create_view("d")
+            connection.register("m", mapped[["token_key", "profile_uid"]])
+            rows = connection.sql(
+                f"with used as (select {kind}_key, {text} as value, profile_uid, sum(requests)::bigint as calls,"
+                f" min(hour_s) as s from a join m using (token_key) join d using ({kind}_key) group by all)"
+                " select value, first(profile_uid order by calls desc, profile_uid) as profile_uid,"
+                " sum(calls)::bigint as n, min(s) as s,"
+                f" count(*) as profiles from used group by {kind}_key, value having count(*) <= {most}"
+                " order by profiles, n, value"
+            ).df()
+        made += [
+            {"kind": title, "value": str(r.value), "label": str(people.at[r.profile_uid, "label"]),
+             "mask": people.at[r.profile_uid, "mask"], "requests": int(r.n),
+             "first": iso(pd.Timestamp(r.s, unit="s", tz="UTC")),
+             "note": "one other uses it too" if r.profiles > 1 else None}
+            for r in rows.itertuples()
+        ]  # fmt: skip
+    return made[:RARE_LISTED]
+
+
+def riskiest(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ten riskiest profiles, one row each."""
+    rows: dict[str, dict[str, Any]] = {}
+    for r in listed:
+        rows.setdefault(
+            r["profile_uid"],
+            {"label": r["token"]["label"], "mask": r["token"]["mask"], "profile_uid": r["profile_uid"],
+             "risk": r["risk"],
+             "level": r["risk_level"], "owner": _answers(r), "team": r["owner"]["team"],
+             "environment": r["environment"], "criticality": r["criticality"], "known_days": r["known_days"],
+             "do": r["action"]["title"], "incident_uid": r["incident_uid"]},
+        )  # fmt: skip
+    return list(rows.values())[:TOP]
+
+
+def _answers(record: dict[str, Any]) -> str | None:
+    """Who answers for an incident's token; None where the owner has left or there is none."""
+    return record["owner"]["name"] if record["owner"]["status"] == "owned" else None
+
+
+def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a data scientist asks of the detectors."""
+    shares = workspace.settings.detection.shares
+    rows = []
+    for detector in channels.detectors(workspace.settings.detection.panel):
+        limit = float(found.limits[detector.name].iloc[-1]) if len(found.limits) else None
+        rows.append(
+            {"channel": detector.name, "title": detector.title, "share": shares.get(detector.name, 0.0),
+             "opened": sum(r["state"] == "opened" and r["channels"][0] == detector.name for r in listed),
+             "threshold_bits": limit if limit is not None and np.isfinite(limit) else None}
+        )  # fmt: skip
+    asked = [r["second_opinion"] for r in listed if r["second_opinion"]]
+    return {
+        "channels": rows,
+        "second_opinion": {"name": f"PyOD ({', '.join(asked[0]['members'])})",
+                           "agree": sum(s["agrees"] for s in asked), "of": len(asked)}
+        if asked else None,
+        "assumed": ["Most tokens were not misused while the reference was taken.",
+                    "A token is compared with its own past, and one younger than the reference with its peers."],
+        "settings_digest": config.digest(workspace.settings), "seed": workspace.settings.detection.seed,
+        "settings_set": {name: getattr(workspace.settings.detection, f"set_{name}") for name in ("by", "on", "why")},
+        "versions": {name: version(name) for name in ("tokenkit", "pyod", "duckdb", "deltalake", "narwhals", "pandas")},
+        "tables": lake.versions(workspace.lake),
+    }  # fmt: skip
+
+
+def blind(
+    found: Findings, counted: dict[str, Any], read: dict[str, Any], listed: list[dict[str, Any]]
+) -> list[dict[str, str]]:
+    """What this report would still miss, from what was measured."""
+    said = [
+        {"what": "A thief who behaves like the owner",
+         "means": "The usual network, program, calls, hours and amounts raise nothing."},
+    ]  # fmt: skip
+    if counted["young"]:
+        said.append({"what": f"{words.count(counted['young'], 'token')} too new for a past of their own",
+                     "means": "Judged by their peers only; slow changes are not seen."})  # fmt: skip
+    if counted["unattributed_calls"]:
+        said.append({"what": f"{words.count(counted['unattributed_calls'], 'call')} without a token",
+                     "means": "Counted, and not judged."})  # fmt: skip
+    said += [
+        {"what": f"{g['source']}: no logs from {g['start'][5:16]} to {g['end'][5:16]} UTC".replace("T", " ", 2),
+         "means": "What happened then is not on this page."}
+        for g in read["gaps"][:5]
+    ]  # fmt: skip
+    leak = smallest_leak(found)
+    if leak:
+        said.append({"what": "Slow leaks below the line", "means": leak})
+    return said
+
+
+def smallest_leak(found: Findings) -> str | None:
+    """The median over profiles of the sustained rise of data per call that two weeks would need to cross the line."""
+    if found.evidence is None or found.limits.empty or not np.isfinite(found.limits["drift_amounts"].iloc[-1]):
+        return None
+    days, fit = found.evidence.days, found.evidence.fits["response_bytes"]
+    v = baseline.variance(fit, features()["response_bytes"], days)[:, -14:]
+    mature = (days.maturity == "mature") & (np.nansum(days.values["response_bytes"], axis=1) > 0)
+    limit = found.limits["drift_amounts"].iloc[-1]
+    rows = found.scores[found.scores["channel"] == "drift_amounts"]
+    near = rows.iloc[(rows["score_bits"] - limit).abs().argsort()[:5]]["raw_bits"].median()
+    from scipy.stats import norm
+
+    needed = float(norm.isf(2.0 ** -(near + 1.0)))
+    with np.errstate(all="ignore"):
+        error = np.sqrt(1.0 / np.nansum(1.0 / v[mature], axis=1) + 0.1**2)
+    rise = float(np.exp(needed * np.nanmedian(error)) - 1)
+    return (
+        f"For half of the tokens, a rise of less than about {100 * rise:.0f}% in data per call over two weeks"
+        " stays below it."
+    )
+
+
+def by_owner(
+    people: pd.DataFrame, listed: list[dict[str, Any]], drifting: list[dict[str, Any]], broken: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What each owner has to do, said to that owner: incidents, then drifting tokens, then rules broken."""
+    rows: dict[str | None, dict[str, Any]] = {}
+    answered = people["owner_name"].where(people["owner_status"] == "owned")
+    sizes = answered.value_counts()
+    todo = {
+        "lock": "Expect the key to be locked; issue a new one",
+        "step_up": "Sign in again with a second factor",
+        "restrict": "Say what the extra work was for",
+        "notify": "Say whether the change is meant",
+    }
+    found = [
+        (_answers(r), r["owner"]["team"], r["token"]["label"], r["incident_uid"], todo[r["action"]["verb"]])
+        for r in listed
+    ]
+    found += [(answered.get(r["profile_uid"]), r["team"], r["label"], None, todo["notify"]) for r in drifting]
+    for r in broken:
+        owner = answered.get(r["profile_uid"])
+        found.append((owner, people.at[r["profile_uid"], "team"], r["label"], None, r["do"].rstrip(".")))
+    for owner, team, label, uid, do in found:
+        owner = owner if isinstance(owner, str) else None
+        size = int(sizes.get(owner, 0)) if owner else int(answered.isna().sum())
+        row = rows.setdefault(owner, {"owner": owner, "team": team, "tokens": size, "on_page": [], "do": []})
+        row["on_page"].append({"label": label, "incident_uid": uid})
+        row["do"].append(do if owner else "Name an owner")
+    return [row | {"do": "; ".join(dict.fromkeys(row["do"]))} for row in rows.values()]
+
+
+def accepted_normals(
+    workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """New normals that were accepted, the newest first, with what their tokens do in the reported days."""
+    rows = found.said.labels
+    rows = rows[rows["accept"].astype(bool)] if len(rows) else rows
+    if rows.empty:
+        return []
+    periods = found.periods
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "activity_hour", periods.start, periods.end).create_view("hour")
+        connection.register("m", mapped[["token_key", "profile_uid"]])
+        used = connection.sql(
+            "select profile_uid, sum(requests)::bigint as requests, max(last_s) as last_s from hour"
+            " join m using (token_key) group by 1"
+        ).df().set_index("profile_uid")  # fmt: skip
+    scores = found.scores[found.scores["start"] >= pd.Timestamp(periods.start, tz="UTC")]
+    highest = scores[scores["channel"] != "panel"].groupby("profile_uid")["score_bits"].max()
+    versions = rows.sort_values(["made_time", "number"]).groupby("profile_uid").cumcount() + 2
+    hide = workspace.settings.report.pseudonymous
+    return [
+        {"incident_uid": r.incident_uid, "profile_uid": r.profile_uid,
+         "label": str(people.at[r.profile_uid, "label"]), "mask": people.at[r.profile_uid, "mask"],
+         "owner": people.at[r.profile_uid, "owner_name"], "team": people.at[r.profile_uid, "team"],
+         "who": None if hide else r.who, "made_time": r.made_time, "reason": r.reason, "start": r.start, "end": r.end,
+         "version": int(versions[r.Index]),
+         "calls": int(used["requests"].get(r.profile_uid, 0)),
+         "last_seen": iso(pd.Timestamp(used["last_s"][r.profile_uid], unit="s", tz="UTC"))
+         if r.profile_uid in used.index else None,
+         "score_bits": float(highest.get(r.profile_uid, 0.0))}
+        for r in rows.sort_values("number", ascending=False).itertuples()
+        if r.profile_uid in people.index
+    ]  # fmt: skip

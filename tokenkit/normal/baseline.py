@@ -1,0 +1,353 @@
+"""Baseline: what is usual for each profile, from a frozen reference that does not re-learn, and from its peers.
+
+Reads  fingerprint, tokens, what people answered. Writes baseline (profile x feature).
+A baseline that re-learns hides slow exfiltration (EVALUATION.md); so the reference is fixed once, and lies before the
+days on which thresholds are set (calibration), which lie before the days that are reported. A profile that is younger
+than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
+Two answers change what is usual: confirmed misuse is learned from nowhere, and an accepted new normal raises what is
+expected of its profile from then on.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tokenkit.days import MIN_DAYS, Periods
+from tokenkit.fingerprint import features
+from tokenkit.fingerprint.feature import Feature
+from tokenkit.normal.answers import Answers, Stretch, stretches
+
+MIN_PEERS = 5
+SCALE_FLOOR = 0.1  # on the log scale: 10%, FINGERPRINT.md
+SLOPE_SD = 0.3  # how far a profile's slope on requests may be from 1 before its own days must say so
+FOLDS = 4
+TRAILING_DAYS = 14
+PRIOR_DAYS = 10.0  # weight of the peers' noise in a profile's own
+
+
+@dataclass
+class Days:
+    """The day windows of some profiles as matrices (profile x day), NaN on days without a call.
+
+    ``group`` is each profile's peer group (an index into ``groups``); ``reference`` marks each profile's own reference
+    days; ``maturity`` is mature, young (judged by peers only). ``shared`` marks the days that speak for others: those
+    of the frozen reference, of profiles that knew it. It does not change as younger profiles gain a past of their own.
+    ``kept_out`` marks days of confirmed misuse, which are scored and teach nothing; ``accepted`` are the stretches that
+    became usual, in the order of their first day; ``signed`` is by whom and when, by profile.
+    """
+
+    profiles: np.ndarray
+    days: pd.DatetimeIndex
+    values: dict[str, np.ndarray]
+    group: np.ndarray
+    groups: list[str]
+    reference: np.ndarray
+    maturity: np.ndarray
+    shared: np.ndarray
+    kept_out: np.ndarray
+    accepted: list[Stretch]
+    signed: pd.DataFrame
+
+    @property
+    def core(self) -> np.ndarray:
+        """The profiles that speak for others (bool)."""
+        return np.asarray(self.shared.any(axis=1))
+
+
+def peer_groups(people: pd.DataFrame) -> pd.Series:
+    """Each profile's peer group: same purpose where at least five share it, else same kind, else everyone.
+
+    Parameters
+    ----------
+    people : DataFrame indexed by profile_uid with ``purpose`` and ``kind`` (string or None)
+    """
+    purpose = people["purpose"].fillna("")
+    many = purpose.map(purpose.value_counts()) >= MIN_PEERS
+    kind = people["kind"].fillna("")
+    rest = kind.where(~(many & (purpose != "")))
+    enough = kind.map(rest.value_counts()).fillna(0) >= MIN_PEERS
+    return purpose.where(many & (purpose != ""), kind.where(enough & (kind != ""), "all tokens"))
+
+
+def day_matrices(
+    fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods, answers: Answers | None = None
+) -> Days:
+    """The day windows from the first reference day to the end of the report, as matrices.
+
+    Parameters
+    ----------
+    fingerprint : DataFrame, one row a profile and day
+        ``profile_uid``, ``start`` and one column a feature.
+    groups : peer group by profile_uid
+    periods : with a reference
+    answers : what people said of incidents
+    """
+    assert periods.reference is not None, "there is no baseline without a reference"
+    answers = answers or Answers()
+    days = pd.date_range(periods.reference[0], periods.end, freq="D", inclusive="left", tz="UTC")
+    names = np.array(sorted(fingerprint["profile_uid"].unique()), dtype=object)
+    row = pd.Index(names).get_indexer(fingerprint["profile_uid"])
+    column = days.get_indexer(fingerprint["start"].dt.as_unit(days.unit))
+    keep = column >= 0
+    values = {}
+    for name in features():
+        matrix = np.full((len(names), len(days)), np.nan)
+        matrix[row[keep], column[keep]] = fingerprint[name].to_numpy(dtype=float)[keep]
+        values[name] = matrix
+    active = ~np.isnan(values["requests"])
+    codes, labels = pd.factorize(groups.reindex(names), sort=True)
+    kept_out = np.zeros_like(active)
+    for stretch in stretches(answers.kept_out, names, days):
+        kept_out[stretch.row, stretch.first : stretch.stop] = True
+    reference = _own_reference(active & ~kept_out, days, periods)
+    maturity = np.where(reference.sum(axis=1) >= MIN_DAYS, "mature", "young")
+    start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
+    shared = active & ~kept_out & ((days >= start) & (days < end))[None, :]
+    shared &= (shared.sum(axis=1) >= MIN_DAYS)[:, None]
+    accepted = stretches(answers.accepted, names, days)
+    signed = answers.accepted.sort_values(["accepted_time", "start"]).groupby("profile_uid").agg(
+        n=("start", "size"), accepted_by=("accepted_by", "last"), accepted_time=("accepted_time", "last")
+    )  # fmt: skip
+    return Days(names, days, values, codes, list(labels), reference, maturity, shared, kept_out, accepted, signed)
+
+
+def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods) -> np.ndarray:
+    """Active days of each profile's reference: the organisation's, or, for a younger profile, its own first days.
+
+    A younger one gets its own only once it is complete and a week old: one that grew with each night would score
+    past days anew each night. Until then its peers judge it.
+    """
+    assert periods.reference is not None
+    start, end = ((pd.Timestamp(d, tz="UTC") - days[0]).days for d in periods.reference)
+    length = end - start
+    latest = (pd.Timestamp(periods.start, tz="UTC") - days[0]).days
+    if periods.calibration:
+        latest -= min(MIN_DAYS, (periods.calibration[1] - periods.calibration[0]).days)
+    mask = np.zeros_like(active)
+    mask[:, start:end] = active[:, start:end]
+    for k in np.flatnonzero(mask.sum(axis=1) < MIN_DAYS):
+        first = int(np.argmax(active[k])) if active[k].any() else 0
+        own = slice(first, first + length)
+        if own.stop <= latest and active[k, own].sum() > mask[k].sum():
+            mask[k] = False
+            mask[k, own] = active[k, own]
+    return mask
+
+
+@dataclass
+class Fit:
+    """Usual level of one feature: ``level`` per profile and kind of day, ``slope`` on the log of what it is given."""
+
+    level: np.ndarray  # profile x 2 (weekday, weekend), log scale
+    slope: np.ndarray  # profile
+    scale: np.ndarray  # profile: multiplies the pooled noise
+    noise: tuple[float, float]  # pooled variance = noise[0] + noise[1] / calls
+    shift: np.ndarray | None = None  # profile x day, log scale: what accepted incidents raised the level by
+    since: np.ndarray | None = None  # profile x day: column of the day from which the level is the accepted one
+    doubt: np.ndarray | None = None  # profile x day: variance of the shift, which few days were to tell
+
+
+def residual(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
+    """Observed minus usual on the log scale, profile x day."""
+    y = np.log1p(days.values[feature.name])
+    return y - expected(fit, feature, days)
+
+
+def expected(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
+    """Usual value on the log scale, given what else the profile did that day."""
+    weekend = (days.days.day_of_week >= 5).astype(int)
+    usual = fit.level[:, weekend]
+    if feature.given:
+        usual = usual + fit.slope[:, None] * np.log1p(days.values[feature.given])
+    return usual if fit.shift is None else usual + fit.shift
+
+
+def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
+    """Raise what is usual by what was accepted, from the first accepted day on.
+
+    Notes
+    -----
+    The shift is the median residual of the accepted days, where it is positive: the same level deviates by nothing
+    then, and a larger one by what it is larger. Slope and noise stay, and so does everything before that day. Several
+    add up. ``since`` says from which day a trailing level may look back: what stood before it is another level.
+    ``doubt`` is the error of a level that few days told: it widens each later day, and is in every day of drift's two
+    weeks.
+    """
+    if not days.accepted:
+        return fit
+    shape = days.reference.shape
+    shift, since, doubt = np.zeros(shape), np.zeros(shape, dtype=int), np.zeros(shape)
+    fit = replace(fit, shift=shift, since=since, doubt=doubt)
+    for k, first, stop in ((s.row, s.first, s.stop) for s in days.accepted):
+        r = residual(fit, feature, days)[k]
+        now, before = r[first:stop], r[max(0, first - TRAILING_DAYS) : first]
+        if np.isnan(now).all():
+            continue
+        level = float(np.nanmedian(now))
+        usual = float(np.nanmedian(before)) if (~np.isnan(before)).any() else 0.0
+        if level > min(usual, 0.0):
+            shift[k, first:] += max(level, 0.0)
+            since[k, first:] = first
+        if level > 0.0:
+            told = variance(fit, feature, days)[k, first:stop][~np.isnan(now)]
+            doubt[k, first:] += np.median(told) / len(told)
+    return fit
+
+
+def variance(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
+    """Variance of the residual, which knows how many calls a day's sum is made of (DETECTION.md, 2).
+
+    A count adds Poisson's own: (n + 1/2) / (n + 1)^2 on the log scale where n are usual. Without it one object in
+    sequence, where none is usual, was as far off as five hundred.
+    """
+    calls = np.maximum(days.values["requests"], 1.0)
+    v = fit.scale[:, None] ** 2 * (fit.noise[0] + fit.noise[1] / calls)
+    if feature.unit == "bytes":
+        return v
+    usual = np.maximum(np.expm1(expected(fit, feature, days)), 0.0)
+    return v + (usual + 0.5) / (usual + 1.0) ** 2
+
+
+def fit_feature(feature: Feature, days: Days, mask: np.ndarray | None = None) -> Fit:
+    """Fit one feature on the reference days of every profile, young ones from their peers.
+
+    Notes
+    -----
+    Amounts are fitted as ``log1p(x) = level + slope * log1p(calls)`` by Huber's iteratively re-weighted least squares
+    with the slope shrunk to 1 (DETECTION.md, 1); others as a median for weekdays and one for weekends.
+    """
+    mask = days.reference if mask is None else mask
+    y = np.where(mask, np.log1p(days.values[feature.name]), np.nan)
+    if feature.given:
+        x = np.where(mask, np.log1p(days.values[feature.given]), np.nan)
+        level, slope = _huber_line(x, y)
+        level = np.repeat(level[:, None], 2, axis=1)
+    else:
+        slope = np.zeros(len(y))
+        level = _day_levels(y, days.days)
+    fit = Fit(level, slope, np.ones(len(y)), (SCALE_FLOOR**2, 0.0))
+    young = days.maturity != "mature"
+    spread = _from_peers(fit, young, days)
+    _fit_noise(fit, np.where(mask, residual(fit, feature, days), np.nan), days, young, spread)
+    return fit
+
+
+def _huber_line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    weight = np.where(np.isnan(y), 0.0, 1.0)
+    x0, y0 = np.nan_to_num(x), np.nan_to_num(y)
+    level, slope = np.zeros(len(y)), np.ones(len(y))
+    sigma = np.full(len(y), SCALE_FLOOR)
+    for _ in range(12):
+        total = np.maximum(weight.sum(axis=1), 1e-9)
+        mean_x, mean_y = (weight * x0).sum(axis=1) / total, (weight * y0).sum(axis=1) / total
+        dx, dy = x0 - mean_x[:, None], y0 - mean_y[:, None]
+        ridge = (sigma / SLOPE_SD) ** 2
+        slope = ((weight * dx * dy).sum(axis=1) + ridge) / ((weight * dx * dx).sum(axis=1) + ridge)
+        level = mean_y - slope * mean_x
+        r = np.where(np.isnan(y), np.nan, y0 - level[:, None] - slope[:, None] * x0)
+        sigma = np.maximum(1.4826 * _median(np.abs(r)), SCALE_FLOOR)
+        weight = np.where(
+            np.isnan(y), 0.0, np.minimum(1.0, 1.345 * sigma[:, None] / np.maximum(np.abs(np.nan_to_num(r)), 1e-9))
+        )
+    return level, slope
+
+
+def _day_levels(y: np.ndarray, days: pd.DatetimeIndex) -> np.ndarray:
+    overall = _median(y)
+    levels = []
+    for weekend in (False, True):
+        part = y[:, (days.day_of_week >= 5) == weekend]
+        n = (~np.isnan(part)).sum(axis=1)
+        levels.append(np.where(n > 0, (n * np.nan_to_num(_median(part)) + 2 * overall) / (n + 2), overall))
+    return np.column_stack(levels)
+
+
+def _from_peers(fit: Fit, young: np.ndarray, days: Days) -> np.ndarray:
+    """Give young profiles the medians of their peers; returns the variance between peers that they take on."""
+    spread = np.zeros(len(young))
+    for k in np.flatnonzero(young):
+        peers = days.core & (days.group == days.group[k])
+        peers = peers if peers.sum() >= MIN_PEERS else days.core
+        if peers.any():
+            fit.level[k] = np.nanmedian(fit.level[peers], axis=0)
+            fit.slope[k] = np.nanmedian(fit.slope[peers])
+            off = fit.level[peers] - fit.level[k]
+            spread[k] = (1.4826 * float(np.nanmedian(np.abs(off)))) ** 2
+    return spread
+
+
+def _fit_noise(fit: Fit, r: np.ndarray, days: Days, young: np.ndarray, spread: np.ndarray) -> None:
+    """Pooled variance = constant + c / calls, and each profile's factor shrunk to 1."""
+    from scipy.optimize import nnls
+
+    calls = np.maximum(days.values["requests"], 1.0)
+    theirs = np.where(days.shared, r, np.nan)
+    middle = np.nanmedian(theirs**2) if (~np.isnan(theirs)).any() else 0.0
+    squares = np.minimum(theirs**2, 9 * middle / 0.455 + SCALE_FLOOR**2)
+    known = ~np.isnan(squares)
+    if known.sum() >= 20:
+        weight = np.sqrt(calls[known] / (1 + calls[known]))
+        design = np.column_stack([weight, weight / calls[known]])
+        constant, per_call = nnls(design, squares[known] * weight)[0]
+        fit.noise = (max(constant, SCALE_FLOOR**2), float(per_call))
+    pooled = fit.noise[0] + fit.noise[1] / calls
+    n = (~np.isnan(r)).sum(axis=1)
+    own = np.nan_to_num(_median(r**2 / pooled) / 0.455, nan=1.0)
+    usual = np.ones(len(own))
+    for g in np.unique(days.group):
+        peers = (days.group == g) & days.core
+        if peers.sum() >= MIN_PEERS:
+            usual[days.group == g] = np.median(own[peers])
+    shrunk = (n * own + PRIOR_DAYS * usual) / (n + PRIOR_DAYS)
+    floor = SCALE_FLOOR**2 / fit.noise[0]
+    fit.scale = np.sqrt(np.maximum(np.where(young, usual + spread / fit.noise[0], shrunk), floor))
+
+
+def out_of_sample(feature: Feature, days: Days) -> np.ndarray:
+    """Standardised residuals of the reference days, each from a fit that did not see its week (cross-fitted).
+
+    They are what a deviation is ranked among: residuals of fitted rows would make every new day look rare.
+    """
+    z = np.full_like(days.reference, np.nan, dtype=float)
+    length = max(1, int(days.reference.any(axis=0).sum()) // FOLDS)  # a week of four, or less of a short reference
+    week = (np.arange(len(days.days)) // min(length, 7)) % FOLDS
+    for fold in range(FOLDS):
+        held = days.reference & (week == fold)[None, :]
+        fit = fit_feature(feature, days, days.reference & ~held)
+        part = residual(fit, feature, days) / np.sqrt(variance(fit, feature, days))
+        z = np.where(held, part, z)
+    return z
+
+
+def table(fits: dict[str, Fit], days: Days, periods: Periods) -> pd.DataFrame:
+    """The baseline as a table (schema.BASELINE); an accepted new normal is its profile's next version."""
+    assert periods.reference is not None
+    rows = []
+    signed = days.signed.reindex(days.profiles)
+    n = days.reference.sum(axis=1)
+    for name, fit in fits.items():
+        for column, kind in enumerate(("weekday", "weekend")):
+            scale = fit.scale * np.sqrt(fit.noise[0])
+            raised = fit.shift[:, -1] if fit.shift is not None else 0.0
+            rows.append(
+                pd.DataFrame(
+                    {"profile_uid": days.profiles, "window": "day", "feature": name, "bin": kind,
+                     "location": fit.level[:, column] + raised, "scale": scale, "slope": fit.slope, "n": n,
+                     "maturity": days.maturity, "version": 1 + signed["n"].fillna(0).to_numpy(dtype="int64"),
+                     "accepted_by": signed["accepted_by"].to_numpy(),
+                     "accepted_time": signed["accepted_time"].to_numpy()}
+                )
+            )  # fmt: skip
+    start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
+    return pd.concat(rows, ignore_index=True).assign(start=start, end=end)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    if not values.shape[1]:
+        return np.full(len(values), np.nan)
+    ordered = np.sort(values, axis=1)  # NaN last
+    n = (~np.isnan(ordered)).sum(axis=1)
+    rows = np.arange(len(ordered))
+    low, high = ordered[rows, np.maximum(n - 1, 0) // 2], ordered[rows, np.minimum(n // 2, ordered.shape[1] - 1)]
+    return np.where(n > 0, (low + high) / 2, np.nan)

@@ -1,0 +1,236 @@
+"""Parts: the sections of the report, one function each, from facts (``gather``) to a Part.
+
+In the order of the page: is something wrong, what and what to do about it (``front``), then who else, then whether to
+believe it (``trust``). A function that has nothing to say about these facts returns an empty Part, so a notebook calls
+them all.
+"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from tokenkit.report import figures
+from tokenkit.report import words as say
+from tokenkit.report.parts import answered as answers
+from tokenkit.report.parts import card
+from tokenkit.report.parts.front import FIRST_DAYS, FULL_DAYS, brief, judged, known, ownerless, verdict
+from tokenkit.report.parts.render import Part, part
+from tokenkit.report.parts.trust import blind, by_owner, coverage_and_health, footer, words
+
+__all__ = [
+    "active",
+    "answered",
+    "blind",
+    "brief",
+    "by_owner",
+    "coverage_and_health",
+    "footer",
+    "incidents",
+    "next_steps",
+    "owners",
+    "rare",
+    "risk",
+    "rules",
+    "verdict",
+    "watch",
+    "words",
+]
+
+Facts = dict[str, Any]
+
+ROWS = 10  # of a table before the rest folds
+
+
+def _kind(rows: list[Any]) -> str:
+    """A long section may be divided in print, a short one stays together."""
+    return "long" if len(rows) > ROWS else ""
+
+
+def incidents(facts: Facts, top: int = 10) -> Part:
+    """One card an incident by risk: whose it is, why, what else it could be, what to do. The ``top`` first in full.
+
+    Those in which nothing happened in these days stand under a heading of their own.
+    """
+    found = facts["incidents"]
+    if not found:
+        return Part("incidents")
+    known_before = bool(facts.get("previous"))
+    cards = [(i, card.card(n, i, known_before)) for n, i in enumerate(found[:top], 1)]
+    calm = [i for i in found if i.get("state") == "quiet"]
+    n, quiet = len(found) - len(calm), len(calm)
+    return part(
+        "incidents",
+        title="The incident" if n == 1 else f"The {say.number(n)} incidents" if n else "Incidents",
+        lede="By risk. Each card says whose token it is, why we say so, what else it could be and what to do."
+        if n else "None of these days; what is from before stands below.",
+        cards=[c for i, c in cards if i.get("state") != "quiet"],
+        calm_title=f"{say.number(quiet).capitalize()} from before, quiet in these days" if quiet else "",
+        calm=[c for i, c in cards if i.get("state") == "quiet"],
+        others=[{**card.line(i), "since": say.instant(i["start"])} for i in found[top:]],
+    )  # fmt: skip
+
+
+def answered(facts: Facts) -> Part:
+    """What was answered or suppressed and still happens: who said so, why, until when, and what goes on."""
+    return answers.section(facts)
+
+
+def risk(facts: Facts) -> Part:
+    """The tokens of highest risk, with their owners and the next step."""
+    rows = []
+    for r in facts["riskiest"][:ROWS] if judged(facts) else []:
+        known = say.plural(int(r["known_days"]), "day") if r.get("known_days") is not None else ""
+        rows.append({**r, "used_in": card.depends(r), "known": known})
+    lede = "Risk joins how unusual a token behaves with how much depends on it, from 0 to 100."
+    return part("risk", rows=rows, lede=lede)
+
+
+def watch(facts: Facts) -> Part:
+    """Tokens that drift away from what they were and have not crossed the line."""
+    rows = []
+    for n, r in enumerate(facts["watch"] if judged(facts) else []):
+        way = f"For {say.plural(r.get('days'), 'day')}" if r.get("days") else ""
+        if r.get("threshold_bits") and r.get("score_bits") is not None:
+            share = say.percent(min(r["score_bits"] / r["threshold_bits"], 1))
+            way = f"{way}; {share} of the way to the line" if way else f"{share} of the way to the line"
+        rows.append({**r, "figure": figures.small(r, f"w{n}"), "way": say.sentence(way)})
+    many = "One token has" if len(rows) == 1 else f"{say.number(len(rows)).capitalize()} tokens have"
+    lede = (
+        f"{many} moved away from what was usual in the reference, without crossing the line. "
+        "A word with the owner now may spare an incident."
+    )
+    return part("watch", rows=rows, lede=lede)
+
+
+def rules(facts: Facts) -> Part:
+    """What breaks a rule whatever its behaviour: used after its owner left, after it expired, outside its networks."""
+    rows = facts["policy"]
+    lede = "These need no comparison with the past, and count towards no budget."
+    return part("rules", rows=rows, lede=lede, kind=_kind(rows))
+
+
+def owners(facts: Facts) -> Part:
+    """Tokens nobody answers for."""
+    states = {"unowned": "no owner ever", "ambiguous": "two owners at once", "orphaned": "the owner left"}
+    rows = []
+    for r in facts["owners_missing"]:
+        recorded = states.get(r.get("status") or "", "")
+        if r.get("owner"):
+            orphaned = r.get("status") == "orphaned"
+            recorded = f"{r['owner']}, who left" if orphaned else f"{recorded}: {r['owner']}".removeprefix(": ")
+        rows.append({**r, "recorded": recorded, "last": say.day(r.get("last_seen"))})
+    nobody = ownerless(facts)
+    return part(
+        "owners",
+        rows=rows,
+        show=ROWS if judged(facts) else 5,
+        lede=f"{say.count(nobody)} of {say.count(known(facts, nobody))} tokens. "
+        "If one of them misbehaves, there is nobody to ask.",
+        note=_name_an_owner(facts["coverage"]["owners"].get("source")),
+        kind=_kind(rows),
+    )
+
+
+def _name_an_owner(source: str | None) -> Markup:
+    if source:
+        return Markup("To name an owner, add a row to {}; the next run reads it.").format(say.clean(source, 80))
+    return Markup(
+        "To name owners, give a table with one row a token: <code>tokenkit run --inventory FILE</code>. "
+        "Only the column native_id is required: the key's id as the log has it, or the ARN of a user or role."
+    )
+
+
+def active(facts: Facts) -> Part:
+    """Who is there, where nobody can be judged yet."""
+    if judged(facts):
+        return Part("active")
+    c, rows = facts["counts"], facts["active_tokens"][:ROWS]
+    series = facts.get("calls_series") or {"unit": "hour", "points": []}
+    unit, points = series["unit"], series["points"]
+    drawn = {"title": f"Calls by the {unit}", "unit": "calls", "window": unit, "points": points, "flagged": []}
+    days = list(dict.fromkeys(say.day(when) for when, _ in points))
+    calls = (c.get("calls") or 0) - (c.get("unattributed_calls") or 0)
+    others, rest = (c.get("active") or 0) - len(rows), calls - sum(r.get("requests") or 0 for r in rows)
+    note = f"{say.plural(others, 'other token')} made {say.count(rest)} of the {say.count(calls)} calls with a token."
+    return part(
+        "active",
+        rows=rows,
+        figure=figures.timeline(drawn, "calls", "all tokens", widths=(1040, figures.NARROW)),
+        figure_title=f"Calls by the {unit}, all tokens{f', {days[0]}' if len(days) == 1 else ''}, UTC.",
+        note=note if others > 0 and rest > 0 else "",
+    )
+
+
+def rare(facts: Facts) -> Part:
+    """Programs, networks and calls that hardly any other token uses, where there is no past to compare with."""
+    rows = [] if judged(facts) else facts["rare_values"]
+    lede = (
+        "Rare among the other tokens is not the same as new: without a past nobody can tell. "
+        "Worth a look where you do not recognise one."
+    )
+    return part("rare", rows=rows, lede=lede, kind=_kind(rows))
+
+
+def next_steps(facts: Facts) -> Part:
+    """What to do so that the next report can say more."""
+    if judged(facts):
+        return Part("next_steps")
+    days = (facts["history"].get("hours") or 0) / 24
+    return part(
+        "next_steps",
+        steps=_steps(bool(facts["coverage"]["owners"].get("source"))),
+        levels=[(*texts, first <= days < end) for *texts, first, end in _LEVELS],
+    )
+
+
+def _steps(owners_known: bool) -> list[Facts]:
+    more_past = {
+        "title": "Give it more of the past",
+        "text": "PATH is the folder that holds the logs of the last weeks. What was read before is not read twice.",
+        "command": "tokenkit run --events PATH",
+    }
+    name_owners = {
+        "title": "Say whose the tokens are",
+        "text": "A table with a row a token: native_id (the key's id, or a user's or role's ARN), owner and team. "
+        "Without them a report has nobody to turn to.",
+        "command": "tokenkit run --events PATH --inventory tokens.csv",
+    }
+    every_night = {
+        "title": "Run it every night",
+        "text": "Each night adds a day. Nothing has to be installed on the services that are watched.",
+        "command": "tokenkit run",
+    }
+    return [more_past, every_night] if owners_known else [more_past, name_owners, every_night]
+
+
+# with how much history, what the page can say, what it cannot yet, and the days from which and until which that holds
+_LEVELS: list[tuple[str, str, str, float, float]] = [
+    (
+        f"less than {FIRST_DAYS} days",
+        "who is active, from where and with what; what hardly any other uses",
+        "what is unusual",
+        0,
+        FIRST_DAYS,
+    ),
+    (
+        f"{FIRST_DAYS} days",
+        "sudden jumps, new networks and new programs; provisional",
+        "slow leaks",
+        FIRST_DAYS,
+        2 * FIRST_DAYS,
+    ),
+    (
+        f"{2 * FIRST_DAYS} days",
+        "the same, with lines that hold what the budget promises",
+        "slow leaks over weeks",
+        2 * FIRST_DAYS,
+        FULL_DAYS,
+    ),
+    (
+        f"{FULL_DAYS} days",
+        "all of it: slow leaks and drift against a month of reference",
+        "what comes once a year",
+        FULL_DAYS,
+        1e9,
+    ),
+]

@@ -1,0 +1,126 @@
+"""Runs: the list of all reports in a folder, made anew from their ``run.json`` files each time.
+
+Newest first, with what failed and why. A record that cannot be read is named and left out.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tokenkit.report import figures, words
+from tokenkit.report.parts import render
+from tokenkit.report.publishing.page import POLICY
+
+Run = dict[str, Any]
+ROWS = 14  # the others fold
+
+
+def read(out: Path) -> tuple[list[Run], list[str]]:
+    """The records of a folder, newest first, and the names of those that cannot be read."""
+    found, damaged = [], []
+    for path in sorted([*out.glob("*/run.json"), *out.glob("failed/*/run.json")]):
+        place = str(path.parent.relative_to(out))
+        if place.startswith("."):
+            continue
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(run, dict):
+                raise ValueError("not an object")
+            found.append({**run, "place": place, "failed": run.get("failed") if place.startswith("failed") else None})
+        except (OSError, ValueError):
+            damaged.append(place)
+    found.sort(
+        key=lambda r: (str(_of(r, "period").get("end") or ""), str(r.get("made") or ""), r["place"]), reverse=True
+    )
+    return found, damaged
+
+
+def _of(run: Run, key: str) -> Run:
+    value = run.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def write_index(out: Path) -> Path:
+    """Write ``out/index.html``, the list of runs, by one rename.
+
+    Returns
+    -------
+    Its path. Works with no run at all.
+    """
+    runs, damaged = read(out)
+    rows = [_row(run) for run in runs]
+    good = [row for row in rows if not row["failed"]]
+    latest = good[0] if good else None
+    failed = [row for row in rows if row["failed"]]
+    template = render.environment().get_template("runs.html.j2")
+    html = template.render(
+        policy=POLICY,
+        style=render.Markup(render.style()),
+        organisation=next((words.clean(r["organisation"], 80) for r in runs if r.get("organisation")), ""),
+        pill=render.PILLS.get(latest["state"], render.PILLS["not_enough_history"]) if latest else "",
+        headline=_headline(latest, rows),
+        lead=_lead(good, failed),
+        latest=latest,
+        figure=_figure(good),
+        rows=rows,
+        shown=ROWS,
+        failed=failed[:3],
+        damaged=damaged,
+    )
+    path, new = out / "index.html", out / ".index.html"
+    new.write_text(html + "\n", encoding="utf-8", errors="replace")
+    os.replace(new, path)
+    return path
+
+
+def _row(run: Run) -> Run:
+    period, budget, counts, page = (_of(run, key) for key in ("period", "budget", "counts", "page"))
+    return {
+        "place": run["place"],
+        "failed": words.clean(run["failed"], 300) if run["failed"] else "",
+        "state": run.get("state") or "",
+        "period": words.period(period.get("start"), period.get("end")) or words.clean(run.get("run_uid"), 60),
+        "end": words.moment(period.get("end")),
+        "headline": words.clean(page.get("headline") or "Report", 160),
+        "opened": _number(run.get("opened", budget.get("opened"))),
+        "allowed": _number(budget.get("allowed", _allowed(run))),
+        "active": _number(counts.get("active")),
+        "calls": _number(counts.get("calls")),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _allowed(run: Run) -> float | None:
+    """How many incidents the budget allowed in the period, where the record does not say so itself."""
+    per_1000, profiles = _of(run, "parameters").get("budget_per_1000"), _of(run, "counts").get("profiles")
+    days = _of(run, "period").get("days")
+    numbers = [n for n in (per_1000, profiles, days) if isinstance(n, int | float)]
+    return numbers[0] * numbers[1] * numbers[2] / 1000 if len(numbers) == 3 else None
+
+
+def _headline(latest: Run | None, rows: list[Run]) -> str:
+    if latest:
+        return latest["headline"]
+    return "No report yet: the only runs so far failed." if rows else "No report yet."
+
+
+def _lead(good: list[Run], failed: list[Run]) -> str:
+    if not good and not failed:
+        return "Reports are listed here as they are made."
+    text = f"{words.plural(len(good), 'report')} so far" if good else "No report so far"
+    return (
+        f"{text}; {words.plural(len(failed), 'run')} failed and changed nothing that was published."
+        if failed
+        else f"{text}, none failed."
+    )
+
+
+def _figure(good: list[Run]) -> render.Markup:
+    """Incidents opened against the budget, oldest first; nothing to compare in fewer than four."""
+    known = [(r["end"], r["opened"], r["allowed"]) for r in reversed(good[:28])
+             if r["end"] is not None and r["opened"] is not None and r["state"] != "not_enough_history"]  # fmt: skip
+    return figures.bars(known, "runs") if len(known) > 3 else render.Markup("")

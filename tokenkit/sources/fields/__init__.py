@@ -1,0 +1,1 @@
+"""Fields: parts of a record that every source reads the same way: clients, operations, masks, columns."""

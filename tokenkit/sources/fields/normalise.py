@@ -1,0 +1,241 @@
+"""Normalise: what every source shares, from raw columns to a batch of events with its dimension rows.
+
+``Coded`` is a column whose distinct values are worked on once; ``assemble`` makes the batch: masks, networks, clients,
+keys, dimensions.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenkit import identity, schema
+from tokenkit.sources.contract import Batch, Reading
+from tokenkit.sources.fields import clients, operations
+from tokenkit.sources.fields.columns import Micros
+from tokenkit.sources.fields.masking import tidy
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as codes into its distinct values; the code ``len(values)`` stands for null."""
+
+    codes: Micros
+    values: list[str]
+
+    @classmethod
+    def of(cls, column: Sequence[str | None], cap: int | None = 1024) -> "Coded":
+        """Encode a column; its distinct values made fit to be stored, unless ``cap`` is None."""
+        encoded = pa.array(column, pa.string()).dictionary_encode()
+        words = encoded.dictionary if cap is None else tidy(encoded.dictionary, cap)
+        codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+        return cls(codes.astype(np.int64), words.to_pylist())
+
+    def spread(self, values: Sequence[Any], type: pa.DataType, null: Any = None) -> pa.Array:
+        """One value for each distinct one, back as a whole column."""
+        return pa.array([*values, null], type).take(pa.array(self.codes))
+
+    def texts(self) -> pa.Array:
+        """The column itself."""
+        return self.spread(self.values, schema.STRING)
+
+    def become(self, values: Sequence[str | None], null: str | None = None) -> "Coded":
+        """Other values in place of the distinct ones, encoded again: several may have become one, or null."""
+        encoded = pa.array([*values, null], pa.string()).dictionary_encode()
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        return Coded(codes[self.codes].astype(np.int64), encoded.dictionary.to_pylist())
+
+    def each(self, function: Callable[[str], Any]) -> list[Any]:
+        """The function of every distinct value."""
+        return [function(value) for value in self.values]
+
+
+@cache
+def _types(name: str) -> pa.Schema:
+    return schema.table(name).arrow
+
+
+def _table(name: str, rows: dict[Any, tuple[Any, ...]]) -> pa.Table:
+    """Rows, by key, as a dimension table."""
+    types = _types(name)
+    columns = list(zip(*rows.values(), strict=True)) if rows else [()] * len(types)
+    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, types, strict=True)], schema=types)
+
+
+Handle = tuple[str, str]  # connector, and the name under which it knows the token
+TokenRow = (
+    tuple[str, str, str, str, str, str | None, str | None, str | None]
+    | tuple[str, str, str, str, str, str | None, str | None, str | None, Handle | None]
+)
+
+
+def token_rows(key: bytes, rows: Sequence[TokenRow]) -> pa.Table:
+    """``dim_token`` from (token_uid, issuer, kind, lifetime, mask, principal, role, tenant), one row a token.
+
+    A ninth element, where there is one, is what the token can be locked by: (connector, handle), or None.
+    """
+    kept: dict[int, tuple[Any, ...]] = {}
+    for uid, issuer, kind, lifetime, mask, principal, role, tenant, *more in rows:
+        handle = more[0] if more and more[0] else (None, None)
+        number = identity.twin(uid)
+        if not uid or (number in kept and (kept[number][6] or not principal)):
+            continue
+        own = identity.token_uid(key, issuer, principal) if principal else None
+        roles = identity.token_uid(key, issuer, role) if role else None
+        names = tidy(pa.array([principal, role, tenant], pa.string())).to_pylist()
+        kept[number] = (number, uid, issuer, kind, lifetime, mask, names[0], own, names[1], roles, names[2], *handle)
+    return _table("dim_token", kept)
+
+
+@lru_cache(maxsize=200_000)
+def _twin(kind: str, value: str) -> int:
+    return identity.value_twin(kind, value)
+
+
+LAST_NUMBER = re.compile(r"^(.*[^0-9])?([0-9]+)([^0-9]*)$", re.DOTALL)
+
+
+def object_row(resource: str) -> tuple[int, str, int, int | None]:
+    """A ``dim_object`` row: key, resource, key of its group, number.
+
+    Examples
+    --------
+    >>> object_row("/orders/17")[2] == object_row("/orders/18")[2], object_row("/orders/17/items")[3]
+    (True, 17)
+    """
+    found = LAST_NUMBER.match(resource)
+    number, group = None, resource
+    if found:
+        before, digits, after = found.groups()
+        group = f"{before or ''}{{n}}{after}"
+        number = int(digits) if len(digits) <= 18 else None
+    return identity.value_twin("object", resource), resource, identity.value_twin("object_group", group), number
+
+
+def _event_ids(key: bytes, values: Sequence[str]) -> pa.Array:
+    """Event ids fit to be stored; one that held a secret becomes its keyed digest, so that events stay distinct."""
+    raw = pa.array(values, pa.string())
+    fit = tidy(raw, 200)
+    if fit.equals(raw):
+        return raw
+    out = list(values)
+    for i in np.flatnonzero(pc.not_equal(raw, fit).to_numpy(zero_copy_only=False)).tolist():
+        out[i] = identity.token_uid(key, "event", values[i]).removeprefix("tok1_")
+    return pa.array(out, pa.string())
+
+
+def assemble(
+    reading: Reading,
+    source: str,
+    time: Micros,
+    columns: dict[str, Any],
+    tokens: pa.Table,
+    origin: str,
+    places: list[int],
+) -> Batch:
+    """Events and dimensions of one batch.
+
+    Parameters
+    ----------
+    reading : Reading
+        Whose key is used where an event id held a secret.
+    source : str
+        Name of the source.
+    time : array of int64
+        Microseconds since 1970.
+    columns : dict
+        Arrow arrays or lists under the names of ``events``. ``event_uid`` (no null), ``token_uid`` (Coded), and, as
+        Coded, ``user_agent``, ``address`` (what the log has for the caller), ``service``, ``operation``,
+        ``resource_uid``; the rest is stored as it is, a Coded as its text. ``activity_id`` is needed.
+    tokens : Table
+        ``dim_token``.
+    origin : str
+        The file, for ``raw_ref``.
+    places : list of int
+        Number of each record in it.
+    """
+    count = len(time)
+    uid: Coded = columns["token_uid"]
+    data: dict[str, Any] = {"source": pa.repeat(source, count), "time": pa.array(time, schema.INT).cast(schema.TIME)}
+    data["day"] = data["time"].cast(schema.DAY)
+    data["token_key"] = uid.spread(uid.each(identity.twin), schema.INT, 0)
+    data["count"] = columns.get("count", pa.repeat(pa.scalar(1, pa.int32()), count))
+    data["raw_ref"] = pc.binary_join_element_wise(
+        pa.scalar(origin), pa.array(places, pa.int64()).cast(schema.STRING), "#"
+    )
+    event_uid = data["event_uid"] = _event_ids(reading.key, columns["event_uid"])
+    data["event_key"] = identity.twins("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
+    dimensions = {
+        "dim_token": tokens,
+        "dim_network": network_rows(columns.pop("address"), data),
+        "dim_client": client_rows(columns["user_agent"], data),
+        "dim_operation": operation_rows(columns, data),
+        "dim_object": object_rows(columns["resource_uid"], data),
+    }
+    for name, values in columns.items():
+        if name not in data:
+            data[name] = values.texts() if isinstance(values, Coded) else values
+    return Batch(schema.conform("events", pa.table(data)), dimensions)
+
+
+def network_rows(address: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_network`` of the addresses; puts network, class, address and ``network_key`` of each row into ``data``."""
+    found = address.each(clients.network)
+    words = address.values
+    nets = [f[1] if f else w[: clients.FAMILY_CAP] for f, w in zip(found, words, strict=True)]
+    keys = [_twin("network", n) if n else 0 for n in nets]
+    classes = [f[2] if f else "service" for f in found]
+    data["src_ip"] = address.spread([f[0] if f else None for f in found], schema.STRING)
+    data["src_svc"] = address.spread([None if f else n for f, n in zip(found, nets, strict=True)], schema.STRING)
+    data["network"] = address.spread(nets, schema.STRING)
+    data["network_class"] = address.spread(classes, schema.STRING)
+    data["network_key"] = address.spread(keys, schema.INT, 0)
+    return _table("dim_network", {k: (k, n, c) for k, n, c in zip(keys, nets, classes, strict=True) if k})
+
+
+def client_rows(agents: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_client`` of the programs; puts family and ``client_key`` of each row into ``data``."""
+    rows: dict[int, tuple[Any, ...]] = {}
+    keys = []
+    families = []
+    for family, version in agents.each(clients.client):
+        program = f"{family}/{version}" if version else family
+        key = _twin("client", program)
+        rows[key] = (key, _twin("client_family", family), program, family, version)
+        keys.append(key)
+        families.append(family)
+    data["client_key"] = agents.spread(keys, schema.INT, 0)
+    data["ua_family"] = agents.spread(families, schema.STRING)
+    return _table("dim_client", rows)
+
+
+def operation_rows(columns: dict[str, Any], data: dict[str, Any]) -> pa.Table:
+    """``dim_operation`` of service and operation (with ``activity_id``); puts ``operation_key`` into ``data``."""
+    service: Coded = columns["service"]
+    operation: Coded = columns["operation"]
+    base = len(operation.values) + 1
+    pair = service.codes.astype(np.int64) * base + operation.codes
+    distinct, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
+    activity = pa.array(columns["activity_id"], pa.int8()).take(pa.array(first)).to_pylist()
+    services = [*service.values, None]
+    keys = []
+    rows: dict[int, tuple[Any, ...]] = {}
+    for code, act in zip(distinct.tolist(), activity, strict=True):
+        where, what = services[code // base], operation.values[code % base]
+        key = _twin("operation", f"{where or ''}|{what}")
+        keys.append(key)
+        rows[key] = (key, where, what, act, operations.lists(what), operations.sensitive_because(what) is not None)
+    data["operation_key"] = pa.array(np.array(keys, dtype=np.int64)[inverse])
+    return _table("dim_operation", rows)
+
+
+def object_rows(resources: Coded, data: dict[str, Any]) -> pa.Table:
+    """``dim_object`` of the resources; puts ``object_key`` of each row into ``data``, 0 without one."""
+    rows = [object_row(value) for value in resources.values]
+    data["object_key"] = resources.spread([row[0] if row[1] else 0 for row in rows], schema.INT, 0)
+    return _table("dim_object", {row[0]: row for row in rows if row[1]})

@@ -1,0 +1,309 @@
+"""Mapped: any CSV, JSON lines or Parquet whose columns a ``Mapping`` names; and lines that a function takes apart.
+
+Reads  files by ``tabular``. Gives batches of events, made by what the gateways' logs are made by.
+A row without time or operation, or with text where a number belongs, is quarantined with its place and the name of the
+column, never its value.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenkit import identity, schema
+from tokenkit.errors import ConfigError, did_you_mean
+from tokenkit.sources import cloudtrail, files, gateway, tabular
+from tokenkit.sources.contract import Batch, Reading, Record, Source, Tally
+from tokenkit.sources.fields import operations
+from tokenkit.sources.fields.clients import USER_AGENT_CAP
+from tokenkit.sources.fields.masking import MASK, shown
+from tokenkit.sources.fields.normalise import Coded, assemble
+from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
+from tokenkit.sources.mapped.values import Taken
+from tokenkit.sources.tabular import Rows
+
+__all__ = ["Mapping", "load", "source"]
+
+# in small letters, _ for what is no letter; gRPC's names among them
+SUCCEEDED = frozenset(("ok", "success", "succeeded", "successful", "allowed", "allow", "granted", "completed", "true"))
+REFUSED = frozenset(("denied", "deny", "refused", "forbidden", "unauthorized", "unauthorised", "access_denied",
+                     "accessdenied", "permission_denied", "unauthenticated", "blocked", "rejected"))  # fmt: skip
+FAILED = frozenset(("error", "err", "failed", "failure", "fail", "exception", "timeout", "aborted", "cancelled",
+                    "false", "not_found", "invalid_argument", "internal", "unavailable", "unknown_error",
+                    "deadline_exceeded", "resource_exhausted", "throttled"))  # fmt: skip
+SHOWN_AS_MASK = ("path", "user_agent", "resource")
+
+
+def load(path: Path) -> Source:
+    """The source that a mapping TOML describes.
+
+    Raises
+    ------
+    ConfigError
+        The TOML cannot be used; says what to correct.
+    """
+    return source(load_mapping(path))
+
+
+def source(
+    mapping: Mapping,
+    doc: str = "",
+    parse: Callable[[bytes], Record] | None = None,
+    recognises: Callable[[Record], bool] | None = None,
+) -> Source:
+    """A source from a mapping.
+
+    Parameters
+    ----------
+    mapping : Mapping
+    doc : str
+        One line for ``tokenkit sources``.
+    parse : function of a line, optional
+        For lines that are neither CSV nor JSON: makes a dict of one line (bytes); raises ValueError where it is none,
+        with a reason that quotes nothing.
+    recognises : function of a record, optional
+        Whether the first JSON object of a file is this source's. Without it the source has to be named.
+    """
+
+    def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
+        form = "" if parse else mapping.format or tabular.format_of(path)
+        if form in ("csv", "parquet"):
+            _require_columns(mapping, path, form)
+        for rows in tabular.rows(path, form, list(dict.fromkeys(mapping.columns.values())), parse):
+            with files.without_collection():
+                batch = _batch(mapping, path, reading, tally, rows)
+            if batch:
+                yield batch
+
+    said = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
+    recognise = recognises or (lambda record: False)
+    return Source(mapping.name, said, mapping.endings, recognise, read, columns=mapping.filled)
+
+
+def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
+    """Every mapped column exists, and once.
+
+    Raises
+    ------
+    ConfigError
+        One does not; names the file, its columns and the line of the mapping.
+    """
+    try:
+        found = tabular.names(path, form)
+    except tabular.SourceError:
+        if form == "parquet" or not files.Reader(path).head(4096).strip():
+            return  # counted as a piece that cannot be read
+        raise
+    for name, theirs in mapping.columns.items():
+        there = theirs if form == "csv" else theirs if theirs in found else theirs.split(".", 1)[0]
+        if there not in found:
+            raise ConfigError(
+                f"{mapping.line(name)}, but {path} has no column {theirs!r}; "
+                f"{did_you_mean(theirs, [tabular.shown_names([name]) for name in found])} "
+                f"(its columns: {tabular.shown_names(found)})"
+            )
+        if found.count(there) > 1:
+            raise ConfigError(f"{mapping.line(name)}, but {path} has {found.count(there)} columns of that name.")
+
+
+def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: Rows) -> Batch | None:
+    """The events among these rows; the others are counted."""
+    tally.read += len(rows.numbers) + len(rows.broken)
+    tally.quarantined += rows.broken
+    if not rows.numbers:
+        return None
+    take, raw = _raw(mapping, rows)
+    if take.faults:
+        tally.quarantined += rows.bad(take.faults)
+        rows = rows.without(take.faults)
+        take, raw = _raw(mapping, rows)
+    return _events(mapping, path, reading, rows, raw) if rows.numbers else None
+
+
+def _raw(mapping: Mapping, rows: Rows) -> tuple[Taken, dict[str, list[Any]]]:
+    """The raw columns of a batch under our names, only those that are mapped; and which row is broken."""
+    take = Taken(rows)
+    raw: dict[str, list[Any]] = {}
+    read: dict[str, Callable[[str], list[Any]]] = {
+        "label": take.labels, "number": take.numbers, "amount": take.amounts, "flag": take.words, "list": take.listed,
+    }  # fmt: skip
+    for name, theirs in mapping.columns.items():
+        if FIELDS[name].kind == "time":
+            raw[name] = take.moments(theirs, mapping.units.get("time", ""), name == "time")
+        else:
+            raw[name] = read[FIELDS[name].kind](theirs)
+    for name, value in mapping.values.items():
+        raw[name] = [value] * len(rows.numbers)
+    named = [raw[name] for name in ("operation", "path") if name in raw]
+    take.require([next((v for v in cells if v is not None), None) for cells in zip(*named, strict=True)],
+                 " and ".join(mapping.columns[n] for n in ("operation", "path") if n in mapping.columns))  # fmt: skip
+    if "token_lifetime" in mapping.columns:
+        for i, lifetime in enumerate(raw["token_lifetime"]):
+            if lifetime not in (None, *LIFETIMES):
+                theirs = mapping.columns["token_lifetime"]
+                take.faults.setdefault(i, f"{theirs} is none of {', '.join(LIFETIMES)}")
+    for i, calls in enumerate(raw.get("count", ())):
+        if calls is not None and not 1 <= calls < 1 << 31:
+            take.faults.setdefault(i, f"{mapping.columns['count']} is out of range")
+    return take, raw
+
+
+def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dict[str, list[Any]]) -> Batch:
+    keys = raw["native_id"]
+    nulls: list[Any] = [None] * len(keys)
+    for name, values in raw.items():
+        kind, hint = FIELDS[name].kind, (lambda _: MASK) if name in SHOWN_AS_MASK else shown
+        if name not in mapping.columns or name in ("native_id", "event_uid"):
+            continue
+        if kind in ("label", "list"):
+            raw[name] = gateway.without_own_key(values, keys, hint)
+    issuer = f"gateway:{reading.gateway.realm}" if mapping.issuer == "gateway" else mapping.issuer
+    columns: dict[str, Any] = {"event_uid": _event_uids(reading.key, raw.get("event_uid", nulls), keys, rows)}
+    columns["address"] = Coded.of(raw.get("src_ip", nulls))
+    columns["user_agent"] = Coded.of(raw.get("user_agent", nulls), USER_AGENT_CAP)
+    callers = {"key_id": keys, "principal": raw.get("principal", nulls), "tenant": raw.get("tenant"),
+               "token_lifetime": raw.get("token_lifetime")}  # fmt: skip
+    if "token_kind" in raw:
+        callers["token_kind"] = Coded.of(raw["token_kind"], 40).texts().to_pylist()
+    tokens = gateway.callers(reading.key, issuer, callers, columns)
+    _calls(raw, columns, nulls)
+    _outcome(raw, columns, nulls)
+    for name in ("service", "app", "tenant", "resource_type", "region", "ja4", "src_country"):
+        (column,) = FIELDS[name].fills
+        columns[column] = Coded.of(raw.get(name, nulls), 256)
+    if "src_country" in raw:
+        words = columns["src_country"].values
+        columns["src_country"] = columns["src_country"].become([w.upper() if len(w) == 2 else None for w in words])
+    columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), len(keys))
+    for name in ("request_bytes", "response_bytes", "rows", "page_offset", "src_asn"):
+        columns[name] = pa.array(raw.get(name, nulls), pa.int64())
+    columns["cost_units"] = pa.array([_finite(v) for v in raw.get("cost_units", nulls)], pa.float64())
+    columns["is_mfa"] = pa.array(raw.get("mfa", nulls), pa.bool_())
+    unit_ms = UNITS["duration"][mapping.units.get("duration", "ms")]
+    columns["duration_ms"] = gateway.durations(raw.get("duration", nulls), unit_ms)
+    if "count" in raw:
+        columns["count"] = pa.array([v or 1 for v in raw["count"]], pa.int32())
+    if "logged_time" in raw:
+        columns["logged_time"] = pa.array(raw["logged_time"], pa.int64()).cast(schema.TIME)
+    if "scopes" in raw:
+        scopes = Coded.of(raw["scopes"])
+        columns["scopes"] = scopes.spread([text.split() for text in scopes.values], pa.list_(pa.string()))
+    if "session" in raw:
+        sessions = Coded.of(raw["session"], cap=None)
+        hashed = sessions.each(lambda text: identity.token_uid(reading.key, f"{issuer}:session", text))
+        columns["session_uid"] = sessions.spread(hashed, pa.string())
+    return assemble(
+        reading, mapping.name, np.array(raw["time"], dtype=np.int64), columns, tokens, str(path), rows.numbers
+    )
+
+
+def _finite(value: float | int | None) -> float | None:
+    return float(value) if value is not None and abs(value) < 1e15 else None
+
+
+def _event_uids(key: bytes, uids: list[str | None], keys: list[str | None], rows: Rows) -> list[str]:
+    """The log's own ids, else the SHA-256 of the row; one that holds the credential's id is hashed with the key."""
+    made = []
+    for i, (uid, native) in enumerate(zip(uids, keys, strict=True)):
+        if uid is None:
+            made.append(hashlib.sha256(rows.pieces[i]).hexdigest())
+        elif native and len(native) >= 8 and native in uid:
+            made.append(identity.token_uid(key, "event", uid).removeprefix("tok1_"))
+        else:
+            made.append(uid)
+    return made
+
+
+def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
+    """Operation, method, path, object and what the call does: as the log names them, else from method and path."""
+    operation = Coded.of(raw.get("operation", nulls), 256)
+    resource = Coded.of([uid.split("?", 1)[0] if uid else None for uid in raw.get("resource", nulls)])
+    method = raw.get("method")
+    if "path" in raw:
+        gateway.routes({"path": raw["path"], "method": method or nulls}, columns)
+        route: Coded = columns["operation"]
+        if method is None:
+            route = route.become([name.removeprefix("OTHER ") for name in route.values])
+        operation, resource = _first(operation, route), _first(resource, columns["resource_uid"])
+        without = pa.array([path is None for path in raw["path"]])
+        columns["url_path"] = pc.if_else(without, None, columns["url_path"].texts())
+    elif method:
+        methods = Coded.of(method, cap=None)
+        columns["http_method"] = methods.become([operations.known_method(m) for m in methods.values])
+    columns["operation"], columns["resource_uid"] = operation, resource
+    if method is None:
+        columns.pop("http_method", None)
+        columns["activity_id"] = operation.spread(operation.each(_activity), pa.int8(), 0)
+    else:
+        methods = columns["http_method"]
+        columns["activity_id"] = methods.spread(methods.each(operations.activity_of_method), pa.int8(), 0)
+
+
+def _first(one: Coded, other: Coded) -> Coded:
+    """The one where it has a value, else the other."""
+    if not one.values:
+        return other
+    codes = np.where(one.codes < len(one.values), one.codes, len(one.values) + other.codes)
+    joined = Coded(codes, [*one.values, *other.values])
+    return joined.become(joined.values)
+
+
+def _activity(name: str) -> int:
+    """What a call does, by its method, or by its first or last word.
+
+    Examples
+    --------
+    >>> [_activity(name) for name in ("GET /orders", "list_orders", "orders.delete", "CreateOrder", "ping")]
+    [2, 2, 4, 1, 0]
+    """
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*", name)
+    if not words:
+        return operations.UNKNOWN
+    by_method = operations.activity_of_method(words[0])
+    if by_method != operations.OTHER:
+        return by_method
+    found = (operations.activity_of_name(text) for text in (name, words[0].capitalize(), words[-1].capitalize()))
+    return next((activity for activity in found if activity), operations.UNKNOWN)
+
+
+def _meaning(status: str) -> tuple[int, int, bool | None]:
+    """HTTP status (0: none), status id (1 ok, 2 failed, 0 unknown) and refusal that a status says.
+
+    Examples
+    --------
+    >>> [_meaning(s) for s in ("403", "200.0", "PERMISSION_DENIED", "Ok", "-1")]
+    [(403, 2, True), (200, 1, False), (0, 2, True), (0, 1, False), (0, 0, None)]
+    """
+    number = re.fullmatch(r"([1-5]\d\d)(\.0*)?", status)
+    if number:
+        code = int(number.group(1))
+        return code, 1 if code < 400 else 2, code in (401, 403)
+    word = re.sub(r"[^a-z]+", "_", status.lower()).strip("_")
+    if word in REFUSED:
+        return 0, 2, True
+    return (0, 1, False) if word in SUCCEEDED else (0, 2, False) if word in FAILED else (0, 0, None)
+
+
+def _outcome(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
+    """Status, error and refusal, of whatever of them the log has: an error is a failure, a refusal too."""
+    status, error = Coded.of(raw.get("status", nulls), 64), Coded.of(raw.get("error", nulls), 128)
+    said = status.each(_meaning)
+    http = np.array([*(code for code, _, _ in said), 0])[status.codes]
+    outcome = np.array([*(which for _, which, _ in said), 0])[status.codes]
+    denied = np.array([*(-1 if refused is None else refused for _, _, refused in said), -1])[status.codes]
+    failed = error.codes < len(error.values)
+    implied = np.array([*error.each(cloudtrail.status_of), 0])[error.codes]
+    http = np.where((http == 0) & failed, implied, http)
+    denied = np.where(implied == 403, 1, np.where(failed & (denied < 0), 0, denied))
+    outcome = np.where(failed, 2, outcome)
+    stated = np.array([-1 if v is None else int(v) for v in raw.get("denied", nulls)])
+    denied = np.where(stated >= 0, stated, denied)
+    columns["http_status"] = pa.array(http.astype(np.int16), mask=http == 0)
+    columns["status_code"] = _first(error, status)
+    columns["status_id"] = pa.array(np.where(denied == 1, 2, outcome).astype(np.int8))
+    columns["is_denied"] = pa.array(denied == 1, mask=denied < 0)

@@ -1,0 +1,173 @@
+"""Taken: values out of the cells of any log: times of any kind, yes and no in many words, lists, numbers as text.
+
+What stands for nothing (blank, ``-``, ``null``) is null. A cell that is not what its column holds is its row's fault.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenkit.sources.contract import Record
+from tokenkit.sources.fields.columns import EARLIEST, LATEST, Columns, Micros
+from tokenkit.sources.mapped.mapping import UNITS
+from tokenkit.sources.tabular import Rows
+
+NOTHING = frozenset(("", "-", "null", "NULL", "Null", "None", "none", "NaN", "nan", "N/A", "n/a", "(null)", "\\N"))
+YES = frozenset(("true", "t", "yes", "y", "1", "deny", "denied", "blocked", "rejected", "refused"))
+NO = frozenset(("false", "f", "no", "n", "0", "allow", "allowed", "accepted", "granted", "permitted"))
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+class Taken(Columns):
+    """The values of some rows; what stands for nothing is null."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(())
+        self.rows = rows
+
+    def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
+        """The cells of a column, stripped, with null for nothing."""
+        values = self.rows.columns[name]
+        kinds = set(map(type, values))
+        if kinds == {str}:  # a column of a CSV
+            return [None if (word := v.strip()) in NOTHING else word for v in values]
+        if str in kinds:
+            stripped = [v.strip() if type(v) is str else v for v in values]
+            values = [None if type(v) is str and v in NOTHING else v for v in stripped]
+        if float in kinds:  # a column of whole numbers with nulls was written as one of floats
+            values = [(int(v) if v.is_integer() else v if v == v else None) if type(v) is float else v for v in values]
+        return list(values)
+
+    def numbers(self, name: str, parents: Sequence[Record] | None = None) -> list[float | int | None]:
+        """Numbers, or null."""
+        values = self.values(name)
+        if str in set(map(type, values)):
+            try:  # of a CSV every value is text: Arrow reads a column in a tenth of the time
+                return pa.array(values, pa.string()).cast(pa.int64()).to_pylist()
+            except (pa.ArrowInvalid, pa.ArrowTypeError):
+                pass
+        return super().numbers(name)
+
+    def words(self, name: str) -> list[bool | None]:
+        """Yes or no, in the words that logs have for it."""
+        values = self.values(name)
+        known = {v: yes_or_no(v) for v in set(v for v in values if v.__hash__)}
+        for i, value in enumerate(values):
+            if value is not None and (not value.__hash__ or known[value] is None):
+                self.faults.setdefault(i, f"{name} is neither yes nor no (true, false, 1, 0, denied, allowed)")
+        return [known.get(v) if v.__hash__ else None for v in values]
+
+    def listed(self, name: str) -> list[str | None]:
+        """Lists of texts, or text with blanks or commas, as text with blanks."""
+        made: list[str | None] = []
+        for i, value in enumerate(self.values(name)):
+            if value is None or type(value) is str:
+                made.append(" ".join(re.split(r"[\s,]+", value.strip("[] "))) if value else None)
+            elif type(value) is list and all(type(v) is str for v in value):
+                made.append(" ".join(v.replace(" ", "_") for v in value) or None)
+            else:
+                made.append(None)
+                self.faults.setdefault(i, f"{name} is neither a list of texts nor text")
+        return made
+
+    def labels(self, name: str) -> list[str | None]:
+        """Texts, whole numbers, or true and false, as text; what stands for nothing is null."""
+        return self._labels([str(v).lower() if type(v) is bool else v for v in self.values(name)], name)
+
+    def moments(self, name: str, unit: str, required: bool) -> list[int | None]:
+        """Microseconds since 1970."""
+        values = self.values(name)
+        kinds = set(map(type, values))
+        found = _all_moments(values, kinds, unit)
+        if found is not None:
+            out = found.tolist()
+            if len(found) == 0 or (found.min() >= EARLIEST and found.max() < LATEST):
+                return out
+        else:
+            out = [moment(v, unit) for v in values]
+        for i, (value, micros) in enumerate(zip(values, out, strict=True)):
+            if value is None:
+                if required:
+                    self.faults.setdefault(i, f"{name} is missing")
+            elif micros is None:
+                self.faults.setdefault(i, f"{name} is not a time (ISO 8601, or a number since 1970)")
+            elif not EARLIEST <= micros < LATEST:
+                self.faults.setdefault(i, f"{name} is not between 2000 and 2100")
+                out[i] = None
+        return out
+
+
+def yes_or_no(value: Any) -> bool | None:
+    """What a word of a log says, or None.
+
+    Examples
+    --------
+    >>> yes_or_no("Denied"), yes_or_no(0), yes_or_no("perhaps")
+    (True, False, None)
+    """
+    word = str(value).lower()
+    return True if word in YES else False if word in NO else None
+
+
+def _all_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | None:
+    """A whole column at once, where all of it is of one kind."""
+    if kinds == {str}:
+        texts = pa.array(values, pa.string())
+        try:
+            if pc.all(pc.match_substring_regex(texts, r"^\d{5,20}(\.\d*)?$")).as_py():
+                return _from_numbers(np.array(values, dtype=np.float64), unit)
+        except ValueError:
+            return None
+        for zone in ("UTC", None):  # a time without a zone is UTC
+            try:
+                micros = texts.cast(pa.timestamp("us", zone)).cast(pa.int64())
+            except pa.ArrowInvalid:
+                continue
+            return micros.to_numpy(zero_copy_only=False)
+    if kinds and kinds <= {int, float}:
+        try:
+            return _from_numbers(np.array(values, dtype=np.float64), unit)
+        except (OverflowError, ValueError):
+            return None
+    return None
+
+
+def _from_numbers(values: "np.ndarray[Any, np.dtype[np.float64]]", unit: str) -> Micros:
+    """Numbers since 1970 in a unit, or by their size: the ranges of 2000 to 2100 do not touch."""
+    size = np.abs(values)
+    by_size = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
+    with np.errstate(all="ignore"):
+        micros = values * (UNITS["time"][unit] if unit else by_size)
+        return np.round(np.where(np.abs(micros) < 1e17, micros, 0)).astype(np.int64)
+
+
+def moment(value: Any, unit: str) -> int | None:
+    """Microseconds since 1970, or None.
+
+    Examples
+    --------
+    >>> [moment(v, "") for v in ("2026-03-01T00:00:00,5 UTC", "1772323200", 1772323200000, "yesterday")]
+    [1772323200500000, 1772323200000000, 1772323200000000, None]
+    """
+    if type(value) is str:
+        if re.fullmatch(r"\d{8}", value):  # 20260301: a number, as it is where all of a column are
+            return moment(int(value), unit)
+        try:
+            time = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", value))
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+            return (time - EPOCH) // MICROSECOND
+        except (ValueError, OverflowError):
+            if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{0,20})?", value, re.ASCII):
+                return None
+            value = float(value)
+    if type(value) is int or type(value) is float:
+        try:
+            return int(_from_numbers(np.array([value], dtype=np.float64), unit)[0])
+        except OverflowError:
+            return 0
+    return None

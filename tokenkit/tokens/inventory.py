@@ -1,0 +1,412 @@
+"""Inventory: who owns which token, from a CSV; owners as of a time; and what has a fingerprint.
+
+Reads  a CSV of tokens (only ``native_id`` is required) -> ``schema.TOKENS``, native ids hashed at once.
+Gives  the row of each token that is true at a time (``as_of``), and the profile of each token (``profiles``).
+Common spellings are accepted, whatever was taken for what is reported, and nothing is guessed about an owner.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pyarrow as pa
+
+from tokenkit import identity, schema
+from tokenkit.errors import InventoryError
+from tokenkit.sources.fields.masking import shown, tidy_text
+
+# column: other spellings, compared in lower case with _ for blanks, dots and hyphens
+SPELLINGS: dict[str, tuple[str, ...]] = {
+    "native_id": ("token", "token_id", "key", "key_id", "access_key_id", "accesskeyid", "access_key", "api_key_id",
+                  "api_key", "key_hmac", "credential", "credential_id", "id"),
+    "source": ("issuer", "log", "system"),
+    "token_kind": ("kind", "type", "token_type"),
+    "token_name": ("label", "name", "title", "key_name"),
+    "owner_uid": ("owner_id", "user_id", "employee_id"),
+    "owner_name": ("owner", "user", "username", "contact", "responsible"),
+    "owner_email": ("email", "e_mail", "mail", "owner_mail"),
+    "owner_type": (),
+    "owner_status": ("owner_state",),
+    "owner_timezone": ("timezone", "time_zone", "tz", "owner_tz"),
+    "team": ("group", "department", "owner_team"),
+    "purpose": ("use", "used_for", "application", "app"),
+    "environment": ("env", "stage"),
+    "criticality": ("critical", "importance", "tier"),
+    "scopes": ("scope", "permissions"),
+    "networks": ("network", "cidr", "cidrs", "allowed_networks", "ip_ranges"),
+    "created_time": ("created", "created_at", "creation_date", "create_date", "createdate"),
+    "expires_time": ("expires", "expires_at", "expiry", "expiration", "expiration_date"),
+    "rotated_from": ("replaces", "rotated_from_id", "previous_token", "predecessor"),
+    "enforce_connector": ("connector",),
+    "enforce_handle": ("handle",),
+    "valid_from": ("from", "since", "owner_since"),
+    "valid_to": ("to", "until", "owner_until"),
+}  # fmt: skip
+# known to SOURCES.md, of no use yet; read over in silence
+UNUSED = {"manager_uid", "last_used_time", "last_used", "reversible", "break_glass", "allow_auto", "evidence"}
+OWNED, UNOWNED, ORPHANED, AMBIGUOUS = "owned", "unowned", "orphaned", "ambiguous"
+STATUSES = {"active": OWNED, "owned": OWNED, "enabled": OWNED, "current": OWNED, "left": ORPHANED, "disabled": ORPHANED,
+            "inactive": ORPHANED, "orphaned": ORPHANED, "terminated": ORPHANED, "suspended": ORPHANED,
+            "deleted": ORPHANED, "unowned": UNOWNED, "none": UNOWNED}  # fmt: skip
+AWS_NAMES = {"aws", "cloudtrail", "iam"}
+GATEWAY_NAMES = {"gateway", "nginx", "haproxy", "kong", "envoy", "apigateway", "api gateway", "proxy"}
+NOTHING = {"", "-", "n/a", "na", "null", "none", "no_information", "not_supported", "never"}
+TEXTS = ("token_kind", "token_name", "owner_name", "owner_email", "owner_type", "team", "purpose", "environment",
+         "scopes", "networks")  # fmt: skip
+_AWS = re.compile(r"^(A[KS]IA[A-Z0-9]{12,}$|arn:aws)|^A[IR][DO]A[A-Z0-9]{12,}")
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)  # what pandas can hold
+
+
+def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
+    """Read an inventory.
+
+    Parameters
+    ----------
+    path : Path
+        CSV in UTF-8, with a header; separated by commas, semicolons or tabs.
+    key : bytes
+        The workspace's key.
+    realm : str
+        Whose gateway keys these are (``gateway.realm``).
+
+    Returns
+    -------
+    Table
+        ``schema.TOKENS``, one row a line, in the file's order.
+    list of str
+        What was accepted though it was not as described, for the log and the page.
+
+    Raises
+    ------
+    InventoryError
+        No such file, not a CSV, no column for the token's id, a value that is no time, two owners at one time.
+    """
+    header, rows = _read(path)
+    notes: list[str] = []
+    columns = _columns(path, header, notes)
+    said: dict[str, list[int]] = {}
+    tokens = [_token(_Line(path, number, cells, columns, said), key, realm) for number, cells in rows]
+    _check_owners(path, tokens)
+    for what, numbers in said.items():
+        numbers = list(dict.fromkeys(numbers))
+        places = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        notes.append(f"{what} (line{'s' * (len(numbers) > 1)} {places})")
+    table = pa.Table.from_pylist([token.row for token in tokens], schema=schema.TOKENS.arrow)
+    return schema.conform("tokens", table), notes
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and the lines that are not blank with their numbers."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InventoryError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InventoryError(f"{path}, line {line}: not UTF-8. Save the file as CSV in UTF-8.") from error
+    if not text.strip():
+        raise InventoryError(f"{path}: the file is empty, expected a CSV with a header and a column native_id.")
+    if "\0" in text:
+        raise InventoryError(f"{path}: not a text file. Save the sheet as CSV in UTF-8.")
+    first = text.lstrip().splitlines()[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    before = 0
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                lines.append((before + 1, row))
+            before = reader.line_num
+    except csv.Error as error:
+        raise InventoryError(f"{path}, line {reader.line_num}: not CSV ({error}). Correct that line.") from error
+    header = lines[0][1]
+    for number, row in lines[1:]:
+        if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
+            raise InventoryError(
+                f"{path}, line {number}: expected {len(header)} values, found {len(row)}. "
+                "Put a value that holds the separator into quotes."
+            )
+    return header, lines[1:]
+
+
+def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
+    """Where each of our columns stands."""
+    names = [re.sub(r"[\s.-]+", "_", name.strip().lower()) for name in header]
+    found: dict[str, int] = {}
+    for column, spellings in SPELLINGS.items():
+        for spelling in (column, *spellings):
+            if spelling in names and names.index(spelling) not in found.values():
+                found[column] = names.index(spelling)
+                if spelling != column:
+                    notes.append(f"column {header[found[column]].strip()} read as {column}")
+                break
+    if "native_id" not in found:
+        raise InventoryError(
+            f"{path}, line 1: no column for the token's id, expected native_id "
+            f"(or {', '.join(SPELLINGS['native_id'][:6])}), found {', '.join(_named(name) for name in names)}. "
+            "Rename the column that holds the id to native_id."
+        )
+    unknown = [
+        header[i].strip() for i, name in enumerate(names) if name and i not in found.values() and name not in UNUSED
+    ]
+    if unknown:
+        notes.append(f"columns not read: {', '.join(unknown)}")
+    return found
+
+
+def _named(name: str) -> str:
+    """A column's name, unless the file has no header and this is somebody's data."""
+    return name if re.fullmatch(r"[a-z][a-z_]{0,29}", name) else "(no name)"
+
+
+@dataclass
+class _Line:
+    """One line of the file; ``said`` collects what is worth a note, with the lines it was seen in."""
+
+    path: Path
+    number: int
+    cells: list[str]
+    columns: dict[str, int]
+    said: dict[str, list[int]]
+
+    def text(self, column: str) -> str | None:
+        at = self.columns.get(column, len(self.cells))
+        cell = self.cells[at].strip() if at < len(self.cells) else ""
+        return None if cell.lower() in NOTHING else cell
+
+    def time(self, column: str) -> datetime | None:
+        """A time in UTC; a date is its midnight, a time without a zone is UTC, and one out of reach is none."""
+        text = self.text(column)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", text))
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            expected = "expected a time such as 2026-03-02 or 2026-03-02T14:00:00Z"
+            raise self.error(f"{column} is {text[:40]!r}, {expected}. Correct it.") from error
+        return moment if EARLIEST < moment < LATEST else None
+
+    def note(self, what: str) -> None:
+        self.said.setdefault(what, []).append(self.number)
+
+    def error(self, what: str) -> InventoryError:
+        return InventoryError(f"{self.path}, line {self.number}: {what}")
+
+
+@dataclass
+class _Token:
+    """A row of ``tokens`` with what an error needs to name it."""
+
+    number: int
+    owner: str | None
+    row: dict[str, Any]
+
+    @property
+    def start(self) -> datetime:
+        return self.row["valid_from"] or EARLIEST
+
+    @property
+    def end(self) -> datetime:
+        return self.row["valid_to"] or LATEST
+
+    @property
+    def owner_name(self) -> str:
+        return str(self.row["owner_name"] or self.row["owner_email"] or self.owner)
+
+
+def _token(line: _Line, key: bytes, realm: str) -> _Token:
+    native = line.text("native_id")
+    if native is None:
+        raise line.error("no id of a token, expected one in every line. Fill it in, or remove the line.")
+    issuer = _issuer(line, native, realm)
+    hint = shown(native)
+    row: dict[str, Any] = {column: line.text(column) for column in TEXTS}
+    # an id may stand in a name as well; it goes from there, too
+    if len(native) >= 8:
+        row = {column: text.replace(native, hint) if text else text for column, text in row.items()}
+    row = {column: tidy_text(text, 512) if text else text for column, text in row.items()}
+    row["label"] = row.pop("token_name")
+    row["enforce_connector"], row["enforce_handle"] = line.text("enforce_connector"), line.text("enforce_handle")
+    row["issuer"], row["mask"] = issuer, hint
+    row["token_uid"] = identity.token_uid(key, issuer, native)
+    row["token_key"] = identity.twin(row["token_uid"])
+    owner = line.text("owner_uid") or line.text("owner_email") or line.text("owner_name")
+    row["owner_uid"] = identity.owner_uid(key, owner) if owner else None
+    row["owner_status"] = _status(line, owner or row["team"])
+    row["owner_timezone"] = _timezone(line)
+    row["criticality"] = (line.text("criticality") or "").lower() or None
+    for column in ("created_time", "expires_time", "valid_from", "valid_to"):
+        row[column] = line.time(column)
+    if (row["valid_to"] or LATEST) <= (row["valid_from"] or EARLIEST):
+        raise line.error("valid_to is not after valid_from. Correct one of them.")
+    rotated = line.text("rotated_from")
+    row["rotated_from_uid"] = identity.token_uid(key, _issuer(line, rotated, realm), rotated) if rotated else None
+    return _Token(line.number, owner, row)
+
+
+def _issuer(line: _Line, native: str, realm: str) -> str:
+    """Who issued a token: aws, gateway:<realm>, or another name as it stands there."""
+    source = line.text("source") or ""
+    if source.lower() in AWS_NAMES:
+        return "aws"
+    if source.lower() in GATEWAY_NAMES:
+        return f"gateway:{realm}"
+    if source:
+        return source
+    guess = "aws" if _AWS.match(native) else f"gateway:{realm}"
+    line.note(f"issuer not given, taken for {guess} by the shape of the id")
+    return guess
+
+
+def _status(line: _Line, owner: str | None) -> str:
+    status = line.text("owner_status")
+    if owner is None or status is None:
+        return OWNED if owner else UNOWNED
+    if status.lower() not in STATUSES:
+        line.note(f"owner_status {status[:40]!r} is not active, left or disabled; taken for active")
+    return STATUSES.get(status.lower(), OWNED)
+
+
+def _timezone(line: _Line) -> str | None:
+    name = line.text("owner_timezone")
+    if name is None:
+        return None
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        line.note(f"owner_timezone {name[:40]!r} is no time zone (such as Europe/Berlin); left out")
+        return None
+    return name
+
+
+def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
+    """A token has one owner at a time."""
+    by_token: dict[str, list[_Token]] = {}
+    for token in tokens:
+        by_token.setdefault(token.row["token_uid"], []).append(token)
+    for rows in by_token.values():
+        rows.sort(key=lambda token: (token.start, token.number))
+        for earlier, later in combinations(rows, 2):
+            if later.start < earlier.end and earlier.row["owner_uid"] and later.row["owner_uid"]:
+                if earlier.row["owner_uid"] == later.row["owner_uid"]:
+                    continue
+                when = "at every time" if later.start == EARLIEST else f"at {later.start:%Y-%m-%d}"
+                name = later.row["label"] or later.row["mask"]
+                raise InventoryError(
+                    f"{path}, line {max(earlier.number, later.number)}: token {name!r} has two owners {when} "
+                    f"({earlier.owner_name}, {later.owner_name}).\n"
+                    "A token has one owner at a time: end the first row with valid_to, or remove one."
+                )
+
+
+def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
+    """The tokens as they are true at a time.
+
+    Parameters
+    ----------
+    tokens : Table or DataFrame
+        ``schema.TOKENS``.
+    when : datetime
+        UTC where it names no zone.
+
+    Returns
+    -------
+    DataFrame, one row a token
+        The same columns; ``owner_status`` is ``ambiguous`` where several rows are true, and the row is the latest.
+    """
+    frame = tokens.to_pandas() if isinstance(tokens, pa.Table) else tokens
+    moment = pd.Timestamp(when if when.tzinfo else when.replace(tzinfo=UTC))
+    live = frame[
+        (frame["valid_from"].isna() | (frame["valid_from"] <= moment))
+        & (frame["valid_to"].isna() | (frame["valid_to"] > moment))
+    ]
+    live = live.sort_values("valid_from", na_position="first", kind="stable")
+    several = live["token_uid"].duplicated(keep=False)
+    live = live.assign(owner_status=live["owner_status"].mask(several, AMBIGUOUS))
+    return live.drop_duplicates("token_uid", keep="last").sort_index().reset_index(drop=True)
+
+
+RECURS = 3  # credentials under one session name, from which on the name is taken for a lasting one
+
+
+def profiles(dim_token: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
+    """What has a fingerprint: the profile of every token.
+
+    Parameters
+    ----------
+    dim_token : DataFrame
+        ``schema.DIM_TOKEN``, the tokens ever seen.
+    tokens : DataFrame
+        ``schema.TOKENS``, for what was rotated from what.
+
+    Returns
+    -------
+    DataFrame, one row a token
+        ``token_key``, ``token_uid``, ``profile_uid`` and ``profile_kind``: token, rotated, principal, session or role.
+
+    Raises
+    ------
+    InventoryError
+        Tokens are rotated from one another in a circle; names them.
+
+    Notes
+    -----
+    A lasting credential is its own profile, or the head of its chain of rotations. One that lives for hours is its
+    principal's: the user's; or, of a role, the session's where the session's name recurs with at least three
+    credentials, else the role's, because most session names are random.
+    """
+    seen = dim_token[dim_token["token_uid"] != ""].drop_duplicates("token_uid")
+    heads = _heads(tokens)
+    sessions = seen[(seen["token_lifetime"] == "session") & seen["role_token_uid"].notna()]
+    counts = sessions.groupby("principal_token_uid")["token_uid"].nunique()
+    recurring = set(counts.index[counts >= RECURS])
+    found: list[tuple[str, str]] = []
+    names = ("token_uid", "token_kind", "token_lifetime", "principal_token_uid", "role_token_uid")
+    for uid, kind, lifetime, principal, role in zip(*(seen[name] for name in names), strict=True):
+        of_role = isinstance(role, str)
+        short_lived = lifetime == "session" or (kind == "principal" and of_role)
+        if uid in heads:
+            found.append((heads[uid], "rotated"))
+        elif not short_lived or not isinstance(principal, str):
+            found.append((uid, "token"))
+        elif not of_role:
+            found.append((principal, "principal"))
+        else:
+            found.append((principal, "session") if principal in recurring else (role, "role"))
+    out = seen[["token_key", "token_uid"]].reset_index(drop=True)
+    return out.assign(
+        profile_uid=pd.Series([uid for uid, _ in found], dtype="str"),
+        profile_kind=pd.Series([kind for _, kind in found], dtype="str"),
+    )
+
+
+def _heads(tokens: pd.DataFrame) -> dict[str, str]:
+    """The head of its chain for every token that replaced another."""
+    rotated = tokens.dropna(subset=["rotated_from_uid"])
+    before = dict(zip(rotated["token_uid"], rotated["rotated_from_uid"], strict=True))
+    masks = dict(zip(tokens["token_uid"], tokens["mask"], strict=True))
+    heads: dict[str, str] = {}
+    for uid in before:
+        chain = [uid]
+        while chain[-1] in before:
+            chain.append(before[chain[-1]])
+            if chain[-1] in chain[:-1]:
+                circle = " <- ".join(str(masks.get(u, u)) for u in chain)
+                raise InventoryError(
+                    f"inventory: tokens are rotated from one another in a circle ({circle}).\n"
+                    "A token replaces an older one: clear rotated_from in one of these rows."
+                )
+        heads[uid] = chain[-1]
+    return heads

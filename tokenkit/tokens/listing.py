@@ -1,0 +1,97 @@
+"""Listing: tokens as a person or another program asks for them."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from tokenkit import identity
+from tokenkit.config import Workspace
+from tokenkit.errors import InputError
+from tokenkit.store import lake
+from tokenkit.tokens import owners
+from tokenkit.tokens.profiles import token_profiles
+
+COLUMNS = ["token_uid", "profile_uid", "label", "mask", "owner", "team", "status"]
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one (OWASP, CSV injection)
+
+
+def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.DataFrame:
+    """Every token with its profile, label, owner and status.
+
+    Parameters
+    ----------
+    native_ids : a file with one native id a line (a key, or a principal such as a role's ARN); adds the column
+        ``native_id``, and only those ids are listed, whether they were seen or not
+    when : owners as of this moment
+
+    Raises
+    ------
+    InputError
+        The file does not exist.
+    IdentityError
+        The workspace key is missing.
+    """
+    mapped = token_profiles(workspace)
+    people = owners.people(workspace, mapped, when)
+    known = lake.read(workspace.lake, "dim_token").to_pandas()
+    frame = mapped.assign(profile_uid=mapped["profile_uid"].astype("str"))
+    frame = frame.merge(known[["token_uid", "mask"]], on="token_uid", how="left")
+    shown = people[["label", "owner_name", "team", "owner_status"]].set_axis(people.index.astype("str"))
+    frame = frame.merge(shown, left_on="profile_uid", right_index=True, how="left")
+    frame = frame.rename(columns={"owner_name": "owner", "owner_status": "status"})[COLUMNS].sort_values("token_uid")
+    if native_ids is None:
+        return frame.reset_index(drop=True)
+    key = identity.load_key(workspace.key)
+    places = _places(frame, known)
+    wanted = []
+    for native in _lines(native_ids):
+        uids = [identity.token_uid(key, issuer, native) for issuer in _issuers(workspace, native)]
+        uid = next((u for u in uids if u in places), uids[0])
+        row = frame.loc[places[uid]].to_dict() if uid in places else dict.fromkeys(COLUMNS) | {"status": "not seen"}
+        wanted.append({**row, "native_id": native, "token_uid": uid})
+    return pd.DataFrame(wanted, columns=["native_id", *COLUMNS])
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file that are not blank."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}). It has one native id a line.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file in UTF-8. It has one native id a line.") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _places(frame: pd.DataFrame, known: pd.DataFrame) -> dict[str, int]:
+    """For every identity, the row that speaks for it: the token itself, else one of the profile's, user's or role's."""
+    places: dict[str, int] = {}
+    chain = frame.merge(known[["token_uid", "principal_token_uid", "role_token_uid"]], on="token_uid", how="left")
+    for column in ("token_uid", "profile_uid", "principal_token_uid", "role_token_uid"):
+        for place, uid in zip(frame.index, chain[column], strict=True):
+            if isinstance(uid, str):
+                places.setdefault(uid, place)
+    return places
+
+
+def spreadsheet(frame: pd.DataFrame) -> str:
+    """The listing as CSV in which no cell is a formula, whatever somebody named a token: Excel would calculate it.
+
+    Examples
+    --------
+    >>> print(spreadsheet(pd.DataFrame({"label": ["ci", "=1+1"]})))
+    label
+    ci
+    '=1+1
+    <BLANKLINE>
+    """
+    shown = [c for c in ("label", "owner", "team") if c in frame]
+    safe = {c: frame[c].map(lambda text: f"'{text}" if str(text).startswith(FORMULA) else text) for c in shown}
+    return frame.assign(**safe).to_csv(index=False)
+
+
+def _issuers(workspace: Workspace, native: str) -> list[str]:
+    """Who may have issued an id, the likeliest first."""
+    gateway = f"gateway:{workspace.settings.gateway.realm}"
+    return ["aws", gateway] if native.startswith(("AKIA", "ASIA", "arn:")) else [gateway, "aws"]

@@ -1,0 +1,1 @@
+"""Workbench: a workspace as a data scientist uses it: frames, exploring, tuning."""

@@ -1,0 +1,1 @@
+"""World: simulated organisations, for the demo and for the bench."""

@@ -1,0 +1,221 @@
+"""Roster: the bench's organisation, in which every token is drawn for itself.
+
+Reads  the catalogues. Writes nothing.
+A token's job, owner, volume and tale follow from the seed and its number alone, so an organisation of 21 tokens is
+that of 20 and one more. Staff, networks, holidays and deploys are the same for any number of tokens.
+"""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from statistics import NormalDist
+
+import numpy as np
+
+from tokenkit.world.archetypes import ARCHETYPES, Surroundings, prefix, stream
+from tokenkit.world.attacks import Notes, confounder, outage_day
+from tokenkit.world.catalogue import BENCH_JOBS, CLIENTS, MORE_CLIENTS
+from tokenkit.world.organisation import Organisation, Person, Token, new_key
+from tokenkit.world.staff import SITES, VOLUME, hire, issue
+
+PEOPLE_A_JOB = 8
+LEFT = 0.04  # share of the staff that left
+ROTATED, EXPIRED, UNOWNED, MOVING = 0.06, 0.01, 0.025, 0.12
+GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill the unit interval evenly
+
+# Enough for a rhythm, no almanac: feasts of lunar calendars and of regions are left out.
+# fixed days (month, day), days counted from Easter Sunday, and the n-th weekday of a month (month, n, Monday = 0)
+HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, int, int]]]] = {
+    "Europe/Lisbon": (
+        [(1, 1), (4, 25), (5, 1), (6, 10), (8, 15), (10, 5), (11, 1), (12, 1), (12, 8), (12, 25)],
+        [-47, -2, 60],
+        [],
+    ),
+    "Europe/Berlin": ([(1, 1), (3, 8), (5, 1), (10, 3), (12, 25), (12, 26)], [-2, 1, 39, 50], []),
+    "Asia/Kolkata": ([(1, 26), (8, 15), (10, 2), (12, 25)], [-2], []),
+    "America/New_York": (
+        [(1, 1), (6, 19), (7, 4), (11, 11), (12, 25)],
+        [],
+        [(1, 3, 0), (2, 3, 0), (9, 1, 0), (10, 2, 0), (11, 4, 3)],
+    ),
+    "America/Sao_Paulo": (
+        [(1, 1), (4, 21), (5, 1), (9, 7), (10, 12), (11, 2), (11, 15), (11, 20), (12, 25)],
+        [-48, -47, -2, 60],
+        [],
+    ),
+    "Asia/Singapore": ([(1, 1), (5, 1), (8, 9), (12, 25)], [-2], []),
+}
+
+
+def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[Organisation, Notes]:
+    """People, networks and tokens of the bench, and what is told of them in truth.json.
+
+    Examples
+    --------
+    >>> few, more = (bench_organisation(n, 20, date(2026, 1, 5), 0)[0].tokens for n in (20, 21))
+    >>> few == more[:20]
+    True
+    """
+    around = surroundings(days, start, seed)
+    org = Organisation(seed, start, days, [], around)
+    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    people = staff(seed)
+    tales: dict[str, Notes] = {}
+    moving = set()
+    for number in range(tokens):
+        rng, job = stream(seed, "token", number), BENCH_JOBS[number % len(BENCH_JOBS)]
+        team = [person for person in people if person.team in job.teams]
+        token = issue(rng, number, job, team[int(rng.integers(len(team)))], begin, days)
+        org.tokens.append(token)
+        for note in tale(rng, token, org, begin):
+            tales.setdefault(note["kind"], []).append(note)
+        if job.archetype in ("cron", "webhook", "llm") and rng.random() < MOVING:
+            moving.add(token.name)
+    around.moving = frozenset(moving)
+    ids = [token.native_id for token in org.tokens if token.name in moving]
+    moved = confounder(
+        "egress_change", ids, org, around.move_day, days - 1, " -> ".join(f"{n}0/24" for n in around.move)
+    )
+    outage = confounder("outage", [], org, outage_day(days), outage_day(days), "gateways half down for 30 minutes")
+    return org, [moved, outage, *(note for notes in tales.values() for note in notes), *calendar(org)]
+
+
+def surroundings(days: int, start: date, seed: int) -> Surroundings:
+    """What tokens share."""
+    rng = stream(seed, "surroundings")
+    families = {**CLIENTS, **MORE_CLIENTS}
+    return Surroundings(
+        days=days,
+        egress=[prefix(rng, "hosting") for _ in range(24)],
+        offices={site: prefix(rng, "business") for site in SITES},
+        runners=[prefix(rng, "hosting") for _ in range(600)],
+        carriers={site: [prefix(rng, "home") for _ in range(160)] for site in SITES},
+        releases={name: sorted(rng.choice(days, max(1, days // 14), replace=False).tolist()) for name in families},
+        move_day=int(rng.uniform(0.72, 0.88) * days),
+        move=(prefix(rng, "hosting"), prefix(rng, "hosting")),
+        holidays={site: holidays(site, start, days) for site in SITES},
+        deploys={job.purpose: deploys(job.purpose, start, days, seed) for job in BENCH_JOBS},
+    )
+
+
+def staff(seed: int) -> list[Person]:
+    """Everybody who may own a token: as many people for each job, whatever the number of tokens."""
+    rng = stream(seed, "staff")
+    people: list[Person] = []
+    for job in BENCH_JOBS:
+        for _ in range(PEOPLE_A_JOB):
+            hire(rng, people, job)
+    return [replace(person, status="left") if rng.random() < LEFT else person for person in people]
+
+
+def tale(rng: np.random.Generator, token: Token, org: Organisation, begin: datetime) -> Notes:
+    """What is odd about a token's record: a new key, a date behind it, no owner, or an owner who left."""
+    notes, days, kind = [], org.days, rng.random()
+    usual = not token.is_role and not token.sleeps and token.created < begin
+    new, moment, ago = new_key(rng, token.log), rng.uniform(0.3, 0.8), rng.uniform(10, 50)
+    if token.owner and token.owner.status == "left":
+        notes.append(confounder("orphaned", [token.native_id], org, 0, days - 1, "the owner left"))
+    if usual and kind < ROTATED:
+        token.rotated_id, token.rotated = new, begin + timedelta(seconds=int(moment * days * 86400))
+        first, both = (token.rotated - begin).days, [token.native_id, new]
+        notes.append(confounder("rotation", both, org, first, days - 1, "a new key, the same behaviour"))
+    elif usual and kind < ROTATED + EXPIRED:
+        token.expires = (begin - timedelta(days=ago)).replace(microsecond=0)
+        token.created = min(token.created, token.expires - timedelta(days=180))
+        notes.append(confounder("expired", [token.native_id], org, 0, days - 1, "used after it expired"))
+    elif kind < ROTATED + EXPIRED + UNOWNED:
+        token.owner = None
+        return [confounder("unowned", [token.native_id], org, 0, days - 1, "no row in the inventory")]
+    return notes
+
+
+def means(org: Organisation, events_a_token: float) -> list[float]:
+    """Mean requests of each token over the period: ``events_a_token`` on average, heavy-tailed within each job.
+
+    A token's place in its job's distribution follows from its number, evenly spread, so that a sum over many tokens
+    is close to what was asked for though no token knows of another.
+    """
+    kinds = [ARCHETYPES[job.archetype] for job in BENCH_JOBS]
+    weights = [
+        0.0 if kind.daily else VOLUME.get(job.archetype, 1.0) for job, kind in zip(BENCH_JOBS, kinds, strict=True)
+    ]
+    daily = [kind.daily * org.days * 5 / 7 for kind in kinds]
+    people = sum(mean for job, mean in zip(BENCH_JOBS, daily, strict=True) if job.archetype == "human")
+    cycle = 1.05 * events_a_token * len(BENCH_JOBS)  # 5% are lost to tokens made within the period, asleep or clipped
+    scale = min(1.0, 0.3 * cycle / people)
+    unit = (cycle - scale * people) / sum(weights)
+    found = []
+    for token in org.tokens:
+        turn, place = divmod(token.number, len(BENCH_JOBS))
+        kind, job = kinds[place], BENCH_JOBS[place]
+        at = (stream(org.seed, "volume", job.purpose).random() + turn * GOLDEN) % 1.0
+        share = NormalDist(-(kind.spread**2) / 2, kind.spread).inv_cdf(min(max(at, 1e-4), 0.995))
+        found.append(float(np.exp(share)) * (scale * daily[place] + unit * weights[place]))
+    return found
+
+
+# ---- the calendar ----
+def easter(year: int) -> date:
+    """Easter Sunday, by the Gregorian rule.
+
+    Examples
+    --------
+    >>> easter(2026), easter(2027)
+    (datetime.date(2026, 4, 5), datetime.date(2027, 3, 28))
+    """
+    century, moon = year // 100, year % 19
+    epact = (century - century // 4 - (8 * century + 13) // 25 + 19 * moon + 15) % 30
+    epact -= (epact // 28) * (1 - (epact // 28) * (29 // (epact + 1)) * ((21 - moon) // 11))
+    weekday = (year + year // 4 + epact + 2 - century + century // 4) % 7
+    after = epact - weekday  # days after 28 March, which is the earliest Sunday less seven
+    return date(year, 3, 28) + timedelta(days=after)
+
+
+def holidays(zone: str, start: date, days: int) -> list[int]:
+    """Public holidays of a time zone's country, as days since the start.
+
+    Examples
+    --------
+    >>> holidays("America/New_York", date(2026, 1, 5), 60)
+    [14, 42]
+    """
+    fixed, from_easter, nth = HOLIDAYS[zone]
+    found = set()
+    for year in range(start.year, (start + timedelta(days=days)).year + 1):
+        dates = [date(year, month, day) for month, day in fixed]
+        dates += [easter(year) + timedelta(days=after) for after in from_easter]
+        for month, n, weekday in nth:
+            first = date(year, month, 1)
+            dates.append(first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (n - 1)))
+        found |= {(day - start).days for day in dates}
+    return sorted(day for day in found if 0 <= day < days)
+
+
+def deploys(purpose: str, start: date, days: int, seed: int) -> list[int]:
+    """Hours since the start in which a job's program is rolled out: a working day in eight, in working hours."""
+    rng = stream(seed, "deploys", purpose)
+    chosen = (rng.random(days) < 0.12).tolist()
+    hours = rng.integers(8, 17, days).tolist()
+    return [
+        day * 24 + hour
+        for day, (is_on, hour) in enumerate(zip(chosen, hours, strict=True))
+        if is_on and (start + timedelta(days=day)).weekday() < 5
+    ]
+
+
+def calendar(org: Organisation) -> Notes:
+    """Releases, public holidays and deploys as truth.json lists them."""
+    notes: Notes = []
+    for family, dates in org.around.releases.items():
+        notes += [
+            confounder("sdk_release", [], org, day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)
+        ]
+    for zone, dates in org.around.holidays.items():
+        notes += [confounder("public_holiday", [], org, day, day, zone) for day in dates]
+    for purpose, hours in org.around.deploys.items():
+        ids = [token.native_id for token in org.tokens if token.job.purpose == purpose]
+        notes += [
+            confounder("deploy", ids, org, hour // 24, hour // 24, f"{purpose}, from {hour % 24}:00 UTC for an hour")
+            for hour in hours
+            if ids
+        ]
+    return notes

@@ -1,0 +1,365 @@
+"""A simulated organisation: people, tokens and every request they make, written as raw logs with the truth beside.
+
+Reads  nothing but its arguments and the catalogues in ``archetypes``.
+Writes logs/ and inventory.csv as an organisation would have them, and truth.json: which tokens were attacked, when,
+       and which benign events a detector should not mistake for an attack.
+Each token draws from random streams of its own, so an attack changes no other event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import orjson
+
+from tokenkit.world.archetypes import ARCHETYPES, Archetype, Array, stream
+from tokenkit.world.attacks import TALES, Notes, Weather, confounder, inject, outage_day, weather
+from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, JOBS, LISTINGS, RARE_CLIENTS, USUAL, user_agent
+from tokenkit.world.organisation import DAY, EVENT, TRAILS, Credential, Organisation, Token, new_key, write_inventory
+from tokenkit.world.rawlogs import write_logs
+from tokenkit.world.roster import bench_organisation, means
+from tokenkit.world.staff import organisation, volumes
+
+HOUR = 3_600_000
+OWN_PROGRAMS = ("job", "node", "app")  # client families that the organisation makes itself
+EVENTS_A_TOKEN_DAY = 250 / 3
+
+
+def simulate(
+    out: Path,
+    *,
+    tokens: int = 200,
+    days: int = 60,
+    start: date = date(2026, 1, 5),
+    seed: int = 0,
+    attacks: bool = True,
+    events: int = 1_000_000,
+    bench: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write a simulated organisation: raw logs, inventory and truth.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``logs/``, ``inventory.csv`` and ``truth.json``; made if absent.
+    tokens : int, at least 12
+    days : int, at least 14
+    start : date
+        First day (UTC).
+    seed : int
+        The same arguments give the same bytes.
+    attacks : bool
+        Without them the organisation is the identical one, confounders included.
+    events : int
+        About so many events in all (within 10%).
+    bench : bool
+        The bench's organisation (``roster``) in place of the demo's.
+    progress : callable(done, total), optional
+        Called after each token drawn and each day written.
+
+    Returns
+    -------
+    dict
+        What truth.json holds: ``seed``, ``start``, ``days``, ``attacks``, ``confounders``.
+
+    Raises
+    ------
+    ValueError
+        Fewer tokens or days than an organisation needs, or no token suits an attack.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     truth = simulate(Path(folder), tokens=16, days=16, events=3_000)
+    >>> [attack["scenario"] for attack in truth["attacks"]]
+    ['object_enumeration', 'slow_exfiltration', 'stolen_token']
+    """
+    if tokens < len(JOBS) or days < 14:
+        raise ValueError(f"tokens={tokens}, days={days}: an organisation needs at least {len(JOBS)} tokens and 14 days")
+    tell = progress or (lambda done, total: None)
+    org, notes = (bench_organisation if bench else organisation)(tokens, days, start, seed)
+    volume = means(org, events / tokens) if bench else volumes(org, events)
+    conditions = [weather(token, org) for token in org.tokens]
+    parts = [services(org, events)]
+    for token, mean, sky in zip(org.tokens, volume, conditions, strict=True):
+        parts.append(live(token, org, mean, sky))
+        notes += sky.notes
+        tell(token.number + 1, tokens + days)
+    rows = np.concatenate(parts)
+    found: Notes = []
+    del parts
+    if attacks:
+        told = {native for note in notes if note["kind"] in TALES for native in note["native_ids"]}
+        barred = frozenset(token.name for token in org.tokens if token.native_id in told)
+        rows, found = inject(rows, org, barred, events)
+    rows = rows[np.lexsort((rows["uid"][:, 0], rows["time"], rows["log"]))]
+    write_logs(out / "logs", rows, org, lambda day: tell(tokens + day + 1, tokens + days))
+    write_inventory(out / "inventory.csv", org)
+    truth = {"seed": seed, "start": start.isoformat(), "days": days, "attacks": found, "confounders": notes}
+    (out / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2))
+    return truth
+
+
+# ---- the requests of one token ----
+def live(token: Token, org: Organisation, mean: float, sky: Weather) -> Array:
+    """Every event of a token.
+
+    Parameters
+    ----------
+    token : Token
+        Its ``pace`` is set here.
+    org : Organisation
+        Learns the token's addresses, clients and credentials.
+    mean : float
+        Requests over the whole period on average.
+    sky : Weather
+
+    Returns
+    -------
+    array of EVENT, by time
+    """
+    rng, kind = stream(org.seed, token.native_id, "requests"), ARCHETYPES[token.job.archetype]
+    hour, moment = when(rng, token, org, mean, sky)
+    rows = np.zeros(len(hour), EVENT)
+    rows["time"] = org.begin + ((hour + moment) * HOUR).astype("i8")
+    rows = rows[np.argsort(rows["time"], kind="stable")]
+    day = (rows["time"] - org.begin) // DAY
+    rows["token"], rows["log"] = token.number, token.log
+    token.pace = max(0.5, mean / org.days * rng.uniform(0.05, 0.2))
+    call(rng, token, org, rows, day, sky.notes)
+    touch(rng, token, org, rows, kind.paging)
+    where(token, org, rows, day, kind.sticky)
+    with_what(token, org, rows, day)
+    rows = outcome(rng, token, org, rows)
+    weigh(rng, token, org, rows, kind, sky)
+    authenticate(token, org, rows)
+    uids = stream(org.seed, token.native_id, "uid")
+    rows["uid"] = uids.integers(0, 2**64, (len(rows), 2), dtype="u8")
+    rows["again"] = (uids.random(len(rows)) < 0.004) & (token.log < len(TRAILS))
+    return rows
+
+
+def when(rng: np.random.Generator, token: Token, org: Organisation, mean: float, sky: Weather) -> tuple[Array, Array]:
+    """Hour of each request (since the start) and the moment within it."""
+    kind, days = ARCHETYPES[token.job.archetype], org.days
+    zone, noon = ZoneInfo(token.timezone), datetime.combine(org.start, time(12))
+    batch = token.job.archetype == "cron"  # batch jobs run by UTC
+    noons = [(noon + timedelta(days=day)).replace(tzinfo=zone) for day in range(days)]
+    offsets = [0.0 if batch else (at.utcoffset() or timedelta(0)).total_seconds() / 3600 for at in noons]
+    hours = np.arange(days * 24)
+    local = np.floor(hours + np.array(offsets)[hours // 24]).astype(int)
+    week = kind.week(rng)
+    rate = week[(org.start.weekday() + local // 24) % 7, local % 24]
+    rate *= np.where(np.isin(local // 24, org.around.holidays.get(token.timezone, [])), kind.holiday, 1.0)
+    restless = rng.uniform(0.15, 0.4)
+    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, restless, days) - restless**2 / 2
+    level += stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days)
+    used = kind.active(stream(org.seed, token.native_id, "active"), days)
+    expected = rate * (mean / rate.sum()) * (np.exp(level) * sky.requests * used)[hours // 24]
+    counts = rng.poisson(expected * rng.gamma(kind.clump, 1 / kind.clump, len(hours)))
+    hour = np.repeat(hours, counts)
+    return hour, np.clip(kind.moments(rng, hour), 0, 0.9999)
+
+
+def call(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, day: Array, notes: Notes) -> None:
+    """Choose endpoints: the job's mix as this token uses it, seldom ones, and some for the first time."""
+    job, days = token.job, org.days
+    names = [*job.calls, *job.seldom, *job.untried]
+    usual = np.array(list(job.calls.values())) * rng.lognormal(0, 0.4, len(job.calls))
+    seldom = rng.uniform(0.001, 0.006, len(job.seldom))
+    mix = np.tile(np.concatenate([usual / usual.sum(), seldom, np.zeros(len(job.untried))]), (days, 1))
+    for column in range(len(job.calls) + len(job.seldom), len(names)):
+        first, stays = int(rng.integers(days)), rng.random() < 0.4
+        if rng.random() < 0.45 * days / 60:
+            mix[first : first + int(rng.integers(1, 6)), column] = rng.uniform(0.01, 0.05)
+            if stays:
+                mix[first:, column] = np.maximum(mix[first:, column], 0.003)
+            notes.append(confounder("first_use", [token.native_id], org, first, first, names[column]))
+    odds = np.cumsum(mix * rng.lognormal(0, 0.1, mix.shape), axis=1)
+    odds /= odds[:, -1:]
+    chosen = (place_in_mix(rng, token, org, rows)[:, None] > odds[day]).sum(axis=1)
+    rows["endpoint"] = np.array([ENDPOINT[name] for name in names])[np.minimum(chosen, len(names) - 1)]
+
+
+def place_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
+    """Where in the job's mix each request falls, 0 to 1: a Markov chain around the circle.
+
+    Most requests lie about as far behind the one before as those of their peers do; the others fall anywhere, and so
+    does the first after a pause of ten minutes. Every place stays equally likely, so the mix is kept.
+    """
+    thrown = rng.random(len(rows))
+    if not token.job.chain:
+        return thrown
+    own = stream(org.seed, token.native_id, "chain")
+    far = stream(org.seed, "chain", token.job.purpose).uniform(0.2, 0.8)
+    follows = (own.random(len(rows)) < token.job.chain) & (np.diff(rows["time"], prepend=0) < HOUR // 6)
+    return np.asarray(np.cumsum(np.where(follows, far + own.normal(0, 0.04, len(rows)), thrown)) % 1.0)
+
+
+def touch(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, paging: int) -> None:
+    """Choose objects near the newest one, which moves on every day; and pages of listings."""
+    names = (*token.job.calls, *token.job.seldom, *token.job.untried)
+    nouns = {COST[name][2]: i for i, name in enumerate(names) if COST[name][2]}
+    noun_of = np.array([nouns.get(COST[name][2], -1) for name in ENDPOINTS])
+    noun = noun_of[rows["endpoint"]]
+    newest = token.first + token.pace * (rows["time"] - org.begin) / DAY
+    back = rng.exponential(token.pace * rng.uniform(3, 20) + 5, len(rows))
+    writes = np.isin(rows["endpoint"], [ENDPOINT["s3 PutObject"]])
+    order = np.floor(newest - np.where(writes, back * 0.02, back)).astype("i8")
+    if token.issuer == "gateway":  # numbers that all customers share: this token sees one in `stride`
+        stride = rng.integers(7, 40, len(nouns) + 20)[noun]
+        order = order * stride + (order * 2654435761 >> 8) % stride
+    rows["object"] = np.where(noun >= 0, order, 0)
+    at = np.flatnonzero(np.isin(rows["endpoint"], [ENDPOINT[name] for name in LISTINGS]))
+    begins = np.where(rng.random(len(at)) < 1 / paging, np.arange(len(at)), 0)
+    rows["page"][at] = 1 + np.arange(len(at)) - np.maximum.accumulate(begins)
+
+
+def where(token: Token, org: Organisation, rows: Array, day: Array, sticky: bool) -> None:
+    """Choose addresses, day by day from where the token is used."""
+    rng = stream(org.seed, token.native_id, "places")
+    places = ARCHETYPES[token.job.archetype].places(rng, org.around, token.name, token.timezone)
+    if token.job.archetype in ("cron", "webhook") and token.name not in org.around.moving and rng.random() < 0.4:
+        seen = {address.rsplit(".", 1)[0] + ".0/24" for today, _ in places for address in today}
+        token.networks = tuple(sorted(seen))
+    edges = np.searchsorted(day, np.arange(org.days + 1))
+    hour = (rows["time"] - org.begin) // HOUR
+    for today, (addresses, shares) in enumerate(places):
+        lower, upper = edges[today], edges[today + 1]
+        if lower < upper:
+            codes = np.array([org.number(org.addresses, text) for text in addresses])
+            share = np.cumsum(shares) / np.sum(shares)
+            dice = rng.random(24)[hour[lower:upper] % 24] if sticky else rng.random(upper - lower)
+            rows["address"][lower:upper] = codes[np.minimum(np.searchsorted(share, dice), len(codes) - 1)]
+
+
+def with_what(token: Token, org: Organisation, rows: Array, day: Array) -> None:
+    """Choose clients; their versions rise on some of the days on which one was released."""
+    rng = stream(org.seed, token.native_id, "clients")
+    human = token.job.archetype in ("human", "ci")
+    families = list(token.job.clients) if human else [str(rng.choice(token.job.clients))]
+    pick = rng.random(len(rows)) < (rng.uniform(0.6, 0.95) if len(families) > 1 else 1.0)
+    rolled_out, hour = org.around.deploys.get(token.job.purpose, []), (rows["time"] - org.begin) // HOUR
+    for chosen, family in zip((pick, ~pick), families, strict=False):
+        versions, version = np.zeros(org.days, int), int(rng.integers(3))
+        for released in org.around.releases[family]:
+            if rng.random() < 0.55:
+                versions[released + int(rng.integers(5) if token.job.archetype == "human" else 0) :] += 1
+        deployed = versions[day]
+        if rolled_out and family in OWN_PROGRAMS:
+            old = stream(org.seed, token.native_id, "deploys").integers(2, size=len(rows))  # in the hour both run
+            deployed = deployed + np.searchsorted(rolled_out, hour - old, side="right")
+        agents = [
+            user_agent(family, version + step, token.job.slug) for step in range(int(deployed.max(initial=0)) + 1)
+        ]
+        codes = np.array([org.number(org.clients, agent) for agent in agents])
+        rows["client"][chosen] = codes[deployed[chosen]]
+    curious = token.job.archetype in ("human", "partner") and rng.random() < 0.5 * org.days / 60
+    if curious:  # somebody tries another tool for a day
+        tried = (day == rng.integers(org.days)) & (rng.random(len(rows)) < 0.3)
+        if tried.any():
+            rows["client"][tried] = org.number(org.clients, str(rng.choice(RARE_CLIENTS)))
+
+
+def outcome(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
+    """Set status codes, and add the repetitions of what failed for a moment; one day the gateway is half down."""
+    kinds = np.array([404, 403, 503, 429, 400], "i2")
+    odds = np.array([0.008, 0.003, 0.003, 0.003, 0.002]) * rng.lognormal(0, 0.6, 5)
+    dice = rng.random(len(rows))
+    at = np.searchsorted(np.cumsum(odds), dice)
+    rows["status"] = np.where(at < 5, kinds[np.minimum(at, 4)], 200)
+    named = np.array([bool(COST[name][2]) for name in ENDPOINTS])
+    rows["status"][(rows["status"] == 404) & ~named[rows["endpoint"]]] = 200
+    since = rows["time"] - (org.begin + outage_day(org.days) * DAY + 13 * HOUR)
+    down = (since >= 0) & (since < HOUR // 2) & (token.issuer == "gateway") & (rng.random(len(rows)) < 0.6)
+    rows["status"][down] = 503
+    if rolled_out := org.around.deploys.get(token.job.purpose, []):
+        hour, trouble = (rows["time"] - org.begin) // HOUR, stream(org.seed, token.native_id, "trouble")
+        broken = np.isin(hour, rolled_out) & (trouble.random(len(rows)) < 0.08)
+        rows["status"][broken] = trouble.choice([503, 503, 400, 429], int(broken.sum()))
+    failed = np.flatnonzero(np.isin(rows["status"], (503, 429)) & (rng.random(len(rows)) < 0.8))
+    repeats = np.concatenate([rows[failed], rows[failed[down[failed]]]])
+    repeats["time"] += rng.integers(400, 5_000, len(repeats))
+    repeats["status"] = np.where(rng.random(len(repeats)) < 0.9, 200, repeats["status"])
+    repeats["time"] = np.minimum(repeats["time"], org.begin + org.days * DAY - 1)
+    rows = np.concatenate([rows, repeats])
+    return np.asarray(rows[np.argsort(rows["time"], kind="stable")])
+
+
+def weigh(
+    rng: np.random.Generator, token: Token, org: Organisation, rows: Array, kind: Archetype, sky: Weather
+) -> None:
+    """Set bytes and latency: lognormal about the endpoint's median, with the token's level of the day."""
+    medians = np.array([COST[name][:2] for name in ENDPOINTS]) * 1024
+    more = stream(org.seed, token.native_id, "sizes").normal(0, 0.4, len(ENDPOINTS) - USUAL)
+    own = np.exp(np.concatenate([rng.normal(0, 0.4, USUAL), more]))
+    restless = rng.uniform(0.08, 0.2)
+    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, restless, org.days)
+    day = (rows["time"] - org.begin) // DAY
+    call = rows["endpoint"]
+    sent = medians[call, 0] * own[call] * (np.exp(level) * sky.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
+    longer = rng.lognormal(0, 0.3 * kind.sizes, len(rows))
+    if kind.echo:
+        longer = longer**3  # prompts differ more than the requests of a program do
+        sent *= longer**kind.echo
+    received = medians[call, 1] * longer
+    failed = rows["status"] >= 400
+    logged = (token.issuer == "gateway") | (medians[call, 0] > 0)
+    rows["sent"] = np.where(failed & logged, rng.integers(180, 420, len(rows)), np.maximum(sent, 120 * logged))
+    rows["received"] = np.where(failed & (token.issuer == "aws"), 0, received)
+    rows["latency"] = rng.lognormal(3.6, 0.5, len(rows)) + rows["sent"] / kind.streams
+
+
+def authenticate(token: Token, org: Organisation, rows: Array) -> None:
+    """Give each event its credential: the key, the key that replaced it, or a role's session of some hours."""
+    first = len(org.credentials)
+    if not token.is_role:
+        org.credentials += [
+            Credential(native, token.number) for native in (token.native_id, token.rotated_id) if native
+        ]
+        rows["credential"] = first
+        if token.rotated:
+            rows["credential"] += rows["time"] >= int(token.rotated.timestamp() * 1000)
+        return
+    rng = stream(org.seed, token.native_id, "sessions")
+    length = int(rng.uniform(1, 6) * HOUR)
+    sessions, rows["credential"] = np.unique((rows["time"] - org.begin) // length, return_inverse=True)
+    rows["credential"] += first
+    for number in sessions.tolist():
+        created = org.begin + number * length - int(rng.integers(1_000, 20_000))
+        name = token.session_name or f"botocore-session-{created // 1000}"
+        org.credentials.append(Credential(new_key(rng, token.log, "ASIA"), token.number, name, created))
+
+
+def services(org: Organisation, events: float) -> Array:
+    """What AWS services do by themselves: CloudTrail records with neither key nor address."""
+    rng = stream(org.seed, "services")
+    rows = np.zeros(int(rng.poisson(0.004 * events)), EVENT)
+    rows["time"] = np.sort(org.begin + rng.integers(0, org.days * DAY, len(rows)))
+    does = {
+        "cloudformation": "sts AssumeRole",
+        "lambda": "sts AssumeRole",
+        "cloudtrail": "s3 GetBucketAcl",
+        "s3": "kms Decrypt",
+    }
+    pick = rng.integers(len(does), size=len(rows))
+    for number, (service, name) in enumerate(does.items()):
+        host = f"{service}.amazonaws.com"
+        chosen = pick == number
+        rows["endpoint"][chosen] = ENDPOINT[name]
+        rows["address"][chosen] = org.number(org.addresses, host)
+        rows["client"][chosen] = org.number(org.clients, host)
+        rows["credential"][chosen] = len(org.credentials)
+        org.credentials.append(Credential("", -1, host))
+    rows["token"], rows["status"] = -1, 200
+    rows["log"] = rng.integers(len(TRAILS), size=len(rows))
+    rows["uid"] = rng.integers(0, 2**64, (len(rows), 2), dtype="u8")
+    rows["again"] = rng.random(len(rows)) < 0.004
+    return rows
