@@ -72,7 +72,7 @@ def _finding(i: Facts, run_uid: str) -> Facts:
                 "version": VERSION,
                 "uid": i["incident_uid"],
                 "correlation_uid": run_uid,
-                "log_name": "tokenkit.judge.detect",
+                "log_name": "tokenkit.incidents",
                 "profiles": ["security_control"],  # action and disposition belong to it
                 "product": {"name": "tokenkit", "vendor_name": "tokenkit", "version": __version__},
             },
