@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .SILENT:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lab lock
+.PHONY: help demo test lint mutate bench lab lock
 
 help:  ## list the targets
 	sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,9 @@ lint: .venv/.installed  ## format, lint, types, order of imports, notebooks
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb notebooks/bench/*.ipynb
 	$(BIN)/python tests/check_notebooks.py notebooks/*.ipynb notebooks/bench/*.ipynb
+
+mutate: .venv/.installed  ## change the code in small ways and see whether the tests notice; ARGS="merge" chooses rooms
+	$(BIN)/python tests/mutate.py $(ARGS)
 
 bench: .venv/.installed  ## run every benchmark and print its result, one JSON line each (benchmarks/README.md)
 	for file in $(filter-out benchmarks/compare.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$file" | tail -n 1; done

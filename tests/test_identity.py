@@ -130,3 +130,72 @@ def test_a_mask_never_shows_more_than_eight_characters_of_a_key_and_never_all(na
     assert len(shown) <= 8 + 3
     assert shown == native[:1] + "..." or shown == f"{native[:4]}...{native[-4:]}"
     assert len(native) < 2 or len(shown) - 3 < len(native)
+
+
+def test_ids_never_change_from_one_version_to_the_next() -> None:
+    """Each lake is full of them: what another version computed for the same value would be another token."""
+    assert identity.key_check(b"k") == "cdc1d6bb13cb1bfe"
+    assert identity.token_uid(b"k", "aws", "AKIAEXAMPLE") == "tok1_53f8de04aeb641c85dfd5ef5"
+    assert identity.owner_uid(b"k", "ana@example.com") == "own1_c196878b57b3e3da49e5ca30"
+    assert identity.twin("tok1_53f8de04aeb641c85dfd5ef5") == int("53f8de04aeb641c8", 16) >> 1
+    assert identity.value_twin("network", "192.0.2.0/24") == 9137950562562332663
+    assert identity.value_twin("client", "ü") == 3511919375103231590
+    assert identity.value_twin("operation", "\ud800") == 8866303739866625711, (
+        "half a surrogate pair, as a hostile log has it"
+    )
+
+
+def test_a_new_key_has_256_random_bits_whatever_folders_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "several" / "folders" / "key"
+    key = identity.create_key(path)
+    assert len(key) == 32 and identity.load_key(path) == key
+    assert [p.name for p in path.parent.iterdir()] == ["key"], "nothing but the key is left beside it"
+
+
+def test_a_key_that_another_process_made_meanwhile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    link = os.link
+
+    def late(source: str, target: Path) -> None:
+        target.write_text(OTHER)  # the other process was faster
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    assert identity.create_key(path) == bytes.fromhex(OTHER)
+    assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
+def test_the_key_is_written_beside_its_place_so_that_it_can_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary folder may lie on another file system, where no link can be made."""
+    folders = []
+    link = os.link
+
+    def noted(source: str, target: Path) -> None:
+        folders.append(Path(source).parent)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", noted)
+    identity.create_key(tmp_path / "key")
+    assert folders == [tmp_path]
+
+
+def test_bytes_that_are_no_text_are_no_key(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff" * 64)
+    with pytest.raises(IdentityError, match="expected 64 hex digits"):
+        identity.load_key(tmp_path / "key")
+    (tmp_path / "key").write_text("X" * 64)
+    with pytest.raises(IdentityError, match="expected 64 hex digits"):
+        identity.load_key(tmp_path / "key")
+
+
+def test_twins_are_integers_though_a_column_is_empty() -> None:
+    twins = identity.twins("network", pa.array([], pa.string()))
+    assert twins.type == pa.int64() and len(twins) == 0
+
+
+def test_a_mask_shows_four_characters_at_each_end_from_twelve_on() -> None:
+    assert identity.mask("abcdefghijk") == "a..."
+    assert identity.mask("abcdefghijkl") == "abcd...ijkl"
+    assert identity.mask("arn:aws:sts::111122223333:assumed-role/job/run:7") == "7"
