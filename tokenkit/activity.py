@@ -19,7 +19,7 @@ from tokenkit.progress import Progress, silent
 from tokenkit.store import engine, lake, state
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
-SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one session (ACTIVITY.md)
+SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one session (docs/method/features.md)
 SESSION_OPERATIONS = 60  # pairs grow with the square: of a session's operations the first 60 make pairs, 1,770 at most
 PACED_LEAST_S = 2  # times have whole seconds in some logs: gaps of 0 and 1 s are equal by chance
 DAYS_A_QUERY = 30

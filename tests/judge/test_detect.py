@@ -149,7 +149,7 @@ def test_a_history_that_is_too_short_has_no_scores_but_its_rules(tmp_path: Path,
 
 
 def test_a_rule_that_began_to_be_broken_keeps_its_incident_in_the_next_report(tmp_path: Path) -> None:
-    """An id is the same in every run (DESIGN.md), though the second report takes the breach for standing."""
+    """An id is the same in every run, though the second report takes the breach for standing."""
     place = raw_logs.workspace(tmp_path / "w")
     lines = [
         raw_logs.nginx(

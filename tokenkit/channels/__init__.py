@@ -2,8 +2,7 @@
 
 Reads  deviation.Evidence. Writes scores (profile x window x channel).
 Each channel is a ``Detector``: fitted on one period, applied to another. Spikes and drift need separate channels, each
-with its own threshold: one maximum over all drift features cut the recall of a +60% leak from .82 to .61
-(DETECTION.md).
+with its own threshold: one maximum over everything drowns what is slow in what is loud (docs/method/channels.md).
 """
 
 from collections.abc import Callable, Sequence

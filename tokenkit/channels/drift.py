@@ -2,7 +2,7 @@
 
 Against the frozen reference: amounts given the calls (data, objects, rows), and calls, each with its own threshold.
 The statistic is the information-weighted mean residual of 14 days over its standard error, in which the level of a
-benign profile may move by ``2 tau`` (DETECTION.md, 2 and 3; tau is fitted on the calibration days).
+benign profile may move by ``2 tau`` (docs/method/channels.md; tau is fitted on the calibration days).
 Days of confirmed misuse are scored and fit nothing; an accepted new level counts for the whole window of the days after
 it, or the two weeks before the answer would go on raising what was answered.
 """

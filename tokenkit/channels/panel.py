@@ -2,8 +2,8 @@
 
 Fitted on the first half of the calibration days, ranked among the second half, applied to the reported days: never on
 the rows they score. Each detector's score becomes bits (how rare among the held-out days), and the panel's score is
-their mean: ranks are combined, never raw scores. It gets a share of the budget only where the user gives it one: as an
-extra channel Isolation Forest lowered the recall of the five worst scenarios from .364 to .34 (DETECTION.md).
+their mean: ranks are combined, never raw scores. It gets a share of the budget only where the user gives it one
+(docs/method/channels.md).
 
 Any detector of PyOD may be named. Whether it may run on a schedule is tested on the rows at hand and not looked up in a
 list: the score of a row must not change with the batch that it is scored in (``batch_invariant``).

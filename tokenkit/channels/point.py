@@ -20,7 +20,7 @@ MOVED = 0.95  # of the calls come from networks never used, with the usual progr
 
 
 class PointHour:
-    """Novelty of an hour: N + C + O/2 + T/2 + min(N, C + O/2 + T/2) (DETECTION.md, 7)."""
+    """Novelty of an hour: N + C + O/2 + T/2 + min(N, C + O/2 + T/2) (docs/method/channels.md)."""
 
     name, title, gap_days = "point_hour", "New places, programs and calls in one hour", 1
     least_shape = 0.2

@@ -22,8 +22,8 @@ RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|ho
 class Feature:
     """A raw value of a profile in a window.
 
-    ``given`` names the feature that the value is judged against (amounts are judged given the requests: the largest
-    single gain measured, DETECTION.md); ``reason`` is how the report speaks of it. ``bad`` says what is made of it:
+    ``given`` names the feature that the value is judged against (amounts are judged given the requests, so that a busy
+    day is not a theft); ``reason`` is how the report speaks of it. ``bad`` says what is made of it:
     ``high``, it is compared with the baseline and a high value counts; ``context``, it is kept and shown, no more.
     """
 

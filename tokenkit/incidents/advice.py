@@ -1,7 +1,7 @@
 """Advice: what an incident probably is, what harmless thing it could be, what to do, and what happens otherwise.
 
 Everything said here follows from the reasons of the incident and from what the inventory holds; what neither holds is
-left out. ATT&CK ids are those of SCENARIOS.md (technique ids of ATT&CK v19).
+left out. ATT&CK ids are technique ids of ATT&CK v19 (docs/method/scenarios.md).
 """
 
 from typing import Any

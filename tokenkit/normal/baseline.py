@@ -1,8 +1,8 @@
 """Baseline: what is usual for each profile, from a frozen reference that does not re-learn, and from its peers.
 
 Reads  fingerprint, tokens, what people answered. Writes baseline (profile x feature).
-A baseline that re-learns hides slow exfiltration (EVALUATION.md); so the reference is fixed once, and lies before the
-days on which thresholds are set (calibration), which lie before the days that are reported. A profile that is younger
+A baseline that re-learns hides slow exfiltration; so the reference is fixed once (docs/method/baseline.md), and lies
+before the days on which thresholds are set (calibration), which lie before the days that are reported. A profile that is younger
 than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
 Two answers change what is usual: confirmed misuse is learned from nowhere, and an accepted new normal raises what is
 expected of its profile from then on.
@@ -19,7 +19,7 @@ from tokenkit.fingerprint.feature import Feature
 from tokenkit.normal.answers import Answers, Stretch, stretches
 
 MIN_PEERS = 5
-SCALE_FLOOR = 0.1  # on the log scale: 10%, FINGERPRINT.md
+SCALE_FLOOR = 0.1  # on the log scale: 10%
 SLOPE_SD = 0.3  # how far a profile's slope on requests may be from 1 before its own days must say so
 FOLDS = 4
 TRAILING_DAYS = 14
@@ -196,7 +196,7 @@ def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
 
 
 def variance(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
-    """Variance of the residual, which knows how many calls a day's sum is made of (DETECTION.md, 2).
+    """Variance of the residual, which knows how many calls a day's sum is made of (docs/method/baseline.md).
 
     A count adds Poisson's own: (n + 1/2) / (n + 1)^2 on the log scale where n are usual. Without it one object in
     sequence, where none is usual, was as far off as five hundred.
@@ -215,7 +215,7 @@ def fit_feature(feature: Feature, days: Days, mask: np.ndarray | None = None) ->
     Notes
     -----
     Amounts are fitted as ``log1p(x) = level + slope * log1p(calls)`` by Huber's iteratively re-weighted least squares
-    with the slope shrunk to 1 (DETECTION.md, 1); others as a median for weekdays and one for weekends.
+    with the slope shrunk to 1 (docs/method/baseline.md); others as a median for weekdays and one for weekends.
     """
     mask = days.reference if mask is None else mask
     y = np.where(mask, np.log1p(days.values[feature.name]), np.nan)

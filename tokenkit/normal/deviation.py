@@ -21,7 +21,7 @@ from tokenkit.normal.answers import Answers
 from tokenkit.normal.baseline import TRAILING_DAYS, Days, Fit
 from tokenkit.store import engine, lake
 
-CLIP = 20.0  # a z beyond this is as good as any other; FINGERPRINT.md clips at 8, which ties x10 with x1000
+CLIP = 20.0  # a z beyond this is as good as any other; at 8 a tenfold and a thousandfold day would tie
 MAX_BITS = 40.0
 TAIL_FROM = 0.02
 MIN_POOL = 200

@@ -21,7 +21,7 @@ from tokenkit.tokens.profiles import token_profiles
 
 MAX_BITS = 40.0
 USUAL_BITS = 3.0  # a value that one hour in eight shows says nothing; what was accepted is no more surprising than that
-VERSION_BUMP = 0.25  # of the bits, where only the version of a known program is new (DETECTION.md, 7)
+VERSION_BUMP = 0.25  # of the bits, where only the version of a known program is new
 KINDS = {"network": "network_key", "client": "client_key", "operation": "operation_key"}
 
 
@@ -182,7 +182,7 @@ def novelty(
     p = (hours with it + a p_peer) / (active hours + a), over the days before. The concentration a is that of a Chinese
     restaurant process with as many tables as the profile has had values: a = (values + 1) / (ln(1 + hours) + 0.3); so a
     profile that often shows new values is surprised less by one. p_peer = (peers + 20 p_org) / (group + 20) and
-    p_org = (others + 0.5) / (organisation + 1) (DETECTION.md, 7, with a fixed at 10 there).
+    p_org = (others + 0.5) / (organisation + 1) (docs/method/baseline.md).
     """
     uses = uses.sort_values(["profile_uid", "value", "day"]).reset_index(drop=True)
     by_value = uses.groupby(["profile_uid", "value"], sort=False)

@@ -50,7 +50,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "valid_from": ("from", "since", "owner_since"),
     "valid_to": ("to", "until", "owner_until"),
 }  # fmt: skip
-# known to SOURCES.md, of no use yet; read over in silence
+# common columns of no use yet; read over in silence
 UNUSED = {"manager_uid", "last_used_time", "last_used", "reversible", "break_glass", "allow_auto", "evidence"}
 OWNED, UNOWNED, ORPHANED, AMBIGUOUS = "owned", "unowned", "orphaned", "ambiguous"
 STATUSES = {"active": OWNED, "owned": OWNED, "enabled": OWNED, "current": OWNED, "left": ORPHANED, "disabled": ORPHANED,

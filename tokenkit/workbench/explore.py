@@ -36,7 +36,7 @@ from tokenkit.workbench.frames import Opened
 RECENT_DAYS = 7  # each day of the week once
 KINDS = {"network": "Networks", "client": "Programs", "operation": "Calls", "pair": "Calls in one session"}
 UNOWNED = ("unowned", "orphaned", "ambiguous")
-SHOWN = {  # what is shown of a token and a group, in the order of FINGERPRINT.md's families
+SHOWN = {  # what is shown of a token and a group, by family (docs/method/features.md)
     "requests": "Calls",
     "response_bytes": "Data taken",
     "networks": "Networks",
