@@ -2,8 +2,8 @@
 
 Reads  fingerprint, tokens, what people answered. Writes baseline (profile x feature).
 A baseline that re-learns hides slow exfiltration; so the reference is fixed once (docs/method/baseline.md), and lies
-before the days on which thresholds are set (calibration), which lie before the days that are reported. A profile that is younger
-than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
+before the days on which thresholds are set (calibration), which lie before the days that are reported. A profile that
+is younger than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
 Two answers change what is usual: confirmed misuse is learned from nowhere, and an accepted new normal raises what is
 expected of its profile from then on.
 """
