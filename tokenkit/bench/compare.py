@@ -8,8 +8,7 @@ scored; the calibration days turn scores into surprise; thresholds follow the la
 A contender of one channel has the whole budget for it. Rules of policy raise nothing here: they need no detector.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +37,6 @@ __all__ = [
     "own",
     "own_logs",
     "run",
-    "shown_progress",
 ]
 
 
@@ -173,26 +171,3 @@ def flagged_windows(case: Case, contender: Contender, scored: Scored, budget_per
     allowed = budget_per_1000 * len(known) / 1000
     limits = thresholds.thresholds(heights, contender.gap_days, contender.shares, days, case.calibration[1], allowed)
     return merge.join(merge.flag(rows, limits), contender.gap_days)
-
-
-@contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A progress function for a notebook or a terminal: one bar a stage, gone when it is over."""
-    from tqdm.auto import tqdm
-
-    bars: dict[str, tqdm] = {}
-
-    def update(stage: str, done: int, total: int) -> None:
-        if stage not in bars:
-            bars[stage] = tqdm(desc=stage, total=total, leave=False)
-        bar = bars[stage]
-        bar.total = total
-        bar.update(done - bar.n)
-        if done >= total:
-            bars.pop(stage).close()
-
-    try:
-        yield update
-    finally:
-        for bar in bars.values():
-            bar.close()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.progress import shown
 from tokenkit.cli.workspace import _table
+from tokenkit.progress import progress_bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def run(
     """Run every detector on every scenario, over several organisations; run it again to go on after a kill."""
     from tokenkit.bench import leaderboard, page
 
-    with shown() as progress:
+    with progress_bars() as progress:
         results = leaderboard.run(out, profile, detector or (), scenario or (), seed or (), processes, progress)
     _print(page.table(results, 0))
     typer.echo(f"results: {out}; pictures: tokenkit bench show --page FOLDER, or notebook bench/leaderboard")
@@ -90,7 +90,7 @@ def inject(
     from tokenkit.bench import inject as injection
 
     workspace = injection.workspace_of(events)
-    with runner.locked(workspace), shown() as progress:
+    with runner.locked(workspace), progress_bars() as progress:
         done = injection.inject(workspace, scenario or (), out, each, seed, start, end, progress)
     rows = [
         (r.scenario, f"{r.intensity:g} {r.unit}", f"{r.caught} of {r.trials}",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.progress import shown
+from tokenkit.progress import progress_bars
 
 Events = Annotated[
     list[str] | None,
@@ -43,7 +43,7 @@ def run(
     if since not in ("", "last"):
         raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start 2026-03-01")
     workspace = runner.workspace_for(events or [], out)
-    with shown() as progress:
+    with progress_bars() as progress:
         result = runner.run(
             workspace, events, inventory, start, end, budget, since == "last", out, pseudonymous, progress
         )
@@ -65,7 +65,7 @@ def report(
 
     found = runner.workspace_for([], out)
     workspace = Workspace(found.root, found.settings.model_copy(update={"events": []}))
-    with shown() as progress:
+    with progress_bars() as progress:
         result = runner.run(
             workspace, [], None, start, end, budget, out=out, pseudonymous=pseudonymous, progress=progress
         )
@@ -121,7 +121,7 @@ def ingest(
     from tokenkit import run as runner
 
     workspace = runner.workspace_for([], None)
-    with runner.locked(workspace), shown() as progress:
+    with runner.locked(workspace), progress_bars() as progress:
         counts = ingesting.ingest(workspace, paths, progress)
     if as_json:
         names = ("files", "files_known", "read", "stored", "duplicates", "quarantined", "ignored")
@@ -151,7 +151,7 @@ def demo(
 
     workspace = config.init(folder, "Demo organisation (simulated)")
     raw = workspace.root / "raw"
-    with shown() as progress:
+    with progress_bars() as progress:
         if not (raw / "truth.json").exists():
             simulate(
                 raw, tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3,
