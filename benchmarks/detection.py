@@ -19,6 +19,7 @@ import numpy as np
 
 from tokenkit import config, run
 from tokenkit.config import PANEL
+from tokenkit.sources.inputs import Input
 from tokenkit.tokens import listing
 from tokenkit.world.simulate import simulate
 
@@ -35,7 +36,7 @@ def one(folder: Path, seed: int, attacks: bool, tokens: int, days: int) -> tuple
         folder / "raw", tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3
     )
     workspace = config.init(folder / "workspace")
-    result = run.run(workspace, [str(folder / "raw/logs")], folder / "raw/inventory.csv")
+    result = run.run(workspace, [Input(folder / "raw/logs")], folder / "raw/inventory.csv")
     natives = folder / "natives.txt"
     natives.write_text("\n".join(a["native_id"] for a in truth["attacks"]))
     uids = dict(

@@ -18,6 +18,7 @@ import orjson
 
 from tokenkit import config
 from tokenkit import ingest as ingesting
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine
 from tokenkit.world.simulate import simulate
 
@@ -56,7 +57,7 @@ def one(name: str, logs: Path, folder: Path) -> dict[str, object]:
     """The result for one folder of logs."""
     workspace = config.init(folder / f"lake-{name}")
     parsed, plain_s = clocked(lambda: plain(logs))
-    read, ingest_s = clocked(lambda: ingesting.ingest(workspace, [str(logs)]).read)
+    read, ingest_s = clocked(lambda: ingesting.ingest(workspace, [Input(logs)]).read)
     assert read == parsed, f"{name}: {read} records were read, and the files hold {parsed}"
     value, reference = round(read / ingest_s), round(parsed / plain_s)
     ratio = value / reference
@@ -75,7 +76,7 @@ def main() -> None:
         with engine.connect(config.Engine(), folder / "warm"):
             pass
         warm = config.init(folder / "warm-lake")
-        ingesting.ingest(warm, [str(next((folder / "raw/logs/gateway/nginx").iterdir()))])  # imports and first use
+        ingesting.ingest(warm, [Input(next((folder / "raw/logs/gateway/nginx").iterdir()))])  # imports and first use
         for kind in ("gateway", "cloudtrail"):
             print(json.dumps(one(kind, folder / "raw" / "logs" / kind, folder)), flush=True)
 

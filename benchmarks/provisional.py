@@ -21,6 +21,7 @@ from tokenkit.days import plan
 from tokenkit.incidents import thresholds
 from tokenkit.judge import detect
 from tokenkit.normal import baseline, deviation
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
@@ -34,7 +35,7 @@ def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     simulate(folder / "raw", days=REFERENCE_DAYS + REPORTED_DAYS, seed=seed, attacks=False, events=400_000)
     workspace = config.init(folder / "workspace")
     run.load_inventory(workspace, folder / "raw/inventory.csv")
-    ingest.ingest(workspace, [str(folder / "raw/logs")])
+    ingest.ingest(workspace, [Input(folder / "raw/logs")])
     activity.build(workspace)
     fingerprint.build(workspace)
     days = sorted(lake.days(workspace.lake, "events"))

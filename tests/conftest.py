@@ -162,9 +162,10 @@ def first_run(organisation: Path, tmp_path_factory: pytest.TempPathFactory) -> t
 
     def make(folder: Path) -> None:
         from tokenkit import config, run
+        from tokenkit.sources.inputs import Input
 
         opened = config.init(folder / "workspace", "Test organisation")
-        result = run.run(opened, [str(organisation / "logs")], organisation / "inventory.csv", *small.BUSY)
+        result = run.run(opened, [Input(organisation / "logs")], organisation / "inventory.csv", *small.BUSY)
         page = result.page.relative_to(opened.root)
         (folder / "result").write_bytes(pickle.dumps(replace(result, page=page)))
 

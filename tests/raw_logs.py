@@ -21,6 +21,7 @@ from tokenkit.days import Periods
 from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.normal import baseline, deviation
 from tokenkit.normal.deviation import Evidence
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import inventory
 
@@ -109,7 +110,7 @@ def workspace(folder: Path) -> Workspace:
 
 def read(place: Workspace, *paths: Path) -> Counts:
     """Ingest some files."""
-    return ingest(place, [str(p) for p in paths])
+    return ingest(place, [Input(p) for p in paths])
 
 
 def form(place: Workspace, *paths: Path) -> None:

@@ -13,6 +13,7 @@ import organisation as small
 import pytest
 
 from tokenkit import config, run
+from tokenkit.sources.inputs import Input
 
 AGENT = "<img src=x onerror=alert(1)>"
 PATH = "/v1/</script><script>alert(2)</script>/users"
@@ -41,12 +42,12 @@ def hostile(tmp_path_factory):
         writer.writeheader()
         writer.writerows(rows)
     workspace = config.init(root / "workspace", NAME)
-    logs = [str(root / "raw" / "logs")]
+    logs = [Input(root / "raw" / "logs")]
     result = run.run(workspace, logs, root / "raw" / "inventory.csv", "2026-02-16", "2026-02-18")
     short = config.init(root / "short", NAME)  # rare values are listed where the logs are short
     small.copy_until(root / "raw" / "logs", root / "few", date(2026, 1, 9))
     small.plant(root / "few", key, date(2026, 1, 7), range(1, 2), agent=AGENT, path=PATH, a_hour=1)
-    rare = run.run(short, [str(root / "few")], root / "raw" / "inventory.csv")
+    rare = run.run(short, [Input(root / "few")], root / "raw" / "inventory.csv")
     return {"attention": result, "not_enough_history": rare}
 
 

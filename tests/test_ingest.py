@@ -23,6 +23,7 @@ from tokenkit import activity, fingerprint, ingest
 from tokenkit.config import Workspace
 from tokenkit.ingest import Counts
 from tokenkit.sources import gateway
+from tokenkit.sources.inputs import Input, parse_input
 from tokenkit.store import lake, state
 
 
@@ -115,7 +116,7 @@ def test_read_is_stored_and_duplicates_and_quarantined_and_ignored(files: list[l
         calls = []
         for number, lines in enumerate(files):
             path = raw_logs.write(folder / f"{number}.log", lines)
-            calls.append(ingest.ingest(place, [f"nginx={path}"]))
+            calls.append(ingest.ingest(place, [Input(path, "nginx")]))
         lines = [line for file in {tuple(f) for f in files} for line in file if line.strip()]
         uids = {json.loads(line)["request_id"] for line in lines if line.startswith(b'{"') and b"yesterday" not in line}
         assert all(map(adds_up, calls))
@@ -142,10 +143,10 @@ def test_a_broken_record_stops_nothing_and_is_kept_with_its_place(place: Workspa
 
 def test_a_file_of_broken_lines_only_is_counted_and_not_read_again(place: Workspace, tmp_path: Path) -> None:
     path = raw_logs.write(tmp_path / "a.log", [b"{", b"["])
-    text = [f"nginx={path}"]
-    counts = ingest.ingest(place, text)
+    logs = [Input(path, "nginx")]
+    counts = ingest.ingest(place, logs)
     assert (counts.read, counts.quarantined) == (2, 2)
-    assert ingest.ingest(place, text).files_known == 1
+    assert ingest.ingest(place, logs).files_known == 1
 
 
 def test_what_a_rule_ignores_is_counted(place: Workspace, tmp_path: Path) -> None:
@@ -237,8 +238,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from tokenkit import config, ingest
+from tokenkit.sources.inputs import Input
 ingest.EVENTS_A_COMMIT = 100  # many commits, so that a kill finds one
-ingest.ingest(config.init(Path(sys.argv[1])), [sys.argv[2]])
+ingest.ingest(config.init(Path(sys.argv[1])), [Input(Path(sys.argv[2]))])
 """
 
 
@@ -361,10 +363,10 @@ def test_no_query_string_is_stored_and_the_events_are(planted: Workspace) -> Non
 
 def test_a_source_before_the_path_is_taken_and_a_wrong_one_named(place: Workspace, tmp_path: Path) -> None:
     path = raw_logs.write(tmp_path / "day=1" / "a.log", [nginx("r1")])
-    assert ingest.ingest(place, [f"nginx={path}"]).stored == 1
-    assert ingest.parse_input(str(path)) == (None, path)
+    assert ingest.ingest(place, [parse_input(f"nginx={path}")]).stored == 1
+    assert parse_input(str(path)) == Input(path)
     with pytest.raises(ingest.sources.SourceError, match=r"did you mean nginx\?"):
-        ingest.ingest(place, [f"ngnix={path}"])
+        parse_input(f"ngnix={path}")
 
 
 def test_nothing_is_read_where_one_of_the_paths_is_wrong(place: Workspace, tmp_path: Path) -> None:

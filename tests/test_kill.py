@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from tokenkit import activity, config, run, schema
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake, state
 
 KILLS = 20
@@ -131,7 +132,7 @@ def test_a_run_that_dies_just_before_seen_is_written_is_taken_up(tmp_path, monke
     shutil.copytree(tmp_path / "raw" / "logs" / "gateway", tmp_path / "logs")
     from tokenkit.ingest import ingest
 
-    ingest(workspace, [str(tmp_path / "logs")])
+    ingest(workspace, [Input(tmp_path / "logs")])
     replace = lake.replace
 
     def die(root: Path, name: str, data: pa.Table) -> None:
@@ -149,7 +150,7 @@ def test_a_run_that_dies_just_before_seen_is_written_is_taken_up(tmp_path, monke
 
 def test_a_run_that_dies_after_publishing_is_taken_up(organisation, tmp_path, monkeypatch):
     workspace = config.init(tmp_path / "w")
-    logs = [str(organisation / "logs" / "gateway" / "haproxy")]
+    logs = [Input(organisation / "logs" / "gateway" / "haproxy")]
 
     def die(*arguments: object) -> None:
         raise KeyboardInterrupt

@@ -9,6 +9,7 @@ import pytest
 
 from tokenkit import config, identity, run
 from tokenkit.sources.fields import masking
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake, state
 
 
@@ -21,7 +22,7 @@ def records(real_logs):
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory, real_logs):
     workspace = config.init(tmp_path_factory.mktemp("real"))
-    return workspace, run.run(workspace, [str(real_logs)])
+    return workspace, run.run(workspace, [Input(real_logs)])
 
 
 def test_every_record_is_accounted_for(reported, records):
@@ -84,6 +85,6 @@ def test_without_an_inventory_nobody_is_owned(reported):
 
 def test_a_second_delivery_changes_nothing(reported, real_logs):
     workspace, result = reported
-    again = run.run(workspace, [str(real_logs)])
+    again = run.run(workspace, [Input(real_logs)])
     assert again.counts.read == 0 and again.counts.files_known == result.counts.files
     assert again.page == result.page and again.facts == result.facts

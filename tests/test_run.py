@@ -14,6 +14,7 @@ from conftest import tokenkit_process
 from jsonschema import Draft202012Validator
 
 from tokenkit import config, run
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake, state
 
 SCHEMA = json.loads((Path(__file__).parent / "data" / "ocsf" / "detection_finding.schema.json").read_text())
@@ -211,7 +212,7 @@ def nights(tmp_path_factory):
             else:
                 worse = {"agent": "sqlmap/1.8", "path": "/v1/admin/{n}", "address": "203.0.113.9", "a_hour": 300}
                 small.plant(root / "logs", key, day, range(0, 12), status=403, **worse)
-        result = run.run(workspace, [str(root / "logs")], organisation / "inventory.csv", since_last=True)
+        result = run.run(workspace, [Input(root / "logs")], organisation / "inventory.csv", since_last=True)
         facts.append(result.facts)
     return workspace, facts
 

@@ -8,9 +8,9 @@ read again. So read = stored + duplicates + quarantined + ignored, always, kill 
 
 import hashlib
 import json
-import re
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +23,10 @@ from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError, InputError
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
-_MAPPING = re.compile(r"(.+?\.toml)=(.+)", re.DOTALL)
 
 
 @dataclass
@@ -85,36 +85,13 @@ def open_key(workspace: Workspace, db: sqlite3.Connection) -> bytes:
     return key
 
 
-def parse_input(text: str) -> tuple[str | None, Path]:
-    """Split ``[SOURCE=]PATH``; a part before ``=`` that is no source's name, and no mapping, belongs to the path.
-
-    Examples
-    --------
-    >>> parse_input("cloudtrail=logs/a")
-    ('cloudtrail', PosixPath('logs/a'))
-    >>> parse_input("logs/day=1")
-    (None, PosixPath('logs/day=1'))
-    >>> parse_input("maps/orders.toml=logs/day=1")
-    ('maps/orders.toml', PosixPath('logs/day=1'))
-    """
-    mapping = _MAPPING.match(text)
-    if mapping and not Path(text).exists():
-        return mapping.group(1), Path(mapping.group(2))
-    name, separator, rest = text.partition("=")
-    if separator and "/" not in name and not Path(text).exists():
-        sources.get(name)
-        return name, Path(rest)
-    return None, Path(text)
-
-
-def ingest(workspace: Workspace, inputs: list[str], progress: Progress = silent) -> Counts:
+def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = silent) -> Counts:
     """Read logs into the lake.
 
     Parameters
     ----------
     workspace : Workspace
-    inputs : list of ``[SOURCE=]PATH``
-        Files or folder trees; without a source, each file's own first record tells it.
+    inputs : sequence of Input
     progress : function of stage, files done, files in all
 
     Returns
@@ -133,9 +110,8 @@ def ingest(workspace: Workspace, inputs: list[str], progress: Progress = silent)
     found: list[tuple[Path, sources.Source]] = []
     counts = Counts()
     ignored: dict[str, str] = {}
-    for text in inputs:
-        name, path = parse_input(text)
-        files, by_rule = sources.find_files(path, name)
+    for logs in inputs:
+        files, by_rule = sources.find_files(logs.path, logs.source)
         found += files
         for rule, paths in by_rule.items():
             ignored |= {str(p): rule for p in paths}

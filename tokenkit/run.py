@@ -9,7 +9,7 @@ import json
 import math
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -24,9 +24,10 @@ from tokenkit import activity, config, fingerprint, report, sources
 from tokenkit.config import Workspace
 from tokenkit.days import day_of
 from tokenkit.errors import ConfigError, InputError, LockedError, ReportError
-from tokenkit.ingest import Counts, ingest, open_key, parse_input
+from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.judge import facts as report_facts
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.inputs import Input, configured_inputs
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 
@@ -82,7 +83,7 @@ def sound(workspace: Workspace) -> Iterator[None]:
         ) from error
 
 
-def workspace_for(events: list[str], out: Path | None) -> Workspace:
+def workspace_for(events: Sequence[Input], out: Path | None) -> Workspace:
     """The workspace around the current folder, or, outside one, a fresh one under ``out``.
 
     Raises
@@ -97,9 +98,9 @@ def workspace_for(events: list[str], out: Path | None) -> Workspace:
         raise InputError(
             f"no tokenkit workspace at or above {Path.cwd()}. Make one (tokenkit init DIR), or name logs: --events PATH"
         )
-    for source, path in map(parse_input, events):
-        if not path.exists():
-            sources.find_files(path, source)  # says so, before a folder is made
+    for logs in events:
+        if not logs.path.exists():
+            sources.find_files(logs.path, logs.source)  # says so, before a folder is made
     return config.init((out or Path("tokenkit-out")) / "workspace")
 
 
@@ -132,7 +133,7 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
 
 def run(
     workspace: Workspace,
-    events: list[str] | None = None,
+    events: Sequence[Input] | None = None,
     owners: Path | None = None,
     start: str | date = "",
     end: str | date = "",
@@ -147,7 +148,7 @@ def run(
     Parameters
     ----------
     workspace : where the lake is
-    events : ``[SOURCE=]PATH`` of logs; default: those named in tokenkit.toml
+    events : the logs; default: those named in tokenkit.toml
     owners : list of owners (CSV); default: the one named in tokenkit.toml
     start, end : reported days ``[start, end)``; what lies before is history. Default: the newest that can be judged
     budget : new incidents a day for each 1,000 profiles; default as in tokenkit.toml
@@ -171,7 +172,7 @@ def run(
         raise ConfigError(f"budget is {budget}, expected more than 0: new incidents a day for each 1,000 profiles")
     check_out(out or workspace.reports)
     with locked(workspace):
-        inputs = events or [_from_root(workspace, text) for text in workspace.settings.events]
+        inputs = events or configured_inputs(workspace)
         with state.connect(workspace.state) as db:
             open_key(workspace, db)
         load_inventory(workspace, owners)
@@ -224,22 +225,6 @@ def check_out(out: Path) -> None:
             f"{out}: reports cannot be written there ({error.strerror}). "
             "Name another folder with --out; nothing was changed."
         ) from error
-
-
-def _from_root(workspace: Workspace, text: str) -> str:
-    """A ``[SOURCE=]PATH`` of tokenkit.toml, with the path taken from the workspace's folder."""
-    if (workspace.root / text).exists():
-        return str(workspace.root / text)
-    source, path = parse_input(text)
-    if source and source.endswith(".toml"):
-        source = str(workspace.root / source)
-    return f"{source}={workspace.root / path}" if source else str(workspace.root / path)
-
-
-def mapped_sources(workspace: Workspace) -> list[sources.Source]:
-    """The sources whose mappings tokenkit.toml names."""
-    inputs = [parse_input(_from_root(workspace, text)) for text in workspace.settings.events]
-    return [sources.get(name) for name in dict.fromkeys(n for n, _ in inputs if n and n.endswith(".toml"))]
 
 
 def record(facts: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tokenkit.channels.policy import BITS
 from tokenkit.errors import InputError
 from tokenkit.fingerprint import scored_features
 from tokenkit.sources.fields import clients, normalise, operations
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 from tokenkit.world.simulate import simulate
 
@@ -57,7 +58,7 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     folder = tmp_path_factory.mktemp("scenarios")
     simulate(folder / "raw", tokens=30, days=60, events=40_000, seed=4, attacks=False)
     workspace = config.init(folder / "workspace")
-    ingest.ingest(workspace, [str(folder / "raw" / "logs")])
+    ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
     lake.scan(connection := duckdb.connect(), workspace.lake, "events").create_view("events")
     frame = connection.sql("select * from events where token_key <> 0 order by time, event_key").df()
     by_token = [words.canonical(part) for _, part in frame.groupby("token_key")]

@@ -25,6 +25,7 @@ from tokenkit.normal import baseline, deviation, novelty
 from tokenkit.normal.answers import Answers
 from tokenkit.normal.deviation import Evidence
 from tokenkit.report import parts
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 
 ONCE = (Phase.explicit, Phase.reuse, Phase.generate)  # an example takes two seconds: a failing one is not made smaller
@@ -169,7 +170,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
         small.plant(logs, stolen, DAY + timedelta(days), range(1, 3), **THEFT)
     place = config.init(folder / "w")
     run.load_inventory(place, folder / "inventory.csv")
-    ingest(place, [str(logs)])
+    ingest(place, [Input(logs)])
     activity.build(place)
     fingerprint.build(place)
     told(place, 0)

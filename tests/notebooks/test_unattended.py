@@ -14,6 +14,7 @@ from tokenkit import config, run
 from tokenkit.errors import InputError, ReportError
 from tokenkit.report import find_notebook
 from tokenkit.report.publishing import kernel, unattended
+from tokenkit.sources.inputs import Input
 
 OURS = ("01_explore_baselines", "04_tune")
 
@@ -84,7 +85,7 @@ def test_on_five_hours_of_real_records_it_says_that_the_history_is_short(name, r
 @pytest.fixture(scope="module")
 def real_workspace(tmp_path_factory, real_logs):
     ws = config.init(tmp_path_factory.mktemp("real"))
-    run.run(ws, [str(real_logs)])
+    run.run(ws, [Input(real_logs)])
     return ws.root
 
 

@@ -19,10 +19,12 @@ import raw_logs
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tokenkit import config, identity, run, schema, sources
+from tokenkit import config, identity, schema, sources
 from tokenkit.errors import ConfigError, InputError, SourceError
-from tokenkit.sources import check, mapped, tabular
+from tokenkit.ingest import ingest
+from tokenkit.sources import check, inputs, mapped, tabular
 from tokenkit.sources.fields import masking
+from tokenkit.sources.inputs import parse_input
 from tokenkit.sources.mapped import draft, values
 from tokenkit.sources.mapped.mapping import FIELDS
 from tokenkit.store import lake
@@ -523,14 +525,14 @@ def workspace(folder: Path) -> config.Workspace:
 
 def test_a_file_is_read_once_and_a_changed_mapping_holds_for_new_files(tmp_path: Path) -> None:
     place = workspace(tmp_path)
-    log, text = place.root / "logs" / "a.csv", f"{place.root}/orders.toml={place.root}/logs"
-    first = run.ingest(place, [text])
+    log, logs = place.root / "logs" / "a.csv", parse_input("orders.toml=logs", place.root)
+    first = ingest(place, [logs])
     assert (first.read, first.stored, first.quarantined, first.ignored_files.total()) == (6, 5, 1, 1)
     mapping(place.root, TOML + 'src_ip = "ip"\nevent_uid = "bytes"\n')
-    again = run.ingest(place, [text])
+    again = ingest(place, [logs])
     assert (again.files_known, again.read) == (1, 0), "its events would count twice under other ids"
     put(log.parent, log.read_bytes().replace(b"2026-03-01", b"2026-03-02"), "b.csv")
-    assert run.ingest(place, [text]).stored == 5
+    assert ingest(place, [logs]).stored == 5
     stored = lake.read(place.lake, "events").to_pandas()
     assert stored.groupby("day")["src_ip"].count().tolist() == [0, 5]
     assert set(stored["source"]) == {"orders"}
@@ -545,8 +547,8 @@ def test_a_mapping_of_the_settings_is_found_from_the_workspace(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     place = config.find(place.root)
     assert place is not None
-    assert [s.name for s in run.mapped_sources(place)] == ["orders"]
-    assert run.ingest(place, [run._from_root(place, t) for t in place.settings.events]).stored == 5
+    assert [s.name for s in inputs.mapped_sources(place)] == ["orders"]
+    assert ingest(place, inputs.configured_inputs(place)).stored == 5
 
 
 # ---- draft and check ----

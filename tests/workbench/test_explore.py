@@ -11,6 +11,7 @@ import tokenkit
 from tokenkit import config, report, run
 from tokenkit.errors import InputError
 from tokenkit.normal.deviation import CLIP
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake
 from tokenkit.workbench import explore, own_frames
 
@@ -32,7 +33,7 @@ def young(organisation, tmp_path_factory):
     folder = tmp_path_factory.mktemp("young")
     small.copy_until(organisation / "logs", folder / "logs", date(2026, 1, 8))
     ws = config.init(folder / "ws")
-    run.run(ws, [str(folder / "logs")], organisation / "inventory.csv")
+    run.run(ws, [Input(folder / "logs")], organisation / "inventory.csv")
     return ws.root
 
 

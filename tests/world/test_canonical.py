@@ -14,6 +14,7 @@ import pytest
 from tokenkit import activity, config, fingerprint, identity, ingest, schema
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
+from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 from tokenkit.tokens import inventory
 from tokenkit.world import canonical
@@ -50,7 +51,7 @@ def by_logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
     truth = simulate(folder / "raw", attacks=False, bench=True, **SIZE)
     workspace = config.init(folder / "workspace")
     workspace.key.write_text(hashlib.sha256(f"simulated organisation {SIZE['seed']}".encode()).hexdigest() + "\n")
-    counts = ingest.ingest(workspace, [str(folder / "raw" / "logs")])
+    counts = ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
     table = inventory.load(folder / "raw" / "inventory.csv", identity.load_key(workspace.key), "default")[0]
     lake.replace(workspace.lake, "tokens", table)
     return workspace, truth, counts

@@ -26,6 +26,7 @@ from tokenkit.incidents import labels
 from tokenkit.normal import baseline, deviation
 from tokenkit.normal.deviation import Evidence
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import inventory, owners  # fmt: skip
 from tokenkit.tokens.profiles import token_profiles
@@ -113,7 +114,7 @@ def _simulated(folder: Path, seed: int, tokens: int, days: int, progress: Progre
         # made up tokens are no secret, and a fixed key gives the same rows in the same order, run after run
         workspace.key.write_text(hashlib.sha256(f"simulated organisation {seed}".encode()).hexdigest() + "\n")
         workspace.key.chmod(0o600)
-    ingest.ingest(workspace, [str(raw / "logs")], progress)
+    ingest.ingest(workspace, [Input(raw / "logs")], progress)
     with state.connect(workspace.state) as db:
         key = ingest.open_key(workspace, db)
     lake.replace(workspace.lake, "tokens", inventory.load(raw / "inventory.csv", key, "default")[0])

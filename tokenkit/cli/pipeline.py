@@ -39,13 +39,15 @@ def run(
     """Read logs, score the tokens, publish a report; prints the path of the page."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
+    from tokenkit.sources.inputs import parse_input
 
     if since not in ("", "last"):
         raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start 2026-03-01")
-    workspace = runner.workspace_for(events or [], out)
+    inputs = [parse_input(text) for text in events or []]
+    workspace = runner.workspace_for(inputs, out)
     with progress_bars() as progress:
         result = runner.run(
-            workspace, events, inventory, start, end, budget, since == "last", out, pseudonymous, progress
+            workspace, inputs, inventory, start, end, budget, since == "last", out, pseudonymous, progress
         )
     _say(result, as_json)
 
@@ -119,10 +121,11 @@ def ingest(
     """Read logs into the lake: each file once, each event once."""
     from tokenkit import ingest as ingesting
     from tokenkit import run as runner
+    from tokenkit.sources.inputs import parse_input
 
     workspace = runner.workspace_for([], None)
     with runner.locked(workspace), progress_bars() as progress:
-        counts = ingesting.ingest(workspace, paths, progress)
+        counts = ingesting.ingest(workspace, [parse_input(text) for text in paths], progress)
     if as_json:
         names = ("files", "files_known", "read", "stored", "duplicates", "quarantined", "ignored")
         typer.echo(
@@ -147,6 +150,7 @@ def demo(
     """Simulate an organisation if there is none yet, and publish its report; the last line is the path of the page."""
     from tokenkit import config
     from tokenkit import run as runner
+    from tokenkit.sources.inputs import Input
     from tokenkit.world.simulate import simulate
 
     workspace = config.init(folder, "Demo organisation (simulated)")
@@ -157,5 +161,5 @@ def demo(
                 raw, tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3,
                 progress=lambda done, total: progress("simulating an organisation", done, total),
             )  # fmt: skip
-        result = runner.run(workspace, [str(raw / "logs")], raw / "inventory.csv", progress=progress)
+        result = runner.run(workspace, [Input(raw / "logs")], raw / "inventory.csv", progress=progress)
     _say(result, False)

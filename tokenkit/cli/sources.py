@@ -26,12 +26,12 @@ def sources(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand:
         return
     from tokenkit import config
-    from tokenkit import run as runner
     from tokenkit import sources as known
+    from tokenkit.sources.inputs import mapped_sources
 
     found = list(known.sources().values())
     if workspace := config.find():
-        found += runner.mapped_sources(workspace)
+        found += mapped_sources(workspace)
     rows = [(s.name, s.doc, " ".join(s.suffixes)) for s in found]
     if as_json:
         typer.echo(json.dumps([dict(zip(("name", "doc", "suffixes"), row, strict=True)) for row in rows]))

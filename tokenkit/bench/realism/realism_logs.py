@@ -23,6 +23,7 @@ from tokenkit.bench.cases import code_digest
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
 from tokenkit.world.canonical import simulate_lake
@@ -190,7 +191,7 @@ def summarise(path: Path | str) -> Measured:
     """
     with tempfile.TemporaryDirectory(prefix="tokenkit-realism-") as folder:
         workspace = config.init(Path(folder))
-        counts = ingest.ingest(workspace, [f"cloudtrail={path}"])
+        counts = ingest.ingest(workspace, [Input(Path(path), "cloudtrail")])
         events = read(workspace)
     first, last = events["time"].min(), events["time"].max()
     others = events[events["token"] != events["token"].value_counts().index[0]]  # the busiest one ran the attacks
