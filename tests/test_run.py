@@ -79,7 +79,7 @@ def test_json_says_what_another_program_needs(twice):
     said = left.json
     page = here / said["page"]
     assert said["incidents"] == uids(page) and said["opened"] == len(said["incidents"])
-    assert said["period"]["start"][:10], said["period"]["end"][:10] == small.BUSY
+    assert (said["period"]["start"][:10], said["period"]["end"][:10]) == small.BUSY
     assert json.loads((page.parent / "run.json").read_text())["run_uid"] == said["run_uid"] == page.parent.name
 
 

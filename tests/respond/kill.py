@@ -1,84 +1,128 @@
-"""Lock and undo again and again, killed with SIGKILL at random moments: what is in force is what the journal says."""
+"""Lock a token and undo it in a process of its own that kills itself with SIGKILL, at a named point or a random one."""
 
 import os
 import random
 import signal
-import statistics
-import time
+import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
-
-from respond.gateway import Gateway
 
 from tokenkit import respond
 from tokenkit.config import Workspace
-from tokenkit.respond import journal
+from tokenkit.respond import act, journal
+from tokenkit.respond.connector import Standing
+from tokenkit.respond.haproxy import HAProxy
 from tokenkit.respond.proposal import Proposal
 
+# name: the function at which the process dies, before or after it, and the phase of the journal that it is called for
+POINTS: dict[str, tuple[object, str, str, str | None]] = {
+    "before the intent": (journal, "append", "before", journal.INTENT),
+    "after the intent": (journal, "append", "after", journal.INTENT),
+    "after the map file": (HAProxy, "_replace_file", "after", None),
+    "after the gateway": (HAProxy, "write", "after", None),
+    "before the result": (journal, "append", "before", journal.RESULT),
+    "after the result": (journal, "append", "after", journal.RESULT),
+}
 
-def _pair(workspace: Workspace, proposal: Proposal) -> None:
-    respond.apply(workspace, proposal, "ana", "kill test")
-    respond.undo(workspace, proposal.action_uid, "ana", "kill test")
+
+def die() -> None:
+    """End this process as kill -9 does."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _state(workspace: Workspace, proposal: Proposal) -> str:
+def die_at(point: str) -> None:
+    """Let this process die when it comes to a named point."""
+    owner, name, when, phase = POINTS[point]
+    function = getattr(owner, name)
+
+    def deadly(*arguments: Any) -> Any:
+        here = phase is None or phase in arguments
+        if here and when == "before":
+            die()
+        result = function(*arguments)
+        if here:
+            die()
+        return result
+
+    setattr(owner, name, deadly)
+
+
+def in_a_child(call: Callable[[], object]) -> int:
+    """Call a function in a forked process; returns -9 where that was killed, 0 where the function ended well."""
+    child = os.fork()
+    if child == 0:
+        try:
+            call()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(7)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def counting(call: Callable[[], object], deadline: float = float("inf")) -> int:
+    """Count the calls of functions, Python's own included, while a function runs; the process dies in number
+    ``deadline``.
+    """
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        if "call" in event:
+            calls += 1
+            if calls >= deadline:
+                die()
+
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def gateway(workspace: Workspace, proposal: Proposal) -> Standing:
+    """What HAProxy does with the token of a proposal."""
+    return act.usable(respond.connectors(workspace), "haproxy").read(proposal.handle)
+
+
+def state_of(workspace: Workspace, proposal: Proposal) -> str:
+    """What the journal says of an action."""
     return journal.standing(journal.read(workspace)).get(proposal.action_uid, ("proposed",))[0]
 
 
-def unsaid(workspace: Workspace, proposal: Proposal, settled: bool) -> str | None:
+def contradiction(workspace: Workspace, proposal: Proposal, settled: bool) -> str | None:
     """What the gateway does that the journal does not say, or None."""
-    connector = respond.connectors(workspace)["haproxy"]
-    assert not isinstance(connector, str)
-    found, state = connector.read(proposal.handle), _state(workspace, proposal)
-    may = {journal.APPLIED: {proposal.verb}, journal.IN_DOUBT: {proposal.verb, None}}.get(state, {None})
-    if not {found.in_force, found.kept} <= may or (settled and (state == journal.IN_DOUBT or not found.agree)):
+    found, state = gateway(workspace, proposal), state_of(workspace, proposal)
+    allowed = {journal.APPLIED: {proposal.verb}, journal.IN_DOUBT: {proposal.verb, None}}.get(state, {None})
+    if not {found.in_force, found.kept} <= allowed or (settled and (state == journal.IN_DOUBT or not found.agree)):
         return f"{state}: {found.line()}"
     return None
 
 
-def run(gateway: Gateway, workspace: Workspace, proposal: Proposal, pairs: int, seed: int) -> dict[str, Any]:
-    """Kill ``pairs`` processes, each in the middle of a lock and its undo; what was found.
+def at_random(workspace: Workspace, proposal: Proposal, kills: int, seed: int) -> dict[str, Any]:
+    """Kill so many processes in the middle of a lock and its undo, each in another call of a function.
 
-    The moment is drawn from the time that a pair takes, measured as it goes; a pair that ended before is not counted.
+    Where they die is drawn from the calls that a whole lock and undo takes, so a slow machine is as good as a fast one.
     """
-    rng, took = random.Random(seed), []
-    for _ in range(5):
-        began = time.perf_counter()
-        _pair(workspace, proposal)
-        took.append(time.perf_counter() - began)
-    problems: list[str] = []
-    counts = {"killed": 0, "ended before": 0, "in doubt": 0, "applied": 0, "file and runtime apart": 0}
-    connector = respond.connectors(workspace)["haproxy"]
-    assert not isinstance(connector, str)
-    for n in range(20 * pairs):
-        if counts["killed"] == pairs:
-            break
-        began = time.perf_counter()
-        child = os.fork()
-        if child == 0:
-            try:
-                _pair(workspace, proposal)
-            except BaseException:
-                traceback.print_exc()
-                os._exit(7)
-            os._exit(0)
-        time.sleep(rng.uniform(0, 1.2 * statistics.median(took[-15:])))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        counts["killed" if os.WIFSIGNALED(status) else "ended before"] += 1
-        if not os.WIFSIGNALED(status):
-            took.append(0.8 * (time.perf_counter() - began))  # it ended a little before it was killed
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            problems.append(f"pair {n}: the child failed")
-        state = _state(workspace, proposal)
-        counts["in doubt"] += state == journal.IN_DOUBT
-        counts["applied"] += state == journal.APPLIED
-        counts["file and runtime apart"] += not connector.read(proposal.handle).agree
-        problems += [f"pair {n}, before: {p}" for p in [unsaid(workspace, proposal, False)] if p]
+
+    def both() -> None:
+        respond.apply(workspace, proposal, "ana", "kill test")
+        respond.undo(workspace, proposal.action_uid, "ana", "kill test")
+
+    rng = random.Random(seed)
+    both()  # what is made or imported on first use
+    calls = counting(both)
+    killed, problems = 0, []
+    for n in range(kills):
+        deadline = rng.randrange(1, int(0.95 * calls))
+        killed += in_a_child(lambda deadline=deadline: counting(both, deadline)) == -signal.SIGKILL
+        problems += [f"kill {n}, before: {p}" for p in [contradiction(workspace, proposal, False)] if p]
         respond.settle(workspace, "raj")
-        problems += [f"pair {n}, after: {p}" for p in [unsaid(workspace, proposal, True)] if p]
-        if _state(workspace, proposal) == journal.APPLIED and rng.random() < 0.5:
+        problems += [f"kill {n}, after: {p}" for p in [contradiction(workspace, proposal, True)] if p]
+        if state_of(workspace, proposal) == journal.APPLIED:
             respond.undo(workspace, proposal.action_uid, "raj", "kill test")
     if broken := journal.check(journal.read(workspace)):
         problems.append(broken)
-    return {"pairs": pairs, **counts, "problems": problems}
+    return {"killed": killed, "problems": problems}
