@@ -1,18 +1,21 @@
 """Invented facts in four states, as tokenkit.report.gather makes them. Sums, shares and times agree with each other.
 
 ``attention()`` 18 days with three incidents; ``quiet()`` the same organisation on a calm day; ``not_enough_history()``
-one hour of logs; ``empty()`` no log at all. Each call makes a fresh copy.
+one hour of logs; ``empty()`` a day of which no log was read. Each call makes a fresh copy.
 """
 
 import copy
 from datetime import UTC, datetime, timedelta
 
-from report.incidents_example import Facts, days, drifting, iso, stolen, walking
+from report.incidents_example import days, drifting, iso, stolen, walking
+
+from tokenkit.schema.facts import Drifting, Facts, Risky, Source
+from tokenkit.schema.incident import Incident
 
 START, END = datetime(2026, 2, 14, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
 
 
-def _watch() -> list[Facts]:
+def _watch() -> list[Drifting]:
     rows = (
         (
             "warehouse-load",
@@ -53,7 +56,7 @@ def _watch() -> list[Facts]:
     return found
 
 
-def _risk_row(incident: Facts, do: str) -> Facts:
+def _risk_row(incident: Incident, do: str) -> Risky:
     owner = incident["owner"]
     return {
         "label": incident["token"]["label"],
@@ -71,7 +74,7 @@ def _risk_row(incident: Facts, do: str) -> Facts:
     }
 
 
-def _source(name: str, read: int, stored: int, unattributed: int) -> Facts:
+def _source(name: str, read: int, stored: int, unattributed: int) -> Source:
     return {
         "source": name,
         "files": 41,
@@ -94,7 +97,7 @@ def attention() -> Facts:
             "organisation": "Norrland Parcels",
             "run_uid": "run1_5d0c8a1f22b94e07",
             "made": "2026-03-04T03:58:41Z",
-            "period": {"start": iso(START), "end": iso(END), "days": 18.0},
+            "period": {"start": iso(START), "end": iso(END), "days": 18},
             "state": "attention",
             "pseudonymous": False,
             "history": {
@@ -102,8 +105,8 @@ def attention() -> Facts:
                 "last": "2026-03-04T03:58:41Z",
                 "days": 60.2,
                 "hours": 1444.0,
-                "reference": {"start": "2026-01-03T00:00:00Z", "end": "2026-01-31T00:00:00Z", "days": 28.0},
-                "calibration": {"start": "2026-01-31T00:00:00Z", "end": "2026-02-14T00:00:00Z", "days": 14.0},
+                "reference": {"start": "2026-01-03T00:00:00Z", "end": "2026-01-31T00:00:00Z", "days": 28},
+                "calibration": {"start": "2026-01-31T00:00:00Z", "end": "2026-02-14T00:00:00Z", "days": 14},
                 "provisional": False,
                 "note": None,
             },
@@ -120,6 +123,7 @@ def attention() -> Facts:
             },
             "counts": {
                 "tokens": 205,
+                "credentials": 240,
                 "profiles": 200,
                 "active": 190,
                 "new": 3,
@@ -132,18 +136,22 @@ def attention() -> Facts:
                 "calls": 1_004_812,
                 "judged": 188,
                 "young": 6,
+                "answered": 0,
+                "accepted": 0,
             },
             "budget": {
                 "per_1000": 5.0,
                 "allowed": 18.0,
                 "opened": 2,
-                "days": 18.0,
+                "days": 18,
                 "per_day": 1.0,
                 "achieved": 0.11,
                 "calibration_opened": 13,
                 "calibration_days": 14,
             },
             "incidents": incidents,
+            "answered": [],
+            "accepted": [],
             "watch": _watch(),
             "policy": [
                 {
@@ -152,6 +160,7 @@ def attention() -> Facts:
                     "label": "legacy-invoices",
                     "mask": "AKIA...QX41",
                     "token_uid": "tok1_0a",
+                    "profile_uid": "tok1_0a",
                     "owner": "Tom Hale",
                     "since": "2026-03-02T00:00:00Z",
                     "requests": 412,
@@ -165,6 +174,7 @@ def attention() -> Facts:
                     "label": "qa-scanner",
                     "mask": "k...",
                     "token_uid": "tok1_0b",
+                    "profile_uid": "tok1_0b",
                     "owner": None,
                     "since": "2026-02-20T00:00:00Z",
                     "requests": 51,
@@ -213,22 +223,6 @@ def attention() -> Facts:
             ],
             "riskiest": [
                 _risk_row(i, do) for i, do in zip(incidents, ("Lock now", "Ask the owner", "Limit it"), strict=True)
-            ]
-            + [
-                {
-                    "label": "warehouse-load",
-                    "mask": "AKIA...7T3C",
-                    "profile_uid": "tok1_0d",
-                    "risk": 44,
-                    "level": "low",
-                    "owner": "Jonas Weber",
-                    "team": "Data Platform",
-                    "environment": "production",
-                    "criticality": "high",
-                    "known_days": 512,
-                    "do": "Watch",
-                    "incident_uid": None,
-                }
             ],
             "active_tokens": [
                 {
@@ -237,7 +231,7 @@ def attention() -> Facts:
                     "kind": "user key",
                     "owner": "Marta Lind",
                     "requests": 61200,
-                    "response_bytes": 9.4e9,
+                    "response_bytes": 9_400_000_000,
                     "networks": 2,
                     "clients": 2,
                     "top_operation": "s3:GetObject",
@@ -259,6 +253,8 @@ def attention() -> Facts:
                 }
             ],
             "coverage": {
+                "first": "2026-01-03T00:00:02Z",
+                "last": "2026-03-04T03:58:41Z",
                 "sources": [_source("cloudtrail", 612_900, 612_118, 76), _source("gateway", 392_930, 392_694, 0)],
                 "ignored_rules": {"cloudtrail digest file": 752},
                 "quarantined_total": 24,
@@ -277,7 +273,6 @@ def attention() -> Facts:
                         "share": 0.3,
                         "opened": 1,
                         "threshold_bits": 19.2,
-                        "calibration_opened": 4,
                     },
                     {
                         "channel": "point_day",
@@ -285,7 +280,6 @@ def attention() -> Facts:
                         "share": 0.25,
                         "opened": 0,
                         "threshold_bits": 18.8,
-                        "calibration_opened": 4,
                     },
                     {
                         "channel": "drift_amounts",
@@ -293,7 +287,6 @@ def attention() -> Facts:
                         "share": 0.3,
                         "opened": 1,
                         "threshold_bits": 18.1,
-                        "calibration_opened": 3,
                     },
                     {
                         "channel": "drift_requests",
@@ -301,12 +294,13 @@ def attention() -> Facts:
                         "share": 0.15,
                         "opened": 0,
                         "threshold_bits": 17.5,
-                        "calibration_opened": 2,
                     },
                 ],
                 "second_opinion": {"name": "PyOD Isolation Forest", "agree": 2, "of": 3},
                 "assumed": ["At most 1% of the tokens were already misused in the reference."],
                 "settings_digest": "8f2c11d09ab4",
+                "settings_set": {"by": "", "on": "", "why": ""},
+                "verdicts": {"true_positive": 0, "benign": 0, "false_positive": 0, "precision": None},
                 "versions": {"tokenkit": "0.1.0", "pyod": "3.6.2"},
                 "tables": {"events": 12, "scores": 4},
                 "seed": 0,
@@ -346,7 +340,7 @@ def attention() -> Facts:
 def quiet() -> Facts:
     facts = attention()
     facts.update({"state": "quiet", "incidents": [], "policy": [], "run_uid": "run1_03e1aa0945c2b7d1"})
-    facts["period"] = {"start": "2026-03-02T00:00:00Z", "end": "2026-03-03T00:00:00Z", "days": 1.0}
+    facts["period"] = {"start": "2026-03-02T00:00:00Z", "end": "2026-03-03T00:00:00Z", "days": 1}
     facts["made"] = facts["history"]["last"] = "2026-03-03T03:59:12Z"
     facts["previous"] = {
         "run_uid": "run1_02",
@@ -359,8 +353,8 @@ def quiet() -> Facts:
         "lost_owner": 0,
         "incidents_new": [],
     }
-    facts["budget"] |= {"opened": 0, "allowed": 1.0, "days": 1.0, "achieved": 0.0}
-    facts["riskiest"] = facts["riskiest"][3:]
+    facts["budget"] |= {"opened": 0, "allowed": 1.0, "days": 1, "achieved": 0.0}
+    facts["riskiest"] = []
     facts["by_owner"] = []
     facts["coverage"]["gaps"] = []
     facts["counts"] |= {"calls": 17_204, "new": 0}
@@ -386,7 +380,7 @@ def not_enough_history() -> Facts:
             "previous": None,
             "run_uid": "run1_77aa0945c2b7d103",
             "made": "2026-03-03T13:59:40Z",
-            "period": {"start": "2026-03-03T13:00:00Z", "end": "2026-03-03T14:00:00Z", "days": 1 / 24},
+            "period": {"start": "2026-03-03T00:00:00Z", "end": "2026-03-04T00:00:00Z", "days": 1},
             "history": {
                 "first": "2026-03-03T13:00:01Z",
                 "last": "2026-03-03T13:59:40Z",
@@ -399,6 +393,7 @@ def not_enough_history() -> Facts:
             },
             "counts": {
                 "tokens": 41,
+                "credentials": 41,
                 "profiles": 38,
                 "active": 41,
                 "new": 41,
@@ -411,15 +406,17 @@ def not_enough_history() -> Facts:
                 "calls": 2900,
                 "judged": 0,
                 "young": 38,
+                "answered": 0,
+                "accepted": 0,
             },
             "budget": {
                 "per_1000": 5.0,
                 "allowed": 0.0,
                 "opened": 0,
-                "days": 0.04,
+                "days": 1,
                 "per_day": 0.2,
                 "achieved": None,
-                "calibration_opened": 0,
+                "calibration_opened": None,
                 "calibration_days": 0,
             },
             "owners_missing": [
@@ -444,7 +441,7 @@ def not_enough_history() -> Facts:
                     "kind": "role",
                     "owner": None,
                     "requests": 612 - 80 * n,
-                    "response_bytes": 84e6 / (n + 1),
+                    "response_bytes": 84_000_000 // (n + 1),
                     "networks": 1 + n % 2,
                     "clients": 1 + n % 3,
                     "top_operation": "s3:GetObject",
@@ -463,7 +460,7 @@ def not_enough_history() -> Facts:
                     "mask": "AKIA...R5TD",
                     "requests": 14,
                     "first": "2026-03-03T13:14:00Z",
-                    "note": "an attack simulator",
+                    "note": "one other uses it too",
                 },
                 {
                     "kind": "Program",
@@ -505,6 +502,8 @@ def not_enough_history() -> Facts:
                     "lag_s": None,
                 }
             ],
+            "first": "2026-03-03T13:00:01Z",
+            "last": "2026-03-03T13:59:40Z",
             "ignored_rules": {},
             "quarantined": [],
             "quarantined_total": 3,
@@ -512,15 +511,7 @@ def not_enough_history() -> Facts:
             "owners": {"rows": 0, "source": None, "with_owner": 0.0},
         }
     )
-    facts["health"] = {
-        "channels": [],
-        "second_opinion": None,
-        "assumed": [],
-        "settings_digest": "8f2c11d09ab4",
-        "versions": {"tokenkit": "0.1.0"},
-        "tables": {"events": 1},
-        "seed": 0,
-    }
+    facts["health"] |= {"channels": [], "second_opinion": None, "assumed": [], "tables": {"events": 1}}
     return facts
 
 
@@ -533,7 +524,6 @@ def empty() -> Facts:
             "owners_missing": [],
             "blind": [],
             "calls_series": {"unit": "day", "points": []},
-            "period": {"start": None, "end": None, "days": 0.0},
             "made": None,
             "run_uid": "run1_0000000000000000",
         }
@@ -541,7 +531,13 @@ def empty() -> Facts:
     facts["history"] |= {"first": None, "last": None, "days": 0.0, "hours": 0.0}
     facts["counts"] = dict.fromkeys(facts["counts"], 0)
     facts["coverage"].update(
-        {"sources": [], "quarantined_total": 0, "owners": {"rows": 0, "source": None, "with_owner": None}}
+        {
+            "sources": [],
+            "first": None,
+            "last": None,
+            "quarantined_total": 0,
+            "owners": {"rows": 0, "source": None, "with_owner": None},
+        }
     )
     facts["not_judged"] = {"young": 0, "text": ""}
     return facts

@@ -2,16 +2,15 @@
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-Facts = dict[str, Any]
+from tokenkit.schema.incident import Incident, NewValue, Reason, Timeline
 
 
 def iso(t: datetime) -> str:
     return t.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def reason(feature, title, observed, usual, peers, share, **more) -> Facts:
+def reason(feature, title, observed, usual, peers, share, of=38.0, **more) -> Reason:
     sentence = f"{title}: {observed}, usually {usual}."
     rest = {"family": "volume", "channel": "point_hour", "value": 8.0, "expected": 0.0, "unit": "bytes"}
     return {
@@ -24,16 +23,16 @@ def reason(feature, title, observed, usual, peers, share, **more) -> Facts:
         "share": share,
         **rest,
         **more,
-        "bits": round(more.get("of", 38.0) * share, 2),
+        "bits": round(of * share, 2),
         "measured_as": feature,
     }
 
 
-def new(kind, value, mark, now, before) -> Facts:
+def new(kind, value, mark, now, before) -> NewValue:
     return {"kind": kind, "value": value, "mark": mark, "now": now, "before": before, "before_days": 28}
 
 
-def _hours() -> Facts:
+def _hours() -> Timeline:
     """Two and a half days of one export an hour past midnight, and somebody else for two hours of the last night."""
     first = datetime(2026, 3, 1, 0, tzinfo=UTC)
     points, band = [], []
@@ -56,7 +55,7 @@ def _hours() -> Facts:
     }
 
 
-def days(level: float, rise: float, last: int, unit: str, title: str, note: str | None) -> Facts:
+def days(level: float, rise: float, last: int, unit: str, title: str, note: str | None) -> Timeline:
     first = datetime(2026, 1, 3, tzinfo=UTC)
     points, band = [], []
     for d in range(60):
@@ -78,7 +77,7 @@ def days(level: float, rise: float, last: int, unit: str, title: str, note: str 
     }
 
 
-def _walk() -> Facts:
+def _walk() -> Timeline:
     first = datetime(2026, 2, 27, tzinfo=UTC)
     points, band = [], []
     for h in range(120):
@@ -99,7 +98,7 @@ def _walk() -> Facts:
     }
 
 
-def stolen() -> Facts:
+def stolen() -> Incident:
     return {
         "incident_uid": "inc1_4b7e09d2a6c01f35",
         "profile_uid": "tok1_9f3c41d7e02a5b6881c4d0aa",
@@ -109,8 +108,12 @@ def stolen() -> Facts:
         "end": "2026-03-04T04:00:00Z",
         "created_time": "2026-03-04T03:00:00Z",
         "last_seen": "2026-03-04T03:52:11Z",
+        "ended": None,
         "n_windows": 2,
+        "n_days": 1,
         "new_since_last": True,
+        "answer": None,
+        "story": "stolen",
         "channels": ["point_hour", "point_day"],
         "score_bits": 38.0,
         "threshold_bits": 19.2,
@@ -133,7 +136,7 @@ def stolen() -> Facts:
             "team": "Billing",
             "status": "owned",
             "timezone": "Europe/Berlin",
-            "type": "person",
+            "type": "human",
         },
         "purpose": "Copies the day's invoices to the warehouse",
         "environment": "production",
@@ -219,6 +222,7 @@ def stolen() -> Facts:
                 "object": obj,
                 "answer": answer,
                 "response_bytes": size,
+                "token_uid": "tok1_9f3c41d7e02a5b6881c4d0aa",
             }
             for t, op, obj, answer, size in (
                 ("02:10:04", "sts:GetCallerIdentity", None, "200", 412),
@@ -234,6 +238,8 @@ def stolen() -> Facts:
         "second_opinion": {
             "name": "PyOD Isolation Forest",
             "percentile": 0.998,
+            "agrees": True,
+            "members": {"IForest": True},
             "text": "more unusual than 99.8% of the hours of all tokens",
         },
         "attack": [
@@ -243,7 +249,7 @@ def stolen() -> Facts:
     }
 
 
-def drifting() -> Facts:
+def drifting() -> Incident:
     incident = stolen()
     of = 24.6
     incident.update(
@@ -257,6 +263,8 @@ def drifting() -> Facts:
             "created_time": "2026-03-03T00:00:00Z",
             "last_seen": "2026-03-03T23:41:00Z",
             "n_windows": 18,
+            "n_days": 18,
+            "story": "slow_leak",
             "new_since_last": True,
             "channels": ["drift_amounts"],
             "score_bits": of,
@@ -279,7 +287,7 @@ def drifting() -> Facts:
                 "team": "Sales Systems",
                 "status": "owned",
                 "timezone": None,
-                "type": "person",
+                "type": "human",
             },
             "purpose": "Keeps the partner's address book in step",
             "scopes": "customers:read",
@@ -343,7 +351,7 @@ def drifting() -> Facts:
     return incident
 
 
-def walking() -> Facts:
+def walking() -> Incident:
     incident = stolen()
     of = 27.5
     incident.update(
@@ -357,6 +365,8 @@ def walking() -> Facts:
             "created_time": "2026-03-01T21:00:00Z",
             "last_seen": "2026-03-03T00:31:40Z",
             "n_windows": 8,
+            "n_days": 3,
+            "story": "enumeration",
             "new_since_last": False,
             "channels": ["point_hour"],
             "score_bits": of,
@@ -378,7 +388,7 @@ def walking() -> Facts:
                 "team": "Returns",
                 "status": "orphaned",
                 "timezone": "Europe/Prague",
-                "type": "person",
+                "type": "human",
             },
             "purpose": None,
             "environment": "production",

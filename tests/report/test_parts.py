@@ -3,12 +3,14 @@
 import copy
 import re
 from html.parser import HTMLParser
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 from report.facts_example import STATES, attention, not_enough_history, quiet
 
 from tokenkit.report import findings, parts
 from tokenkit.report.parts import front, render
+from tokenkit.schema.facts import Facts
 
 SECTIONS = (
     *("verdict", "brief", "next_steps", "incidents", "risk", "watch", "rules", "active", "rare", "owners"),
@@ -159,54 +161,62 @@ def test_times_are_in_utc_and_in_the_owners_zone_where_it_is_known():
     assert "21:00 in Prague" in text
 
 
-def leaves(value, path=()):
-    if isinstance(value, dict):
-        for k, v in value.items():
-            yield from leaves(v, (*path, k))
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        yield from leaves(value[0], (*path, 0))
-    if path and not isinstance(value, list) and path[-1] != 0:
-        yield path
+def unknown(kind, value, path=()):
+    """The paths of all values that may be None or, marked by True, missing, by the type of the facts."""
+    options = [k for k in get_args(kind) if k is not type(None)] if type(None) in get_args(kind) else [kind]
+    if value is None or len(options) > 1:
+        return
+    if get_origin(options[0]) is list:
+        for n, element in enumerate(value[:1]):
+            yield from unknown(get_args(options[0])[0], element, (*path, n))
+    for key, of in get_type_hints(options[0]).items() if hasattr(options[0], "__total__") else ():
+        if key in value:
+            if key in options[0].__optional_keys__:
+                yield (*path, key), True
+            if type(None) in get_args(of):
+                yield (*path, key), False
+            yield from unknown(of, value[key], (*path, key))
 
 
-# what the sections hang on; all else may be unknown
-REQUIRED = {
-    *(
-        "organisation",
-        "run_uid",
-        "state",
-        "period",
-        "history",
-        "counts",
-        "budget",
-        "coverage",
-        "health",
-        "calls_series",
-    ),
-    *("incident_uid", "profile_uid", "start", "end", "kind", "label", "feature", "source", "unit", "technique", "name"),
-    *("text", "agree", "of", "share", "what", "question", "owners", "days"),
-}
-
-
-def without(facts, path):
+def without(facts, path, missing):
     facts = copy.deepcopy(facts)
     place = facts
     for step in path[:-1]:
         place = place[step]
-    place[path[-1]] = None
+    if missing:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = None
     return facts
 
 
-@pytest.mark.parametrize("state", ["attention", "not_enough_history"])
-def test_anything_that_is_not_known_is_left_out(state, monkeypatch):
+def with_everything():
+    """Facts in which every list has an element, and every key that may be missing is there."""
+    facts = attention()
+    first = facts["incidents"][0]
+    first["action"] |= {"proposed": "lock", "why_not": "no handle", "note": "n", "undo": "u", "applied": "lock"}
+    answer = {"verdict": "false_positive", "who": "ana", "made_time": "2026-03-01T09:00:00Z", "reason": "a load test",
+              "until": None, "uid": "lab1_0", "closes": True, "expired": False}  # fmt: skip
+    facts["answered"] = [facts["incidents"][1] | {"answer": answer}]
+    facts["accepted"] = [
+        {"incident_uid": "inc1_0", "profile_uid": "tok1_0", "label": "backup", "mask": "k...", "owner": "Marta Lind",
+         "team": "Billing", "who": "ana", "made_time": "2026-03-01T09:00:00Z", "reason": "a migration",
+         "start": "2026-02-20T00:00:00Z", "end": "2026-02-21T00:00:00Z", "version": 2, "calls": 12,
+         "last_seen": "2026-03-01T00:00:00Z", "score_bits": 3.2}
+    ]  # fmt: skip
+    return facts
+
+
+@pytest.mark.parametrize("make", [with_everything, not_enough_history])
+def test_anything_that_is_not_known_is_left_out(make, monkeypatch):
     for figure in ("timeline", "small", "score"):  # they take the time, and have tests of their own
         monkeypatch.setattr(f"tokenkit.report.figures.{figure}", lambda *_, **__: render.Markup(""))
-    facts = STATES[state]()
+    facts = make()
     facts["incidents"] = facts["incidents"][:1]
-    paths = [path for path in leaves(facts) if path[-1] not in REQUIRED]
-    assert len(paths) > 90 or state != "attention"
-    for path in paths:
-        changed = without(facts, path)
+    paths = list(unknown(Facts, facts))
+    assert len(paths) > (50 if make is with_everything else 15)
+    for path, missing in paths:
+        changed = without(facts, path, missing)
         read = Markup(page(changed))
         findings(changed)
         assert read.unclosed == [] and not re.search(r"\bNone\b", read.text), path
@@ -318,9 +328,9 @@ def test_tokens_unused_for_long_are_a_part_of_those_that_are_idle():
 
 def test_what_was_answered_and_goes_on_is_listed_with_who_said_so_and_why():
     facts = quiet()
-    answer = {"who": "ana", "made_time": "2026-03-01T09:00:00Z", "reason": "load test", "until": "2026-04-01"}
-    hushed = attention()["incidents"][0] | {"answer": answer | {"verdict": "suppressed", "closes": True}}
-    facts["answered"] = [hushed]
+    answer = {"who": "ana", "made_time": "2026-03-01T09:00:00Z", "reason": "load test", "until": "2026-04-01",
+              "verdict": "suppressed", "uid": "sup1_0", "closes": True, "expired": False}  # fmt: skip
+    facts["answered"] = [attention()["incidents"][0] | {"answer": answer}]
     text = str(parts.answered(facts))
     assert "Suppressed until Wed 1 Apr by ana on Sun 1 Mar: load test." in text
     assert "One token goes on with what was answered" in str(parts.verdict(facts))
@@ -330,7 +340,8 @@ def test_what_was_answered_and_goes_on_is_listed_with_who_said_so_and_why():
 
 def test_confirmed_misuse_stands_first_with_the_name_of_who_confirmed_it():
     facts = attention()
-    answer = {"verdict": "true_positive", "who": "ana", "made_time": "2026-03-04T09:00:00Z", "reason": "in a gist"}
+    answer = {"verdict": "true_positive", "who": "ana", "made_time": "2026-03-04T09:00:00Z", "reason": "in a gist",
+              "until": None, "uid": "lab1_0", "closes": False, "expired": False}  # fmt: skip
     facts["incidents"][2]["answer"] = answer
     name = facts["incidents"][2]["token"]["label"]
     assert f"{name} was misused, as confirmed on Wed 4 Mar." in str(parts.verdict(facts))

@@ -124,6 +124,17 @@ def amount(value: float | None, unit: str) -> str:
     return f"{text} {unit.removesuffix('s') if value == 1 else unit}".strip()
 
 
+def points(bits: float | None) -> str:
+    """Bits of surprise, which the page calls points.
+
+    Examples
+    --------
+    >>> points(19.23), points(None)
+    ('19.2', '')
+    """
+    return "" if bits is None else f"{bits:.1f}"
+
+
 def percent(share: float | None) -> str:
     """A share of one; small ones keep a decimal, and none that exists becomes 0%.
 

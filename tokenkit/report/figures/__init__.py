@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from tokenkit.report import words
 from tokenkit.report.figures.canvas import ACCENT, BAND, CARD, DASHED, INK, LINE, RULE, WASH, Canvas, style
+from tokenkit.schema.facts import Drifting
+from tokenkit.schema.incident import Incident, Point, Timeline
 
 WIDE, NARROW = 740, 320
 
@@ -52,15 +54,15 @@ def dates(start: datetime, end: datetime, most: int) -> list[tuple[datetime, str
     return found
 
 
-def _points(series: Sequence[Sequence[Any]]) -> list[tuple[datetime, float]]:
-    """Times and values; what has none is left out."""
-    found = [(words.moment(when), value) for when, value in series]
-    return [(t, float(v)) for t, v in found if t is not None and v is not None and math.isfinite(float(v))]
+def _points(series: Sequence[Point]) -> list[tuple[datetime, float]]:
+    """Times and values; what is not a time or a finite number is left out."""
+    pairs = [(words.moment(when), value) for when, value in series]
+    return [(t, float(v)) for t, v in pairs if t is not None and math.isfinite(v)]
 
 
 @dataclass(frozen=True)
-class _Story:
-    """A timeline, read once for both widths."""
+class _Series:
+    """A timeline with its times parsed once for both widths."""
 
     points: list[tuple[datetime, float]]
     band: list[tuple[datetime, float, float]]
@@ -69,14 +71,15 @@ class _Story:
     unit: str
 
     @classmethod
-    def of(cls, facts: dict[str, Any]) -> "_Story":
-        window = {"day": timedelta(days=1), "minute": timedelta(minutes=1)}.get(facts["window"], timedelta(hours=1))
-        pairs = zip(facts["points"], facts.get("band") or [], strict=False)
-        lows = _points([(when, band[0]) for (when, _), band in pairs])
-        pairs = zip(facts["points"], facts.get("band") or [], strict=False)
-        highs = dict(_points([(when, band[1]) for (when, _), band in pairs]))
+    def parse(cls, timeline: Timeline) -> "_Series":
+        """The timeline with parsed times."""
+        window = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
+        pairs = list(zip(timeline["points"], timeline["band"], strict=False))
+        lows = _points([(when, low) for (when, _), (low, _) in pairs])
+        highs = dict(_points([(when, high) for (when, _), (_, high) in pairs]))
         band = [(t, lo, highs[t]) for t, lo in lows if t in highs]
-        return cls(_points(facts["points"]), band, _flagged(facts), window, facts.get("unit") or "")
+        points, flagged = _points(timeline["points"]), _flagged(timeline)
+        return cls(points, band, flagged, window[timeline["window"]], timeline["unit"])
 
     @property
     def start(self) -> datetime:
@@ -106,10 +109,10 @@ class _Story:
         return f"{begin} to {last:%H:%M}" if same_day else f"{begin} to {words.day(last)}, {last:%H:%M}"
 
 
-def _flagged(facts: dict[str, Any]) -> list[tuple[datetime, datetime]]:
+def _flagged(timeline: Timeline) -> list[tuple[datetime, datetime]]:
     """The incident's windows, joined where they touch."""
     merged: list[tuple[datetime, datetime]] = []
-    pairs = [(words.moment(a), words.moment(b)) for a, b in facts.get("flagged") or []]
+    pairs = [(words.moment(a), words.moment(b)) for a, b in timeline["flagged"]]
     for a, b in sorted((a, b) for a, b in pairs if a is not None and b is not None):
         if merged and a <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(b, merged[-1][1]))
@@ -118,14 +121,14 @@ def _flagged(facts: dict[str, Any]) -> list[tuple[datetime, datetime]]:
     return merged
 
 
-def timeline(facts: dict[str, Any], name: str, whose: str, widths: Sequence[int] = (WIDE, NARROW)) -> Markup:
+def timeline(series: Timeline, name: str, whose: str, widths: Sequence[int] = (WIDE, NARROW)) -> Markup:
     """What a token did against the band of normal, with the incident washed, drawn thicker and labelled.
 
     Hours are drawn as steps, days as a line through their middles; where windows are missing, the line is broken.
 
     Parameters
     ----------
-    facts : an incident's ``timeline``
+    series : an incident's ``timeline``
     name : prefix of the ids in the SVG, unique on the page
     whose : the token's label, for the description that is read aloud
     widths : in pixels, wide and narrow
@@ -134,53 +137,55 @@ def timeline(facts: dict[str, Any], name: str, whose: str, widths: Sequence[int]
     -------
     Two SVG elements, of which CSS shows one; nothing where there are fewer than two points.
     """
-    story = _Story.of(facts)
-    if len(story.points) < 2:
+    parsed = _Series.parse(series)
+    if len(parsed.points) < 2:
         return Markup("")
-    label = f"{facts['title']}: {whose}. {_describe(story)}"
+    label = f"{series['title']}: {whose}. {_describe(parsed)}"
     with style():
         drawings = [
-            _timeline(story, width).svg(f"{name}-{width}", label, kind)
+            _timeline(parsed, width).svg(f"{name}-{width}", label, kind)
             for width, kind in zip(widths, ("wide", "narrow"), strict=True)
         ]
     return Markup("").join(drawings)
 
 
-def _describe(story: _Story) -> str:
+def _describe(parsed: _Series) -> str:
     """The finding in words, for those who do not see it."""
-    inside = {t: v for a, b in story.flagged for t, v in story.within(a, b)}
-    outside = [v for t, v in story.points if t not in inside]
-    first, last = (words.instant(words.iso(t)) for t in (story.points[0][0], story.points[-1][0]))
+    inside = {t: v for a, b in parsed.flagged for t, v in parsed.within(a, b)}
+    outside = [v for t, v in parsed.points if t not in inside]
+    first, last = (words.instant(words.iso(t)) for t in (parsed.points[0][0], parsed.points[-1][0]))
     parts = [f"From {first} to {last}"]
     if outside:
-        parts.append(f"{'otherwise ' if inside else ''}at most {words.amount(max(outside), story.unit)}")
+        parts.append(f"{'otherwise ' if inside else ''}at most {words.amount(max(outside), parsed.unit)}")
     if inside:
-        parts.append(f"in the incident up to {words.amount(max(inside.values()), story.unit)}, {story.spells()}")
+        parts.append(f"in the incident up to {words.amount(max(inside.values()), parsed.unit)}, {parsed.spells()}")
     return ", ".join(parts) + "."
 
 
-def _timeline(story: _Story, width: int) -> Canvas:
-    labels = [(v, words.amount(v, story.unit if story.unit in ("bytes", "share") else "")) for v in steps_of(story.top)]
+def _timeline(parsed: _Series, width: int) -> Canvas:
+    labels = [
+        (v, words.amount(v, parsed.unit if parsed.unit in ("bytes", "share") else "")) for v in steps_of(parsed.top)
+    ]
     labels[0] = (0, "0")
     left = max(len(text) for _, text in labels) * 6.7 + 8
-    said = bool(story.flagged)
+    said = bool(parsed.flagged)
     height = (212 if width > NARROW else 196) - (0 if said else 24)
     canvas = Canvas(width, height, left=left, right=2, top=26 if said else 6, bottom=22)
-    ceiling = story.top * (1.2 if said or story.band else 1.04)  # room above the line, for what is said there
-    canvas.scale(_x(story.start), _x(story.end), 0, ceiling)
-    for a, b in story.flagged:
+    ceiling = parsed.top * (1.2 if said or parsed.band else 1.04)  # room above the line, for what is said there
+    canvas.scale(_x(parsed.start), _x(parsed.end), 0, ceiling)
+    for a, b in parsed.flagged:
         canvas.area([_x(a), _x(a), _x(b), _x(b)], [0, ceiling, ceiling, 0], WASH)
     for value, text in labels:
-        canvas.line([_x(story.start), _x(story.end)], [value, value], RULE, 1.0 if value == 0 else 0.6)
-        canvas.text(_x(story.start), value, text, ha="right", dx=-6, dy=-4)
-    for run in _runs([(t, (lo, hi)) for t, lo, hi in story.band], story.window):
-        (xs, low), (_, high) = (_shape([(t, band[k]) for t, band in run], story.window) for k in (0, 1))
+        canvas.line([_x(parsed.start), _x(parsed.end)], [value, value], RULE, 1.0 if value == 0 else 0.6)
+        canvas.text(_x(parsed.start), value, text, ha="right", dx=-6, dy=-4)
+    for run in _runs([(t, (lo, hi)) for t, lo, hi in parsed.band], parsed.window):
+        (xs, low), (_, high) = (_shape([(t, band[k]) for t, band in run], parsed.window) for k in (0, 1))
         canvas.area(xs + xs[::-1], high + low[::-1], BAND)
-    for run in _runs(story.points, story.window):
-        canvas.line(*_shape(run, story.window), LINE, 1.6)
-        for a, b in story.flagged:
-            _strong(canvas, [p for p in run if a <= p[0] < b], run, story.window)
-    _label(canvas, story, ceiling)
+    for run in _runs(parsed.points, parsed.window):
+        canvas.line(*_shape(run, parsed.window), LINE, 1.6)
+        for a, b in parsed.flagged:
+            _strong(canvas, [p for p in run if a <= p[0] < b], run, parsed.window)
+    _label(canvas, parsed, ceiling)
     return canvas
 
 
@@ -221,50 +226,47 @@ def _shape(points: list[tuple[datetime, float]], window: timedelta) -> tuple[lis
     return [x for t, _ in points for x in (_x(t), _x(t + window))], [y for _, v in points for y in (v, v)]
 
 
-def _label(canvas: Canvas, story: _Story, ceiling: float) -> None:
+def _label(canvas: Canvas, parsed: _Series, ceiling: float) -> None:
     """Label times, band, incident and its height."""
     free = -1.0
-    for at, text in dates(story.start, story.end, 8 if canvas.width > NARROW else 4):
+    for at, text in dates(parsed.start, parsed.end, 8 if canvas.width > NARROW else 4):
         middle, half = canvas.share(_x(at)) * canvas.inner, len(text) * 3.5
         if free < 0 or (middle - half > free and middle + half < canvas.inner + 4):
             canvas.text(_x(at), 0, text, ha="center" if middle > 24 else "left", dy=-16)
             free = middle + half + 8
     # what is said goes where the incident is not
-    late = bool(story.flagged) and canvas.share(_x(story.flagged[0][0])) > 0.45
-    if story.band:
-        most = words.amount(max(hi for *_, hi in story.band), story.unit)
+    late = bool(parsed.flagged) and canvas.share(_x(parsed.flagged[0][0])) > 0.45
+    if parsed.band:
+        most = words.amount(max(hi for *_, hi in parsed.band), parsed.unit)
         text = f"shaded: usual, at most {most}" if canvas.width > NARROW else "shaded: usual"
-        if late or not story.flagged:
-            canvas.text(_x(story.start), ceiling, text, dx=4, dy=-13)
+        if late or not parsed.flagged:
+            canvas.text(_x(parsed.start), ceiling, text, dx=4, dy=-13)
         else:
-            canvas.text(_x(story.end), ceiling, text, ha="right", dx=-4, dy=-13)
-    if not story.flagged:
+            canvas.text(_x(parsed.end), ceiling, text, ha="right", dx=-4, dy=-13)
+    if not parsed.flagged:
         return
-    edge = story.flagged[-1][1] if late else story.flagged[0][0]
-    canvas.text(_x(edge), ceiling, f"Incident, {story.spells()}", ACCENT, "right" if late else "left", dy=6, bold=True)
-    inside = [(v, t) for a, b in story.flagged for t, v in story.within(a, b)]
+    edge = parsed.flagged[-1][1] if late else parsed.flagged[0][0]
+    canvas.text(_x(edge), ceiling, f"Incident, {parsed.spells()}", ACCENT, "right" if late else "left", dy=6, bold=True)
+    inside = [(v, t) for a, b in parsed.flagged for t, v in parsed.within(a, b)]
     if inside:
         value, at = max(inside)
         canvas.text(
-            _x(at + story.window / 2), value, words.amount(value, story.unit), ACCENT, "center", dy=5, bold=True
+            _x(at + parsed.window / 2), value, words.amount(value, parsed.unit), ACCENT, "center", dy=5, bold=True
         )
 
 
-def small(row: dict[str, Any], name: str) -> Markup:
+def small(row: Drifting, name: str) -> Markup:
     """One of the watch list: the last weeks of a token, its band, and where it is now beside where it usually is."""
-    points, unit, days = _points(row.get("series") or []), row.get("unit") or "", int(row.get("days") or 0)
+    points, unit, days = _points(row["series"]), row["unit"], row["days"]
     if len(points) < 2:
         return Markup("")
-    band = [(float(lo), float(hi)) for lo, hi in row.get("band") or [] if lo is not None and hi is not None]
-    band = band if len(band) == len(points) else []
+    band = row["band"] if len(row["band"]) == len(points) else []
     ceiling = (max([v for _, v in points] + [hi for _, hi in band]) or 1.0) * 1.06
     middle = sum(band[-1]) / 2 if band else 0.0
     now, usual = words.amount(points[-1][1], unit), words.amount(middle, unit) if band else ""
     xs, last = [_x(t) for t, _ in points], points[-1][0]
-    recent = [p for p in points if days and p[0] > last - timedelta(days=days)]
-    label = f"{row.get('what') or 'Activity'} of {row.get('label')}: now {now}" + (
-        f", usually {usual}" if usual else ""
-    )
+    recent = [p for p in points if p[0] > last - timedelta(days=days)]
+    label = f"{row['what']} of {row['label']}: now {now}" + (f", usually {usual}" if usual else "")
     with style():
         canvas = Canvas(240, 92, left=2, right=max(len(now), len(usual)) * 7 + 12, top=6, bottom=20)
         canvas.scale(xs[0], xs[-1], 0, ceiling)
@@ -297,28 +299,28 @@ def share_bar(share: float) -> Markup:
     return Markup(f'<svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">{"".join(rects)}</svg>')
 
 
-def score(incident: dict[str, Any], name: str) -> Markup:
+def score(incident: Incident, name: str) -> Markup:
     """The parts of a score, end to end, against the line above which it is reported."""
-    parts = [max(float(r["bits"]), 0.0) for r in incident["reasons"] if r.get("bits")]
-    total, limit = float(incident["score_bits"] or 0), float(incident["threshold_bits"] or 0)
+    parts = [max(r["bits"], 0.0) for r in incident["reasons"] if r["bits"]]
+    total, threshold = incident["score_bits"], incident["threshold_bits"]
     if not parts or total <= 0:
         return Markup("")
-    label = f"{total:.1f} points against a line of {limit:.1f}, from {words.plural(len(parts), 'reason')}."
+    label = f"{total:.1f} points against a line of {threshold:.1f}, from {words.plural(len(parts), 'reason')}."
     with style():
         drawings = []
         for width, kind in ((WIDE, "wide"), (NARROW, "narrow")):
             canvas = Canvas(width, 62, 2, 60, 22, 18)
-            canvas.scale(0, max(total, limit), 0, 1)
+            canvas.scale(0, max(total, threshold), 0, 1)
             begin = 0.0
             for bits in parts:
                 canvas.area([begin, begin, begin + bits, begin + bits], [0, 1, 1, 0], ACCENT)
                 canvas.line([begin + bits] * 2, [0, 1], CARD, 1.5)
-                if bits / max(total, limit) * canvas.inner > 34:
+                if bits / max(total, threshold) * canvas.inner > 34:
                     canvas.text(begin + bits / 2, 0, f"{bits:.1f}", ha="center", dy=-14)
                 begin += bits
-            canvas.line([limit, limit], [-0.1, 1.25], INK, 1.2, dash=DASHED)
-            canvas.text(limit, 1.25, f"line {limit:.1f}", INK, ha="center", dy=4)
-            canvas.text(max(total, limit), 0.5, f"{total:.1f}", INK, dx=8, dy=-5, bold=True)
+            canvas.line([threshold, threshold], [-0.1, 1.25], INK, 1.2, dash=DASHED)
+            canvas.text(threshold, 1.25, f"line {threshold:.1f}", INK, ha="center", dy=4)
+            canvas.text(max(total, threshold), 0.5, f"{total:.1f}", INK, dx=8, dy=-5, bold=True)
             drawings.append(canvas.svg(f"{name}-{width}", label, kind))
     return Markup("").join(drawings)
 

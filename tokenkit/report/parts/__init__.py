@@ -5,17 +5,18 @@ believe it (``trust``). A function that has nothing to say about these facts ret
 them all.
 """
 
-from typing import Any
+from collections.abc import Sized
 
 from markupsafe import Markup
 
 from tokenkit.report import figures
 from tokenkit.report import words as say
-from tokenkit.report.parts import answered as answers
 from tokenkit.report.parts import card
-from tokenkit.report.parts.front import FIRST_DAYS, FULL_DAYS, brief, judged, known, ownerless, verdict
-from tokenkit.report.parts.render import Part, part
+from tokenkit.report.parts.front import FIRST_DAYS, FULL_DAYS, all_tokens, brief, enough_history, ownerless, verdict
+from tokenkit.report.parts.render import Part, Values, part
 from tokenkit.report.parts.trust import blind, by_owner, coverage_and_health, footer, words
+from tokenkit.schema.facts import Facts
+from tokenkit.schema.incident import Incident, Timeline
 
 __all__ = [
     "active",
@@ -36,13 +37,11 @@ __all__ = [
     "words",
 ]
 
-Facts = dict[str, Any]
-
 ROWS = 10  # of a table before the rest folds
 
 
-def _kind(rows: list[Any]) -> str:
-    """A long section may be divided in print, a short one stays together."""
+def _kind(rows: Sized) -> str:
+    """The class of a section: a long one may be divided in print, a short one stays together."""
     return "long" if len(rows) > ROWS else ""
 
 
@@ -51,36 +50,59 @@ def incidents(facts: Facts, top: int = 10) -> Part:
 
     Those in which nothing happened in these days stand under a heading of their own.
     """
-    found = facts["incidents"]
-    if not found:
+    every = facts["incidents"]
+    if not every:
         return Part("incidents")
-    known_before = bool(facts.get("previous"))
-    cards = [(i, card.card(n, i, known_before)) for n, i in enumerate(found[:top], 1)]
-    calm = [i for i in found if i.get("state") == "quiet"]
-    n, quiet = len(found) - len(calm), len(calm)
+    known_before = facts["previous"] is not None
+    cards = [(i, card.card(n, i, known_before)) for n, i in enumerate(every[:top], 1)]
+    quiet = sum(i["state"] == "quiet" for i in every)
+    n = len(every) - quiet
     return part(
         "incidents",
         title="The incident" if n == 1 else f"The {say.number(n)} incidents" if n else "Incidents",
         lede="By risk. Each card says whose token it is, why we say so, what else it could be and what to do."
         if n else "None of these days; what is from before stands below.",
-        cards=[c for i, c in cards if i.get("state") != "quiet"],
+        cards=[c for i, c in cards if i["state"] != "quiet"],
         calm_title=f"{say.number(quiet).capitalize()} from before, quiet in these days" if quiet else "",
-        calm=[c for i, c in cards if i.get("state") == "quiet"],
-        others=[{**card.line(i), "since": say.instant(i["start"])} for i in found[top:]],
+        calm=[c for i, c in cards if i["state"] == "quiet"],
+        others=[{**card.line(i), "since": say.instant(i["start"])} for i in every[top:]],
     )  # fmt: skip
 
 
 def answered(facts: Facts) -> Part:
-    """What was answered or suppressed and still happens: who said so, why, until when, and what goes on."""
-    return answers.section(facts)
+    """What was answered or suppressed and still happens: who answered, why, until when, and what goes on."""
+    rows: list[Values] = [
+        {"uid": card.anchor(i), "label": card.name(i), "mask": i["token"]["mask"], "short": i["short"],
+         "answer": card.answer(i["answer"]), "goes_on": _goes_on(i), "last": i["last_seen"],
+         "last_text": say.instant(i["last_seen"]), "score": say.points(i["score_bits"])}
+        for i in facts["answered"]
+    ]  # fmt: skip
+    for a in facts["accepted"]:
+        by = f" by {say.clean(a['who'], 60)}" if a["who"] else ""
+        text = f"Accepted as normal{by} on {say.day(a['made_time'])}: {say.clean(a['reason'], 200)}"
+        rows.append(
+            {"uid": "", "label": a["label"], "mask": a["mask"],
+             "short": f"What it did from {say.day(a['start'])} on is usual for it now",
+             "answer": say.sentence(text), "goes_on": f"{say.plural(a['calls'], 'call')} in these days",
+             "last": a["last_seen"], "last_text": say.instant(a["last_seen"]), "score": say.points(a["score_bits"])}
+        )  # fmt: skip
+    lede = "Judged like everything else, and neither in the list above nor counted against the budget."
+    return part("answered", rows=rows, lede=lede, kind=_kind(rows))
+
+
+def _goes_on(incident: Incident) -> str:
+    """What an answered incident does now."""
+    calls = say.plural(incident["evidence_total"], "call")
+    if incident["state"] == "quiet":
+        return f"{calls} in all; nothing new in these days"
+    return f"{calls}, {'began' if incident['state'] == 'opened' else 'went on'} in these days"
 
 
 def risk(facts: Facts) -> Part:
     """The tokens of highest risk, with their owners and the next step."""
     rows = []
-    for r in facts["riskiest"][:ROWS] if judged(facts) else []:
-        known = say.plural(int(r["known_days"]), "day") if r.get("known_days") is not None else ""
-        rows.append({**r, "used_in": card.depends(r), "known": known})
+    for r in facts["riskiest"][:ROWS] if enough_history(facts) else []:
+        rows.append({**r, "used_in": card.depends(r), "known": say.plural(r["known_days"], "day")})
     lede = "Risk joins how unusual a token behaves with how much depends on it, from 0 to 100."
     return part("risk", rows=rows, lede=lede)
 
@@ -88,12 +110,10 @@ def risk(facts: Facts) -> Part:
 def watch(facts: Facts) -> Part:
     """Tokens that drift away from what they were and have not crossed the line."""
     rows = []
-    for n, r in enumerate(facts["watch"] if judged(facts) else []):
-        way = f"For {say.plural(r.get('days'), 'day')}" if r.get("days") else ""
-        if r.get("threshold_bits") and r.get("score_bits") is not None:
-            share = say.percent(min(r["score_bits"] / r["threshold_bits"], 1))
-            way = f"{way}; {share} of the way to the line" if way else f"{share} of the way to the line"
-        rows.append({**r, "figure": figures.small(r, f"w{n}"), "way": say.sentence(way)})
+    for n, r in enumerate(facts["watch"] if enough_history(facts) else []):
+        share = say.percent(min(r["score_bits"] / r["threshold_bits"], 1))
+        way = f"For {say.plural(r['days'], 'day')}; {share} of the way to the line."
+        rows.append({**r, "figure": figures.small(r, f"w{n}"), "way": way})
     many = "One token has" if len(rows) == 1 else f"{say.number(len(rows)).capitalize()} tokens have"
     lede = (
         f"{many} moved away from what was usual in the reference, without crossing the line. "
@@ -114,19 +134,18 @@ def owners(facts: Facts) -> Part:
     states = {"unowned": "no owner ever", "ambiguous": "two owners at once", "orphaned": "the owner left"}
     rows = []
     for r in facts["owners_missing"]:
-        recorded = states.get(r.get("status") or "", "")
-        if r.get("owner"):
-            orphaned = r.get("status") == "orphaned"
-            recorded = f"{r['owner']}, who left" if orphaned else f"{recorded}: {r['owner']}".removeprefix(": ")
-        rows.append({**r, "recorded": recorded, "last": say.day(r.get("last_seen"))})
+        recorded = states[r["status"]]
+        if r["owner"]:
+            recorded = f"{r['owner']}, who left" if r["status"] == "orphaned" else f"{recorded}: {r['owner']}"
+        rows.append({**r, "recorded": recorded, "last": say.day(r["last_seen"])})
     nobody = ownerless(facts)
     return part(
         "owners",
         rows=rows,
-        show=ROWS if judged(facts) else 5,
-        lede=f"{say.count(nobody)} of {say.count(known(facts, nobody))} tokens. "
+        show=ROWS if enough_history(facts) else 5,
+        lede=f"{say.count(nobody)} of {say.count(all_tokens(facts, nobody))} tokens. "
         "If one of them misbehaves, there is nobody to ask.",
-        note=_name_an_owner(facts["coverage"]["owners"].get("source")),
+        note=_name_an_owner(facts["coverage"]["owners"]["source"]),
         kind=_kind(rows),
     )
 
@@ -142,15 +161,15 @@ def _name_an_owner(source: str | None) -> Markup:
 
 def active(facts: Facts) -> Part:
     """Who is there, where nobody can be judged yet."""
-    if judged(facts):
+    if enough_history(facts):
         return Part("active")
     c, rows = facts["counts"], facts["active_tokens"][:ROWS]
-    series = facts.get("calls_series") or {"unit": "hour", "points": []}
-    unit, points = series["unit"], series["points"]
-    drawn = {"title": f"Calls by the {unit}", "unit": "calls", "window": unit, "points": points, "flagged": []}
+    unit, points = facts["calls_series"]["unit"], facts["calls_series"]["points"]
+    drawn: Timeline = {"title": f"Calls by the {unit}", "unit": "calls", "window": unit, "points": points, "band": [],
+                       "flagged": [], "note": None}  # fmt: skip
     days = list(dict.fromkeys(say.day(when) for when, _ in points))
-    calls = (c.get("calls") or 0) - (c.get("unattributed_calls") or 0)
-    others, rest = (c.get("active") or 0) - len(rows), calls - sum(r.get("requests") or 0 for r in rows)
+    calls = c["calls"] - c["unattributed_calls"]
+    others, rest = c["active"] - len(rows), calls - sum(r["requests"] for r in rows)
     note = f"{say.plural(others, 'other token')} made {say.count(rest)} of the {say.count(calls)} calls with a token."
     return part(
         "active",
@@ -163,7 +182,7 @@ def active(facts: Facts) -> Part:
 
 def rare(facts: Facts) -> Part:
     """Programs, networks and calls that hardly any other token uses, where there is no past to compare with."""
-    rows = [] if judged(facts) else facts["rare_values"]
+    rows = [] if enough_history(facts) else facts["rare_values"]
     lede = (
         "Rare among the other tokens is not the same as new: without a past nobody can tell. "
         "Worth a look where you do not recognise one."
@@ -173,17 +192,17 @@ def rare(facts: Facts) -> Part:
 
 def next_steps(facts: Facts) -> Part:
     """What to do so that the next report can say more."""
-    if judged(facts):
+    if enough_history(facts):
         return Part("next_steps")
-    days = (facts["history"].get("hours") or 0) / 24
+    days = facts["history"]["hours"] / 24
     return part(
         "next_steps",
-        steps=_steps(bool(facts["coverage"]["owners"].get("source"))),
+        steps=_steps(bool(facts["coverage"]["owners"]["source"])),
         levels=[(*texts, first <= days < end) for *texts, first, end in _LEVELS],
     )
 
 
-def _steps(owners_known: bool) -> list[Facts]:
+def _steps(owners_known: bool) -> list[dict[str, str]]:
     more_past = {
         "title": "Give it more of the past",
         "text": "PATH is the folder that holds the logs of the last weeks. What was read before is not read twice.",

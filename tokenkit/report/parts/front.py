@@ -3,19 +3,16 @@
 Facts to Parts like ``parts``, which names these functions too. How its sentences are made stands here.
 """
 
-from typing import Any
-
 from tokenkit.report import words as say
 from tokenkit.report.parts import card
-from tokenkit.report.parts.answered import confirmed
-from tokenkit.report.parts.render import PILLS, Part, part
-
-Facts = dict[str, Any]
+from tokenkit.report.parts.render import PILLS, Part, Values, part
+from tokenkit.schema.facts import Facts, Previous
+from tokenkit.schema.incident import Incident, Verb
 
 BRIEF_ROWS = 5  # what can be read in a minute
 FIRST_DAYS, FULL_DAYS = 7, 42  # first provisional scores; reference of 28 days and calibration of 14
-# what a person is told to do, most urgent first: (verb of the action, words for one token, for several, after its name)
-_ORDERS = (
+# what to do, most urgent first: (verb of the action, words for one token, for several, after its name)
+_ORDERS: tuple[tuple[Verb, str, str, str], ...] = (
     ("lock", "lock ", "lock ", " now"),
     ("restrict", "limit ", "limit ", ""),
     ("step_up", "ask for a second proof from ", "ask for a second proof from ", ""),
@@ -23,37 +20,36 @@ _ORDERS = (
 )
 
 
-def judged(facts: Facts) -> bool:
+def enough_history(facts: Facts) -> bool:
     """Whether there was enough history to judge anything."""
     return facts["state"] != "not_enough_history"
 
 
-def still_open(facts: Facts) -> list[Facts]:
+def open_incidents(facts: Facts) -> list[Incident]:
     """The incidents that are not closed, by risk."""
-    return [i for i in facts["incidents"] if i.get("state") != "closed"]
+    return [i for i in facts["incidents"] if i["state"] != "closed"]
 
 
-def over(incident: Facts) -> bool:
-    """Whether nothing of it was flagged lately: quiet in these days, or ended days before their end."""
-    return incident.get("state") == "quiet" or bool(incident.get("ended"))
+def has_ended(incident: Incident) -> bool:
+    """Whether nothing of it was flagged lately: quiet in the reported days, or ended days before their end."""
+    return incident["state"] == "quiet" or incident["ended"] is not None
 
 
-def by_urgency(found: list[Facts]) -> list[Facts]:
-    """News before what is quiet, confirmed misuse first, stopping before asking, what goes on before what ended.
+def by_urgency(incidents: list[Incident]) -> list[Incident]:
+    """Incidents in the order in which to deal with them.
 
-    A key that has to be locked waits for that whether or not its thief was here lately; what only needs a question does
-    not stand before it because it happened to go on.
+    News before what is quiet, confirmed misuse first, stopping before asking, what goes on before what ended. A key
+    that has to be locked comes before one whose owner only has to be asked, even where its thief was not here lately.
     """
     order = [verb for verb, *_ in _ORDERS]
 
-    def key(i: Facts) -> tuple[bool, bool, bool, bool, bool, int]:
-        action, chance = i.get("action") or {}, (i.get("sure") or {}).get("level") == "low"
-        verb = action.get("verb")
-        asks = verb not in order[:-1] or chance or "applied" in action
-        place = order.index(verb) if verb in order else len(order)
-        return i.get("state") == "quiet", not confirmed(i), asks, over(i), chance, place
+    def key(i: Incident) -> tuple[bool, bool, bool, bool, bool, int]:
+        action, may_be_chance = i["action"], i["sure"]["level"] == "low"
+        only_asks = action["verb"] == "notify" or may_be_chance or "applied" in action
+        place = order.index(action["verb"])
+        return i["state"] == "quiet", not card.confirmed(i), only_asks, has_ended(i), may_be_chance, place
 
-    return sorted(found, key=key)
+    return sorted(incidents, key=key)
 
 
 def verdict(facts: Facts) -> Part:
@@ -63,43 +59,44 @@ def verdict(facts: Facts) -> Part:
     period = say.period(facts["period"]["start"], facts["period"]["end"])
     head = {
         "title": f"{headline.removesuffix('.')} | tokenkit",
-        "issue": ", ".join(t for t in (say.clean(facts.get("organisation"), 80), period) if t),
+        "issue": ", ".join(t for t in (say.clean(facts["organisation"], 80), period) if t),
         "state": state,
         "headline": headline,
     }
-    groups = _orders(by_urgency(still_open(facts))) if state == "attention" else []
+    groups = _orders(by_urgency(open_incidents(facts))) if state == "attention" else []
     pill, asides = PILLS[state], _asides(facts)
     return part("verdict", head, state=state, pill=pill, headline=headline, lead=lead, groups=groups, asides=asides)
 
 
 def _attention(facts: Facts) -> tuple[str, str]:
-    found = by_urgency(still_open(facts))
-    if not found:  # all of them closed again
+    incidents = by_urgency(open_incidents(facts))
+    if not incidents:  # all of them closed again
         return "What was raised is closed again; nothing is open.", "Nothing has to be done now."
-    first = say.sentence(found[0].get("short") or found[0].get("headline") or card.name(found[0]))
-    if confirmed(found[0]):
-        first = f"{card.name(found[0])} was misused, as confirmed on {say.day(found[0]['answer'].get('made_time'))}."
-    if over(found[0]):
-        first += f" It was last seen on {say.day(found[0].get('last_seen'))}."
-    tokens = len({i["profile_uid"] for i in found if i.get("state") != "quiet" or confirmed(i)})
+    first = incidents[0]
+    headline = say.sentence(first["short"])
+    if first["answer"] is not None and card.confirmed(first):
+        headline = f"{card.name(first)} was misused, as confirmed on {say.day(first['answer']['made_time'])}."
+    if has_ended(first):
+        headline += f" It was last seen on {say.day(first['last_seen'])}."
+    tokens = len({i["profile_uid"] for i in incidents if i["state"] != "quiet" or card.confirmed(i)})
     if tokens == 2:
-        first += " One other token left its usual behaviour."
+        headline += " One other token left its usual behaviour."
     elif tokens > 2:
-        first += f" {say.number(tokens - 1).capitalize()} other tokens left their usual behaviour."
-    calm = (facts["counts"].get("judged") or 0) - tokens
+        headline += f" {say.number(tokens - 1).capitalize()} other tokens left their usual behaviour."
+    calm = facts["counts"]["judged"] - tokens
     lead = f"The other {say.count(calm)} tokens that could be judged behaved like themselves." if calm > 1 else ""
-    return say.clean(first, 240), lead
+    return say.clean(headline, 240), lead
 
 
 def _quiet(facts: Facts) -> tuple[str, str]:
-    n = facts["counts"].get("judged") or 0
+    n = facts["counts"]["judged"]
     headline = f"All {say.count(n)} tokens that could be judged behaved like themselves."
-    if known := len({i["profile_uid"] for i in facts.get("answered") or [] if i.get("state") != "quiet"}):
-        rest = f"the other {say.count(n - known)} tokens that could be judged behaved like themselves"
+    if answered := len({i["profile_uid"] for i in facts["answered"] if i["state"] != "quiet"}):
+        rest = f"the other {say.count(n - answered)} tokens that could be judged behaved like themselves"
         was = (
             "One token goes on with what was answered"
-            if known == 1
-            else f"{say.number(known).capitalize()} tokens go on with what was answered"
+            if answered == 1
+            else f"{say.number(answered).capitalize()} tokens go on with what was answered"
         )
         return f"{was}; {rest}.", "Nothing new has to be done."
     todo = []
@@ -113,12 +110,12 @@ def _quiet(facts: Facts) -> tuple[str, str]:
 
 
 def _too_little(facts: Facts) -> tuple[str, str]:
-    if not facts["counts"].get("calls"):
+    if not facts["counts"]["calls"]:
         return (
             "No call was read, so there is nothing to judge yet.",
             "An empty page says nothing about your tokens. What to do next stands below.",
         )
-    read = say.span((facts["history"].get("hours") or 0) * 3600)
+    read = say.span(facts["history"]["hours"] * 3600)
     return (
         f"Only {read} of logs so far: too little to know what is normal for a token.",
         f"No token was judged, so the absence of incidents means nothing yet. With {FIRST_DAYS} days of logs the first "
@@ -126,12 +123,12 @@ def _too_little(facts: Facts) -> tuple[str, str]:
     )
 
 
-def _orders(found: list[Facts]) -> list[Facts]:
+def _orders(incidents: list[Incident]) -> list[Values]:
     """What to do, by urgency, a few tokens by name for each verb: the pieces of a sentence with links in it."""
-    few = 4 if len(found) <= 6 else 2
-    groups: list[Facts] = []
+    few = 4 if len(incidents) <= 6 else 2
+    groups: list[Values] = []
     for verb, one, several, after in _ORDERS:
-        by_name = {card.name(i): i for i in reversed(found) if _to_do(i) == verb}
+        by_name = {card.name(i): i for i in reversed(incidents) if _to_do(i) == verb}
         every = list(reversed(by_name.values()))
         if not every:
             continue
@@ -148,148 +145,144 @@ def _orders(found: list[Facts]) -> list[Facts]:
     return groups
 
 
-def _to_do(incident: Facts) -> str | None:
+def _to_do(incident: Incident) -> Verb | None:
     """The verb of its action; None where that was done."""
-    action = incident.get("action") or {}
-    return None if "applied" in action else action.get("verb")
+    return None if "applied" in incident["action"] else incident["action"]["verb"]
 
 
 def _asides(facts: Facts) -> list[tuple[str, str]]:
     """What else the reader has to know before reading on: what is new, what is provisional, what is missing."""
     asides = []
-    if previous := facts.get("previous"):
+    if previous := facts["previous"]:
         asides.append(("New since the last report", _news(previous)))
-    elif facts["counts"].get("calls"):
+    elif facts["counts"]["calls"]:
         asides.append(("First report.", "There is none before it to compare with."))
     history = facts["history"]
-    if history.get("provisional"):
-        short = "the history is shorter than asked for, so the lines above which a token is reported are rough"
-        asides.append(("Provisional.", say.sentence(history.get("note") or short)))
-    if n := len(facts.get("answered") or []):
+    if history["provisional"]:
+        asides.append(("Provisional.", say.sentence(history["note"])))
+    if n := len(facts["answered"]):
         asides.append(
             (
                 "Answered or suppressed:",
                 f"{say.plural(n, 'incident', word=True)}, in a section of {'its' if n == 1 else 'their'} own.",
             )
         )
-    if gaps := facts["coverage"].get("gaps"):
+    if gaps := facts["coverage"]["gaps"]:
         where = say.joined(sorted({say.clean(g["source"], 40) for g in gaps}))
         asides.append(("Logs are missing", f"from {where}: what happened then is not on this page."))
     return asides
 
 
-def _news(previous: Facts) -> str:
-    verbs = (("grown", "grew"), ("quiet", "went quiet"), ("closed", "closed"))
-    news = [f"{say.plural(previous.get('opened') or 0, 'incident', word=True)} opened"]
-    news += [f"{say.number(previous[key])} {verb}" for key, verb in verbs if previous.get(key)]
+def _news(previous: Previous) -> str:
+    verbs = ((previous["grown"], "grew"), (previous["quiet"], "went quiet"), (previous["closed"], "closed"))
+    news = [f"{say.plural(previous['opened'], 'incident', word=True)} opened"]
+    news += [f"{say.number(n)} {verb}" for n, verb in verbs if n]
     seen = []
-    if n := previous.get("new_tokens"):
+    if n := previous["new_tokens"]:
         seen.append(f"{say.plural(n, 'token', word=True)} {'was' if n == 1 else 'were'} seen for the first time")
-    if n := previous.get("lost_owner"):
+    if n := previous["lost_owner"]:
         seen.append(f"{say.plural(n, 'token', word=True)} lost {'its' if n == 1 else 'their'} owner")
-    ended = say.last_day(previous.get("end"))
+    ended = say.last_day(previous["end"])
     return f"(it ended with {ended}): {say.joined(news)}. {say.sentence(say.joined(seen))}".strip()
 
 
 def brief(facts: Facts) -> Part:
     """In one minute: a row an incident (what, whose, since, how sure, what to do, what if not), then key figures."""
-    found = by_urgency(still_open(facts))
-    more = len(found) - BRIEF_ROWS
+    incidents = by_urgency(open_incidents(facts))
+    more = len(incidents) - BRIEF_ROWS
     verb = "is" if more == 1 else "are"
     return part(
         "brief",
-        title="In one minute" if judged(facts) else "What was read",
-        lede="What to do first stands first." if found != still_open(facts) else "",
-        rows=[card.line(i) for i in found[:BRIEF_ROWS]],
+        title="In one minute" if enough_history(facts) else "What was read",
+        lede="What to do first stands first." if incidents != open_incidents(facts) else "",
+        rows=[card.line(i) for i in incidents[:BRIEF_ROWS]],
         more=f"{say.number(more).capitalize()} more {verb} further down." if more > 0 else "",
-        keys=_keys(facts) if judged(facts) else _keys_of_little(facts),
+        keys=_keys(facts) if enough_history(facts) else _keys_of_little(facts),
         jump=_jump(facts),
     )
 
 
-def _key(value: str, what: str, more: str, of: str = "") -> Facts:
+def _key(value: str, what: str, more: str, of: str = "") -> Values:
     return {"value": value, "of": of, "what": what, "more": more}
 
 
-def _keys(facts: Facts) -> list[Facts]:
+def _keys(facts: Facts) -> list[Values]:
     """Six figures, each with what it is compared with."""
     c, b = facts["counts"], facts["budget"]
-    found = still_open(facts)
-    opened = sum(1 for i in found if i.get("state") == "opened")
-    new, idle = (f"{say.count(c[k])} {k}" if c.get(k) else "" for k in ("new", "idle"))
-    long = f", {say.count(c['dormant'])} of them for more than 30 days" if c.get("dormant") else ""
+    incidents = open_incidents(facts)
+    opened = sum(1 for i in incidents if i["state"] == "opened")
+    new = f"{say.count(c['new'])} new" if c["new"] else ""
+    idle = f"{say.count(c['idle'])} idle" if c["idle"] else ""
+    long = f", {say.count(c['dormant'])} of them for more than 30 days" if c["dormant"] else ""
     activity = f"{say.joined([new, idle])}{long if idle else ''}"
-    budget = f"{say.plural(round(b.get('days') or 0), 'day')}; {b.get('per_day') or 0:.2g} a day allowed"
-    going = sum(1 for i in found if not over(i))
-    before = f"{say.count(opened)} opened, {say.count(len(found) - opened)} from before" if found else "none is open"
-    if ended := len(found) - going:
+    budget = f"{say.plural(b['days'], 'day')}; {b['per_day']:.2g} a day allowed"
+    going = sum(1 for i in incidents if not has_ended(i))
+    before = f"{say.count(opened)} opened, {say.count(len(incidents) - opened)} from before"
+    before = before if incidents else "none is open"
+    if ended := len(incidents) - going:
         before += f"; {say.count(ended)} ended or quiet"
-    if answered := len(facts.get("answered") or []):
+    if answered := len(facts["answered"]):
         before += f"; {say.count(answered)} answered"
-    past = say.span((facts["history"].get("hours") or 0) * 3600)
+    past = say.span(facts["history"]["hours"] * 3600)
     return [
-        _key(
-            say.count(c.get("active") or 0),
-            "tokens active",
-            activity,
-            f"of {say.count(known(facts, c.get('active') or 0))}",
-        ),
+        _key(say.count(c["active"]), "tokens active", activity, f"of {say.count(all_tokens(facts, c['active']))}"),
         _key(say.count(going), "incidents", before, "open"),
-        _key(say.count(b.get("opened") or 0), "of the budget used", budget, f"of {b.get('allowed') or 0:.3g}"),
+        _key(say.count(b["opened"]), "of the budget used", budget, f"of {b['allowed']:.3g}"),
         _ownerless(facts),
         _calls(facts),
         _key(
-            say.count(c.get("judged") or 0),
+            say.count(c["judged"]),
             "tokens judged",
-            f"{say.count(c.get('young') or 0)} young, by their peers; {past} of logs",
-            f"of {say.count(c.get('active') or 0)}",
+            f"{say.count(c['young'])} young, by their peers; {past} of logs",
+            f"of {say.count(c['active'])}",
         ),
     ]
 
 
-def _keys_of_little(facts: Facts) -> list[Facts]:
+def _keys_of_little(facts: Facts) -> list[Values]:
     """Six figures that say whether the right logs arrived."""
     c, history = facts["counts"], facts["history"]
-    when = say.period(history.get("first"), history.get("last"), year=False)
+    when = say.period(history["first"], history["last"], year=False)
     return [
-        _key(say.span((history.get("hours") or 0) * 3600) if c.get("calls") else "none", "of logs", when),
+        _key(say.span(history["hours"] * 3600) if c["calls"] else "none", "of logs", when),
         _calls(facts),
-        _key(say.count(c.get("active") or 0), "tokens seen", f"in {say.plural(c.get('profiles') or 0, 'profile')}"),
-        _key(say.count(c.get("unattributed_calls") or 0), "calls without a token", "kept, not judged"),
+        _key(say.count(c["active"]), "tokens seen", f"in {say.plural(c['profiles'], 'profile')}"),
+        _key(say.count(c["unattributed_calls"]), "calls without a token", "kept, not judged"),
         _ownerless(facts),
         _key("0", "tokens judged", f"{FIRST_DAYS} days are needed"),
     ]
 
 
-def known(facts: Facts, n: int = 0) -> int:
-    """Of how many tokens ``n`` are a part.
+def all_tokens(facts: Facts, n: int = 0) -> int:
+    """How many tokens there are, of which ``n`` are a part.
 
     A rotated key, and a role with its keys of an hour, count as one, unless ``n`` itself counts them singly.
     """
-    profiles, tokens = (facts["counts"].get(k) or 0 for k in ("profiles", "tokens"))
+    profiles, tokens = facts["counts"]["profiles"], facts["counts"]["tokens"]
     return profiles if profiles and n <= profiles else tokens
 
 
 def ownerless(facts: Facts) -> int:
     """How many tokens nobody answers for."""
-    return sum(facts["counts"].get(k) or 0 for k in ("unowned", "orphaned", "ambiguous"))
+    counts = facts["counts"]
+    return counts["unowned"] + counts["orphaned"] + counts["ambiguous"]
 
 
-def _ownerless(facts: Facts) -> Facts:
+def _ownerless(facts: Facts) -> Values:
     c, n = facts["counts"], ownerless(facts)
-    kinds = (("orphaned", "whose owner left"), ("ambiguous", "with two owners"))
-    why = say.joined(f"{say.count(c[k])} {what}" for k, what in kinds if c.get(k))
-    if not facts["coverage"]["owners"].get("source"):
+    kinds = ((c["orphaned"], "whose owner left"), (c["ambiguous"], "with two owners"))
+    why = say.joined(f"{say.count(of_kind)} {what}" for of_kind, what in kinds if of_kind)
+    if not facts["coverage"]["owners"]["source"]:
         why = "no list of owners was given"
     more = why or ("nobody ever recorded" if n else "each has one")
-    return _key(say.count(n), "tokens without an owner", more, f"of {say.count(known(facts, n))}")
+    return _key(say.count(n), "tokens without an owner", more, f"of {say.count(all_tokens(facts, n))}")
 
 
-def _calls(facts: Facts) -> Facts:
-    last, aside = facts["history"].get("last"), facts["coverage"].get("quarantined_total") or 0
+def _calls(facts: Facts) -> Values:
+    last, aside = facts["history"]["last"], facts["coverage"]["quarantined_total"]
     to = f"to {say.instant(last)}" if last else "no log was read"
     return _key(
-        say.compact(facts["counts"].get("calls") or 0),
+        say.compact(facts["counts"]["calls"]),
         "calls read",
         f"{to}; {say.count(aside)} set aside" if aside else to,
     )
@@ -297,11 +290,11 @@ def _calls(facts: Facts) -> Facts:
 
 def _jump(facts: Facts) -> list[tuple[str, str]]:
     """The sections that stand on this page."""
-    enough = judged(facts)
+    enough = enough_history(facts)
     every = [
         ("next", "What to do next", not enough),
         ("incidents", "Incidents", facts["incidents"]),
-        ("answered", "Answered", facts.get("answered") or facts.get("accepted")),
+        ("answered", "Answered", facts["answered"] or facts["accepted"]),
         ("risk", "Riskiest tokens", enough and facts["riskiest"]),
         ("watch", "Drifting", enough and facts["watch"]),
         ("rules", "Rules broken", facts["policy"]),

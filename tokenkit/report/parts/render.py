@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from tokenkit.report import figures, words
 
 PILLS = {"attention": "Needs attention", "quiet": "Nothing to report", "not_enough_history": "Not enough history"}
+Values = dict[str, Any]  # what a template is given, by name
 TEMPLATES = files("tokenkit.report") / "templates"
 
 

@@ -3,21 +3,20 @@
 Facts to Parts like ``parts``, which names these functions too.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 from tokenkit.report import words as say
-from tokenkit.report.parts.front import judged
-from tokenkit.report.parts.render import Part, part
-
-Facts = dict[str, Any]
+from tokenkit.report.parts.front import enough_history
+from tokenkit.report.parts.render import Part, Values, part
+from tokenkit.schema.facts import Budget, Coverage, Days, Facts, Gap, Ownership, Source
 
 
 def coverage_and_health(facts: Facts) -> Part:
     """Can this report be trusted: what was read, what is missing, budget against what was opened, what is assumed."""
-    c, enough = facts["coverage"], judged(facts)
-    gaps = c.get("gaps") or []
-    channels = [h for h in facts["health"]["channels"] if h.get("share") or h.get("opened")] if enough else []
-    aside, shown = c.get("quarantined_total") or 0, c.get("quarantined") or []
+    c, enough = facts["coverage"], enough_history(facts)
+    gaps = c["gaps"]
+    channels = [h for h in facts["health"]["channels"] if h["share"] or h["opened"]] if enough else []
+    aside, shown = c["quarantined_total"], c["quarantined"]
     of_all = say.plural(aside, "record") if len(shown) >= aside else f"{len(shown)} of {say.plural(aside, 'record')}"
     return part(
         "coverage",
@@ -26,8 +25,8 @@ def coverage_and_health(facts: Facts) -> Part:
         sources_title="What was read" if enough else "By source",
         sources=[_source(s, gaps) for s in c["sources"]],
         sums=_sums(c),
-        notes=c.get("notes") or [],
-        channels=[{**h, "line": _points(h.get("threshold_bits"))} for h in channels],
+        notes=c["notes"],
+        channels=[{**h, "line": say.points(h["threshold_bits"])} for h in channels],
         budget_note=_budget(facts["budget"]),
         checks=_checks(facts),
         checks_title="What else was checked" if channels else "What it rests on",
@@ -37,7 +36,7 @@ def coverage_and_health(facts: Facts) -> Part:
     )
 
 
-def _lede(gaps: list[Facts]) -> str:
+def _lede(gaps: list[Gap]) -> str:
     n = len(gaps)
     found = (
         f"{say.number(n).capitalize()} {'gap' if n == 1 else 'gaps'} in the logs"
@@ -47,112 +46,108 @@ def _lede(gaps: list[Facts]) -> str:
     return f"{found}. How often it speaks up is set by the budget; what it would miss is said below."
 
 
-def _points(bits: float | None) -> str:
-    return "" if bits is None else f"{bits:.1f}"
-
-
-def _source(source: Facts, gaps: list[Facts]) -> Facts:
+def _source(source: Source, gaps: list[Gap]) -> Values:
     own = [g for g in gaps if g["source"] == source["source"]]
     ends = [(say.moment(g["start"]), say.moment(g["end"])) for g in own]
     length = sum((b - a).total_seconds() for a, b in ends if a and b)
     texts = [f"{say.instant(g['start']).removesuffix(' UTC')} to {say.clock(g['end'])}" for g in own[:3]]
-    stored, without = source.get("stored") or 0, source.get("unattributed")
     return {
         **source,
-        "files": say.plural(source.get("files"), "file"),
-        "newest": say.instant(source.get("last")),
+        "files": say.plural(source["files"], "file"),
+        "newest": say.instant(source["last"]),
         "gaps": texts + ([f"and {len(own) - 3} more"] if len(own) > 3 else []),
         "missing": say.span(length),
-        "without": say.percent(without / stored) if stored and without is not None else "",
+        "without": say.percent(source["unattributed"] / source["stored"]) if source["stored"] else "",
     }
 
 
-def _sums(coverage: Facts) -> str:
+def _sums(coverage: Coverage) -> str:
     """The sum that always holds, in a sentence."""
-    keys = ("read", "stored", "duplicates", "quarantined", "ignored")
-    read, stored, known, aside, ignored = (sum(s.get(k) or 0 for s in coverage["sources"]) for k in keys)
-    by_rule = sorted((coverage.get("ignored_rules") or {}).items())[:5]
+    sources = coverage["sources"]
+    read, stored, duplicates = (sum(s[k] for s in sources) for k in ("read", "stored", "duplicates"))
+    aside, ignored = (sum(s[k] for s in sources) for k in ("quarantined", "ignored"))
+    by_rule = sorted(coverage["ignored_rules"].items())[:5]
     left_out = ", ".join(f"{say.clean(rule, 60)} ({say.count(n)})" for rule, n in by_rule if n)
     return (
-        f"{say.count(read)} records were read: {say.count(stored)} kept, {say.count(known)} known already, "
+        f"{say.count(read)} records were read: {say.count(stored)} kept, {say.count(duplicates)} known already, "
         f"{say.count(aside)} set aside because they could not be read, {say.count(ignored)} ignored."
         f"{f' Left out by rule: {left_out}.' if left_out else ''}"
     )
 
 
-def _budget(b: Facts) -> str:
-    opened = say.plural(b.get("opened") or 0, "incident")
-    text = f"{opened} in {say.plural(round(b.get('days') or 0), 'day')}, {b.get('allowed') or 0:.3g} allowed"
-    if b.get("achieved") is not None:
+def _budget(b: Budget) -> str:
+    opened = say.plural(b["opened"], "incident")
+    text = f"{opened} in {say.plural(b['days'], 'day')}, {b['allowed']:.3g} allowed"
+    if b["achieved"] is not None:
         text += f" ({say.percent(b['achieved'])})"
-    text += (
-        f": {b.get('per_1000') or 0:g} new ones a day for each 1,000 profiles. It holds on average, not on each day."
-    )
-    if (days := b.get("calibration_days")) and b.get("calibration_opened") is not None:
-        opened = say.count(b.get("calibration_opened") or 0)
-        text += f" In the {say.plural(round(days), 'day')} on which the lines were set it would have opened {opened}."
+    text += f": {b['per_1000']:g} new ones a day for each 1,000 profiles. It holds on average, not on each day."
+    if b["calibration_days"] and b["calibration_opened"] is not None:
+        days, opened = say.plural(b["calibration_days"], "day"), say.count(b["calibration_opened"])
+        text += f" In the {days} on which the lines were set it would have opened {opened}."
     return text
 
 
 def _checks(facts: Facts) -> list[tuple[str, str]]:
     history, health = facts["history"], facts["health"]
     checks = []
-    if span := history.get("reference"):
+    if span := history["reference"]:
         checks.append(("What is usual", f"taken from {_days(span)}"))
-    if span := history.get("calibration"):
+    if span := history["calibration"]:
         checks.append(("The lines", f"set on {_days(span)}"))
-    if history.get("provisional"):
-        checks.append(("Provisional", say.sentence(history.get("note") or "fewer days than asked for")))
-    if opinion := health.get("second_opinion"):
+    if history["provisional"]:
+        checks.append(("Provisional", say.sentence(history["note"])))
+    if opinion := health["second_opinion"]:
         name, agree, of = say.clean(opinion["name"], 60), opinion["agree"], opinion["of"]
         checks.append(("Second opinion", f"{name} agrees on {agree} of {say.plural(of, 'incident')}"))
-    given = health.get("verdicts") or {}
-    if of := sum(given.get(k) or 0 for k in ("true_positive", "benign", "false_positive")):
-        named = (("true_positive", "misuse"), ("benign", "harmless"), ("false_positive", "false alarm"))
-        said = say.joined(f"{say.count(given[k])} {what}" for k, what in named if given.get(k))
-        share = f"; {say.percent(given.get('precision'))} of {say.plural(of, 'answered incident')} was misuse"
-        checks.append(("Answers so far", said + share))
-    chosen = health.get("settings_set") or {}
-    if chosen.get("by"):
-        when = f" on {say.day(chosen['on'])}" if chosen.get("on") else ""
-        checks.append(("Settings", f"saved by {say.clean(chosen['by'], 60)}{when}: {say.sentence(chosen.get('why'))}"))
+    labels = health["verdicts"]
+    kinds = ((labels["true_positive"], "misuse"), (labels["benign"], "harmless"),
+             (labels["false_positive"], "false alarm"))  # fmt: skip
+    if of := sum(n for n, _ in kinds):
+        counts = say.joined(f"{say.count(n)} {what}" for n, what in kinds if n)
+        share = f"; {say.percent(labels['precision'])} of {say.plural(of, 'answered incident')} was misuse"
+        checks.append(("Answers so far", counts + share))
+    settings = health["settings_set"]
+    if settings["by"]:
+        when = f" on {say.day(settings['on'])}" if settings["on"] else ""
+        by = f"saved by {say.clean(settings['by'], 60)}{when}"
+        checks.append(("Settings", f"{by}: {say.sentence(settings['why'])}"))
     checks.append(("Owners", _owners(facts["coverage"]["owners"])))
-    lags = [s["lag_s"] for s in facts["coverage"]["sources"] if s.get("lag_s") is not None]
+    lags = [s["lag_s"] for s in facts["coverage"]["sources"] if s["lag_s"] is not None]
     if lags:
         checks.append(("Delay of the logs", f"up to {say.span(max(lags))}"))
-    text = (facts.get("not_judged") or {}).get("text")
-    if text and judged(facts):
+    text = facts["not_judged"]["text"]
+    if text and enough_history(facts):
         checks.append(("Not judged", say.sentence(text)))
-    assumed = " ".join(say.sentence(line) for line in health.get("assumed") or [])
+    assumed = " ".join(say.sentence(line) for line in health["assumed"])
     return [*checks, ("Assumed", assumed)] if assumed else checks
 
 
-def _days(span: Facts) -> str:
-    return f"{say.plural(round(span['days']), 'day')}, {say.day(span.get('start'))} to {say.last_day(span.get('end'))}"
+def _days(span: Days) -> str:
+    return f"{say.plural(span['days'], 'day')}, {say.day(span['start'])} to {say.last_day(span['end'])}"
 
 
-def _owners(owners: Facts) -> str:
-    if not owners.get("source"):
+def _owners(owners: Ownership) -> str:
+    if not owners["source"]:
         return "no list of owners was given"
-    text = f"{say.clean(owners['source'], 80)}, {say.plural(owners.get('rows') or 0, 'row')}"
-    share = owners.get("with_owner")
+    text = f"{say.clean(owners['source'], 80)}, {say.plural(owners['rows'], 'row')}"
+    share = owners["with_owner"]
     return text if share is None else f"{text}; {say.percent(share)} of the tokens have an owner"
 
 
-def _technical(facts: Facts) -> list[tuple[str, Any]]:
+def _technical(facts: Facts) -> list[tuple[str, str]]:
     health = facts["health"]
     rows = [
         ("Run", facts["run_uid"]),
-        ("Settings, digest", health.get("settings_digest")),
-        ("Seed", health.get("seed")),
-        ("Versions", _pairs(health.get("versions"))),
-        ("Versions of the tables read", _pairs(health.get("tables"))),
+        ("Settings, digest", health["settings_digest"]),
+        ("Seed", str(health["seed"])),
+        ("Versions", _pairs(health["versions"])),
+        ("Versions of the tables read", _pairs(health["tables"])),
     ]
-    return [(what, value) for what, value in rows if value not in (None, "")]
+    return [(what, value) for what, value in rows if value]
 
 
-def _pairs(values: Facts | None) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted((values or {}).items()) if value is not None)
+def _pairs(versions: Mapping[str, str | int]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 def blind(facts: Facts) -> Part:
@@ -176,8 +171,8 @@ def by_owner(facts: Facts) -> Part:
 
 def words(facts: Facts) -> Part:
     """The words of the page that a newcomer may not know; only those that stand on it."""
-    rows = [_TOKEN, *_JUDGED, _ASIDE] if judged(facts) else [_TOKEN, _ASIDE]
-    budget = f"{facts['budget'].get('per_day') or 0:.2g}"
+    rows = [_TOKEN, *_JUDGED, _ASIDE] if enough_history(facts) else [_TOKEN, _ASIDE]
+    budget = f"{facts['budget']['per_day']:.2g}"
     return part("words", rows=[(word, meaning.replace("BUDGET", budget)) for word, meaning in rows])
 
 
@@ -205,10 +200,10 @@ _ASIDE = ("Set aside", "A record that could not be read. It stops nothing, and i
 
 def footer(facts: Facts, notebook: str = "03_anomaly_report.ipynb") -> Part:
     """When and of what it was made. The time is that of the newest call, so that the same input makes the same page."""
-    made = say.instant(facts.get("made"), year=True)
+    made = say.instant(facts["made"], year=True)
     names = (
         "Names of tokens, owners and teams are replaced by ids."
-        if facts.get("pseudonymous")
+        if facts["pseudonymous"]
         else "Confidential: it names people and what their tokens did."
     )
     state = f"State of the logs: {made}. The same input makes the same page." if made else "No log was read."
