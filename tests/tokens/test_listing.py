@@ -9,6 +9,8 @@ from raw_logs import cloudtrail, moment, nginx
 from tokenkit import identity
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError, InputError
+from tokenkit.ingest import ingest
+from tokenkit.sources.inputs import Input
 from tokenkit.tokens import listing
 
 KEY, ROLE = "key_0123456789ab", "arn:aws:iam::111122223333:role/deploy"
@@ -56,6 +58,25 @@ def test_native_ids_are_mapped_in_their_order_seen_or_not(place: Workspace, tmp_
     ]
     assert [r["label"] for r in rows[:2]] == ["Deploy role", "deploy"]
     assert rows[0]["profile_uid"] == rows[0]["token_uid"], "a role is a profile, and no credential"
+
+
+def test_ids_of_every_issuer_in_the_lake_are_found(place: Workspace, tmp_path: Path) -> None:
+    native = "ord_0123456789abcdef"
+    mapped = raw_logs.workspace(tmp_path / "w")
+    (tmp_path / "orders.toml").write_text(
+        'name = "orders"\nissuer = "orders-api"\n[columns]\ntime = "at"\nnative_id = "key"\noperation = "op"\n'
+    )
+    (tmp_path / "orders.csv").write_text(f"at,key,op\n2026-03-02T00:00:00Z,{native},read\n")
+    ingest(mapped, [Input(tmp_path / "orders.csv", str(tmp_path / "orders.toml"))])
+    raw_logs.form(mapped, raw_logs.write(tmp_path / "b.log", [nginx("r", api_key_id=KEY)]))
+    raw_logs.own(mapped, tmp_path, f"native_id,source,token_name\n{native},orders-api,orders export\n")
+    rows = asked(mapped, tmp_path, f"{native}\n{KEY}\nkey_never_seen\n")
+    assert [(r["token_uid"], r["status"]) for r in rows] == [
+        (uid(mapped, "orders-api", native), "unowned"),
+        (uid(mapped, "gateway:default", KEY), "unowned"),
+        (uid(mapped, "gateway:default", "key_never_seen"), "not seen"),
+    ]
+    assert [r["label"] for r in rows[:2]] == ["orders export", "key_...89ab"]
 
 
 def test_the_same_id_twice_is_answered_twice(place: Workspace, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def findings(workspace: Workspace, mapped: pd.DataFrame, start: date, end: date)
 
     Parameters
     ----------
-    mapped : DataFrame of ``token_key``, ``token_uid``, ``profile_uid`` (fingerprint.profiles)
+    mapped : DataFrame of ``token_key``, ``token_uid``, ``profile_uid`` (``token_profiles``)
 
     Returns
     -------

@@ -21,8 +21,7 @@ from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import attribution
 from tokenkit.normal.answers import Answers
 from tokenkit.store import engine, lake, state
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
+from tokenkit.tokens.find import find_profile
 
 VERDICTS = ("true_positive", "benign", "false_positive")
 LABELS = [
@@ -148,7 +147,7 @@ def suppress(
     known = [*(d.name for d in detectors()), "policy"]
     if channel and channel not in known:
         raise InputError(f"no channel {channel!r}; {did_you_mean(channel, known)}")
-    profile_uid = _profile(workspace, token, now)
+    profile_uid = find_profile(workspace, token, now)
     uid = _uid("sup1_", profile_uid, channel, _iso(now), last.isoformat(), who, reason)
     with state.connect(workspace.state) as db:
         return _suppress(db, uid, profile_uid, channel, reason, who, last, now)
@@ -358,22 +357,6 @@ def _heights(workspace: Workspace, record: dict[str, Any]) -> list[list[Any]]:
             params={"uid": record["profile_uid"], "until": record["end"]},
         ).fetchall()
     return [[record["profile_uid"], channel, f"{day.isoformat()}T00:00:00Z", bits] for channel, day, bits in rows]
-
-
-def _profile(workspace: Workspace, token: str, now: datetime) -> str:
-    """The profile that somebody calls by one of its names."""
-    people = owners.people(workspace, token_profiles(workspace), now)
-    named = [
-        uid for uid, p in people.iterrows()
-        if token in (uid, p["label"], p["mask"], p["principal"]) or token in p["token_uids"]
-    ]  # fmt: skip
-    if len(named) > 1:
-        raise InputError(f"{token!r} is the name of {len(named)} tokens: {', '.join(named[:5])}. Name one by its id.")
-    if not named:
-        known = sorted({str(v) for c in ("label", "mask") for v in people[c].dropna()})
-        hint = did_you_mean(token, known) if len(known) <= 12 else did_you_mean(token, known).split("known: ")[0]
-        raise InputError(f"no token {token!r}; {hint or 'list them: tokenkit tokens'}")
-    return str(named[0])
 
 
 def _suppress(

@@ -47,7 +47,7 @@ def detect(
     Parameters
     ----------
     people : DataFrame indexed by profile_uid (``owners.people``)
-    mapped : DataFrame of tokens and their profiles (``fingerprint.profiles``)
+    mapped : DataFrame of tokens and their profiles (``token_profiles``)
     """
     broken = policy.findings(workspace, mapped, periods.start, periods.end)
     first_scored = periods.calibration[0] if periods.calibration else periods.start

@@ -1,7 +1,7 @@
-"""Inventory: who owns which token, from a CSV; owners as of a time; and what has a fingerprint.
+"""Inventory: who owns which token, from a CSV, and who owned it at a time.
 
 Reads  a CSV of tokens (only ``native_id`` is required) -> ``schema.TOKENS``, native ids hashed at once.
-Gives  the row of each token that is true at a time (``as_of``), and the profile of each token (``profiles``).
+Gives  the row of each token that is true at a time (``as_of``).
 Common spellings are accepted, whatever was taken for what is reported, and nothing is guessed about an owner.
 """
 
@@ -336,77 +336,3 @@ def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
     several = live["token_uid"].duplicated(keep=False)
     live = live.assign(owner_status=live["owner_status"].mask(several, AMBIGUOUS))
     return live.drop_duplicates("token_uid", keep="last").sort_index().reset_index(drop=True)
-
-
-RECURS = 3  # credentials under one session name, from which on the name is taken for a lasting one
-
-
-def profiles(dim_token: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
-    """What has a fingerprint: the profile of every token.
-
-    Parameters
-    ----------
-    dim_token : DataFrame
-        ``schema.DIM_TOKEN``, the tokens ever seen.
-    tokens : DataFrame
-        ``schema.TOKENS``, for what was rotated from what.
-
-    Returns
-    -------
-    DataFrame, one row a token
-        ``token_key``, ``token_uid``, ``profile_uid`` and ``profile_kind``: token, rotated, principal, session or role.
-
-    Raises
-    ------
-    InventoryError
-        Tokens are rotated from one another in a circle; names them.
-
-    Notes
-    -----
-    A lasting credential is its own profile, or the head of its chain of rotations. One that lives for hours is its
-    principal's: the user's; or, of a role, the session's where the session's name recurs with at least three
-    credentials, else the role's, because most session names are random.
-    """
-    seen = dim_token[dim_token["token_uid"] != ""].drop_duplicates("token_uid")
-    heads = _heads(tokens)
-    sessions = seen[(seen["token_lifetime"] == "session") & seen["role_token_uid"].notna()]
-    counts = sessions.groupby("principal_token_uid")["token_uid"].nunique()
-    recurring = set(counts.index[counts >= RECURS])
-    found: list[tuple[str, str]] = []
-    names = ("token_uid", "token_kind", "token_lifetime", "principal_token_uid", "role_token_uid")
-    for uid, kind, lifetime, principal, role in zip(*(seen[name] for name in names), strict=True):
-        of_role = isinstance(role, str)
-        short_lived = lifetime == "session" or (kind == "principal" and of_role)
-        if uid in heads:
-            found.append((heads[uid], "rotated"))
-        elif not short_lived or not isinstance(principal, str):
-            found.append((uid, "token"))
-        elif not of_role:
-            found.append((principal, "principal"))
-        else:
-            found.append((principal, "session") if principal in recurring else (role, "role"))
-    out = seen[["token_key", "token_uid"]].reset_index(drop=True)
-    return out.assign(
-        profile_uid=pd.Series([uid for uid, _ in found], dtype="str"),
-        profile_kind=pd.Series([kind for _, kind in found], dtype="str"),
-    )
-
-
-def _heads(tokens: pd.DataFrame) -> dict[str, str]:
-    """The head of its chain for every token that replaced another."""
-    rotated = tokens.dropna(subset=["rotated_from_uid"])
-    before = dict(zip(rotated["token_uid"], rotated["rotated_from_uid"], strict=True))
-    masks = dict(zip(tokens["token_uid"], tokens["mask"], strict=True))
-    heads: dict[str, str] = {}
-    for uid in before:
-        chain = [uid]
-        while chain[-1] in before:
-            chain.append(before[chain[-1]])
-            if chain[-1] in chain[:-1]:
-                circle = " <- ".join(str(masks.get(u, u)) for u in chain)
-                raise InventoryError(
-                    f"inventory: tokens are rotated from one another in a circle ({circle}).\n"
-                    "A token replaces an older one: clear rotated_from in one of these rows."
-                )
-        heads[uid] = chain[-1]
-    return heads

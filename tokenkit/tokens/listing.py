@@ -1,5 +1,6 @@
 """Listing: tokens as a person or another program asks for them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.store import lake
 from tokenkit.tokens import owners
+from tokenkit.tokens.find import tokens_by_id
 from tokenkit.tokens.profiles import token_profiles
 
 COLUMNS = ["token_uid", "profile_uid", "label", "mask", "owner", "team", "status"]
@@ -21,8 +23,8 @@ def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.
 
     Parameters
     ----------
-    native_ids : a file with one native id a line (a key, or a principal such as a role's ARN); adds the column
-        ``native_id``, and only those ids are listed, whether they were seen or not
+    native_ids : a file with one native id a line (a key, or a principal such as a role's ARN), of any issuer whose
+        tokens were seen; adds the column ``native_id``, and only those ids are listed, whether they were seen or not
     when : owners as of this moment
 
     Raises
@@ -32,25 +34,28 @@ def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.
     IdentityError
         The workspace key is missing.
     """
-    mapped = token_profiles(workspace)
-    people = owners.people(workspace, mapped, when)
-    known = lake.read(workspace.lake, "dim_token").to_pandas()
-    frame = mapped.assign(profile_uid=mapped["profile_uid"].astype("str"))
-    frame = frame.merge(known[["token_uid", "mask"]], on="token_uid", how="left")
+    profiles = token_profiles(workspace)
+    people = owners.people(workspace, profiles, when)
+    dim_token = lake.read(workspace.lake, "dim_token").to_pandas()
+    frame = profiles.assign(profile_uid=profiles["profile_uid"].astype("str"))
+    frame = frame.merge(dim_token[["token_uid", "mask"]], on="token_uid", how="left")
     shown = people[["label", "owner_name", "team", "owner_status"]].set_axis(people.index.astype("str"))
     frame = frame.merge(shown, left_on="profile_uid", right_index=True, how="left")
     frame = frame.rename(columns={"owner_name": "owner", "owner_status": "status"})[COLUMNS].sort_values("token_uid")
     if native_ids is None:
         return frame.reset_index(drop=True)
     key = identity.load_key(workspace.key)
-    places = _places(frame, known)
-    wanted = []
+    by_id = tokens_by_id(profiles, dim_token)
+    issuers = dim_token["issuer"].dropna().unique()
+    rows = frame.set_index("token_uid", drop=False)
+    listed = []
     for native in _lines(native_ids):
-        uids = [identity.token_uid(key, issuer, native) for issuer in _issuers(workspace, native)]
-        uid = next((u for u in uids if u in places), uids[0])
-        row = frame.loc[places[uid]].to_dict() if uid in places else dict.fromkeys(COLUMNS) | {"status": "not seen"}
-        wanted.append({**row, "native_id": native, "token_uid": uid})
-    return pd.DataFrame(wanted, columns=["native_id", *COLUMNS])
+        uids = [identity.token_uid(key, issuer, native) for issuer in _issuers(workspace, native, issuers)]
+        uid = next((u for u in uids if u in by_id), uids[0])
+        # of several tokens of a principal or a role, the first speaks for all
+        row = rows.loc[by_id[uid][0]].to_dict() if uid in by_id else {"status": "not seen"}
+        listed.append({**dict.fromkeys(COLUMNS), **row, "native_id": native, "token_uid": uid})
+    return pd.DataFrame(listed, columns=["native_id", *COLUMNS])
 
 
 def _lines(path: Path) -> list[str]:
@@ -62,17 +67,6 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8. It has one native id a line.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _places(frame: pd.DataFrame, known: pd.DataFrame) -> dict[str, int]:
-    """For every identity, the row that speaks for it: the token itself, else one of the profile's, user's or role's."""
-    places: dict[str, int] = {}
-    chain = frame.merge(known[["token_uid", "principal_token_uid", "role_token_uid"]], on="token_uid", how="left")
-    for column in ("token_uid", "profile_uid", "principal_token_uid", "role_token_uid"):
-        for place, uid in zip(frame.index, chain[column], strict=True):
-            if isinstance(uid, str):
-                places.setdefault(uid, place)
-    return places
 
 
 def spreadsheet(frame: pd.DataFrame) -> str:
@@ -91,7 +85,8 @@ def spreadsheet(frame: pd.DataFrame) -> str:
     return frame.assign(**safe).to_csv(index=False)
 
 
-def _issuers(workspace: Workspace, native: str) -> list[str]:
-    """Who may have issued an id, the likeliest first."""
+def _issuers(workspace: Workspace, native: str, seen: Iterable[str]) -> list[str]:
+    """Return who may have issued an id, the likeliest first: AWS, the gateways, then whoever else issued ids seen."""
     gateway = f"gateway:{workspace.settings.gateway.realm}"
-    return ["aws", gateway] if native.startswith(("AKIA", "ASIA", "arn:")) else [gateway, "aws"]
+    first = ["aws", gateway] if native.startswith(("AKIA", "ASIA", "arn:")) else [gateway, "aws"]
+    return [*first, *sorted(set(seen) - set(first))]

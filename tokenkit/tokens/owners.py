@@ -23,7 +23,7 @@ def people(workspace: Workspace, mapped: pd.DataFrame, when: datetime) -> pd.Dat
 
     Parameters
     ----------
-    mapped : DataFrame of ``token_key``, ``token_uid``, ``profile_uid``, ``profile_kind`` (fingerprint.profiles)
+    mapped : DataFrame of ``token_key``, ``token_uid``, ``profile_uid``, ``profile_kind`` (``token_profiles``)
     when : the inventory as of this moment
 
     Returns
@@ -58,7 +58,7 @@ def hide_names(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def _replacements(uid: str, replaced: dict[str, object]) -> int:
-    """How many tokens stand before this one in its chain of rotations; ``inventory.profiles`` refuses circles."""
+    """How many tokens stand before this one in its chain of rotations; ``map_profiles`` refuses circles."""
     steps = 0
     while isinstance(older := replaced.get(uid), str):
         uid, steps = older, steps + 1

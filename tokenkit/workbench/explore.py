@@ -75,7 +75,7 @@ class View:
 
     @cached_property
     def mapped(self) -> pd.DataFrame:
-        """The profile of each token (``fingerprint.profiles``); read once."""
+        """The profile of each token (``token_profiles``); read once."""
         return token_profiles(self.ws)
 
     @cached_property

@@ -26,6 +26,7 @@ from tokenkit.normal import baseline, deviation
 from tokenkit.normal.deviation import Evidence
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import owners
+from tokenkit.tokens.find import find_profile
 from tokenkit.tokens.profiles import token_profiles
 
 Day = str | date
@@ -122,29 +123,14 @@ class Opened(Workspace):
         return owners.people(self, token_profiles(self), datetime.now(UTC))
 
     def profile(self, token: str) -> str:
-        """The ``profile_uid`` of a token by its label, mask, principal, ``token_uid`` or ``profile_uid``.
+        """Return the ``profile_uid`` of a token by one of its ids or names (``tokens.find``).
 
         Raises
         ------
         InputError
             There is none of that name, or more than one.
         """
-        mapped = token_profiles(self)
-        if token in set(mapped["profile_uid"]):
-            return token
-        by_uid = mapped.loc[mapped["token_uid"] == token, "profile_uid"]
-        if len(by_uid):
-            return str(by_uid.iloc[0])
-        people = self.tokens()
-        for column in ("label", "mask", "principal"):
-            found = people.index[people[column] == token]
-            if len(found) == 1:
-                return str(found[0])
-            if len(found) > 1:
-                raise InputError(
-                    f"{len(found)} tokens have the {column} {token!r}. Name one of: {', '.join(found[:5])}"
-                )
-        raise InputError(f"no token {token!r}; {did_you_mean(token, [str(v) for v in people['label'].head(1000)])}")
+        return find_profile(self, token, datetime.now(UTC))
 
     def evidence(self, end: Day = "") -> Evidence:
         """All that the channels score, up to a day: what a detector of your own is given (docs/extend/detector.md).
