@@ -106,11 +106,11 @@ def _describe(
         return _value(part, incident, evidence, new_values[part], users.get(part, {}))
     if part in TITLES:
         return {"family": "policy", "channel": "policy", "title": TITLES[part],
-                "observed": "since " + words.when(incident["start"]),
+                "observed": "since " + words.instant(incident["start"]),
                 "usual": "not allowed", "peers": "", "measured_as": part}  # fmt: skip
     if part == "hour_of_week":
         peak = incident["peak_start"]
-        return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.when(peak),
+        return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.instant(peak),
                 "usual": "seldom active at that hour on such a day", "peers": "",
                 "measured_as": "how_surprise, bits"}  # fmt: skip
     assert evidence is not None, f"no evidence for {part}"
@@ -128,7 +128,7 @@ def _of_detector(part: str, incident: pd.Series) -> dict[str, Any]:
     title = TITLE[name] if name in TITLE else channel.title if channel else part.replace("_", " ").capitalize()
     member = part.removeprefix(name).strip("_")
     return {"family": name, "channel": name, "title": title + (f" ({member})" if member else ""),
-            "observed": words.when(incident["peak_start"]), "usual": "not among its rarest windows", "peers": "",
+            "observed": words.instant(incident["peak_start"]), "usual": "not among its rarest windows", "peers": "",
             "measured_as": f"{part}, bits"}  # fmt: skip
 
 
@@ -156,8 +156,9 @@ def _value(
         ("operation", True): "Made calls it never made before",
     }.get((kind, never), TITLE[kind])  # fmt: skip
     return {"family": FAMILY[kind], "channel": "point_hour", "title": title,
-            "observed": f"{names}{more}: {words.count(n, 'call')} of {calls:,}",
-            "usual": f"{usual} ({words.count(before, 'call')} before)" if before else "no calls before", "peers": peers,
+            "observed": f"{names}{more}: {words.plural(n, 'call')} of {calls:,}",
+            "usual": f"{usual} ({words.plural(before, 'call')} before)" if before else "no calls before",
+            "peers": peers,
             "value": float(n), "expected": 0.0, "unit": "calls", "measured_as": f"{kind} novelty, bits"}  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
     peers = ""
     if group and (~np.isnan(theirs)).any():
         q10, q90 = np.nanquantile(theirs, [0.1, 0.9])
-        peers = words.span(q10, q90, feature.unit) + " a day"
+        peers = words.amount_range(q10, q90, feature.unit) + " a day"
     given = f" for as many {features()[feature.given].unit}" if feature.given else ""
     return {"family": feature.family, "channel": "point_day", "title": feature.reason,
             "observed": f"{words.amount(value, feature.unit)} on {words.day(days.days[d])}",
@@ -218,7 +219,7 @@ def _drift(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]
     change = words.percent_change(ratio)
     given = " for as many calls" if feature.given else ""
     return {"family": feature.family, "channel": "drift", "title": DRIFT_TITLE.get(name, feature.reason),
-            "observed": f"{per_day} a day over {words.count(int(seen.sum()), 'active day')} ({change})",
+            "observed": f"{per_day} a day over {words.plural(int(seen.sum()), 'active day')} ({change})",
             "usual": f"{words.amount(float(usual.mean()), feature.unit)} a day{given}", "peers": peers,
             "value": float(values.mean()), "expected": float(usual.mean()), "unit": feature.unit,
             "measured_as": f"{name} given requests, 14 days against the frozen reference" if feature.given else

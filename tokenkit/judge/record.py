@@ -201,7 +201,7 @@ def sure(incident: pd.Series, n_profiles: int) -> dict[str, str]:
 
 
 def _taken(found: Findings, k: int | None, incident: pd.Series, calls: int) -> str | None:
-    said = [words.count(calls, "call")]
+    said = [words.plural(calls, "call")]
     if found.evidence is not None and k is not None:
         days = found.evidence.days
         inside = (days.days >= incident["start"].normalize()) & (days.days < incident["end"])

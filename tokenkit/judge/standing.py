@@ -145,7 +145,7 @@ def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
              "token_uid": row.token_uid, "profile_uid": row.profile_uid, "owner": person["owner_name"],
              "since": iso(pd.Timestamp(row.first_s, unit="s", tz="UTC")), "requests": int(row.requests),
              "standing": bool(row.standing),
-             "text": f"{words.count(int(row.requests), 'call')} in these days" + (f" ({which})" if which else "") + ".",
+             "text": f"{words.plural(row.requests, 'call')} in these days" + (f" ({which})" if which else "") + ".",
              "do": todo[row.rule]}
         )  # fmt: skip
     return made
@@ -287,10 +287,10 @@ def blind(
          "means": "The usual network, program, calls, hours and amounts raise nothing."},
     ]  # fmt: skip
     if counted["young"]:
-        said.append({"what": f"{words.count(counted['young'], 'token')} too new for a past of their own",
+        said.append({"what": f"{words.plural(counted['young'], 'token')} too new for a past of their own",
                      "means": "Judged by their peers only; slow changes are not seen."})  # fmt: skip
     if counted["unattributed_calls"]:
-        said.append({"what": f"{words.count(counted['unattributed_calls'], 'call')} without a token",
+        said.append({"what": f"{words.plural(counted['unattributed_calls'], 'call')} without a token",
                      "means": "Counted, and not judged."})  # fmt: skip
     said += [
         {"what": f"{g['source']}: no logs from {g['start'][5:16]} to {g['end'][5:16]} UTC".replace("T", " ", 2),

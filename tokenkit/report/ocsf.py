@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from tokenkit import __version__
-from tokenkit.report import words
+from tokenkit.incidents import words
 from tokenkit.schema.facts import Facts
 from tokenkit.schema.incident import Incident, Level, Owner, State
 

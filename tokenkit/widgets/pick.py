@@ -10,9 +10,9 @@ import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.errors import TokenkitError
+from tokenkit.incidents.words import clean
 from tokenkit.report import fingerprint_card, notice
 from tokenkit.report.parts.render import Part, part
-from tokenkit.report.words import clean
 from tokenkit.widgets.front import Control, code, html, markup, said, why
 from tokenkit.workbench import explore
 from tokenkit.workbench.explore import View

@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tokenkit.report import words
+from tokenkit.incidents import words
 from tokenkit.report.figures.canvas import ACCENT, BAND, CARD, DASHED, INK, LINE, RULE, WASH, Canvas, style
 from tokenkit.schema.facts import Drifting
 from tokenkit.schema.incident import Incident, Point, Timeline
@@ -156,15 +156,18 @@ def _describe(parsed: _Series) -> str:
     first, last = (words.instant(words.iso(t)) for t in (parsed.points[0][0], parsed.points[-1][0]))
     parts = [f"From {first} to {last}"]
     if outside:
-        parts.append(f"{'otherwise ' if inside else ''}at most {words.amount(max(outside), parsed.unit)}")
+        parts.append(f"{'otherwise ' if inside else ''}at most {words.short_amount(max(outside), parsed.unit)}")
     if inside:
-        parts.append(f"in the incident up to {words.amount(max(inside.values()), parsed.unit)}, {parsed.spells()}")
+        parts.append(
+            f"in the incident up to {words.short_amount(max(inside.values()), parsed.unit)}, {parsed.spells()}"
+        )
     return ", ".join(parts) + "."
 
 
 def _timeline(parsed: _Series, width: int) -> Canvas:
     labels = [
-        (v, words.amount(v, parsed.unit if parsed.unit in ("bytes", "share") else "")) for v in steps_of(parsed.top)
+        (v, words.short_amount(v, parsed.unit if parsed.unit in ("bytes", "share") else ""))
+        for v in steps_of(parsed.top)
     ]
     labels[0] = (0, "0")
     left = max(len(text) for _, text in labels) * 6.7 + 8
@@ -237,7 +240,7 @@ def _label(canvas: Canvas, parsed: _Series, ceiling: float) -> None:
     # what is said goes where the incident is not
     late = bool(parsed.flagged) and canvas.share(_x(parsed.flagged[0][0])) > 0.45
     if parsed.band:
-        most = words.amount(max(hi for *_, hi in parsed.band), parsed.unit)
+        most = words.short_amount(max(hi for *_, hi in parsed.band), parsed.unit)
         text = f"shaded: usual, at most {most}" if canvas.width > NARROW else "shaded: usual"
         if late or not parsed.flagged:
             canvas.text(_x(parsed.start), ceiling, text, dx=4, dy=-13)
@@ -251,7 +254,7 @@ def _label(canvas: Canvas, parsed: _Series, ceiling: float) -> None:
     if inside:
         value, at = max(inside)
         canvas.text(
-            _x(at + parsed.window / 2), value, words.amount(value, parsed.unit), ACCENT, "center", dy=5, bold=True
+            _x(at + parsed.window / 2), value, words.short_amount(value, parsed.unit), ACCENT, "center", dy=5, bold=True
         )
 
 
@@ -263,7 +266,7 @@ def small(row: Drifting, name: str) -> Markup:
     band = row["band"] if len(row["band"]) == len(points) else []
     ceiling = (max([v for _, v in points] + [hi for _, hi in band]) or 1.0) * 1.06
     middle = sum(band[-1]) / 2 if band else 0.0
-    now, usual = words.amount(points[-1][1], unit), words.amount(middle, unit) if band else ""
+    now, usual = words.short_amount(points[-1][1], unit), words.short_amount(middle, unit) if band else ""
     xs, last = [_x(t) for t, _ in points], points[-1][0]
     recent = [p for p in points if p[0] > last - timedelta(days=days)]
     label = f"{row['what']} of {row['label']}: now {now}" + (f", usually {usual}" if usual else "")

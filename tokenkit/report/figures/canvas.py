@@ -13,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from tokenkit.report import words
+from tokenkit.incidents import words
 
 _FONT = 12.0
 _CHARACTER = 6.9  # width of an average one in bold, px: a system font is hardly wider

@@ -8,7 +8,7 @@ import math
 import pandas as pd
 from markupsafe import Markup, escape
 
-from tokenkit.report import words
+from tokenkit.incidents import words
 from tokenkit.report.figures.canvas import ACCENT, BAND, INK, LINE, RULE, WASH, Canvas, style
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -34,7 +34,7 @@ def panel(frame: pd.DataFrame, since: pd.Timestamp, title: str, unit: str, name:
     now = [(x, v) for x, v, t in zip(xs, values, shown.index, strict=True) if t >= since]
     largest = max((v for _, v in now), default=values[-1])
     ceiling = _ceiling(shown, values)
-    text = words.amount(largest, unit if unit in ("bytes", "share") else "")
+    text = words.short_amount(largest, unit if unit in ("bytes", "share") else "")
     with style():
         canvas = Canvas(240, 104, left=2, right=len(text) * 7 + 14, top=8, bottom=26)
         canvas.scale(xs[0], xs[-1], 0, ceiling)
@@ -70,8 +70,8 @@ def _band(canvas: Canvas, shown: pd.DataFrame, xs: list[float], ceiling: float) 
 def _said(shown: pd.DataFrame, now: list[tuple[float, float]], unit: str) -> str:
     largest = max((v for _, v in now), default=0.0)
     high = shown["high"].dropna()
-    usual = f"; usually at most {words.amount(float(high.median()), unit)}" if len(high) else ""
-    return f"lately up to {words.amount(largest, unit)}{usual}."
+    usual = f"; usually at most {words.short_amount(float(high.median()), unit)}" if len(high) else ""
+    return f"lately up to {words.short_amount(largest, unit)}{usual}."
 
 
 def week(frame: pd.DataFrame, column: str, whose: str) -> Markup:

@@ -9,8 +9,8 @@ from collections.abc import Sized
 
 from markupsafe import Markup
 
+from tokenkit.incidents import words as say
 from tokenkit.report import figures
-from tokenkit.report import words as say
 from tokenkit.report.parts import card
 from tokenkit.report.parts.front import FIRST_DAYS, FULL_DAYS, all_tokens, brief, enough_history, ownerless, verdict
 from tokenkit.report.parts.render import Part, Values, part

@@ -2,7 +2,8 @@
 
 from markupsafe import Markup
 
-from tokenkit.report import figures, words
+from tokenkit.incidents import words
+from tokenkit.report import figures
 from tokenkit.report.parts import render
 from tokenkit.report.parts.render import Values
 from tokenkit.schema.facts import Risky

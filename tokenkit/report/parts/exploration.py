@@ -9,7 +9,7 @@ import pandas as pd
 
 from tokenkit import fingerprint
 from tokenkit.config import Workspace
-from tokenkit.report import words as say
+from tokenkit.incidents import words as say
 from tokenkit.report.figures import fingerprint_figures as figures
 from tokenkit.report.parts.render import Part, part
 from tokenkit.workbench import explore
@@ -90,8 +90,8 @@ def _span(low: float, usual: float, high: float, unit: str) -> str:
     if usual != usual:
         return ""
     short = unit if unit == "bytes" else ""
-    ends = f"{say.amount(float(round(low)), short)} to {say.amount(float(round(high)), short)}"
-    return f"{say.amount(float(round(usual)), short)} ({ends})"
+    ends = f"{say.short_amount(float(round(low)), short)} to {say.short_amount(float(round(high)), short)}"
+    return f"{say.short_amount(float(round(usual)), short)} ({ends})"
 
 
 def fingerprint_card(source: View | Workspace, token: str = "", window: str = "day") -> Part:
@@ -189,9 +189,9 @@ def _now(frame: pd.DataFrame, view: View, unit: str, window: str) -> str:
     if now.empty:
         return ""
     usual = now.loc[now["value"].idxmax()]
-    text = f"up to {say.amount(float(now['value'].max()), unit)}"
+    text = f"up to {say.short_amount(float(now['value'].max()), unit)}"
     if usual["high"] == usual["high"]:
-        middle, most = (say.amount(float(round(usual[c])), unit) for c in ("usual", "high"))
+        middle, most = (say.short_amount(float(round(usual[c])), unit) for c in ("usual", "high"))
         text += f"; usual {middle}, at most {most}"
     return f"{text} {'an hour' if window == 'hour' else 'a day'}"
 
@@ -205,8 +205,8 @@ def _weeks(view: View) -> list[tuple[str, str]]:
 def _changed(rows: pd.DataFrame) -> list[dict[str, Any]]:
     reasons = fingerprint.scored_features()
     return [
-        {"title": reasons[r.feature].reason, "asks": r.asks, "now": say.amount(r.now, r.unit),
-         "usual": say.amount(r.usual, r.unit) + (f" for as many {reasons[r.given].unit}" if r.given else ""),
+        {"title": reasons[r.feature].reason, "asks": r.asks, "now": say.short_amount(r.now, r.unit),
+         "usual": say.short_amount(r.usual, r.unit) + (f" for as many {reasons[r.given].unit}" if r.given else ""),
          "z": f"{r.z:.1f}", "peak": f"{r.peak:.1f}", "far": r.peak >= 2 * SHOWN_Z}
         for r in rows.head(CHANGES).itertuples()
     ]  # fmt: skip

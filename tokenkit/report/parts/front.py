@@ -3,7 +3,7 @@
 Facts to Parts like ``parts``, which names these functions too. How its sentences are made stands here.
 """
 
-from tokenkit.report import words as say
+from tokenkit.incidents import words as say
 from tokenkit.report.parts import card
 from tokenkit.report.parts.render import PILLS, Part, Values, part
 from tokenkit.schema.facts import Facts, Previous
@@ -115,7 +115,7 @@ def _too_little(facts: Facts) -> tuple[str, str]:
             "No call was read, so there is nothing to judge yet.",
             "An empty page says nothing about your tokens. What to do next stands below.",
         )
-    read = say.span(facts["history"]["hours"] * 3600)
+    read = say.duration(facts["history"]["hours"] * 3600)
     return (
         f"Only {read} of logs so far: too little to know what is normal for a token.",
         f"No token was judged, so the absence of incidents means nothing yet. With {FIRST_DAYS} days of logs the first "
@@ -223,7 +223,7 @@ def _keys(facts: Facts) -> list[Values]:
         before += f"; {say.count(ended)} ended or quiet"
     if answered := len(facts["answered"]):
         before += f"; {say.count(answered)} answered"
-    past = say.span(facts["history"]["hours"] * 3600)
+    past = say.duration(facts["history"]["hours"] * 3600)
     return [
         _key(say.count(c["active"]), "tokens active", activity, f"of {say.count(all_tokens(facts, c['active']))}"),
         _key(say.count(going), "incidents", before, "open"),
@@ -244,7 +244,7 @@ def _keys_of_little(facts: Facts) -> list[Values]:
     c, history = facts["counts"], facts["history"]
     when = say.period(history["first"], history["last"], year=False)
     return [
-        _key(say.span(history["hours"] * 3600) if c["calls"] else "none", "of logs", when),
+        _key(say.duration(history["hours"] * 3600) if c["calls"] else "none", "of logs", when),
         _calls(facts),
         _key(say.count(c["active"]), "tokens seen", f"in {say.plural(c['profiles'], 'profile')}"),
         _key(say.count(c["unattributed_calls"]), "calls without a token", "kept, not judged"),

@@ -12,7 +12,8 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from markupsafe import Markup, escape
 
-from tokenkit.report import figures, words
+from tokenkit.incidents import words
+from tokenkit.report import figures
 
 PILLS = {"attention": "Needs attention", "quiet": "Nothing to report", "not_enough_history": "Not enough history"}
 Values = dict[str, Any]  # what a template is given, by name

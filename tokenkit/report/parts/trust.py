@@ -5,7 +5,7 @@ Facts to Parts like ``parts``, which names these functions too.
 
 from collections.abc import Mapping
 
-from tokenkit.report import words as say
+from tokenkit.incidents import words as say
 from tokenkit.report.parts.front import enough_history
 from tokenkit.report.parts.render import Part, Values, part
 from tokenkit.schema.facts import Budget, Coverage, Days, Facts, Gap, Ownership, Source
@@ -56,7 +56,7 @@ def _source(source: Source, gaps: list[Gap]) -> Values:
         "files": say.plural(source["files"], "file"),
         "newest": say.instant(source["last"]),
         "gaps": texts + ([f"and {len(own) - 3} more"] if len(own) > 3 else []),
-        "missing": say.span(length),
+        "missing": say.duration(length),
         "without": say.percent(source["unattributed"] / source["stored"]) if source["stored"] else "",
     }
 
@@ -114,7 +114,7 @@ def _checks(facts: Facts) -> list[tuple[str, str]]:
     checks.append(("Owners", _owners(facts["coverage"]["owners"])))
     lags = [s["lag_s"] for s in facts["coverage"]["sources"] if s["lag_s"] is not None]
     if lags:
-        checks.append(("Delay of the logs", f"up to {say.span(max(lags))}"))
+        checks.append(("Delay of the logs", f"up to {say.duration(max(lags))}"))
     text = facts["not_judged"]["text"]
     if text and enough_history(facts):
         checks.append(("Not judged", say.sentence(text)))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from tokenkit.incidents import words as say
 from tokenkit.report import figures
-from tokenkit.report import words as say
 from tokenkit.report.figures.canvas import ACCENT, DASHED, INK, LINE, RULE, Canvas, style
 from tokenkit.report.parts.render import Part, part
 from tokenkit.workbench import tune

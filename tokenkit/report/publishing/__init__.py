@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenkit.errors import InputError, LockedError, ReportError
-from tokenkit.report import words
+from tokenkit.incidents import words
 from tokenkit.report.publishing import kernel, notebooks, page, runs
 
 PATIENCE_S = 5.0  # how long to wait for another publisher

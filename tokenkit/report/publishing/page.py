@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenkit.errors import ReportError
-from tokenkit.report import words
+from tokenkit.incidents import words
 from tokenkit.report.parts import render
 
 # nothing may be loaded or run, and no form sent, whatever stands in the page

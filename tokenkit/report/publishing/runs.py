@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tokenkit.report import figures, words
+from tokenkit.incidents import words
+from tokenkit.report import figures
 from tokenkit.report.parts import render
 from tokenkit.report.publishing.page import POLICY
 
