@@ -1,4 +1,4 @@
-"""Scoring: every metric of EVALUATION.md that asks what became of the trials, and the table of the leaderboard.
+"""Scoring: every metric of what became of the trials (docs/method/evaluation.md), and the table of the leaderboard.
 
 Reads  trials, alerts, benign, runs, windows, scenarios: the tables that the protocol writes. Writes nothing.
 A trial is one injection into one token of one organisation (a cohort is one trial). It is caught by an incident that

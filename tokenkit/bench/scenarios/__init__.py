@@ -1,4 +1,5 @@
-"""Scenarios: the registry of what the bench does to tokens: 27 attacks (SCENARIOS.md) and 12 benign changes.
+"""Scenarios: the registry of what the bench does to tokens: 27 attacks and 12 benign changes
+(docs/method/scenarios.md).
 
 Reads  the objects of this folder's modules. Writes nothing.
 One more is one more decorated function in one of them.

@@ -138,7 +138,7 @@ def scenario(
     Parameters
     ----------
     attack_ids : techniques of ATT&CK (or ATLAS) that it is an instance of
-    unchecked : those of them that were not checked in public detection content (SCENARIOS.md)
+    unchecked : those of them that were not checked in public detection content
     """
 
     def register(how: Edit) -> Scenario:

@@ -23,7 +23,7 @@ from tokenkit.world.canonical import simulate_lake
 from tokenkit.world.simulate import EVENTS_A_TOKEN_DAY
 
 FIRST = date(2026, 1, 5)
-DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90 (EVALUATION.md)
+DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Variants: the organisation was not clean when it was learned from (EVALUATION.md).
+"""Variants: the organisation was not clean when it was learned from.
 
 *Dirty*: one token in a hundred is already attacked on days of the reference, and nobody knows. *Poisoned*: the attacker
 warms the token up for the 14 days before, which are the days on which lines are set. Both change what is learned, so
