@@ -31,8 +31,7 @@ mutate: .venv/.installed  ## change the code in small ways and see whether the t
 	$(BIN)/python tests/mutate.py $(ARGS)
 
 bench: .venv/.installed  ## run every benchmark and print its result, one JSON line each (benchmarks/README.md)
-	for file in $(filter-out benchmarks/compare.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$file" | tail -n 1; done
-	$(BIN)/python benchmarks/compare.py --seeds 0 --tokens 60 | tail -n 1  # by itself it makes docs/compare.md anew
+	for file in benchmarks/*.py; do $(BIN)/python "$$file" | tail -n 1; done
 
 lab: .venv/.installed  ## open the notebooks in JupyterLab, on the demo organisation; it asks no server and no question
 	test -e $(DEMO)/tokenkit.toml || $(MAKE) demo

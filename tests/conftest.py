@@ -35,7 +35,7 @@ QUIET = [
 
 
 # what takes a minute and more begins first, so that no worker is left with one of them when the other has finished
-LONG = ("test_run.py", "incidents/test_labels.py", "bench/test_compare.py", "notebooks/test_in_jupyterlab.py",
+LONG = ("test_run.py", "incidents/test_labels.py", "bench/test_own_logs.py", "notebooks/test_in_jupyterlab.py",
         "judge/test_detect.py", "notebooks/test_unattended.py", "test_kill.py",
         "report/test_publish.py", "report/test_page_in_browser.py", "test_hostile.py", "test_secrets.py",
         "docs/test_extend_feature.py")  # fmt: skip

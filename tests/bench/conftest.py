@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import once
 
-from tokenkit.bench.trials import benign, draws
+from tokenkit.bench import scenarios
+from tokenkit.bench.trials import benign, draws, overlay
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,14 @@ def ground(tmp_path_factory):
 @pytest.fixture(scope="session")
 def events(ground):
     return draws.events_of(ground, draws.attackable(ground))
+
+
+CHOSEN = ("stolen_token", "bulk_spike", "slow_exfiltration", "orphan", "deploy")
+
+
+@pytest.fixture(scope="session")
+def attacked(ground, events, tmp_path_factory):
+    """Two trials of each of ``CHOSEN`` at its strongest; not to be changed."""
+    cells = [(scenarios.get(one), scenarios.get(one).intensities[-1]) for one in CHOSEN]
+    trials = draws.draw(ground, cells, 2, events)
+    return overlay.attack(ground, trials, events, tmp_path_factory.mktemp("twins") / "lake")

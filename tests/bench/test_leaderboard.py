@@ -14,15 +14,17 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from tokenkit.bench import cases, inject, leaderboard, page
-from tokenkit.bench.detectors import entrants
+from tokenkit.bench import inject, leaderboard, measure, page
+from tokenkit.bench.detectors import own, registry
 from tokenkit.bench.metrics import scoring
+from tokenkit.bench.page import tables
+from tokenkit.bench.profiles import Profile
 from tokenkit.errors import InputError
 from tokenkit.report import find_notebook
 from tokenkit.report.publishing import unattended
 
 CHOSEN = ["stolen_token", "slow_exfiltration", "deploy"]
-SMALL = leaderboard.Profile(40, (0, 1), 2, False, (entrants.TOKENKIT, "random", "any new network"))
+SMALL = Profile(40, (0, 1), 2, False, (registry.TOKENKIT, "random", "any new network"))
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,9 @@ def run(ground):
     leaderboard.PROFILES["smoke"] = SMALL
 
     def of(folder, **more):
-        names = [one.name for one in entrants.choose(list(SMALL.groups))]
+        taking_part = registry.choose(SMALL.contenders)
         for seed in SMALL.seeds:
-            prepare(ground, folder / f"smoke-{leaderboard.digest(SMALL, names, (), CHOSEN)}" / f"seed-{seed}")
+            prepare(ground, folder / f"smoke-{leaderboard.digest(SMALL, taking_part, CHOSEN)}" / f"seed-{seed}")
         return leaderboard.run(folder, "smoke", chosen=CHOSEN, **more)
 
     yield of
@@ -61,19 +63,21 @@ def without_cost(results, seed=0):
 KILLED = """
 import sys
 from pathlib import Path
-from tokenkit.bench import leaderboard
-from tokenkit.bench.leaderboard import Job, Profile
-leaderboard.TWINS_A_PIECE = 2
-leaderboard.organisation(Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, [], {chosen!r}))
+from tokenkit.bench import measure
+from tokenkit.bench.measure import Job
+from tokenkit.bench.profiles import Profile
+measure.TWINS_A_PIECE = 2
+measure.measure_organisation(Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, {chosen!r}))
 """
 
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground, run, results, tmp_path):
     """kill -9 while pieces are written; what goes on repeats no piece, and is what two undisturbed processes gave."""
-    names = [one.name for one in entrants.choose(list(SMALL.groups))]
-    root = tmp_path / f"smoke-{leaderboard.digest(SMALL, names, (), CHOSEN)}"
+    taking_part = registry.choose(SMALL.contenders)
+    root = tmp_path / f"smoke-{leaderboard.digest(SMALL, taking_part, CHOSEN)}"
     prepare(ground, root / "seed-0")
+    names = [one.name for one in taking_part]
     script = KILLED.format(size=SMALL, names=names, chosen=CHOSEN)
     running = subprocess.Popen([sys.executable, "-c", script, str(root)])
     first, end = root / "seed-0" / "trials-0000.parquet", time.monotonic() + 240
@@ -85,8 +89,8 @@ def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(ground,
     assert not (root / "seed-0" / "done").exists()
     written = first.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leaderboard, "TWINS_A_PIECE", 2)
-        leaderboard.organisation(leaderboard.Job(root, 0, SMALL, names, [], CHOSEN))
+        patch.setattr(measure, "TWINS_A_PIECE", 2)
+        measure.measure_organisation(measure.Job(root, 0, SMALL, names, CHOSEN))
     assert first.stat().st_mtime_ns == written
     again = run(tmp_path, processes=1, seeds=[0])
     for one, other in zip(without_cost(results), without_cost(again), strict=True):
@@ -97,7 +101,8 @@ STARTED = """
 import sys
 from pathlib import Path
 from tokenkit.bench import leaderboard
-leaderboard.PROFILES["smoke"] = leaderboard.{size!r}
+from tokenkit.bench.profiles import Profile
+leaderboard.PROFILES["smoke"] = {size!r}
 if __name__ == "__main__":
     leaderboard.run(Path(sys.argv[1]), "smoke", chosen={chosen!r})
 """
@@ -133,8 +138,10 @@ def processes():
 
 
 def test_the_code_that_ran_is_named_whatever_is_edited_meanwhile(run, tmp_path, monkeypatch):
-    ran = cases.code_digest()
-    monkeypatch.setattr(leaderboard, "_all", lambda *given: monkeypatch.setattr(cases, "code_digest", lambda: "later"))
+    ran = leaderboard.code_digest()
+    monkeypatch.setattr(
+        leaderboard, "_all", lambda *given: monkeypatch.setattr(leaderboard, "code_digest", lambda: "later")
+    )
     kept = {}
     monkeypatch.setattr(leaderboard, "_collect", lambda root, profile, jobs, code: kept.update(code=code))
     run(tmp_path)
@@ -143,15 +150,15 @@ def test_the_code_that_ran_is_named_whatever_is_edited_meanwhile(run, tmp_path, 
 
 @pytest.mark.slow
 def test_what_is_asked_for_is_what_is_given_whatever_the_folder_holds(run, results):
-    folder = Path(results.made["folder"])
+    folder = Path(results.run["folder"])
     assert set(run(folder, seeds=[1]).trials["seed"]) == {1}
     again = run(folder)
-    assert again.made["seeds"] == [0, 1] and len(again.trials) == len(results.trials)
+    assert again.run["seeds"] == [0, 1] and len(again.trials) == len(results.trials)
 
 
 @pytest.mark.slow
 def test_the_oracle_is_perfect_and_random_is_not(results):
-    table = page.table(results)
+    table = tables.table(results)
     oracle = table.loc["oracle"]
     one = ["recall_1", "recall_5", "recall_10", "recall_20", "worst_5", "average_precision", "roc_auc", "explained",
            "incident_precision", "precision_5", "precision_10", "precision_20"]  # fmt: skip
@@ -166,7 +173,7 @@ def test_every_detector_has_every_trial(results):
     found = scoring.outcomes(results.trials, results.alerts, results.runs)
     counts = found.groupby(["detector", "budget"])["trial"].nunique()
     assert (counts == results.trials["trial"].nunique()).all()
-    assert set(results.runs["detector"]) == {e.name for e in entrants.choose(list(SMALL.groups))} | {"oracle"}
+    assert set(results.runs["detector"]) == {one.name for one in registry.choose(SMALL.contenders)} | {"oracle"}
 
 
 @pytest.mark.slow
@@ -181,11 +188,11 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
 
 @pytest.mark.slow
 def test_the_page_says_from_which_intensity_on_an_attack_is_caught(results):
-    attack, found = results.trials["kind"] == "attack", page.at_headline(results)
-    assert page.reach(results, ["tokenkit"]).empty  # one intensity each
+    attack, found = results.trials["kind"] == "attack", tables.headline_outcomes(results)
+    assert tables.reach(results, ["tokenkit"]).empty  # one intensity each
     weak = results.trials.loc[attack].assign(trial=lambda t: t["trial"] + 10**8, intensity=1e-3)
     both = replace(results, trials=pd.concat([results.trials, weak], ignore_index=True))
-    table = page.reach(both, ["tokenkit", "random"]).set_index("title")
+    table = tables.reach(both, ["tokenkit", "random"]).set_index("title")
     assert len(table) == found.loc[found["kind"] == "attack", "scenario"].nunique()
     stolen = table.loc["Stolen token replayed from the attacker's network"]
     assert 1e-3 < float(stolen["tokenkit 50%"]) < 40 and stolen["random 90%"] == "-"
@@ -198,17 +205,22 @@ def test_a_mistyped_parameter_of_the_notebook_is_said(tmp_path):  # .ci/run runs
 
 def test_results_of_other_scenarios_or_detectors_are_not_taken_for_these(tmp_path):
     mine = tmp_path / "mine.py"
-    ways = [(["tokenkit"], CHOSEN), (["tokenkit"], CHOSEN[:1]), (["random"], CHOSEN)]
-    names = [leaderboard.digest(SMALL, entered, (), ids) for entered, ids in ways]
+    tokenkit, random = registry.choose(["tokenkit", "random"])
+    ways = [([tokenkit], CHOSEN), ([tokenkit], CHOSEN[:1]), ([random], CHOSEN)]
+    names = [leaderboard.digest(SMALL, taking_part, ids) for taking_part, ids in ways]
     for weight in (1, 2):
-        mine.write_text(f"class Mine:\n    weight = {weight}\n", encoding="utf-8")
-        names.append(leaderboard.digest(SMALL, ["tokenkit"], [f"{mine}:Mine"], CHOSEN))
+        mine.write_text(
+            f"class Mine:\n    weight = {weight}\n\n    def fit(self, X):\n        return self\n\n"
+            "    def decision_function(self, X):\n        return X[:, 0]\n",
+            encoding="utf-8",
+        )
+        names.append(leaderboard.digest(SMALL, [tokenkit, own.load(f"{mine}:Mine")], CHOSEN))
     assert len(set(names)) == len(names)
 
 
 def test_a_second_run_in_the_same_folder_is_told_of_the_first(tmp_path):
-    names = [one.name for one in entrants.choose(list(leaderboard.PROFILES["smoke"].groups))]
-    root = tmp_path / f"smoke-{leaderboard.digest(leaderboard.PROFILES['smoke'], names, (), CHOSEN)}"
+    smoke = leaderboard.PROFILES["smoke"]
+    root = tmp_path / f"smoke-{leaderboard.digest(smoke, registry.choose(smoke.contenders), CHOSEN)}"
     root.mkdir()
     with FileLock(root / "lock"), pytest.raises(InputError, match="another run of the same bench is at work"):
         leaderboard.run(tmp_path, "smoke", chosen=CHOSEN)

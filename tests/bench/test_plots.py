@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tokenkit.bench.metrics import scoring
-from tokenkit.bench.page import figures, plots
+from tokenkit.bench.page import drawing, plots
 
 BUDGETS = list(scoring.BUDGETS)
 MONEY = "rule $a$ of $b$"
@@ -46,6 +46,10 @@ def losses(values: dict[str, float]) -> pd.DataFrame:
     return rows.assign(low=rows["value"] - 0.02, high=rows["value"] + 0.02)
 
 
+def alike(names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(np.eye(len(names)), index=names, columns=names)
+
+
 def board(names: list[str]) -> pd.DataFrame:
     recall = np.linspace(0.9, 0.1, len(names))
     table = pd.DataFrame({f"recall_{b:g}": np.clip(recall + b / 200, 0, 1) for b in BUDGETS}, index=names)
@@ -60,6 +64,7 @@ DRAWN = {
     "ablation": lambda n: plots.ablation(losses({**dict.fromkeys(n, 0.1), n[0]: 0.2})),
     "cost": lambda n: plots.cost(board(n)),
     "budgets": lambda n: plots.budgets(board(n)),
+    "agreement": lambda n: plots.agreement(alike(n), "attacks caught"),
 }
 
 
@@ -76,10 +81,10 @@ def test_a_figure_has_words_beside_it_and_draws_the_same_bytes(kind, names):
     with mpl.rc_context({"font.size": 30, "text.usetex": False}):
         first = DRAWN[kind](names)
     second = DRAWN[kind](names)
-    assert figures.png(first) == figures.png(second), "whatever the reader's settings are"
-    assert len(figures.alt(first)) > 40 and figures.alt(first).endswith(".") and "nan" not in figures.alt(first)
-    if kind != "calibration":
-        assert MONEY in figures.alt(first)
+    assert drawing.png(first) == drawing.png(second), "whatever the reader's settings are"
+    assert len(drawing.alt(first)) > 40 and drawing.alt(first).endswith(".") and "nan" not in drawing.alt(first)
+    if kind not in ("calibration", "agreement"):
+        assert MONEY in drawing.alt(first)
     assert not [t for t in texts(first) if "mathdefault" in t], "numbers are plain"
 
 
@@ -102,7 +107,7 @@ def test_the_heat_map_writes_the_value_and_its_interval_and_a_dash_for_what_was_
     ax = plots.heat_map(table, ["b", "a"], titles(2))
     assert [t.get_text() for t in ax.texts] == ["25", "5–60", "–", "25", "5–60", "25", "5–60"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["b  25", "a  25"]
-    assert "s1 (25%), s2 (25%)" in figures.alt(ax)
+    assert "s1 (25%), s2 (25%)" in drawing.alt(ax)
 
 
 def test_only_scenarios_of_several_intensities_have_a_curve_and_six_detectors_have_looks():
@@ -114,15 +119,15 @@ def test_only_scenarios_of_several_intensities_have_a_curve_and_six_detectors_ha
     assert named == {*names[:6], "2 others"}
     styles = {(line.get_marker(), str(line.get_linestyle())) for line in ax.lines if line.get_label() in names}
     assert len(styles) == 6, "told apart without colour"
-    assert "d0 catches 10% to 90% in s1, 10% to 90% in s2" in figures.alt(ax)
+    assert "d0 catches 10% to 90% in s1, 10% to 90% in s2" in drawing.alt(ax)
 
 
 def test_the_calibration_names_who_is_outside_the_band_and_has_a_place_for_none():
     ax = plots.calibration(requests({"kept": 1.2, "loud": 8.0, "mute": 0.0}))
-    assert "Outside it at 5 a day: 0.00 mute, 8.00 loud." in figures.alt(ax)
+    assert "Outside it at 5 a day: 0.00 mute, 8.00 loud." in drawing.alt(ax)
     assert {"within: 4 of 12", "outside: 8 of 12"} <= set(texts(ax))
     assert min(line.get_ydata().min() for line in ax.lines) == plots.FLOOR
-    assert "At 5 a day all keep it." in figures.alt(plots.calibration(requests({"kept": 0.75})))
+    assert "At 5 a day all keep it." in drawing.alt(plots.calibration(requests({"kept": 0.75})))
 
 
 def test_the_ablation_is_hollow_where_the_interval_holds_nothing():
@@ -130,17 +135,17 @@ def test_the_ablation_is_hollow_where_the_interval_holds_nothing():
     assert [t.get_text() for t in ax.get_yticklabels()] == ["network", "nothing", "harmful"]
     filled = {line.get_label(): (line.get_markerfacecolor(), list(line.get_ydata())) for line in ax.lines[1:]}
     assert filled == {"interval without 0": (plots.DARK, [0, 2]), "interval holds 0": ("white", [1])}
-    assert "network (+0.200), nothing (+0.010), harmful (−0.100); for 1 the interval holds 0" in figures.alt(ax)
+    assert "network (+0.200), nothing (+0.010), harmful (−0.100); for 1 the interval holds 0" in drawing.alt(ax)
 
 
 def test_cost_names_the_best_and_the_cheapest_that_is_nearly_as_good():
     table = board(["best", "near", "cheap"]).assign(recall_5=[0.9, 0.88, 0.3], fit_s=[100.0, 1.0, 0.0])
     assert "best catches most, 0.90, in 101.0 s. Of those within 5% of the most, near needs the least: 2.0 s." in (
-        figures.alt(plots.cost(table))
+        drawing.alt(plots.cost(table))
     )
 
 
 def test_recall_at_each_budget_has_a_marker_of_its_own():
     ax = plots.budgets(board(["a", "b"]).assign(recall_1=[0.5, 0.0]))
     assert len({line.get_marker() for line in ax.lines}) == len(BUDGETS)
-    assert "a catches 0.50 at 1, 0.90 at 5, 0.95 at 10, 1.00 at 20" in figures.alt(ax)
+    assert "a catches 0.50 at 1, 0.90 at 5, 0.95 at 10, 1.00 at 20" in drawing.alt(ax)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tokenkit.bench import realism
-from tokenkit.bench.page import figures
+from tokenkit.bench.page import drawing
 from tokenkit.bench.realism import realism_figures, realism_logs
 from tokenkit.errors import InputError, ReportError
 from tokenkit.report.publishing import unattended
@@ -204,8 +204,8 @@ def test_figures_are_pictures_and_say_in_words_what_they_show(simulated):
     ]
     for draw in draws:
         ax = draw()
-        assert figures.png(ax) == figures.png(draw()) and figures.png(ax).startswith(b"\x89PNG")
-        assert len(figures.alt(ax)) > 60 and "nan" not in figures.alt(ax)
+        assert drawing.png(ax) == drawing.png(draw()) and drawing.png(ax).startswith(b"\x89PNG")
+        assert len(drawing.alt(ax)) > 60 and "nan" not in drawing.alt(ax)
 
 
 # ---- the notebook ----

@@ -518,3 +518,14 @@ def test_the_leaderboard_begins_with_the_best_recall_at_five_a_day():
     table = scoring.summary(**both)
     assert table.index.tolist() == ["good", "poor"] and table["recall_5"].tolist() == pytest.approx([1.0, 0.5])
     assert table.columns.tolist() == scoring.SUMMARY
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_the_interval_of_a_share_holds_it_and_narrows_with_more_trials(hits, more):
+    n = hits + more
+    low, high = intervals.wilson(hits, n)
+    assert 0 <= low <= high <= 1
+    if n:
+        assert low <= hits / n + 1e-12 and hits / n <= high + 1e-12
+        wider = intervals.wilson(hits * 4, n * 4)
+        assert wider[1] - wider[0] <= high - low + 1e-12

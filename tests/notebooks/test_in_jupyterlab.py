@@ -128,8 +128,8 @@ def test_the_report_runs_by_hand(lab):
 
 def test_notebook_02_compares_by_hand(lab):
     page = lab.open("02_compare_detectors")
-    edit_parameters(page, 'seeds, tokens, days, budget, folder, workspace = [0], 16, 40, 5.0, "", ""\n'
-                    'contenders = ["tokenkit", "controls"]')  # fmt: skip
+    edit_parameters(page, 'profile, seeds, budget, folder, workspace, attacks = "small", [0], 5.0, "bench", "", []\n'
+                    'contenders, scenarios = ["tokenkit", "controls"], ["stolen_token", "deploy"]')  # fmt: skip
     lab.run_all(page, 240_000)
     assert page.locator(".jp-OutputArea img").count() >= 4, "the figures are shown"
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0

@@ -12,8 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from tokenkit import activity, config, fingerprint
-from tokenkit.bench import leaderboard, protocol, raised, scenarios
-from tokenkit.bench.detectors import entrants
+from tokenkit.bench import alerts, protocol, scenarios
+from tokenkit.bench.detectors import leaks, registry
+from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.measure import put
 from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.config import Workspace
 from tokenkit.days import FIRST_REPORT_DAYS, MIN_DAYS, Periods, day_of, periods_of
@@ -25,11 +27,11 @@ LEAST_DAYS = 7  # of the reported days: a slow attack needs some to be slow in
 
 @dataclass(frozen=True)
 class Injected:
-    """What became of each trial (``outcomes``: one row a trial) and by which incidents; the tables are in the folder.
+    """What became of each trial (``outcomes``: one row a contender and trial) and by which alerts.
 
-    ``outcomes`` has ``trial``, ``scenario``, ``title``, ``intensity``, ``unit``, ``token``, ``start``, ``caught``
-    (bool), ``hours`` (until it was raised) and ``reasons`` (the first three); ``left_out`` names the scenarios that
-    suit no token.
+    ``outcomes`` has ``detector``, ``trial``, ``scenario``, ``title``, ``intensity``, ``unit``, ``token``, ``start``,
+    ``caught`` (bool), ``hours`` (until then) and ``reasons`` (the first three); ``left_out`` names the scenarios that
+    suit no token. The tables are in the folder.
     """
 
     outcomes: pd.DataFrame
@@ -47,8 +49,9 @@ def inject(
     start: str | date = "",
     end: str | date = "",
     progress: Progress = silent,
+    contenders: Sequence[Contender] = (),
 ) -> Injected:
-    """Do scenarios to copies of your tokens' events and see which of them tokenkit would have raised.
+    """Do scenarios to copies of your tokens' events and see which of them would have been caught.
 
     Parameters
     ----------
@@ -57,6 +60,7 @@ def inject(
     each : trials of each scenario and intensity, each on a token and from a moment drawn at random
     seed : of the draws
     start, end : days in which they happen; default: the newest that a report would speak of
+    contenders : who is to catch them; default: tokenkit as the workspace has it set
 
     Raises
     ------
@@ -84,18 +88,27 @@ def inject(
     if not trials:
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
     detection = workspace.settings.detection
-    fitted = protocol.fit(ground, entrants.as_set(detection), detection.seed, [detection.budget])
+    taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), detection)
+    fitted = []
+    for one in taking_part:
+        if one.group == YOURS:
+            leaks.refuse(ground, one)
+        fitted.append(protocol.fit(ground, one, detection.seed, [detection.budget]))
     progress("measuring your organisation", 2, 4)
     attacked = overlay.attack(ground, trials, events, copy)
     progress("measuring your organisation", 3, 4)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    usual = raised.as_usual(fitted.scores, protocol.policy_windows(workspace, ground.evidence))
-    alerts = raised.alerts(fitted, attacked, broken, usual)
-    for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": alerts}.items():
-        leaderboard.put(out, name, table)
+    broken_anyway = protocol.policy_windows(workspace, ground.evidence)
+    parts = [alerts.trial_alerts(one, attacked, broken, alerts.benign_scores(one.scores, broken_anyway))
+             for one in fitted]  # fmt: skip
+    opened = pd.concat(parts, ignore_index=True)
+    for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": opened}.items():
+        put(out, name, table)
     shutil.rmtree(copy)
     progress("measuring your organisation", 4, 4)
-    return Injected(outcomes(attacked.trials, alerts, ground.people), attacked.trials, alerts, left_out)
+    rows = [outcomes(attacked.trials, opened[opened["detector"] == one.name], ground.people).assign(detector=one.name)
+            for one in taking_part]  # fmt: skip
+    return Injected(pd.concat(rows, ignore_index=True), attacked.trials, opened, left_out)
 
 
 def _periods(workspace: Workspace, start: date | None, end: date | None) -> Periods:
@@ -115,36 +128,36 @@ def _periods(workspace: Workspace, start: date | None, end: date | None) -> Peri
     return asked
 
 
-def outcomes(trials: pd.DataFrame, alerts: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
-    """One row a trial: which token, from when, how strong, and whether and for what it was raised.
+def outcomes(trials: pd.DataFrame, opened: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    """One row a trial: which token, from when, how strong, and whether and for what reasons it was caught.
 
     Parameters
     ----------
     trials : ``overlay.TRIALS``
-    alerts : ``raised.ALERTS`` of one detector and budget
+    opened : ``alerts.ALERTS`` of one contender and budget
     people : ``owners.people``, for the names
     """
     rows = trials.drop_duplicates("trial").set_index("trial")
-    first = alerts[alerts["fresh"]].sort_values("raised").drop_duplicates("trial").set_index("trial")
+    first = opened[opened["fresh"]].sort_values("raised").drop_duplicates("trial").set_index("trial")
     kinds = {one: scenarios.get(one) for one in rows["scenario"].unique()}
     table = rows[["scenario", "intensity", "start"]].assign(
         title=rows["scenario"].map({i: s.title for i, s in kinds.items()}),
         unit=rows["scenario"].map({i: s.unit for i, s in kinds.items()}),
         token=rows["base_uid"].map(people["label"]), caught=rows.index.isin(first.index),
     )  # fmt: skip
-    raised = first["raised"].reindex(table.index)
+    caught_at = first["raised"].reindex(table.index)
     reasons = first["reasons"].map(", ".join).reindex(table.index)
-    return table.assign(hours=(raised - table["start"]) / pd.Timedelta("1h"), reasons=reasons).reset_index()
+    return table.assign(hours=(caught_at - table["start"]) / pd.Timedelta("1h"), reasons=reasons).reset_index()
 
 
-def by_intensity(told: pd.DataFrame) -> pd.DataFrame:
-    """One row a scenario and intensity: ``caught`` of ``trials``, median ``hours`` of those caught, first ``reasons``.
+def by_intensity(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a contender, scenario and intensity: ``caught`` of ``trials``, median ``hours``, first ``reasons``.
 
     Parameters
     ----------
-    told : ``outcomes``
+    table : ``outcomes``
     """
-    grouped = told.groupby(["scenario", "intensity", "unit"], sort=False)
+    grouped = table.groupby(["detector", "scenario", "intensity", "unit"], sort=False)
     return grouped.agg(
         caught=("caught", "sum"), trials=("caught", "size"), hours=("hours", "median"), reasons=("reasons", "first")
     ).reset_index()  # fmt: skip

@@ -1,15 +1,16 @@
-"""Protocol: one way to fit, calibrate and judge every detector, which cannot flatter (EVALUATION.md).
+"""Protocol: one way to fit, calibrate and judge every contender, which none can flatter (docs/method/evaluation.md).
 
 Reads  benign.Benign, and evidence of its twins. Writes nothing.
-Fitted on days before the calibration ends, and shown no later ones; calibrated on the calibration days, which also set
-the one threshold of each channel and budget; judged on the days after them. Windows above it merge into incidents by
-the pipeline's own functions, and incidents are what the budget counts. A detector that learns from what it is to judge,
-or whose score of a row follows the batch, is refused (``leaks``).
+A contender is fitted on days before the calibration ends, and shown no later ones; the calibration days turn its scores
+into surprise; its thresholds follow the days as a nightly run's do, each from the benign organisation's 14 days before;
+it is judged on the days after calibration. Flagged windows merge into incidents by the pipeline's own functions, and
+incidents are what the budget counts. A detector that learns from what it is to judge, or whose score of a row depends
+on its batch, is refused (``leaks``).
 """
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels
+from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.metrics import ranking
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector, policy
@@ -28,38 +30,24 @@ from tokenkit.normal.deviation import Evidence, Tail
 from tokenkit.tokens.profiles import token_profiles
 
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
-WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a detector apart
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """Who takes part: a name, its detectors, and how the budget is split among them.
-
-    ``make`` of a seed gives fresh ones. ``learns`` says from which days: ``calibration``, as the channels of a run, or
-    ``reference``, as an estimator of rows, which has no calibration of its own. A rule flags whatever it scores above
-    0, at every budget. ``policy``: the rules of the inventory raise too, as in a run. ``least_bits`` of surprise raise
-    nothing, whatever the budget.
-    """
-
-    name: str
-    make: Callable[[int], list[Detector]]
-    shares: dict[str, float]
-    learns: str = "calibration"
-    sees: str = ""
-    rule: bool = False
-    policy: bool = False
-    least_bits: float = 0.0
+WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a contender apart
+RULE_THRESHOLD = np.nextafter(0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """An entrant on one organisation: detectors, what turns scores into surprise, and lines at each budget."""
+    """A contender on one organisation: its fitted detectors and what turns their scores into flagged windows.
 
-    entrant: Entrant
+    ``units`` and ``tails`` turn raw scores into surprise, by channel; ``thresholds`` has a table of day x channel for
+    each budget; ``scores`` are those of the organisation from the calibration days on; ``gaps`` is how many days may
+    lie between windows of one incident, by channel.
+    """
+
+    contender: Contender
     detectors: list[Detector]
     units: dict[str, tuple[float, float]]
     tails: dict[str, Tail]
-    limits: dict[float, dict[str, float]]
+    thresholds: dict[float, pd.DataFrame]
     scores: pd.DataFrame
     fit_s: float
     score_s: float
@@ -86,13 +74,18 @@ def until(evidence: Evidence, day: pd.Timestamp) -> Evidence:
     )  # fmt: skip
 
 
-def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = BUDGETS) -> Fitted:
-    """Fit an entrant on a benign organisation, calibrate it, and set its lines.
+def fit(
+    ground: Benign, contender: Contender, seed: int, budgets: Sequence[float] = BUDGETS,
+    unattacked: Evidence | None = None,
+) -> Fitted:  # fmt: skip
+    """Fit a contender on an organisation, calibrate it, and set its thresholds.
 
     Parameters
     ----------
     seed : of everything random in it
     budgets : new incidents a day for each 1,000 profiles
+    unattacked : evidence of those profiles that the organisation shows under attack, as they are when nobody attacks:
+        from the reported days on, thresholds are set by these days of theirs
 
     Raises
     ------
@@ -101,30 +94,39 @@ def fit(ground: Benign, entrant: Entrant, seed: int, budgets: Sequence[float] = 
     """
     evidence, periods = ground.evidence, ground.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
-    learn = periods.reference if entrant.learns == "reference" else periods.calibration
+    learn = periods.reference if contender.learns == "reference" else periods.calibration
     shown = until(evidence, pd.Timestamp(learn[1], tz="UTC"))
     begun = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        detectors = [one.fit(shown, *learn) for one in entrant.make(seed)]
+        detectors = [one.fit(shown, *learn) for one in contender.make(seed)]
     fit_s = time.process_time() - begun
     begun = time.process_time()
-    rows = _scored(entrant, detectors, evidence)
+    rows = _raw_scores(contender, detectors, evidence)
     score_s = time.process_time() - begun
-    ours = channels.gaps()
+    pipeline = channels.gaps()  # their scores are bits already
     gaps = {d.name: d.gap_days for d in detectors}
     units = {
-        str(c): (0.0, 1.0) if entrant.rule or c in ours else unit(g, periods.calibration)
+        str(c): (0.0, 1.0) if contender.rule or c in pipeline else unit(g, periods.calibration)
         for c, g in rows.groupby("channel")
     }
     shapes = {d.name: d.least_shape for d in detectors}
     rows = in_units(rows, units)
-    known = set(evidence.days.profiles[evidence.days.core]) or set(evidence.days.profiles)
-    tails = {str(c): channels.channel_tail(g[g["profile_uid"].isin(known)], *periods.calibration, shapes[str(c)])
+    counted = set(evidence.days.profiles[evidence.days.core]) or set(evidence.days.profiles)
+    tails = {str(c): channels.channel_tail(g[g["profile_uid"].isin(counted)], *periods.calibration, shapes[str(c)])
              for c, g in rows.groupby("channel")}  # fmt: skip
-    rows = _surprise(entrant, rows, tails)
-    limits = {b: _lines(entrant, rows, evidence, b, gaps) for b in budgets}
-    return Fitted(entrant, detectors, units, tails, limits, rows, fit_s, score_s, gaps)
+    rows = _with_surprise(contender, rows, tails)
+    fitted = Fitted(contender, detectors, units, tails, {}, rows, fit_s, score_s, gaps)
+    benign = rows if unattacked is None else _unattacked_scores(fitted, unattacked)
+    return replace(fitted, thresholds={b: _thresholds(fitted, benign, evidence, b) for b in budgets})
+
+
+def _unattacked_scores(fitted: Fitted, unattacked: Evidence) -> pd.DataFrame:
+    """The scores of the organisation, with those of attacked profiles as if nobody attacked in the reported days."""
+    rows, start = fitted.scores, pd.Timestamp(unattacked.periods.start, tz="UTC")
+    attacked = rows["profile_uid"].isin(unattacked.days.profiles) & (rows["start"] >= start)
+    instead = surprise(fitted, unattacked)
+    return pd.concat([rows[~attacked], instead[instead["start"] >= start]], ignore_index=True)
 
 
 def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:
@@ -134,7 +136,7 @@ def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:
     return float(found["value"].iloc[0]) if len(found) else float("nan")
 
 
-def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> pd.DataFrame:
+def _raw_scores(contender: Contender, detectors: list[Detector], evidence: Evidence) -> pd.DataFrame:
     periods = evidence.periods
     assert periods.calibration is not None
     with warnings.catch_warnings():
@@ -143,12 +145,12 @@ def _scored(entrant: Entrant, detectors: list[Detector], evidence: Evidence) -> 
     for one, rows in zip(detectors, frames, strict=True):
         if other := sorted(set(rows["channel"]) - {one.name}):
             raise DetectorError(
-                f"{entrant.name}: the channel of its scores is {other[0]!r}, expected its name, {one.name!r}"
+                f"{contender.name}: the channel of its scores is {other[0]!r}, expected its name, {one.name!r}"
             )
     rows = pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
     bad = ~np.isfinite(rows["raw_bits"].to_numpy(dtype=float))
     if bad.any():
-        raise DetectorError(f"{entrant.name}: {int(bad.sum())} of {len(rows)} scores are no finite numbers")
+        raise DetectorError(f"{contender.name}: {int(bad.sum())} of {len(rows)} scores are no finite numbers")
     return rows.assign(start=rows["start"].dt.as_unit("us"))
 
 
@@ -189,48 +191,46 @@ def in_units(rows: pd.DataFrame, units: dict[str, tuple[float, float]]) -> pd.Da
     return rows.assign(raw_bits=(rows["raw_bits"] - middle) / width)
 
 
-def _lines(
-    entrant: Entrant, rows: pd.DataFrame, evidence: Evidence, per_1000: float, gaps: dict[str, int]
-) -> dict[str, float]:
-    """The line of each channel: what would have opened its share of the budget in the calibration days."""
-    if entrant.rule:
-        return {channel: np.nextafter(0.0, 1.0) for channel in entrant.shares}
-    periods = evidence.periods
+def _thresholds(fitted: Fitted, rows: pd.DataFrame, evidence: Evidence, per_1000: float) -> pd.DataFrame:
+    """The threshold of each channel on each day (day x channel): what would have opened its share of the budget in the
+    14 days before.
+    """
+    periods, contender = evidence.periods, fitted.contender
     assert periods.calibration is not None
-    judged = pd.Index(evidence.days.profiles)
+    days = pd.date_range(periods.calibration[0], periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
+    if contender.rule:
+        return pd.DataFrame(RULE_THRESHOLD, index=days, columns=list(contender.shares))
     core = evidence.days.core
-    known = judged[core] if core.any() else judged
-    days = pd.date_range(*periods.calibration, freq="D", inclusive="left", tz="UTC").as_unit("us")
-    lines = {}
-    for channel, share in entrant.shares.items():
-        heights = thresholds.daily_heights(rows[rows["channel"] == channel], known, days)
-        scored = int((heights >= 0).any(axis=0).sum())
-        quota = per_1000 / 1000 * len(known) * share * scored
-        inside = slice(0, len(days))
-        lines[channel] = (
-            thresholds.threshold(heights, gaps.get(channel, 1), inside, quota, entrant.least_bits) if scored else np.inf
-        )
-    return lines
+    counted = pd.Index(evidence.days.profiles[core] if core.any() else evidence.days.profiles)
+    heights = {c: thresholds.daily_heights(rows[rows["channel"] == c], counted, days) for c in contender.shares}
+    allowed = per_1000 * len(counted) / 1000
+    return thresholds.thresholds(heights, fitted.gaps, contender.shares, days, periods.calibration[1], allowed)
 
 
 def surprise(fitted: Fitted, evidence: Evidence) -> pd.DataFrame:
     """Scores of other evidence (twins) in the units of the organisation it was fitted on."""
-    rows = in_units(_scored(fitted.entrant, fitted.detectors, evidence), fitted.units)
-    return _surprise(fitted.entrant, rows, fitted.tails)
+    rows = in_units(_raw_scores(fitted.contender, fitted.detectors, evidence), fitted.units)
+    return _with_surprise(fitted.contender, rows, fitted.tails)
 
 
-def _surprise(entrant: Entrant, rows: pd.DataFrame, tails: dict[str, Tail]) -> pd.DataFrame:
-    bits = rows["raw_bits"] if entrant.rule else channels.surprise_bits(rows, tails, entrant.shares)
+def _with_surprise(contender: Contender, rows: pd.DataFrame, tails: dict[str, Tail]) -> pd.DataFrame:
+    bits = rows["raw_bits"] if contender.rule else channels.surprise_bits(rows, tails, contender.shares)
     return rows.assign(score_bits=bits)
 
 
 def flagged(fitted: Fitted, rows: pd.DataFrame, per_1000: float, broken: pd.DataFrame) -> pd.DataFrame:
-    """Windows beyond the lines of a budget, with their ``incident_uid``; ``broken`` are windows of the policy."""
-    lines = rows["channel"].map(fitted.limits[per_1000]).astype(float)
-    rows = rows.assign(threshold_bits=lines)
-    above = rows[(rows["score_bits"] >= lines) & (rows["score_bits"] > 0)]
-    above = channels.with_parts(above.assign(end=above["start"] + above["window"].map(merge.SPAN)))
-    if fitted.entrant.policy and len(broken):
+    """The windows at or above the thresholds of a budget, with their ``incident_uid``.
+
+    Parameters
+    ----------
+    rows : ``surprise``
+    broken : ``policy_windows``, which count for a contender with ``policy``
+    """
+    table = fitted.thresholds[per_1000]
+    least = rows["channel"].map(table.min()).astype(float)  # most rows are below every day's: they need no join
+    above = merge.flag(rows[(rows["score_bits"] >= least) & (rows["score_bits"] > 0)], table)
+    above = channels.with_parts(above)
+    if fitted.contender.policy and len(broken):
         above = pd.concat([above, broken], ignore_index=True)
     return merge.join(above.reset_index(drop=True), fitted.gaps)
 

@@ -24,19 +24,30 @@ HERE = Path("tokenkit-bench")
 
 @bench.command(epilog="Example: tokenkit bench run --profile smoke --detector mine.py:Detector")
 def run(
-    profile: Annotated[str, typer.Option(help="smoke (100 tokens), standard (300) or full (1,000).")] = "smoke",
+    profile: Annotated[
+        str, typer.Option(help="small (60 tokens), smoke (100), standard (300) or full (1,000).")
+    ] = "smoke",
     detector: Annotated[list[str] | None, typer.Option(help="Your own: path/to/module.py:Class. May repeat.")] = None,
     scenario: Annotated[list[str] | None, typer.Option(help="Only this one. May repeat; tokenkit bench list.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this organisation. May repeat; default: all.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Organisations at a time.")] = 2,
     out: Out = HERE,
+    contender: Annotated[
+        list[str] | None, typer.Option(help="Only this one, or this group. May repeat; default: the profile's.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the page and its pictures into this folder.")] = None,
 ) -> None:
     """Run every detector on every scenario, over several organisations; run it again to go on after a kill."""
-    from tokenkit.bench import leaderboard, page
+    from tokenkit.bench import leaderboard
+    from tokenkit.bench import page as pages
 
     with progress_bars() as progress:
-        results = leaderboard.run(out, profile, detector or (), scenario or (), seed or (), processes, progress)
-    _print(page.table(results, 0))
+        results = leaderboard.run(
+            out, profile, detector or (), scenario or (), seed or (), processes, progress, contender or ()
+        )
+    _print(pages.tables.table(results, 0))
+    if page is not None:
+        typer.echo(str(pages.write(results, page)))
     typer.echo(f"results: {out}; pictures: tokenkit bench show --page FOLDER, or notebook bench/leaderboard")
 
 
@@ -54,7 +65,7 @@ def show(
     if page is not None:
         typer.echo(str(pages.write(results, page)))
         return
-    summary = pages.table(results)
+    summary = pages.tables.table(results)
     if as_json:
         typer.echo(summary.reset_index().to_json(orient="records"))
     else:

@@ -1,6 +1,6 @@
 """Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
 
-Reads  benign.Benign, protocol.Entrant. Writes nothing.
+Reads  benign.Benign, Contender. Writes nothing.
 Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
 are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
 """
@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.detectors import said
-from tokenkit.bench.protocol import Entrant, until
+from tokenkit.bench.detectors.contender import Contender
+from tokenkit.bench.detectors.own import exception_text
+from tokenkit.bench.protocol import until
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector
 from tokenkit.errors import DetectorError, TokenkitError
@@ -32,7 +33,7 @@ NAMED = (
 _watched: list[tuple[Path, list[str]]] = []  # an audit hook cannot be taken back, so it looks here whether it is on
 
 
-def refuse(ground: Benign, entrant: Entrant, seed: int = 0) -> None:
+def refuse(ground: Benign, contender: Contender, seed: int = 0) -> None:
     """Refuse a detector that reads labels, learns from what it is to judge, or scores a row by its batch.
 
     Raises
@@ -41,17 +42,17 @@ def refuse(ground: Benign, entrant: Entrant, seed: int = 0) -> None:
         Says what it did, how that showed, and what to do; or what its code raised, and where.
     """
     try:
-        _experiments(ground, entrant, seed)
+        _experiments(ground, contender, seed)
     except TokenkitError:
         raise
     except Exception as error:
-        raise DetectorError(f"{entrant.name} failed: {said(error)}") from error
+        raise DetectorError(f"{contender.name} failed: {exception_text(error)}") from error
 
 
-def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
+def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
     evidence, periods = ground.evidence, ground.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
-    learn = periods.reference if entrant.learns == "reference" else periods.calibration
+    learn = periods.reference if contender.learns == "reference" else periods.calibration
     shown = until(evidence, pd.Timestamp(learn[1], tz="UTC"))
     profiles = len(evidence.days.profiles)
     rows = np.arange(0, profiles, max(2, profiles // SOME))  # some of them, so that there are others
@@ -61,40 +62,40 @@ def _experiments(ground: Benign, entrant: Entrant, seed: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _files_of(ground.workspace.root) as opened:
-            fitted = _fit(entrant, seed, shown, learn)
+            fitted = _fit(contender, seed, shown, learn)
             alone = _scores(fitted, some)
         if opened:
             raise DetectorError(
-                f"{entrant.name} opened {opened[0]}: what an attack is stands in the files of the bench, and a detector"
-                " has only the evidence that it is given. Let it read nothing else"
+                f"{contender.name} opened {opened[0]}: what an attack is stands in the files of the bench, and a"
+                " detector has only the evidence that it is given. Let it read nothing else"
             )
         _same(
-            alone, _scores(fitted, evidence), entrant, "a row has another score in another batch",
+            alone, _scores(fitted, evidence), contender, "a row has another score in another batch",
             "Score each row by itself: a night's page must not depend on which other tokens were scored",
         )  # fmt: skip
         middle = pd.Timestamp(periods.start + (periods.end - periods.start) / 2, tz="UTC")
         _same(
-            alone[alone["start"] < middle], _scores(fitted, until(some, middle), middle.date()), entrant,
+            alone[alone["start"] < middle], _scores(fitted, until(some, middle), middle.date()), contender,
             "a row has another score when the days after it are not there yet",
             "Score a day by that day and those before it: a night knows no more",
         )  # fmt: skip
         _same(
-            alone, _scores(fitted, some), entrant, "a row has another score after other rows were scored",
+            alone, _scores(fitted, some), contender, "a row has another score after other rows were scored",
             "It learns from the rows that it is to judge: learn in fit, and only there",
         )  # fmt: skip
         strangers = _scores(fitted, _renamed(some, names))  # it never heard of them, nor of the twins of a trial
-        _same(alone, strangers.assign(profile_uid=strangers["profile_uid"].map(back)), entrant, *NAMED)
+        _same(alone, strangers.assign(profile_uid=strangers["profile_uid"].map(back)), contender, *NAMED)
         _same(
-            alone, _scores(_fit(entrant, seed, evidence, learn), some), entrant,
+            alone, _scores(_fit(contender, seed, evidence, learn), some), contender,
             f"its scores change with what happened after {learn[1]}, the end of the days it was to be fitted on",
             "It is fitted on rows that it is to judge: use only the days [start, end) that fit is told",
         )  # fmt: skip
-        renamed = _scores(_fit(entrant, seed, _renamed(shown, names), learn), _renamed(some, names))
-        _same(alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), entrant, *NAMED)
+        renamed = _scores(_fit(contender, seed, _renamed(shown, names), learn), _renamed(some, names))
+        _same(alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), contender, *NAMED)
 
 
-def _fit(entrant: Entrant, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:
-    return [one.fit(evidence, *learn) for one in entrant.make(seed)]
+def _fit(contender: Contender, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:
+    return [one.fit(evidence, *learn) for one in contender.make(seed)]
 
 
 def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = None) -> pd.DataFrame:
@@ -104,19 +105,19 @@ def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = No
     return pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
 
 
-def _same(alone: pd.DataFrame, other: pd.DataFrame, entrant: Entrant, what: str, remedy: str) -> None:
+def _same(alone: pd.DataFrame, other: pd.DataFrame, contender: Contender, what: str, remedy: str) -> None:
     keys = ["channel", "profile_uid", "window", "start"]
     if not np.isfinite(alone["raw_bits"]).all():
         raise DetectorError(
-            f"{entrant.name} is refused: {int((~np.isfinite(alone['raw_bits'])).sum())} of {len(alone)} scores are no "
-            "finite number. Leave a window out that cannot be scored"
+            f"{contender.name} is refused: {int((~np.isfinite(alone['raw_bits'])).sum())} of {len(alone)} scores are "
+            "no finite number. Leave a window out that cannot be scored"
         )
     both = alone[[*keys, "raw_bits"]].merge(other[[*keys, "raw_bits"]], on=keys, how="left", suffixes=("", "_again"))
     equal = np.isclose(both["raw_bits"], both["raw_bits_again"], rtol=TOLERANCE, atol=TOLERANCE)
     if not equal.all():
         row = both[~equal].iloc[0]
         raise DetectorError(
-            f"{entrant.name} is refused: {what} ({row['channel']}, {row['start']:%Y-%m-%d %H:%M}: "
+            f"{contender.name} is refused: {what} ({row['channel']}, {row['start']:%Y-%m-%d %H:%M}: "
             f"{row['raw_bits']:.6g}, then {row['raw_bits_again']:.6g}; {int((~equal).sum())} of {len(both)} rows). "
             f"{remedy}"
         )

@@ -12,13 +12,28 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tokenkit.bench.metrics import wilson
 from tokenkit.errors import InputError
 
 DRAWS = 1000
 Floats = npt.NDArray[np.float64]
 # cells x draws that are in memory at once: 2,000 x 1,001 float64 are 16 MB, a few times over
 CELLS = 2000
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95% interval of a share, by Wilson's score: right for few trials, and for none or all of them.
+
+    Examples
+    --------
+    >>> [round(end, 2) for end in wilson(0, 15)], [round(end, 2) for end in wilson(12, 15)]
+    ([0.0, 0.2], [0.55, 0.93])
+    """
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def weights(

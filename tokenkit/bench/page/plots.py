@@ -2,7 +2,7 @@
 
 Reads  the results of ``scoring``. Writes nothing.
 Each function returns Axes, the first one where there are several; what a figure shows is also said in words
-(``figures.alt``). No difference is told by colour alone: numbers, markers and lines tell it too.
+(``drawing.alt``). No difference is told by colour alone: numbers, markers and lines tell it too.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tokenkit.bench.metrics.ranking import BUDGETS
 from tokenkit.bench.metrics.scoring import HEADLINE
-from tokenkit.bench.page.figures import _axes, _said, _slanted, _styled
+from tokenkit.bench.page.drawing import axes, described, slant, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ FLOOR = 0.05
 ROW_INCHES = 0.23
 
 
-@_styled
+@styled
 def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """Detector x scenario: recall in percent, the darker the more, and its 95% interval below it.
 
@@ -48,7 +48,7 @@ def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame, ax
     grid = {c: table.pivot(index="detector", columns="scenario", values=c).reindex(list(names), columns=order)
             for c in ("value", "low", "high")}  # fmt: skip
     percent = {c: 100 * values.to_numpy(float) for c, values in grid.items()}
-    ax = ax or _axes(3.2 + 0.47 * len(order), 2.4 + 0.36 * len(names))
+    ax = ax or axes(3.2 + 0.47 * len(order), 2.4 + 0.36 * len(names))
     seaborn.heatmap(
         percent["value"], cmap="Blues", vmin=0, vmax=150, cbar=False, linewidths=0.5, linecolor="white", ax=ax
     )
@@ -64,17 +64,17 @@ def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame, ax
     ax.set_xticks(np.arange(len(order)) + 0.5, [_short(f"{r.number} {r.title}", 36) for r in titles.itertuples()])
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="both", labelsize=8, length=0)
-    _slanted(ax)
+    slant(ax)
     said = "Attacks caught, in percent (below: 95% interval; beside the name: mean over scenarios)"
     ax.set_title(said, fontsize=9, loc="left")
     hardest = grid["value"].max().sort_values(kind="stable")
     least = [f"{s} ({100 * v:.0f}%)" for s, v in hardest.head(3).items()]
-    return _said(ax, f"Recall of {len(names)} detectors in {len(order)} scenarios. {names[0]} catches "
+    return described(ax, f"Recall of {len(names)} detectors in {len(order)} scenarios. {names[0]} catches "
                      f"{100 * mean[names[0]]:.0f}% over all of them. Hardest for all, by what the best detector "
                      f"of each catches: {', '.join(least)}.")  # fmt: skip
 
 
-@_styled
+@styled
 def detectability(curve: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame) -> "Axes":
     """Recall against intensity, a panel for each scenario that has several: few detectors in full, others thin grey.
 
@@ -122,10 +122,10 @@ def detectability(curve: pd.DataFrame, names: Sequence[str], titles: pd.DataFram
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
     said = f"From the least to the greatest intensity {names[0]} catches {', '.join(filter(None, ends))}."
-    return _said(panels[0], f"Recall of {', '.join(names)} and others against intensity. {said}")
+    return described(panels[0], f"Recall of {', '.join(names)} and others against intensity. {said}")
 
 
-@_styled
+@styled
 def calibration(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """Incidents a day that were achieved against those requested; the band is what counts as kept.
 
@@ -135,7 +135,7 @@ def calibration(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """
     from matplotlib.ticker import FixedLocator
 
-    ax = ax or _axes(8.6, 5.2)
+    ax = ax or axes(8.6, 5.2)
     asked = table["requested"].drop_duplicates().sort_values().to_numpy(float)
     names = sorted(table["detector"].unique())
     # beside each other within a budget, or 40 detectors lie on one line; the band is as wide as they
@@ -167,11 +167,11 @@ def calibration(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
         lines += [f"and {len(off) - 18} more"] if len(off) > 18 else []
         ax.text(1.03, 0.72, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=8, linespacing=1.3)
     said = f"Outside it at 5 a day: {', '.join(off)}." if off else "At 5 a day all keep it."
-    return _said(ax, f"Achieved against requested incidents of {len(names)} detectors at {len(asked)} budgets; "
+    return described(ax, f"Achieved against requested incidents of {len(names)} detectors at {len(asked)} budgets; "
                      f"{int(inside.sum())} of {len(table)} within 0.75 to 1.25. {said}")  # fmt: skip
 
 
-@_styled
+@styled
 def ablation(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """Recall that is lost without each family of features, with its 95% interval; hollow where that holds 0.
 
@@ -180,7 +180,7 @@ def ablation(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     table : ``scoring.ablation`` of one budget and variant
     """
     rows = table.sort_values(["value", "family"], ascending=[False, True]).reset_index(drop=True)
-    ax = ax or _axes(7.0, 1.4 + 1.2 * ROW_INCHES * len(rows))
+    ax = ax or axes(7.0, 1.4 + 1.2 * ROW_INCHES * len(rows))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=1.2)
     holds = (rows["low"] <= 0) & (rows["high"] >= 0)
@@ -196,11 +196,11 @@ def ablation(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel("recall lost without the family (95% interval over tokens)")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=8, ncols=2, borderaxespad=0.2)
     most = [f"{family} ({figure})" for family, figure in zip(rows["family"].head(3), figures, strict=False)]
-    return _said(ax, f"Recall lost without each of {len(rows)} families. Most is lost without {', '.join(most)}; "
+    return described(ax, f"Recall lost without each of {len(rows)} families. Most is lost without {', '.join(most)}; "
                      f"for {int(holds.sum())} the interval holds 0.")  # fmt: skip
 
 
-@_styled
+@styled
 def cost(table: pd.DataFrame) -> "Axes":
     """Recall at 5 incidents a day, and beside it the CPU seconds of one seed; one row a detector, as in the table.
 
@@ -235,11 +235,11 @@ def cost(table: pd.DataFrame) -> "Axes":
     near = seconds[table["recall_5"] >= 0.95 * table["recall_5"].max()].sort_values(kind="stable").head(1)
     said = [f" Of those within 5% of the most, {name} needs the least: {value:.1f} s." for name, value in near.items()]
     most = table["recall_5"].idxmax()
-    return _said(left, f"Recall and CPU seconds of {len(table)} detectors; {most} catches most, "
+    return described(left, f"Recall and CPU seconds of {len(table)} detectors; {most} catches most, "
                        f"{table.loc[most, 'recall_5']:.2f}, in {seconds[most]:.1f} s.{''.join(said)}")  # fmt: skip
 
 
-@_styled
+@styled
 def budgets(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """Recall at 1, 5, 10 and 20 incidents a day, one row a detector, as in the table; the bar is the interval at 5.
 
@@ -247,7 +247,7 @@ def budgets(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     ----------
     table : ``scoring.summary``
     """
-    ax = ax or _axes(7.6, 1.5 + ROW_INCHES * len(table))
+    ax = ax or axes(7.6, 1.5 + ROW_INCHES * len(table))
     columns = [f"recall_{budget:g}" for budget in BUDGETS]
     row = np.arange(len(table))
     ax.hlines(row, table[columns].min(axis=1), table[columns].max(axis=1), color="#C8C8C8", linewidth=0.8, zorder=0)
@@ -261,7 +261,29 @@ def budgets(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
               title="incidents a day for each 1,000 profiles", title_fontsize=8, alignment="left")  # fmt: skip
     first = [f"{table[column].iloc[0]:.2f} at {budget:g}" for column, budget in zip(columns, BUDGETS, strict=True)]
     said = f"{table.index[0]} catches {', '.join(first)} incidents a day."
-    return _said(ax, f"Recall of {len(table)} detectors at {len(BUDGETS)} budgets. {said}")
+    return described(ax, f"Recall of {len(table)} detectors at {len(BUDGETS)} budgets. {said}")
+
+
+@styled
+def agreement(table: pd.DataFrame, what: str, ax: "Axes | None" = None) -> "Axes":
+    """How alike what every two contenders flag is (Jaccard index, 0 to 1).
+
+    Parameters
+    ----------
+    table : ``metrics.agreement``
+    what : what they flag, in the plural
+    """
+    import seaborn
+
+    ax = ax or axes(2.4 + 0.3 * len(table), 1.8 + 0.26 * len(table))
+    seaborn.heatmap(table, cmap="Greens", vmin=0, vmax=1, square=False, ax=ax, linewidths=0.5, linecolor="#DDDDDD",
+                    annot=len(table) <= 16, fmt=".2f", annot_kws={"fontsize": 7},
+                    cbar_kws={"label": f"{what} of both / of either"})  # fmt: skip
+    ax.tick_params(axis="both", labelsize=8, length=0)
+    slant(ax)
+    off = table.to_numpy(dtype=float)[~np.eye(len(table), dtype=bool)]
+    middle = float(np.nanmedian(off)) if np.isfinite(off).any() else 0.0
+    return described(ax, f"Agreement of {len(table)} contenders on {what}; the median of all pairs is {middle:.2f}.")
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -1,7 +1,7 @@
 """Realism, the figures: simulated beside real, or beside what was published.
 
 Reads  ``realism_logs.Measured``, events and tables of ``realism``. Writes nothing.
-As in ``figures``: each function draws on Axes and returns them, and what it shows is said in words too.
+As in ``plots``: each function draws on Axes and returns them, and what it shows is said in words too.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.bench import realism
-from tokenkit.bench.page.figures import _axes, _said, _styled
+from tokenkit.bench.page.drawing import axes, described, styled
 from tokenkit.bench.realism.realism_logs import Measured
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ HILL = (1.0, 1.2)  # alpha of Web transfers above 10,000 bytes (Crovella and Bes
 CLUE = (0.013, 0.27)  # at most so many new event types a user and active day (Landauer et al., 2022)
 
 
-@_styled
+@styled
 def gaps(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
     """How long tokens pause: share of the gaps between two calls that are longer than so many seconds."""
-    ax = ax or _axes(6.4, 3.4)
+    ax = ax or axes(6.4, 3.4)
     for name, log, color, marker in (("simulated", simulated, SIMULATED, "o"), ("real", real, REAL, "s")):
         share = log.gaps[log.gaps > 0]
         ax.plot(np.maximum(share.index.to_numpy(dtype=float), 0.5), share, color=color, marker=marker, label=name)
@@ -33,15 +33,15 @@ def gaps(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes
     _plain(ax)
     ax.legend(frameon=False)
     at_once = {name: 1 - log.gaps.loc[0] for name, log in (("simulated", simulated), ("real", real))}
-    return _said(
+    return described(
         ax, f"Gaps between calls of a token within an hour: {at_once['real']:.0%} of the real ones and "
         f"{at_once['simulated']:.0%} of the simulated have 0 s: both calls came in the same second.")  # fmt: skip
 
 
-@_styled
+@styled
 def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
     """Fano factor against the length of the window: simulated token-hours as a band, each real one as a line."""
-    ax = ax or _axes(6.4, 3.4)
+    ax = ax or axes(6.4, 3.4)
     names = [f"fano {w} s" for w in realism.WINDOWS_S]
     low, middle, high = (simulated.hours[names].quantile(q) for q in (0.05, 0.5, 0.95))
     ax.fill_between(realism.WINDOWS_S, low, high, color=SIMULATED, alpha=0.2, label="simulated, 5% to 95%")
@@ -54,15 +54,15 @@ def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Ax
     _plain(ax)
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     second = "fano 1 s"
-    return _said(
+    return described(
         ax, f"Fano factor by window. In one second the median is {real.hours[second].median():.1f} in real token-hours "
         f"and {middle[second]:.1f} in simulated ones; 1 is a Poisson process.")  # fmt: skip
 
 
-@_styled
+@styled
 def errors(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
     """Share of calls that end in each kind of error."""
-    ax = ax or _axes(6.4, 2.8)
+    ax = ax or axes(6.4, 2.8)
     kinds = [k for k in realism.OUTCOMES if k != "ok"]
     at = np.arange(len(kinds))
     for step, name, log, color, hatch in (
@@ -75,13 +75,13 @@ def errors(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Ax
     ax.set_ylabel("% of calls")
     ax.legend(frameon=False)
     said = ", ".join(f"{k} {real.errors[k]:.1%} real and {simulated.errors[k]:.1%} simulated" for k in kinds)
-    return _said(ax, f"Calls by kind of error: {said}.")
+    return described(ax, f"Calls by kind of error: {said}.")
 
 
-@_styled
+@styled
 def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """Share of responses larger than so many bytes, with the slopes that were published for Web transfers."""
-    ax = ax or _axes(6.4, 3.4)
+    ax = ax or axes(6.4, 3.4)
     known = events["response_bytes"][events["response_bytes"] > 0]
     at = np.geomspace(100.0, float(known.max()), 60)
     share = realism.ccdf(known, at.tolist())
@@ -96,15 +96,15 @@ def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     _powers(ax)
     ax.legend(frameon=False, loc="lower left")
     told = realism.tail(known)
-    return _said(
+    return described(
         ax, f"Sizes of simulated responses. Alpha is {told['alpha above 10,000 bytes']} above 10,000 bytes and "
         f"{told['alpha of the top 1%']} in the largest 1%, where {HILL[0]} to {HILL[1]} was published.")  # fmt: skip
 
 
-@_styled
+@styled
 def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """How many values a token shows for the first time, a token-day (``realism.first_seen``)."""
-    ax = ax or _axes(6.4, 2.6)
+    ax = ax or axes(6.4, 2.6)
     kinds = list(table.index)[::-1]
     at = np.arange(len(kinds))
     ax.plot(table.loc[kinds, "new_a_day"], at, "o", color=SIMULATED, label="simulated, all token-days")
@@ -116,16 +116,16 @@ def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     _plain(ax, both=False)
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     said = ", ".join(f"{k} {table.loc[k, 'new_a_day']:.2g}" for k in table.index)
-    return _said(ax, f"First-seen values a simulated token-day: {said}. For operations {CLUE[0]} to {CLUE[1]} at most "
-                     "was published for people; for the rest, nothing was found.")  # fmt: skip
+    return described(ax, f"First-seen values a simulated token-day: {said}. For operations {CLUE[0]} to {CLUE[1]} at "
+                     "most was published for people; for the rest, nothing was found.")  # fmt: skip
 
 
-@_styled
+@styled
 def rhythm(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     """How many tokens repeat yesterday, and how many last week (``realism.autocorrelation``)."""
     from matplotlib.ticker import MaxNLocator
 
-    ax = ax or _axes(6.4, 2.8)
+    ax = ax or axes(6.4, 2.8)
     edges = np.linspace(-1.0, 1.0, 21)
     for lag, color, style in zip(table.columns, (SIMULATED, REAL), ("-", "--"), strict=False):
         ax.hist(table[lag].dropna(), edges.tolist(), histtype="step", color=color, linestyle=style, linewidth=1.6,
@@ -134,7 +134,7 @@ def rhythm(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     ax.set(xlabel="autocorrelation of daily calls", ylabel="simulated tokens")
     ax.legend(frameon=False)
     said = " and ".join(f"{table[lag].median():.2f} at {lag} day{'s' if lag > 1 else ''}" for lag in table.columns)
-    return _said(ax, f"Autocorrelation of the daily calls of simulated tokens: the median is {said}.")
+    return described(ax, f"Autocorrelation of the daily calls of simulated tokens: the median is {said}.")
 
 
 def _plain(ax: "Axes", both: bool = True) -> None:

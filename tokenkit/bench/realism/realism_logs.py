@@ -19,7 +19,7 @@ import pandas as pd
 
 from tokenkit import config, ingest
 from tokenkit.bench import realism
-from tokenkit.bench.cases import code_digest
+from tokenkit.bench.versions import code_digest
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.progress import Progress, silent

@@ -1,0 +1,145 @@
+"""A detector that knows what it must not know is refused, with the reason; an honest one is let in."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from contenders import Calls, contender
+
+from tokenkit.bench.detectors import leaks, registry
+from tokenkit.bench.detectors.contender import Contender
+from tokenkit.bench.detectors.rows import Rows
+from tokenkit.channels.panel import detector
+from tokenkit.errors import DetectorError
+from tokenkit.normal import deviation
+
+
+def test_an_honest_detector_is_let_in(ground):
+    for one in [registry.choose(["tokenkit"])[0], contender(Calls()), registry.choose(["random"])[0]]:
+        leaks.refuse(ground, one)
+
+
+@pytest.fixture(scope="module")
+def few(ground):
+    """The organisation's busiest profiles: enough to be scored in different company."""
+    busiest = np.argsort(-np.nansum(ground.evidence.days.values["requests"], axis=1))[:6]
+    return replace(ground, evidence=deviation.of_profiles(ground.evidence, np.sort(busiest)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["channels", "deviations+novelty", "controls"])
+def test_every_contender_of_rows_is_honest(ground, group):
+    for one in registry.choose([group]):
+        leaks.refuse(ground, one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one", registry.choose(["time series"]), ids=lambda one: one.name)
+def test_every_contender_of_series_is_honest(few, one):
+    leaks.refuse(few, one)
+
+
+@pytest.mark.parametrize("name", registry.NOT_COMPARED)
+def test_whom_the_registry_leaves_out_would_be_refused(ground, name):
+    one = Contender(name, lambda seed: [Rows(name, detector(name, seed))], {name: 1.0}, learns="reference")
+    with pytest.raises(DetectorError, match="another score in another batch"):
+        leaks.refuse(ground, one)
+
+
+def test_a_detector_that_knows_names_is_refused(ground):
+    thieves = set(ground.evidence.days.profiles[:5])
+
+    class Told(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] + 40.0 * rows["profile_uid"].isin(thieves))
+
+    with pytest.raises(DetectorError, match="change with what the profiles are called"):
+        leaks.refuse(ground, contender(Told()))
+
+
+def test_a_detector_that_takes_a_name_it_never_heard_for_a_thief_is_refused(ground):
+    class Guest(Calls):  # the twins of a trial have such names
+        def fit(self, evidence, start, end):
+            self.known = set(evidence.days.profiles)
+            return super().fit(evidence, start, end)
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] + 40.0 * ~rows["profile_uid"].isin(self.known))
+
+    with pytest.raises(DetectorError, match="change with what the profiles are called"):
+        leaks.refuse(ground, contender(Guest()))
+
+
+def test_a_score_that_is_no_number_is_said_to_be_none(ground):
+    class Silent(Calls):
+        def score(self, evidence, start, end):
+            return super().score(evidence, start, end).assign(raw_bits=np.nan)
+
+    with pytest.raises(DetectorError, match="scores are no finite number"):
+        leaks.refuse(ground, contender(Silent()))
+
+
+def test_a_detector_that_reads_the_files_of_the_bench_is_refused(ground):
+    label = ground.workspace.root / "truth.json"
+    label.write_text("{}")
+
+    class Reads(Calls):
+        def fit(self, evidence, start, end):
+            label.read_text()
+            return self
+
+    try:
+        with pytest.raises(DetectorError, match=r"opened .*truth\.json"):
+            leaks.refuse(ground, contender(Reads()))
+    finally:
+        label.unlink()
+
+
+def test_a_detector_fitted_on_what_it_is_to_judge_is_refused(ground):
+    class Peeks(Calls):
+        def fit(self, evidence, start, end):
+            self.middle = float(np.nanmean(evidence.days.values["requests"]))
+            return self
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] - self.middle)
+
+    with pytest.raises(DetectorError, match=r"happened after .* fitted on rows that it is to judge"):
+        leaks.refuse(ground, contender(Peeks()))
+
+
+def test_a_detector_that_goes_on_learning_while_it_scores_is_refused(ground):
+    class Learns(Calls):
+        seen = 0
+
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            rows = rows.assign(raw_bits=rows["raw_bits"] - self.seen)
+            self.seen += 1
+            return rows
+
+    with pytest.raises(DetectorError, match="another score"):
+        leaks.refuse(ground, contender(Learns()))
+
+
+def test_a_detector_whose_score_follows_the_batch_is_refused(ground):
+    class Ranks(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"].rank(pct=True))
+
+    with pytest.raises(DetectorError, match="another score in another batch"):
+        leaks.refuse(ground, contender(Ranks()))
+
+
+def test_a_detector_that_uses_days_that_are_still_to_come_is_refused(ground):
+    class Centred(Calls):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            return rows.assign(raw_bits=rows["raw_bits"] - rows.groupby("profile_uid")["raw_bits"].transform("mean"))
+
+    with pytest.raises(DetectorError, match="days after it are not there yet"):
+        leaks.refuse(ground, contender(Centred()))

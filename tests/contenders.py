@@ -1,0 +1,20 @@
+"""Contenders of the tests of the bench."""
+
+from tokenkit.bench import alerts, protocol
+from tokenkit.bench.detectors import controls
+from tokenkit.bench.detectors.contender import Contender
+
+
+def contender(detector, learns="calibration", **more):
+    return Contender(detector.name, lambda seed: [detector], {detector.name: 1.0}, learns=learns, **more)
+
+
+def alerts_of(ground, fitted, attacked):
+    benign_scores = alerts.benign_scores(fitted.scores, protocol.policy_windows(ground.workspace, ground.evidence))
+    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    return alerts.trial_alerts(fitted, attacked, broken, benign_scores)
+
+
+class Calls(controls.Control):
+    def __init__(self):
+        super().__init__("calls", controls.robust_z("requests"))

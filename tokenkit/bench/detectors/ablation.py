@@ -1,0 +1,74 @@
+"""Ablation: a channel without one family of features: what the family is worth is what is lost without it.
+
+Reads  deviation.Evidence. Writes nothing.
+"""
+
+from dataclasses import replace
+from datetime import date
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from tokenkit.channels import Detector
+from tokenkit.fingerprint import scored_features
+from tokenkit.normal.deviation import Evidence
+
+# the columns of graded hours that belong to a family
+HOURLY = {"network": ("network", "moved", "new_networks"), "client": ("client",), "endpoint": ("operation",),
+          "rhythm": ("hour_of_week",)}  # fmt: skip
+
+
+class Without:
+    """A channel that is not shown one family of features."""
+
+    def __init__(self, channel: Detector, family: str) -> None:
+        self.name, self.title, self.gap_days = channel.name, channel.title, channel.gap_days
+        self.least_shape = channel.least_shape
+        self.channel, self.family = channel, family
+
+    def fit(self, evidence: Evidence, start: date, end: date) -> Self:
+        """Fit the channel on what is left."""
+        self.channel = self.channel.fit(without(evidence, self.family), start, end)
+        return self
+
+    def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
+        """Score by what is left; nothing, where nothing is left of what the channel looks at."""
+        rows = self.channel.score(without(evidence, self.family), start, end)
+        names = set(getattr(self.channel, "names", ()))
+        return rows[:0] if names and names <= features_of(self.family) else rows
+
+
+def families() -> list[str]:
+    """What can be left out: the families of judged features, and the hour of the week.
+
+    Examples
+    --------
+    >>> "network" in families(), "rhythm" in families()
+    (True, True)
+    """
+    return sorted({its.family for its in scored_features().values()} | {"rhythm"})
+
+
+def features_of(family: str) -> set[str]:
+    """The judged features of a family.
+
+    Examples
+    --------
+    >>> sorted(features_of("objects"))
+    ['new_objects', 'objects', 'sequential_objects']
+    """
+    return {name for name, its in scored_features().items() if its.family == family}
+
+
+def without(evidence: Evidence, family: str) -> Evidence:
+    """The evidence as if one family had never been measured; its deviations are 0 and its amounts unknown."""
+    gone = features_of(family)
+    shape = evidence.days.values["requests"].shape
+    nothing = {name: np.zeros(shape) for name in gone}
+    unknown = {name: np.full(shape, np.nan) for name in gone - {"requests"}}  # calls say which days are active
+    columns = {name: 0.0 for name in HOURLY.get(family, ())}
+    return replace(
+        evidence, days=replace(evidence.days, values=evidence.days.values | unknown), bits=evidence.bits | nothing,
+        z=evidence.z | nothing, hours=evidence.hours.assign(**columns),
+    )  # fmt: skip

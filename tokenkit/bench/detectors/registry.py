@@ -1,0 +1,165 @@
+"""Registry: every contender of the bench: tokenkit, its channels, PyOD, time series, controls, and ablations.
+
+Reads  nothing. Writes nothing.
+A contender of one's own is made by ``own.load``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from tokenkit import channels
+from tokenkit.bench.detectors import ablation, controls
+from tokenkit.bench.detectors.adengine import Recommended
+from tokenkit.bench.detectors.contender import Contender
+from tokenkit.bench.detectors.rows import Flagger, Rows
+from tokenkit.bench.detectors.series import SERIES, HourlySeries
+from tokenkit.bench.detectors.views import VIEWS
+from tokenkit.channels import Detector
+from tokenkit.channels.panel import detector
+from tokenkit.config import PANEL, Detection
+from tokenkit.errors import InputError, did_you_mean
+from tokenkit.incidents.thresholds import MIN_BITS
+
+TOKENKIT, RANDOM = "tokenkit", "random"
+WITHOUT_RULES = f"{TOKENKIT} without rules"  # what the ablations are compared with
+# whose score of a row does not depend on the other rows of its batch (leaks.refuse; a test measures it)
+PYOD = ("IForest", "LODA", "HBOS", "PCA", "KNN", "GMM", "LOF", "OCSVM", "INNE", "MCD")
+# who takes no part, and why; a test measures that they would be refused
+NOT_COMPARED = {
+    "ECOD": "it ranks a row among the rows that it is scored with: another batch, another score",
+    "COPOD": "it ranks a row among the rows that it is scored with: another batch, another score",
+}
+FOR_EVER_DAYS = 3650
+
+
+def catalogue() -> dict[str, list[Contender]]:
+    """Every contender by group.
+
+    Examples
+    --------
+    >>> list(catalogue())
+    ['tokenkit', 'channels', 'raw', 'deviations', 'deviations+novelty', 'time series', 'controls', 'ablation']
+    """
+    groups = {TOKENKIT: [tokenkit_as_set(Detection())], "channels": _single_channels()}
+    groups |= {view: _pyod(view) for view in VIEWS}
+    return groups | {"time series": _time_series(), "controls": _controls(), "ablation": _ablations()}
+
+
+def choose(names: Sequence[str] = ()) -> list[Contender]:
+    """Contenders by group, name, or detector (``"KNN"`` is KNN on every view); all of them without names.
+
+    Raises
+    ------
+    InputError
+        There is none of that name; names the closest.
+
+    Examples
+    --------
+    >>> [contender.name for contender in choose(["tokenkit", "KNN", "random"])]
+    ['tokenkit', 'KNN, raw', 'KNN, deviations', 'KNN, deviations+novelty', 'random']
+    """
+    groups = catalogue()
+    every = [contender for group in groups.values() for contender in group]
+    chosen: dict[str, Contender] = {}
+    for name in names:
+        matching = groups.get(name) or [one for one in every if name in (one.name, _detector_of(one))]
+        if name in NOT_COMPARED:
+            raise InputError(f"{name} takes no part: {NOT_COMPARED[name]}")
+        if not matching:
+            possible = dict.fromkeys([*groups, *map(_detector_of, every), *(one.name for one in every)])
+            raise InputError(f"no contender {name!r}; {did_you_mean(str(name), list(possible))}")
+        chosen |= {one.name: one for one in matching}
+    return list(chosen.values()) if names else every
+
+
+def _detector_of(contender: Contender) -> str:
+    return contender.name.split(",")[0]
+
+
+# ---- tokenkit and its parts ----
+def tokenkit_as_set(detection: Detection) -> Contender:
+    """Tokenkit as a workspace has it set: its shares, its panel, and the rules of the inventory."""
+    paid = {channel: share for channel, share in detection.shares.items() if share > 0}
+    make = partial(_channels, tuple(paid), panel=detection.panel)
+    return Contender(TOKENKIT, make, paid, TOKENKIT, policy=True, least_bits=MIN_BITS)
+
+
+def with_settings(contenders: Sequence[Contender], detection: Detection) -> list[Contender]:
+    """The contenders, with tokenkit as a workspace has it set."""
+    return [tokenkit_as_set(detection) if one.name == TOKENKIT else one for one in contenders]
+
+
+def _channels(names: tuple[str, ...], seed: int, panel: Sequence[str] = PANEL) -> list[Detector]:
+    return [one for one in channels.detectors(panel, seed) if one.name in names]
+
+
+def _single_channels() -> list[Contender]:
+    return [Contender(name, partial(_channels, (name,)), {name: 1.0}, "channels") for name in channels.gaps()]
+
+
+def _ablations() -> list[Contender]:
+    """Tokenkit without one family each; none has the rules, which would flag what a family would have."""
+    learned = replace(tokenkit_as_set(Detection()), name=WITHOUT_RULES, group="ablation", policy=False)
+    return [learned, *(replace(learned, name=f"{TOKENKIT} without {family}", make=partial(_ablated, family))
+                       for family in ablation.families())]  # fmt: skip
+
+
+def _ablated(family: str, seed: int) -> list[Detector]:
+    return [ablation.Without(one, family) for one in tokenkit_as_set(Detection()).make(seed)]
+
+
+# ---- PyOD ----
+def _pyod(view: str) -> list[Contender]:
+    names = [*PYOD, "ADEngine"]
+    return [_estimator(f"{name}, {view}", partial(_make_rows, name, view), view) for name in names]
+
+
+def _make_rows(name: str, view: str, seed: int) -> list[Detector]:
+    estimator = Recommended(seed) if name == "ADEngine" else detector(name, seed)
+    return [Rows(f"{name}, {view}", estimator, view)]
+
+
+def _time_series() -> list[Contender]:
+    names = {f"{name}, hourly calls": name for name in SERIES}
+    return [_estimator(title, partial(_make_series, title, name), "time series") for title, name in names.items()]
+
+
+def _make_series(title: str, name: str, seed: int) -> list[Detector]:
+    make, trailing = SERIES[name]
+    return [HourlySeries(title, partial(make, seed), trailing)]
+
+
+def _estimator(name: str, make: partial[list[Detector]], group: str) -> Contender:
+    return Contender(name, make, {name: 1.0}, group, learns="reference")
+
+
+# ---- controls ----
+def _controls() -> list[Contender]:
+    flagger = "IForest at contamination 0.1"
+    return [
+        Contender(RANDOM, _make_random, {RANDOM: 1.0}, "controls"),
+        _control("robust z of calls", controls.robust_z("requests"), "requests"),
+        _control("robust z of bytes", controls.robust_z("response_bytes"), "response_bytes"),
+        _control("new networks", controls.new_networks, "network"),
+        _control("any new network", controls.new_networks, "network", rule=True),
+        _control("lock on first use", controls.first_uses, "", FOR_EVER_DAYS, rule=True),
+        Contender(flagger, partial(_make_flagger, flagger), {flagger: 1.0}, "controls", "reference", rule=True),
+    ]
+
+
+def _control(name: str, values: controls.Values, reason: str, gap_days: int = 1, rule: bool = False) -> Contender:
+    make = partial(_make_control, name, values, reason, gap_days)
+    return Contender(name, make, {name: 1.0}, "controls", rule=rule)
+
+
+def _make_control(name: str, values: controls.Values, reason: str, gap_days: int, seed: int) -> list[Detector]:
+    return [controls.Control(name, values, reason, gap_days)]
+
+
+def _make_random(seed: int) -> list[Detector]:
+    return [controls.Control(RANDOM, controls.at_random(seed))]
+
+
+def _make_flagger(name: str, seed: int) -> list[Detector]:
+    return [Flagger(name, detector("IForest", seed), "deviations")]

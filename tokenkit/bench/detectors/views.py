@@ -1,0 +1,49 @@
+"""Views: what a detector of rows is shown of an organisation: raw features, or deviations from each profile's past.
+
+Reads  deviation.Evidence. Writes nothing.
+One row is an active profile-day. Each view is a function of evidence, first day and end that returns the matrix
+(rows x columns), the profile of each row, and its day.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from tokenkit.channels.panel import deviation_matrix, matrix_features
+from tokenkit.days import MIN_DAYS
+from tokenkit.normal.deviation import NOVELTIES, Evidence
+
+View = Callable[..., tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]]
+
+
+def raw(
+    evidence: Evidence, start: date, end: date, learn: bool = False
+) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:
+    """log1p of every feature on active days of ``[start, end)``; to ``learn``, without days of confirmed misuse."""
+    days = evidence.days
+    wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
+    active = ~np.isnan(days.values["requests"]) & ~(days.kept_out if learn else False)
+    rows, columns = np.nonzero(active & wanted[None, :])
+    features = [days.values[name][rows, columns] for name in matrix_features(evidence)]
+    return np.log1p(np.nan_to_num(np.column_stack(features))), days.profiles[rows], days.days[columns]
+
+
+def with_novelty(
+    evidence: Evidence, start: date, end: date, learn: bool = False
+) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:
+    """The deviations and, beside them, the day's highest bits of new networks, programs, calls and hours.
+
+    The first week of the logs, in which everything is new, is not fitted on.
+    """
+    if learn:
+        start = max(start, evidence.periods.first + timedelta(days=MIN_DAYS))
+    hours = evidence.hours.assign(day=evidence.hours["start"].dt.floor("D"))
+    best = hours.groupby(["profile_uid", "day"])[list(NOVELTIES)].max()
+    matrix, profiles, days = deviation_matrix(evidence, start, end, learn)
+    index = pd.MultiIndex.from_arrays([profiles, days.as_unit(best.index.levels[1].unit)])
+    return np.column_stack([matrix, best.reindex(index).fillna(0.0).to_numpy()]), profiles, days
+
+
+VIEWS: dict[str, View] = {"raw": raw, "deviations": deviation_matrix, "deviations+novelty": with_novelty}

@@ -1,0 +1,221 @@
+"""Measure: one organisation, simulated, measured, attacked and judged, in pieces that a killed run keeps.
+
+Reads  nothing but its arguments. Writes a folder: the lake of the organisation, and one file of results a piece.
+A piece is written once and whole; what is there is not done again. The truth is in the folder of the results, and no
+part of the pipeline is given its path.
+"""
+
+import os
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+
+from tokenkit.bench import alerts, protocol, scenarios
+from tokenkit.bench.detectors import leaks, own, registry
+from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.profiles import IN_VARIANTS, Profile
+from tokenkit.bench.scenarios.scenario import Scenario
+from tokenkit.bench.trials import benign, draws, overlay, variants
+from tokenkit.bench.trials.benign import Benign
+from tokenkit.normal import deviation
+
+TWINS_A_PIECE = 120
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does: everything of one organisation.
+
+    ``contenders`` are names; ``yours`` has those that are not in the registry, packed (``own.packed``).
+    """
+
+    folder: Path
+    seed: int
+    profile: Profile
+    contenders: list[str]
+    scenarios: list[str]
+    yours: bytes = own.packed([])
+
+
+# ---- one organisation ----
+def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] = lambda share: None) -> None:
+    """Simulate, measure and attack one organisation; what is there already is not done again."""
+    folder = job.folder / f"seed-{job.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if (folder / "done").exists():
+            report((job.seed, 1.0))
+            return
+        begun = time.monotonic()
+        ground = benign.simulated(folder / "ground", job.seed, job.profile.tokens)
+        report((job.seed, 0.25))
+        taking_part = _taking_part(job)
+        events = draws.events_of(ground, draws.pool(ground))
+        trials = _planned(ground, job, events)
+        fitted = []
+        for contender in taking_part:
+            if contender.group == YOURS:
+                leaks.refuse(ground, contender)
+            fitted.append(protocol.fit(ground, contender, job.seed))
+        stable = _stability(folder, ground, taking_part, fitted)
+        report((job.seed, 0.35))
+        broken = protocol.policy_windows(ground.workspace, ground.evidence)
+        put(folder, "benign", pd.concat([alerts.benign_alerts(f, ground, broken) for f in fitted]))
+        benign_scores = {f.contender.name: alerts.benign_scores(f.scores, broken) for f in fitted}
+        sampled = [alerts.benign_days(f, ground) for f in fitted]
+        pieces = _pieces(trials)
+        for number, piece in enumerate(pieces):
+            _piece(folder, f"{number:04d}", ground, piece, fitted, events, benign_scores)
+            report((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
+        if job.profile.grid:
+            in_variants = {one.name for one in registry.choose(IN_VARIANTS)}
+            some = [one for one in taking_part if one.name in in_variants or one.group == YOURS]
+            _variants(folder, job, ground, some, events, broken)
+        put(folder, "windows", pd.concat([*sampled, alerts.oracle_days(sampled[0])]))
+        put(folder, "runs", _runs(folder, ground, fitted).merge(stable, how="left", on="detector"))
+        (folder / "done").write_text(f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
+        shutil.rmtree(folder / "ground", ignore_errors=True)
+
+
+def _taking_part(job: Job) -> list[Contender]:
+    every = {one.name: one for one in [*registry.choose(), *pickle.loads(job.yours)]}
+    return [every[name] for name in job.contenders]
+
+
+def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[draws.Trial]:
+    cells: list[tuple[Scenario, float]] = []
+    for one in map(scenarios.get, job.scenarios):
+        grid = one.intensities if job.profile.grid else (_middle(one),)
+        cells += [(one, intensity) for intensity in grid]
+    return draws.draw(ground, cells, job.profile.each, events, job.seed * 1_000_000)
+
+
+def _middle(scenario: Scenario) -> float:
+    return scenario.intensities[len(scenario.intensities) // 2]
+
+
+def _pieces(trials: Sequence[draws.Trial]) -> list[list[draws.Trial]]:
+    pieces: list[list[draws.Trial]] = []
+    for trial in trials:
+        if not pieces or sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
+            pieces.append([])
+        pieces[-1].append(trial)
+    return pieces
+
+
+def _piece(
+    folder: Path, name: str, ground: Benign, trials: list[draws.Trial], fitted: list[protocol.Fitted],
+    events: dict[str, pd.DataFrame], benign_scores: dict[str, pd.DataFrame],
+) -> None:  # fmt: skip
+    if (folder / f"trials-{name}.parquet").exists():  # written last
+        return
+    twins = folder / "twins"
+    shutil.rmtree(twins, ignore_errors=True)
+    attacked = overlay.attack(ground, trials, events, twins)
+    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    opened, days, cost = [alerts.oracle_alerts(attacked)], [], []
+    for one in fitted:
+        begun = time.process_time()
+        rows = protocol.surprise(one, attacked.evidence)
+        cost.append([one.contender.name, time.process_time() - begun])
+        opened.append(alerts.trial_alerts(one, attacked, broken, benign_scores[one.contender.name], rows))
+        days.append(alerts.trial_days(one, ground.seed, attacked, rows))
+    put(folder, f"alerts-{name}", pd.concat(opened, ignore_index=True))
+    put(folder, f"windows-{name}", pd.concat([*days, alerts.oracle_days(days[0])], ignore_index=True))
+    put(folder, f"taken-{name}", attacked.taken)
+    put(folder, f"cost-{name}", pd.DataFrame(cost, columns=["detector", "score_s"]))
+    put(folder, f"trials-{name}", attacked.trials)
+    shutil.rmtree(twins)
+
+
+def _variants(
+    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
+    broken: pd.DataFrame,
+) -> None:  # fmt: skip
+    """The dirty and the poisoned variant, each scenario at its middle intensity; ``broken`` rules without attacks."""
+    cells = [(one, _middle(one)) for one in map(scenarios.get, job.scenarios) if one.kind == "attack"]
+    if not taking_part or not cells:
+        return
+    first = job.seed * 1_000_000
+    if not (folder / "runs-dirty.parquet").exists():
+        _dirty(folder, job, ground, taking_part, events, cells, first + 500_000)
+    if not (folder / "runs-poisoned.parquet").exists():
+        _poisoned(folder, job, ground, taking_part, events, cells, first + 700_000, broken)
+
+
+def _dirty(
+    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
+    cells: list[tuple[Scenario, float]], first: int,
+) -> None:  # fmt: skip
+    changed, others = variants.dirty(ground, events, folder / "twins")
+    fitted = [protocol.fit(changed, contender, job.seed) for contender in taking_part]
+    broken = protocol.policy_windows(changed.workspace, changed.evidence)
+    benign_scores = {f.contender.name: alerts.benign_scores(f.scores, broken) for f in fitted}
+    trials = draws.draw(changed, cells, job.profile.each, others, first, variants.DIRTY)
+    for number, piece in enumerate(_pieces(trials)):
+        _piece(folder, f"dirty-{number:04d}", changed, piece, fitted, others, benign_scores)
+    put(folder, "runs-dirty", _runs(folder, changed, fitted, variants.DIRTY))
+
+
+def _poisoned(
+    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
+    cells: list[tuple[Scenario, float]], first: int, rules: pd.DataFrame,
+) -> None:  # fmt: skip
+    trials, opened, fitted = [], [], []
+    for changed, attacked in variants.poisoned(ground, cells, job.profile.each, events, first, folder / "twins"):
+        broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
+        profiles = attacked.trials["profile_uid"].unique()
+        rows = pd.Index(ground.evidence.days.profiles).get_indexer(profiles)
+        unattacked = deviation.of_profiles(ground.evidence, rows)
+        fitted = [protocol.fit(changed, contender, job.seed, unattacked=unattacked) for contender in taking_part]
+        opened.append(alerts.oracle_alerts(attacked))
+        for one in fitted:
+            scores = one.scores[one.scores["profile_uid"].isin(profiles)]
+            benign_scores = alerts.benign_scores(protocol.surprise(one, unattacked), rules)
+            opened.append(alerts.trial_alerts(one, attacked, broken, benign_scores, scores))
+        trials.append(attacked.trials)
+    if trials:
+        put(folder, "alerts-poisoned", pd.concat(opened, ignore_index=True))
+        put(folder, "trials-poisoned", pd.concat(trials, ignore_index=True))
+        put(folder, "runs-poisoned", _runs(folder, ground, fitted, variants.POISONED))
+
+
+def _stability(
+    folder: Path, ground: Benign, taking_part: list[Contender], fitted: list[protocol.Fitted]
+) -> pd.DataFrame:
+    """How far the scores of two nights agree, of each contender but the ablations: ``detector``, ``stability``."""
+    path = folder / "stability.parquet"
+    if not path.exists():
+        earlier = benign.a_day_earlier(ground)
+        rows = [
+            [c.name, protocol.stability(f, protocol.fit(earlier, c, ground.seed, []), ground.start)]
+            for c, f in zip(taking_part, fitted, strict=True) if c.group != "ablation"
+        ]  # fmt: skip
+        put(folder, "stability", pd.DataFrame(rows, columns=["detector", "stability"]))
+    return pd.read_parquet(path)
+
+
+def _runs(folder: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = "clean") -> pd.DataFrame:
+    names = "cost-[0-9]*.parquet" if variant == "clean" else f"cost-{variant}*.parquet"
+    pieces = [pd.read_parquet(path) for path in sorted(folder.glob(names))]
+    spent = pd.concat(pieces).groupby("detector")["score_s"].sum() if pieces else pd.Series(dtype=float)
+    same = {"seed": ground.seed, "variant": variant, "profiles": len(ground.evidence.days.profiles),
+            "days": (ground.end - ground.start).days}  # fmt: skip
+    rows = [{"detector": f.contender.name, **same, "fit_s": f.fit_s,
+             "score_s": f.score_s + spent.get(f.contender.name, 0.0), "rows": len(f.scores)}
+            for f in fitted]  # fmt: skip
+    rows.append({"detector": alerts.ORACLE, **same, "fit_s": 0.0, "score_s": 0.0, "rows": 0})
+    return pd.DataFrame(rows)
+
+
+def put(folder: Path, name: str, table: pd.DataFrame) -> None:
+    """Write a table whole or not at all."""
+    part = folder / f".{name}.part"
+    table.to_parquet(part, index=False)
+    os.replace(part, folder / f"{name}.parquet")

@@ -1,0 +1,140 @@
+"""Tables: what the page of the bench says, from the results of a run.
+
+Reads  leaderboard.Results. Writes nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tokenkit.bench.alerts import ORACLE
+from tokenkit.bench.detectors.registry import TOKENKIT, WITHOUT_RULES
+from tokenkit.bench.leaderboard import Results
+from tokenkit.bench.metrics import scoring
+from tokenkit.bench.metrics.agreement import agreement
+
+BUDGET = 5.0
+OVERSPENT = 1.25  # times the budget; what is caught by opening more is no merit
+COLUMNS = [  # those that a reader asks for first
+    *("recall_5", "recall_5_low", "recall_5_high", "recall_1", "recall_20", "worst_5", "average_precision"),
+    *("benign_change", "of_budget", "explained", "hours_median", "bytes_lost", "harm_minutes", "fit_s", "score_s"),
+]
+LOUD = (1, 2, 3, 4, 5, 6, 7, 12, 14, 16, 21, 22, 23, 24)
+
+
+def table(results: Results, draws: int = 1000) -> pd.DataFrame:
+    """The leaderboard: ``scoring.summary``, one row a contender; those that overspend the budget stand last."""
+    r = results
+    rows = scoring.summary(r.trials, r.alerts, r.benign, r.runs, r.windows, r.scenarios, draws)
+    over = rows["of_budget"] > OVERSPENT
+    return pd.concat([rows[~over], rows[over]])
+
+
+def headline_outcomes(results: Results) -> pd.DataFrame:
+    """Outcomes at the headline budget, clean variant (``scoring.outcomes``)."""
+    outcomes = scoring.outcomes(results.trials, results.alerts, results.runs)
+    return outcomes[(outcomes["budget"] == BUDGET) & (outcomes["variant"] == "clean")]
+
+
+def families(outcomes: pd.DataFrame) -> dict[str, str]:
+    """Family to the contender that lacks it: what ``scoring.ablation`` compares with ``registry.WITHOUT_RULES``."""
+    prefix = f"{TOKENKIT} without "
+    names = [name for name in outcomes["detector"].unique() if name.startswith(prefix) and name != WITHOUT_RULES]
+    return {name.removeprefix(prefix): name for name in names}
+
+
+def compared(summary: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
+    """The contenders in the order of the table, without ablations, and without the oracle: it is right by definition.
+
+    Parameters
+    ----------
+    summary : ``table``
+    outcomes : ``headline_outcomes``
+    """
+    apart = {ORACLE, WITHOUT_RULES, *families(outcomes).values()}
+    return [name for name in summary.index if name not in apart]
+
+
+def catch_agreement(outcomes: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """How alike the attacks that every two contenders catch are (``metrics.agreement``)."""
+    caught = outcomes[outcomes["caught"] & (outcomes["kind"] == "attack")]
+    return agreement(caught, names, ["trial"])
+
+
+def reach(results: Results, names: Sequence[str]) -> pd.DataFrame:
+    """The intensity from which on half, and nine tenths, of the attacks are caught at the headline budget.
+
+    Returns
+    -------
+    DataFrame, one row a scenario that has several intensities
+        ``title``, ``unit``, and for each of ``names`` two texts, such as ``tokenkit 50%``: the intensity, "any" where
+        the least one tried suffices, "-" where none does.
+    """
+    curve = scoring.detectability(headline_outcomes(results), draws=0)
+    levels = scoring.reach(curve[curve["detector"].isin(names)])
+    several = curve.groupby("scenario")["intensity"].nunique()
+    kinds = results.scenarios.set_index("scenario")
+    rows = []
+    for one in kinds.index[kinds["kind"] == "attack"]:
+        if several.get(one, 0) < 2:
+            continue
+        row = {"title": kinds.loc[one, "title"], "unit": kinds.loc[one, "unit"]}
+        for r in levels[levels["scenario"] == one].itertuples():
+            row[f"{r.detector} {r.level:.0%}"] = "any" if r.at_most else "-" if pd.isna(r.value) else f"{r.value:.3g}"
+        rows.append(row)
+    columns = [f"{name} {level}" for name in names for level in ("50%", "90%")]
+    return pd.DataFrame(rows, columns=["title", "unit", *columns])
+
+
+def beside_tokenkit(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
+    """Every other contender against tokenkit at the headline budget (``scoring.paired``)."""
+    outcomes = headline_outcomes(results)
+    names = compared(summary, outcomes)
+    rows = scoring.paired(outcomes[outcomes["detector"].isin(names)], TOKENKIT)
+    return rows.sort_values(["value", "detector"], ascending=[False, True], ignore_index=True)
+
+
+def targets(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
+    """What docs/method/evaluation.md asks of tokenkit: ``what``, ``value``, ``low``, ``high``, ``asked``, ``holds``."""
+    outcomes = headline_outcomes(results)
+    outcomes = outcomes[outcomes["detector"] == TOKENKIT]
+    rows: list[list[Any]] = []
+
+    def recall(what: str, some: pd.DataFrame, least: float) -> None:
+        if len(some):
+            r = scoring.recall(some).iloc[0]
+            rows.append([what, r["value"], r["low"], r["high"], f"at least {least:.2f}", r["value"] >= least])
+
+    def slow(scenario: str, intensity: float) -> pd.DataFrame:
+        return outcomes[(outcomes["scenario"] == scenario) & np.isclose(outcomes["intensity"], intensity)]
+
+    recall("loud scenarios", outcomes[outcomes["number"].isin(LOUD) & (outcomes["kind"] == "attack")], 0.95)
+    recall("+60% sustained, within 14 days", scoring.within(slow("slow_exfiltration", 0.6), 14), 0.90)
+    recall("+30% sustained, within 30 days", scoring.within(slow("slow_exfiltration", 0.3), 30), 0.70)
+    recall("ramp of 3% a day", slow("ramp", 0.03), 0.97)
+    if len(ramp := slow("ramp", 0.03)):
+        half = scoring.time_to_detect(ramp).set_index("level").loc[0.5, ["value", "low", "high"]] / 24
+        rows.append(["days until half of the ramps of 3% are caught", *half, "at most 18", half["value"] <= 18])
+    recall("ramp of 1% a day, until the end", slow("ramp", 0.01), 0.70)
+    own = summary.loc[TOKENKIT]
+    worst, changed, spent, named = (own[c] for c in ("worst_5", "benign_change", "of_budget", "explained"))
+    nan = float("nan")
+    rows += [
+        ["worst five scenarios", worst, own["worst_5_low"], own["worst_5_high"], "at least 0.60", worst >= 0.6],
+        ["benign changes that open an incident", changed, nan, nan, "at most 0.20", changed <= 0.2],
+        ["incidents opened of those allowed", spent, nan, nan, "0.75 to 1.25", 0.75 <= spent <= 1.25],
+        ["cause among the first three reasons", named, nan, nan, "at least 0.90", named >= 0.9],
+    ]
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high", "asked", "holds"])
+
+
+def hardest(results: Results, n: int = 5) -> pd.DataFrame:
+    """The scenarios that tokenkit catches least often at the headline budget: title, recall, interval, trials."""
+    outcomes = headline_outcomes(results)
+    recall = scoring.scenario_recall(outcomes[outcomes["detector"] == TOKENKIT])
+    kinds = results.scenarios.set_index("scenario")
+    recall = recall[recall["scenario"].map(kinds["kind"]) == "attack"]
+    worst = recall.sort_values(["value", "scenario"]).head(n)
+    return worst.assign(title=worst["scenario"].map(kinds["title"]))[["scenario", "title", "value", "low", "high", "n"]]

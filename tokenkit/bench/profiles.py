@@ -1,0 +1,33 @@
+"""Profiles: how large a run of the bench is, and who takes part in it.
+
+Reads  nothing. Writes nothing.
+"""
+
+from dataclasses import dataclass
+
+from tokenkit.bench.detectors import registry
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large a run is: tokens of an organisation, organisations, trials of each scenario and intensity in each.
+
+    ``grid``: all intensities, or the one in the middle. ``contenders`` are names and groups of the registry.
+    """
+
+    tokens: int
+    seeds: tuple[int, ...]
+    each: int
+    grid: bool
+    contenders: tuple[str, ...]
+
+
+FEW = (registry.TOKENKIT, "controls", "IForest, deviations")
+MANY = (registry.TOKENKIT, "channels", "IForest", "KNN", "deviations+novelty", "SpectralResidual", "controls")
+PROFILES = {
+    "small": Profile(60, (0, 1), 1, False, MANY),
+    "smoke": Profile(100, (0, 1), 1, False, FEW),
+    "standard": Profile(300, (0, 1), 8, True, (*MANY, "ablation")),
+    "full": Profile(1000, (0, 1, 2, 3, 4), 13, True, (*MANY, "ablation")),
+}
+IN_VARIANTS = FEW  # and yours: who takes part in the dirty and the poisoned variant, where the grid is full
