@@ -405,7 +405,7 @@ def test_a_file_of_one_blank_line_is_counted_and_stops_nothing(tmp_path: Path) -
 
 
 def test_what_a_time_means_does_not_depend_on_its_neighbours() -> None:
-    alone, beside = values.moment("20260301", ""), values._all_moments(["20260301"], {str}, "")
+    alone, beside = values.moment("20260301", ""), values.column_moments(["20260301"], {str}, "")
     assert alone == beside.tolist()[0]
 
 

@@ -6,8 +6,7 @@ its key, and what names the object; a key id that stands elsewhere than as the c
 """
 
 import hashlib
-import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from tokenkit.sources import files
 from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
 from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
-from tokenkit.sources.fields.columns import NOTHING, Columns
+from tokenkit.sources.fields.columns import NOTHING, ColumnReader
 from tokenkit.sources.fields.masking import shown, tidy
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
+from tokenkit.sources.http import status_of_error
 
 NAME, ISSUER = "cloudtrail", "aws"
 DIGEST_FILE, INSIGHT = "cloudtrail digest file", "cloudtrail insight event"
@@ -60,12 +60,6 @@ OTHER_KEY = ("aws_access_key", "unknown", 7)
 PRINCIPAL = ("principal", "unknown", 0)
 NO_ONE = ("none", "unknown", 0)
 
-_DENIED = re.compile(r"accessdenied|unauthorized|notauthorized|forbidden|authfailure", re.IGNORECASE)
-_THROTTLED = re.compile(
-    r"throttl|toomanyrequests|requestlimitexceeded|slowdown|provisionedthroughputexceeded", re.IGNORECASE
-)
-_BROKEN = re.compile(r"internal(error|failure|server|service)|serviceunavailable|serviceexception$", re.IGNORECASE)
-
 
 def recognises(record: Record) -> bool:
     """Whether this is a CloudTrail record, a document without any, or a digest."""
@@ -77,21 +71,6 @@ def recognises(record: Record) -> bool:
 def is_digest(document: Any) -> bool:
     """Whether a document is a digest: a signed list of log files, no log."""
     return isinstance(document, dict) and "digestStartTime" in document and "Records" not in document
-
-
-def status_of(error: str) -> int:
-    """The HTTP status that an error code means: 403 refused, 429 throttled, 500 the service's own, else 400.
-
-    Examples
-    --------
-    >>> [status_of(error) for error in ("AccessDenied", "ThrottlingException", "InternalFailure", "NoSuchTagSet")]
-    [403, 429, 500, 400]
-    """
-    if _DENIED.search(error):
-        return 403
-    if _THROTTLED.search(error):
-        return 429
-    return 500 if _BROKEN.search(error) else 400
 
 
 def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
@@ -186,17 +165,17 @@ def _batch(
         for i in sorted(odd):
             place = f"record {numbers[i]}"
             tally.quarantined.append(Bad(place, files.digest(raw[numbers[i]]), "the record is not an object"))
-        records, numbers = _without(records, odd), _without(numbers, odd)
+        records, numbers = files.without(records, odd), files.without(numbers, odd)
     insights = {i for i, record in enumerate(records) if record.get("eventCategory") == "Insight"}
     if insights:
         tally.ignored[INSIGHT] += len(insights)
-        records, numbers = _without(records, insights), _without(numbers, insights)
-    take, columns = _columns(records)
-    if take.faults:
-        for i, why in sorted(take.faults.items()):
+        records, numbers = files.without(records, insights), files.without(numbers, insights)
+    reader, columns = _columns(records)
+    if reader.faults:
+        for i, why in sorted(reader.faults.items()):
             tally.quarantined.append(Bad(f"record {numbers[i]}", files.digest(raw[numbers[i]]), why))
-        records, numbers = _without(records, take.faults), _without(numbers, take.faults)
-        take, columns = _columns(records)
+        records, numbers = files.without(records, reader.faults), files.without(numbers, reader.faults)
+        reader, columns = _columns(records)
     if not records:
         return None
     if not all(columns["event_uid"]):
@@ -206,34 +185,30 @@ def _batch(
     return _events(path, reading, records, columns, list(numbers))
 
 
-def _without(items: Sequence[Any], indices: Container[int]) -> list[Any]:
-    return [item for i, item in enumerate(items) if i not in indices]
-
-
-def _columns(records: Sequence[Record]) -> tuple[Columns, dict[str, Any]]:
+def _columns(records: Sequence[Record]) -> tuple[ColumnReader, dict[str, Any]]:
     """The raw columns of a batch, and what is wrong with which record."""
-    take = Columns(records)
-    raw: dict[str, Any] = {column: take.texts(field) for column, field in TEXTS.items()}
-    take.require(raw["operation"], "eventName")
-    raw["event_uid"] = take.texts("eventID")
-    raw["time"] = take.times([r.get("eventTime") for r in records], "eventTime")
-    raw["error_message"] = take.texts("errorMessage")
-    raw["read_only"] = take.flags("readOnly")
-    raw["resources"] = take.lists("resources")
-    caller = take.objects("userIdentity")
+    reader = ColumnReader(records)
+    raw: dict[str, Any] = {column: reader.texts(field) for column, field in TEXTS.items()}
+    reader.require(raw["operation"], "eventName")
+    raw["event_uid"] = reader.texts("eventID")
+    raw["time"] = reader.times([r.get("eventTime") for r in records], "eventTime")
+    raw["error_message"] = reader.texts("errorMessage")
+    raw["read_only"] = reader.flags("readOnly")
+    raw["resources"] = reader.lists("resources")
+    caller = reader.objects("userIdentity")
     for column, field in (("type", "type"), ("arn", "arn"), ("principal_id", "principalId"), ("key_id", "accessKeyId"),
                           ("bearer", "credentialId"), ("account", "accountId")):  # fmt: skip
-        raw[column] = take.texts(field, caller)
-    session = take.objects("sessionContext", caller)
-    issuer = take.objects("sessionIssuer", session)
-    raw["issuer_type"], raw["issuer_arn"] = take.texts("type", issuer), take.texts("arn", issuer)
-    attributes = take.objects("attributes", session)
-    raw["is_mfa"] = take.flags("mfaAuthenticated", attributes)
-    raw["session_start"] = take.texts("creationDate", attributes)
-    more = take.objects("additionalEventData")
-    raw["request_bytes"] = take.amounts("bytesTransferredIn", more)
-    raw["response_bytes"] = take.amounts("bytesTransferredOut", more)
-    return take, raw
+        raw[column] = reader.texts(field, caller)
+    session = reader.objects("sessionContext", caller)
+    issuer = reader.objects("sessionIssuer", session)
+    raw["issuer_type"], raw["issuer_arn"] = reader.texts("type", issuer), reader.texts("arn", issuer)
+    attributes = reader.objects("attributes", session)
+    raw["is_mfa"] = reader.flags("mfaAuthenticated", attributes)
+    raw["session_start"] = reader.texts("creationDate", attributes)
+    more = reader.objects("additionalEventData")
+    raw["request_bytes"] = reader.amounts("bytesTransferredIn", more)
+    raw["response_bytes"] = reader.amounts("bytesTransferredOut", more)
+    return reader, raw
 
 
 def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[str, Any], numbers: list[int]) -> Batch:
@@ -243,7 +218,7 @@ def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[s
     tokens = _callers(reading.key, raw, columns)
     code: Coded = columns["status_code"]
     failed = np.array([bool(c or m) for c, m in zip(raw["status_code"], raw["error_message"], strict=True)], dtype=bool)
-    statuses = code.each(status_of)
+    statuses = code.each(status_of_error)
     columns["status_id"] = pa.array(np.where(failed, 2, 1).astype(np.int8))
     columns["http_status"] = code.spread(statuses, pa.int16())
     columns["is_denied"] = code.spread([s == 403 for s in statuses], pa.bool_(), False)

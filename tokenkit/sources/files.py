@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -200,6 +200,33 @@ def parse(piece: bytes) -> Any:
         raise ValueError("nested too deep") from None
     except ValueError:
         raise ValueError("not JSON") from None
+
+
+def parse_lines(lines: list[bytes]) -> tuple[list[Record], dict[int, str]]:
+    """Return the objects of JSON lines in order, and, by its index, why a line is none."""
+    try:
+        records = list(map(orjson.loads, lines))
+        if set(map(type, records)) <= {dict}:
+            return records, {}
+    except orjson.JSONDecodeError:
+        pass
+    records, faults = [], {}
+    for i, line in enumerate(lines):
+        try:
+            value = parse(line)
+        except ValueError as error:
+            faults[i] = f"the line is {error}"
+            continue
+        if type(value) is dict:
+            records.append(value)
+        else:
+            faults[i] = "the line is not an object"
+    return records, faults
+
+
+def without(items: Sequence[Any], indices: Container[int]) -> list[Any]:
+    """Return the items whose index is not among these."""
+    return [item for i, item in enumerate(items) if i not in indices]
 
 
 def _refuse(constant: str) -> None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tokenkit.errors import SourceError
-from tokenkit.sources import files, gateway
+from tokenkit.sources import files
 from tokenkit.sources.contract import BATCH, Bad, Record
 from tokenkit.sources.fields.masking import tidy_text
 
@@ -173,7 +173,7 @@ def rows(
 def _lines(path: Path, wanted: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
     for numbers, lines, broken in files.Reader(path).lines(BATCH):
         with files.without_collection():
-            records, faults = gateway.parse(lines) if parse is None else _parsed(lines, parse)
+            records, faults = files.parse_lines(lines) if parse is None else _parsed(lines, parse)
             every = Rows(numbers, {}, lines)
             made = every.without(faults) if faults else every
             made.columns = {name: _dug(records, name) for name in wanted}

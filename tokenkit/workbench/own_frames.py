@@ -21,9 +21,8 @@ from tokenkit.ingest import open_key
 from tokenkit.judge import detect
 from tokenkit.normal import baseline, deviation
 from tokenkit.normal.deviation import Evidence
-from tokenkit.sources import gateway
 from tokenkit.sources.contract import Batch, Reading
-from tokenkit.sources.fields.masking import MASK, shown
+from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
@@ -108,7 +107,7 @@ def _batch(table: pa.Table, key: bytes) -> Batch:
                              zip(text["token_kind"], text["token_uid"], strict=True)]  # fmt: skip
     columns["address"] = Coded.of([a or b for a, b in zip(text["src_ip"], text["src_svc"], strict=True)])
     for name in ("user_agent", "service", "operation", "resource_uid"):
-        columns[name] = Coded.of(gateway.without_own_key(text[name], text["token_uid"], lambda _: MASK))
+        columns[name] = Coded.of(without_own_key(text[name], text["token_uid"], lambda _: MASK))
     columns["activity_id"] = pa.array([v if v is not None else 0 for v in text["activity_id"]], pa.int8())
     columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), n)
     statuses = zip(text["status_id"], text["http_status"], strict=True)

@@ -1,4 +1,4 @@
-"""Columns: values out of parsed records, column by column, with a note of which records are broken and why.
+"""Columns: read parsed records column by column, and note which records are broken and why.
 
 A list comprehension for each column and one look at the types in it: 0.1 microseconds a value. Only a column that
 holds something odd is gone through value by value.
@@ -26,8 +26,8 @@ LARGEST = 1 << 53  # bytes; beyond it a float is no exact integer, and no call m
 _TRUTH = {"true": True, "false": False, "yes": True, "no": False}
 
 
-class Columns:
-    """Records, read column by column; ``faults`` maps the index of a broken record to its reason."""
+class ColumnReader:
+    """Reads records column by column; ``faults`` maps the index of a broken record to its reason."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records

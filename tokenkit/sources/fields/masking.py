@@ -8,6 +8,7 @@ and it works line by line in Python (docs/decisions.md).
 import hashlib
 import re
 import string
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -176,3 +177,12 @@ def shown(native_id: str) -> str:
         prefix = re.match(r"[A-Za-z0-9]{1,8}[_.-]", native_id)
         return (prefix.group() if prefix else native_id[:3]) + "..."
     return tidy_text(identity.mask(native_id), 256)
+
+
+def without_own_key(
+    texts: Sequence[str | None], keys: Sequence[str | None], hint: Callable[[str], str]
+) -> list[str | None]:
+    """Return the texts without the id of the key that called, which need not have the format of a known secret."""
+    return [
+        t.replace(k, hint(k)) if t and k and len(k) >= 8 and k in t else t for t, k in zip(texts, keys, strict=True)
+    ]

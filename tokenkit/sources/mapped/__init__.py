@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 
 from tokenkit import identity, schema
 from tokenkit.errors import ConfigError, did_you_mean
-from tokenkit.sources import cloudtrail, files, gateway, tabular
+from tokenkit.sources import files, http, tabular
 from tokenkit.sources.contract import Batch, Reading, Record, Source, Tally
 from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
-from tokenkit.sources.fields.masking import MASK, shown
+from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble
 from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
-from tokenkit.sources.mapped.values import Taken
+from tokenkit.sources.mapped.values import CellReader
 from tokenkit.sources.tabular import Rows
 
 __all__ = ["Mapping", "load", "source"]
@@ -80,9 +80,9 @@ def source(
             if batch:
                 yield batch
 
-    said = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
+    description = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
     recognise = recognises or (lambda record: False)
-    return Source(mapping.name, said, mapping.endings, recognise, read, columns=mapping.filled)
+    return Source(mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled)
 
 
 def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
@@ -117,40 +117,41 @@ def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: R
     tally.quarantined += rows.broken
     if not rows.numbers:
         return None
-    take, raw = _raw(mapping, rows)
-    if take.faults:
-        tally.quarantined += rows.bad(take.faults)
-        rows = rows.without(take.faults)
-        take, raw = _raw(mapping, rows)
+    reader, raw = _raw(mapping, rows)
+    if reader.faults:
+        tally.quarantined += rows.bad(reader.faults)
+        rows = rows.without(reader.faults)
+        reader, raw = _raw(mapping, rows)
     return _events(mapping, path, reading, rows, raw) if rows.numbers else None
 
 
-def _raw(mapping: Mapping, rows: Rows) -> tuple[Taken, dict[str, list[Any]]]:
+def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]]:
     """The raw columns of a batch under our names, only those that are mapped; and which row is broken."""
-    take = Taken(rows)
+    reader = CellReader(rows)
     raw: dict[str, list[Any]] = {}
     read: dict[str, Callable[[str], list[Any]]] = {
-        "label": take.labels, "number": take.numbers, "amount": take.amounts, "flag": take.words, "list": take.listed,
+        "label": reader.labels, "number": reader.numbers, "amount": reader.amounts, "flag": reader.yes_or_no,
+        "list": reader.lists_as_text,
     }  # fmt: skip
     for name, theirs in mapping.columns.items():
         if FIELDS[name].kind == "time":
-            raw[name] = take.moments(theirs, mapping.units.get("time", ""), name == "time")
+            raw[name] = reader.moments(theirs, mapping.units.get("time", ""), name == "time")
         else:
             raw[name] = read[FIELDS[name].kind](theirs)
     for name, value in mapping.values.items():
         raw[name] = [value] * len(rows.numbers)
     named = [raw[name] for name in ("operation", "path") if name in raw]
-    take.require([next((v for v in cells if v is not None), None) for cells in zip(*named, strict=True)],
+    reader.require([next((v for v in cells if v is not None), None) for cells in zip(*named, strict=True)],
                  " and ".join(mapping.columns[n] for n in ("operation", "path") if n in mapping.columns))  # fmt: skip
     if "token_lifetime" in mapping.columns:
         for i, lifetime in enumerate(raw["token_lifetime"]):
             if lifetime not in (None, *LIFETIMES):
                 theirs = mapping.columns["token_lifetime"]
-                take.faults.setdefault(i, f"{theirs} is none of {', '.join(LIFETIMES)}")
+                reader.faults.setdefault(i, f"{theirs} is none of {', '.join(LIFETIMES)}")
     for i, calls in enumerate(raw.get("count", ())):
         if calls is not None and not 1 <= calls < 1 << 31:
-            take.faults.setdefault(i, f"{mapping.columns['count']} is out of range")
-    return take, raw
+            reader.faults.setdefault(i, f"{mapping.columns['count']} is out of range")
+    return reader, raw
 
 
 def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dict[str, list[Any]]) -> Batch:
@@ -161,7 +162,7 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
         if name not in mapping.columns or name in ("native_id", "event_uid"):
             continue
         if kind in ("label", "list"):
-            raw[name] = gateway.without_own_key(values, keys, hint)
+            raw[name] = without_own_key(values, keys, hint)
     issuer = f"gateway:{reading.gateway.realm}" if mapping.issuer == "gateway" else mapping.issuer
     columns: dict[str, Any] = {"event_uid": _event_uids(reading.key, raw.get("event_uid", nulls), keys, rows)}
     columns["address"] = Coded.of(raw.get("src_ip", nulls))
@@ -170,7 +171,7 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
                "token_lifetime": raw.get("token_lifetime")}  # fmt: skip
     if "token_kind" in raw:
         callers["token_kind"] = Coded.of(raw["token_kind"], 40).texts().to_pylist()
-    tokens = gateway.callers(reading.key, issuer, callers, columns)
+    tokens = http.add_token_columns(reading.key, issuer, callers, columns)
     _calls(raw, columns, nulls)
     _outcome(raw, columns, nulls)
     for name in ("service", "app", "tenant", "resource_type", "region", "ja4", "src_country"):
@@ -185,7 +186,7 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
     columns["cost_units"] = pa.array([_finite(v) for v in raw.get("cost_units", nulls)], pa.float64())
     columns["is_mfa"] = pa.array(raw.get("mfa", nulls), pa.bool_())
     unit_ms = UNITS["duration"][mapping.units.get("duration", "ms")]
-    columns["duration_ms"] = gateway.durations(raw.get("duration", nulls), unit_ms)
+    columns["duration_ms"] = http.durations_ms(raw.get("duration", nulls), unit_ms)
     if "count" in raw:
         columns["count"] = pa.array([v or 1 for v in raw["count"]], pa.int32())
     if "logged_time" in raw:
@@ -225,7 +226,7 @@ def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any])
     resource = Coded.of([uid.split("?", 1)[0] if uid else None for uid in raw.get("resource", nulls)])
     method = raw.get("method")
     if "path" in raw:
-        gateway.routes({"path": raw["path"], "method": method or nulls}, columns)
+        http.add_route_columns(raw["path"], method or nulls, columns)
         route: Coded = columns["operation"]
         if method is None:
             route = route.become([name.removeprefix("OTHER ") for name in route.values])
@@ -244,12 +245,12 @@ def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any])
         columns["activity_id"] = methods.spread(methods.each(operations.activity_of_method), pa.int8(), 0)
 
 
-def _first(one: Coded, other: Coded) -> Coded:
-    """The one where it has a value, else the other."""
-    if not one.values:
-        return other
-    codes = np.where(one.codes < len(one.values), one.codes, len(one.values) + other.codes)
-    joined = Coded(codes, [*one.values, *other.values])
+def _first(first: Coded, second: Coded) -> Coded:
+    """Return the first column where it has a value, else the second."""
+    if not first.values:
+        return second
+    codes = np.where(first.codes < len(first.values), first.codes, len(first.values) + second.codes)
+    joined = Coded(codes, [*first.values, *second.values])
     return joined.become(joined.values)
 
 
@@ -292,18 +293,18 @@ def _meaning(status: str) -> tuple[int, int, bool | None]:
 def _outcome(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
     """Status, error and refusal, of whatever of them the log has: an error is a failure, a refusal too."""
     status, error = Coded.of(raw.get("status", nulls), 64), Coded.of(raw.get("error", nulls), 128)
-    said = status.each(_meaning)
-    http = np.array([*(code for code, _, _ in said), 0])[status.codes]
-    outcome = np.array([*(which for _, which, _ in said), 0])[status.codes]
-    denied = np.array([*(-1 if refused is None else refused for _, _, refused in said), -1])[status.codes]
+    meanings = status.each(_meaning)
+    http_status = np.array([*(code for code, _, _ in meanings), 0])[status.codes]
+    outcome = np.array([*(which for _, which, _ in meanings), 0])[status.codes]
+    denied = np.array([*(-1 if refused is None else refused for _, _, refused in meanings), -1])[status.codes]
     failed = error.codes < len(error.values)
-    implied = np.array([*error.each(cloudtrail.status_of), 0])[error.codes]
-    http = np.where((http == 0) & failed, implied, http)
+    implied = np.array([*error.each(http.status_of_error), 0])[error.codes]
+    http_status = np.where((http_status == 0) & failed, implied, http_status)
     denied = np.where(implied == 403, 1, np.where(failed & (denied < 0), 0, denied))
     outcome = np.where(failed, 2, outcome)
     stated = np.array([-1 if v is None else int(v) for v in raw.get("denied", nulls)])
     denied = np.where(stated >= 0, stated, denied)
-    columns["http_status"] = pa.array(http.astype(np.int16), mask=http == 0)
+    columns["http_status"] = pa.array(http_status.astype(np.int16), mask=http_status == 0)
     columns["status_code"] = _first(error, status)
     columns["status_id"] = pa.array(np.where(denied == 1, 2, outcome).astype(np.int8))
     columns["is_denied"] = pa.array(denied == 1, mask=denied < 0)

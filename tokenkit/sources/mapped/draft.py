@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tokenkit.errors import SourceError
-from tokenkit.sources import gateway, tabular
+from tokenkit.sources import tabular
 from tokenkit.sources.fields import clients, operations
-from tokenkit.sources.fields.masking import MASK, shown, tidy_text, without_query
+from tokenkit.sources.fields.masking import MASK, shown, tidy_text, without_own_key, without_query
 from tokenkit.sources.mapped.mapping import FIELDS, REQUIRED
 from tokenkit.sources.mapped.values import NOTHING, moment, yes_or_no
 
@@ -218,7 +218,7 @@ def _example(field: str, values: list[Any], keys: list[str | None]) -> str:
     if field in OPEN:
         return f"such as {tidy_text(value, 60)}"
     if field in ("path", "user_agent"):
-        value = gateway.without_own_key([value], [key], lambda _: MASK)[0] or ""
+        value = without_own_key([value], [key], lambda _: MASK)[0] or ""
         value = operations.Routes().template(without_query(value)) if field == "path" else value
         return f"such as {tidy_text(value, 60)}"
     if field in ("operation", "status") and _WORD.fullmatch(value) and value != key and not operations.is_id(value):

@@ -1,6 +1,6 @@
-"""Taken: values out of the cells of any log: times of any kind, yes and no in many words, lists, numbers as text.
+"""Values: read the cells of a mapped log: times of any kind, yes and no in many words, lists, numbers as text.
 
-What stands for nothing (blank, ``-``, ``null``) is null. A cell that is not what its column holds is its row's fault.
+Blank cells, ``-``, ``null`` and the like are null. A cell of another type than its column's makes its row faulty.
 """
 
 import re
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenkit.sources.contract import Record
-from tokenkit.sources.fields.columns import EARLIEST, LATEST, Columns, Micros
+from tokenkit.sources.fields.columns import EARLIEST, LATEST, ColumnReader, Micros
 from tokenkit.sources.mapped.mapping import UNITS
 from tokenkit.sources.tabular import Rows
 
@@ -23,15 +23,15 @@ NO = frozenset(("false", "f", "no", "n", "0", "allow", "allowed", "accepted", "g
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
-class Taken(Columns):
-    """The values of some rows; what stands for nothing is null."""
+class CellReader(ColumnReader):
+    """Reads the cells of some rows, column by column; blank cells, ``-``, ``null`` and the like are null."""
 
     def __init__(self, rows: Rows) -> None:
         super().__init__(())
         self.rows = rows
 
     def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
-        """The cells of a column, stripped, with null for nothing."""
+        """Return the cells of a column, stripped; blank cells and the like are null."""
         values = self.rows.columns[name]
         kinds = set(map(type, values))
         if kinds == {str}:  # a column of a CSV
@@ -53,8 +53,8 @@ class Taken(Columns):
                 pass
         return super().numbers(name)
 
-    def words(self, name: str) -> list[bool | None]:
-        """Yes or no, in the words that logs have for it."""
+    def yes_or_no(self, name: str) -> list[bool | None]:
+        """Return true or false, from the words that logs use for yes and no."""
         values = self.values(name)
         known = {v: yes_or_no(v) for v in set(v for v in values if v.__hash__)}
         for i, value in enumerate(values):
@@ -62,28 +62,28 @@ class Taken(Columns):
                 self.faults.setdefault(i, f"{name} is neither yes nor no (true, false, 1, 0, denied, allowed)")
         return [known.get(v) if v.__hash__ else None for v in values]
 
-    def listed(self, name: str) -> list[str | None]:
-        """Lists of texts, or text with blanks or commas, as text with blanks."""
-        made: list[str | None] = []
+    def lists_as_text(self, name: str) -> list[str | None]:
+        """Return lists of texts, or text with blanks or commas, as text with blanks."""
+        texts: list[str | None] = []
         for i, value in enumerate(self.values(name)):
             if value is None or type(value) is str:
-                made.append(" ".join(re.split(r"[\s,]+", value.strip("[] "))) if value else None)
+                texts.append(" ".join(re.split(r"[\s,]+", value.strip("[] "))) if value else None)
             elif type(value) is list and all(type(v) is str for v in value):
-                made.append(" ".join(v.replace(" ", "_") for v in value) or None)
+                texts.append(" ".join(v.replace(" ", "_") for v in value) or None)
             else:
-                made.append(None)
+                texts.append(None)
                 self.faults.setdefault(i, f"{name} is neither a list of texts nor text")
-        return made
+        return texts
 
     def labels(self, name: str) -> list[str | None]:
-        """Texts, whole numbers, or true and false, as text; what stands for nothing is null."""
+        """Texts, whole numbers, or true and false, as text; blank texts and the like are null."""
         return self._labels([str(v).lower() if type(v) is bool else v for v in self.values(name)], name)
 
     def moments(self, name: str, unit: str, required: bool) -> list[int | None]:
-        """Microseconds since 1970."""
+        """Return times in microseconds since 1970; those without a zone are UTC."""
         values = self.values(name)
         kinds = set(map(type, values))
-        found = _all_moments(values, kinds, unit)
+        found = column_moments(values, kinds, unit)
         if found is not None:
             out = found.tolist()
             if len(found) == 0 or (found.min() >= EARLIEST and found.max() < LATEST):
@@ -103,7 +103,7 @@ class Taken(Columns):
 
 
 def yes_or_no(value: Any) -> bool | None:
-    """What a word of a log says, or None.
+    """Return whether a word of a log means yes, or None where it means neither.
 
     Examples
     --------
@@ -114,8 +114,8 @@ def yes_or_no(value: Any) -> bool | None:
     return True if word in YES else False if word in NO else None
 
 
-def _all_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | None:
-    """A whole column at once, where all of it is of one kind."""
+def column_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | None:
+    """Return the times of a whole column at once, µs since 1970, or None where its values are of several kinds."""
     if kinds == {str}:
         texts = pa.array(values, pa.string())
         try:
@@ -138,7 +138,10 @@ def _all_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | Non
 
 
 def _from_numbers(values: "np.ndarray[Any, np.dtype[np.float64]]", unit: str) -> Micros:
-    """Numbers since 1970 in a unit, or by their size: the ranges of 2000 to 2100 do not touch."""
+    """Convert numbers since 1970 to microseconds.
+
+    Without a unit their size tells it: times from 2000 to 2100 in s, ms, µs and ns have no size in common.
+    """
     size = np.abs(values)
     by_size = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
     with np.errstate(all="ignore"):
