@@ -1,7 +1,7 @@
 """Publishing: one rename or nothing, the same bytes for the same input, and a list of runs that is always right."""
 
+import copy
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -193,24 +193,77 @@ def test_what_a_killed_run_left_is_removed_and_what_it_moved_is_put_back(small, 
     assert not [p for p in published.iterdir() if p.name.startswith((".old", ".staging"))]
 
 
-def test_a_run_killed_at_any_moment_changes_nothing_that_was_published(small, published):
+# where a run is killed: just before this function is called for the n-th time; and what is published then
+MOMENTS = {
+    ("tokenkit.report.publishing.kernel.execute", 1): "old",
+    ("tokenkit.report.publishing.page.write", 1): "old",
+    ("tokenkit.report.publishing.page.strip", 1): "old",
+    ("tokenkit.report.publishing._write_json", 1): "old",
+    ("tokenkit.report.publishing._write_json", 2): "old",
+    ("tokenkit.report.publishing._put_in_place", 1): "old",
+    ("pathlib.Path.rename", 1): "old",
+    ("pathlib.Path.rename", 2): "moved aside",
+    ("shutil.rmtree", 1): "new",
+    ("tokenkit.report.publishing.runs.write_index", 1): "new",
+}
+# one process that imports everything once, and a child of it for each moment
+KILLED = """
+import json, os, pkgutil, signal, sys
+from pathlib import Path
+import nbformat
+from tokenkit.report import publish
+from tokenkit.report.publishing import kernel
+
+executed, notebook, record = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+
+def execute(source, output, parameters):
+    output.write_bytes(executed.read_bytes())
+    return nbformat.read(output, as_version=4)
+
+def die_at(name, n):
+    owner, attribute = name.rsplit(".", 1)
+    owner = pkgutil.resolve_name(owner)
+    plain, calls = getattr(owner, attribute), []
+    def counted(*arguments, **more):
+        calls.append(1)
+        if len(calls) == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*arguments, **more)
+    setattr(owner, attribute, counted)
+
+for line in sys.stdin:
+    out, name, n = json.loads(line)
+    if (pid := os.fork()) == 0:
+        kernel.execute = execute
+        die_at(name, n)
+        publish(notebook, {"state": "attention"}, Path(out), record, [])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+def test_a_run_killed_at_any_moment_changes_nothing_that_was_published(small, published, tmp_path, monkeypatch):
     before = (published / UID / "index.html").read_bytes()
-    code = (
-        "import json, sys; from pathlib import Path; from tokenkit.report import publish\n"
-        "publish(Path(sys.argv[1]), {'state': 'attention'}, Path(sys.argv[2]), json.loads(sys.argv[3]), [])"
-    )
-    for delay in (0.9, 1.3):
-        with pytest.raises(subprocess.TimeoutExpired):  # run() kills with SIGKILL
-            subprocess.run(
-                [sys.executable, "-c", code, str(small), str(published), json.dumps(record())],
-                timeout=delay, cwd=os.getcwd(), capture_output=True,
-            )  # fmt: skip
-        assert (published / UID / "index.html").read_bytes() in (before, b"") or "invoice-export" in (
-            published / UID / "index.html"
-        ).read_text()
-    publish(small, {"state": "attention"}, published, record("attention"), [])
-    assert "invoice-export" in (published / UID / "index.html").read_text()
-    assert not [p for p in published.iterdir() if p.name.startswith((".old", ".staging"))]
+    new = publish(small, {"state": "attention"}, tmp_path / "other", record("attention"), [])
+    folders = [shutil.copytree(published, tmp_path / f"killed-{n}") for n in range(len(MOMENTS))]
+    lines = [json.dumps([str(folder), *moment]) for folder, moment in zip(folders, MOMENTS, strict=True)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(new.parent / "small.ipynb"), str(small), json.dumps(record("attention"))],
+        input="\n".join(lines), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["-9"] * len(MOMENTS), (done.stdout, done.stderr)
+    executed = nbformat.read(new.parent / "small.ipynb", as_version=4)
+    monkeypatch.setattr("tokenkit.report.publishing.kernel.execute", lambda *_: copy.deepcopy(executed))
+    pages = {"old": (before, "quiet"), "moved aside": (before, "quiet"), "new": (new.read_bytes(), "attention")}
+    for folder, (moment, what) in zip(folders, MOMENTS.items(), strict=True):
+        place = folder / (f".old-{UID}" if what == "moved aside" else UID)
+        for now in (place, folder / UID):  # at once, and after the next run
+            html, state = pages[what]
+            assert (now / "index.html").read_bytes() == html, (moment, now)
+            assert json.loads((now / "run.json").read_text())["state"] == state, (moment, now)
+            publish(small, {}, folder, record("attention", uid="run1_next"), [])
+        assert not [p for p in folder.iterdir() if p.name.startswith((".old", ".staging"))], moment
+        assert f"{UID}/index.html" in (folder / "index.html").read_text()
 
 
 def test_a_second_publisher_leaves_with_a_clear_word(small, out, monkeypatch):
