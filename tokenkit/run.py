@@ -142,6 +142,7 @@ def run(
     out: Path | None = None,
     pseudonymous: bool | None = None,
     progress: Progress = silent,
+    notebook: Path | None = None,
 ) -> Result:
     """Read, score and publish.
 
@@ -155,6 +156,7 @@ def run(
     since_last : start where the last report ended
     out : folder of the reports; default: ``reports/`` of the workspace
     progress : function of stage, done, total
+    notebook : what the page is made from, a copy of 03_anomaly_report; default: that one
 
     Returns
     -------
@@ -170,6 +172,7 @@ def run(
         raise InputError(f"start ({first}) must be before end ({last}); both are UTC days, and the end is not included")
     if budget is not None and not 0 < budget < math.inf:
         raise ConfigError(f"budget is {budget}, expected more than 0: new incidents a day for each 1,000 profiles")
+    page_notebook = report.report_notebook(notebook)
     check_out(out or workspace.reports)
     with locked(workspace):
         inputs = events or configured_inputs(workspace)
@@ -190,7 +193,7 @@ def run(
         progress("writing the report", 0, 1)
         try:
             page = report.publish(
-                report.find_notebook("03_anomaly_report"),
+                page_notebook,
                 {"workspace": str(workspace.root), "start": facts["period"]["start"][:10],
                  "end": facts["period"]["end"][:10],
                  "budget": float(budget or 0.0), "pseudonymous": facts["pseudonymous"]},

@@ -4,12 +4,15 @@ import csv
 import io
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 
+import nbformat
 import organisation as small
 import pytest
 import typer
 
 from tokenkit import cli, config, fingerprint, identity, schema
+from tokenkit.report import find_notebook
 
 COMMANDS = (
     "bench",
@@ -253,3 +256,26 @@ def test_the_demo_ends_with_the_page(tmp_path, command, monkeypatch):
     assert left.code == 0, left.err
     page = left.out.splitlines()[-1]
     assert shutil.os.path.isfile(page) and "/reports/" in page
+
+
+def test_a_report_is_made_from_the_notebook_that_is_named(workspace, command):
+    made = nbformat.read(find_notebook("03_anomaly_report"), as_version=4)
+    shown = nbformat.v4.new_code_cell("from IPython.display import HTML\nHTML('<p>A cell of mine</p>')")
+    shown.metadata["tags"] = ["report"]
+    made.cells.insert(-1, shown)
+    nbformat.write(made, workspace / "mine.ipynb")
+    left = command(
+        "report", "--start", small.BUSY[0], "--end", small.BUSY[1], "--notebook", "mine.ipynb", cwd=workspace
+    )
+    assert left.code == 0, left.err
+    page = Path(left.out.splitlines()[-1])
+    assert "<p>A cell of mine</p>" in page.read_text() and (page.parent / "mine.ipynb").exists()
+
+
+def test_a_report_from_no_notebook_changes_nothing(workspace, command):
+    (workspace / "text.ipynb").write_text("text")
+    before = small.content(workspace / "reports")
+    for name, error in (("none.ipynb", "no notebook none.ipynb"), ("text.ipynb", "text.ipynb is not a notebook")):
+        left = command("report", "--notebook", name, cwd=workspace)
+        assert left.code == 2 and error in " ".join(left.err.split()) and "Traceback" not in left.err
+    assert small.content(workspace / "reports") == before

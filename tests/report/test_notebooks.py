@@ -6,7 +6,7 @@ from report.notebooks_example import notebook
 
 from tokenkit.errors import InputError
 from tokenkit.report.parts import __all__ as sections
-from tokenkit.report.publishing.notebooks import check_parameters, find_notebook, parameters_of
+from tokenkit.report.publishing.notebooks import check_parameters, find_notebook, parameters_of, report_notebook
 
 
 @pytest.fixture
@@ -57,3 +57,60 @@ def test_a_wrong_parameter_is_an_error_that_lists_what_exists(small, parameters,
 
 def test_right_parameters_pass(small):
     check_parameters(small, {"state": "quiet", "top": 3})
+
+
+def copied(path, change=lambda cells: None):
+    """A copy of the report's notebook, changed."""
+    made = nbformat.read(find_notebook("03_anomaly_report"), as_version=4)
+    change(made.cells)
+    nbformat.write(made, path)
+    return path
+
+
+def test_a_report_is_made_from_the_notebook_of_tokenkit_or_from_a_copy(tmp_path):
+    assert report_notebook() == find_notebook("03_anomaly_report")
+    mine = copied(tmp_path / "mine.ipynb", lambda cells: cells.append(nbformat.v4.new_markdown_cell("Mine")))
+    assert report_notebook(mine) == mine
+
+
+def without_budget(cells):
+    cell = next(c for c in cells if "parameters" in c.metadata.get("tags", []))
+    cell.source = "\n".join(line for line in cell.source.splitlines() if not line.startswith("budget"))
+
+
+def without_tags(cells):
+    for cell in cells:
+        cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag != "report"]
+
+
+def with_a_number_of_days(cells):
+    cell = next(c for c in cells if "parameters" in c.metadata.get("tags", []))
+    cell.source = cell.source.replace('start: str = ""', "start: int = 0")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (without_budget, "its cell tagged parameters lacks budget, which a report gives"),
+        (without_tags, "no cell is tagged report"),
+        (with_a_number_of_days, "parameter start: expected int, got str"),
+        (lambda cells: cells.clear(), "lacks workspace, start, end, budget, pseudonymous"),
+    ],
+)
+def test_a_copy_that_cannot_make_a_report_is_refused(tmp_path, change, error):
+    with pytest.raises(InputError, match=error):
+        report_notebook(copied(tmp_path / "mine.ipynb", change))
+
+
+@pytest.mark.parametrize("text", ["", "no notebook", "{}", "[]", "3", '{"cells": 3}', '{"nbformat": 4}', "\udcff"])
+def test_a_file_that_is_no_notebook_is_refused(tmp_path, text):
+    path = tmp_path / "mine.ipynb"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="is not a notebook"):
+        report_notebook(path)
+
+
+@pytest.mark.parametrize("name", ["none.ipynb", ""])
+def test_a_path_at_which_there_is_no_file_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="no notebook"):
+        report_notebook(tmp_path / name)

@@ -59,6 +59,9 @@ def report(
     budget: Budget = None,
     out: Out = None,
     pseudonymous: Pseudonymous = None,
+    notebook: Annotated[
+        Path | None, typer.Option(help="Make the page from this copy of 03_anomaly_report.ipynb.", metavar="PATH")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish a report from what the workspace has read already."""
@@ -69,8 +72,9 @@ def report(
     workspace = Workspace(found.root, found.settings.model_copy(update={"events": []}))
     with progress_bars() as progress:
         result = runner.run(
-            workspace, [], None, start, end, budget, out=out, pseudonymous=pseudonymous, progress=progress
-        )
+            workspace, [], None, start, end, budget, out=out, pseudonymous=pseudonymous, progress=progress,
+            notebook=notebook,
+        )  # fmt: skip
     _say(result, as_json)
 
 

@@ -20,12 +20,15 @@ __all__ = [
     "parts",
     "peer_groups",
     "publish",
+    "report_notebook",
 ]
 
 # imported when first used: a notebook needs no papermill, and the command line no matplotlib
 _PLACES = {
     "gather": "tokenkit.judge.facts", "parts": "", "publish": ".publishing", "findings": ".ocsf",
-    "find_notebook": ".publishing.notebooks", "fingerprint_card": ".parts.exploration", "notice": ".parts.exploration",
+    "find_notebook": ".publishing.notebooks",
+    "report_notebook": ".publishing.notebooks",
+    "fingerprint_card": ".parts.exploration", "notice": ".parts.exploration",
     "organisation": ".parts.exploration", "peer_groups": ".parts.exploration",
 }  # fmt: skip
 

@@ -198,7 +198,7 @@ _JUDGED = [
 _ASIDE = ("Set aside", "A record that could not be read. It stops nothing, and is kept with its place and the reason.")
 
 
-def footer(facts: Facts, notebook: str = "03_anomaly_report.ipynb") -> Part:
+def footer(facts: Facts) -> Part:
     """When and of what it was made. The time is that of the newest call, so that the same input makes the same page."""
     made = say.instant(facts["made"], year=True)
     names = (
@@ -207,4 +207,4 @@ def footer(facts: Facts, notebook: str = "03_anomaly_report.ipynb") -> Part:
         else "Confidential: it names people and what their tokens did."
     )
     state = f"State of the logs: {made}. The same input makes the same page." if made else "No log was read."
-    return part("footer", lines=[state, names], notebook=notebook)
+    return part("footer", lines=[state, names])

@@ -20,6 +20,11 @@ _SECRET = re.compile(
 )
 
 
+REPORT = "03_anomaly_report"
+# what a run tells the notebook of a report, with a value of the type that it gives
+REPORT_PARAMETERS = {"workspace": "", "start": "", "end": "", "budget": 0.0, "pseudonymous": False}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One line of the cell tagged ``parameters``."""
@@ -52,6 +57,33 @@ def find_notebook(name: str) -> Path:
         return known[name]
     hint = did_you_mean(name, list(known)) if known else "this installation has none"
     raise InputError(f"no notebook {name}.ipynb; {hint}")
+
+
+def report_notebook(path: Path | None = None) -> Path:
+    """The notebook that a report is made from: the one that comes with tokenkit, or a copy that somebody changed.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is not a notebook, it lacks a parameter that a report gives, or no cell is tagged
+        ``report``.
+    """
+    import nbformat
+
+    if path is None:
+        return find_notebook(REPORT)
+    missing = [name for name in REPORT_PARAMETERS if name not in parameters_of(path)]
+    copy = f"Make it from a copy of {REPORT}.ipynb"
+    if missing:
+        raise InputError(
+            f"{path}: its cell tagged parameters lacks {', '.join(missing)}, which a report gives. {copy} and keep "
+            "that cell."
+        )
+    check_parameters(path, REPORT_PARAMETERS)
+    cells = nbformat.read(path, as_version=4).cells
+    if not any("report" in cell.metadata.get("tags", []) for cell in cells):
+        raise InputError(f"{path}: no cell is tagged report, so the page would be empty. {copy}, or tag the cells.")
+    return path
 
 
 def all_notebooks() -> list[Path]:
@@ -90,7 +122,9 @@ def parameters_of(notebook: Path) -> dict[str, Parameter]:
     try:
         nbformat.validate(nbformat.read(notebook, as_version=4))
         found = papermill.inspect_notebook(notebook)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError) as error:
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, AttributeError, KeyError,
+            TypeError) as error:  # fmt: skip
+        # the last three: nbformat fails on JSON that is an array, a number, or a notebook of version 1 in name only
         raise InputError(f"{notebook} is not a notebook: {str(error).splitlines()[0]}") from error
     return {
         name: Parameter(name, _type(p["inferred_type_name"], p["default"]), p["default"], p["help"])
