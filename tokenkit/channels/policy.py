@@ -1,13 +1,14 @@
-"""Policy: what needs no history to be wrong: used after its owner left, after it expired, outside declared networks.
+"""Policy: uses that break a rule of the inventory, which needs no history: after the owner left, after expiry, from
+outside the declared networks.
 
-Reads  tokens, activity_hour, activity_network, dim_network. A rule broken before the reported days and still broken is
-*standing*: it is listed on the page, and raises nothing by itself. One that begins in them raises an incident.
+Reads  tokens, activity_network, dim_network. Writes nothing. A rule that was broken before the reported days and
+still is, is *standing*: the page lists it and it opens no incident. One that is first broken in them opens an incident.
 """
 
 import ipaddress
 from datetime import date
 
-import numpy as np
+import duckdb
 import pandas as pd
 
 from tokenkit.config import Workspace
@@ -19,10 +20,47 @@ TITLES = {
     "expired_in_use": "Used after it expired",
     "orphan_in_use": "Used although its owner has left",
 }
+COLUMNS = ["rule", "token_uid", "profile_uid", "first_s", "since_s", "last_s", "requests", "standing", "what"]
+EXAMPLES = 5  # of networks or dates in ``what``
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def findings(workspace: Workspace, mapped: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
-    """Rules broken in the days ``[start, end)``.
+    """Return the rules that are broken in the days ``[start, end)``: ``in_period`` of ``breaches``."""
+    return in_period(breaches(workspace, mapped, end), start, end)
+
+
+def in_period(breaches: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
+    """Return the rules that are broken in the days ``[start, end)``.
+
+    Parameters
+    ----------
+    breaches : DataFrame of ``breaches``, up to ``end`` or later
+
+    Returns
+    -------
+    DataFrame, one row a rule and token, sorted by them
+        ``rule``, ``token_uid``, ``profile_uid``, ``first_s`` (first breach ever, seconds since 1970), ``since_s``
+        (first in the period), ``last_s`` (end of the last hour), ``requests`` (in the period), ``standing`` (bool),
+        ``what`` (list of at most five networks or dates).
+    """
+    low, high = (int(pd.Timestamp(day, tz="UTC").timestamp()) for day in (start, end))
+    inside = breaches[(breaches["first_s"] >= low) & (breaches["first_s"] < high)]
+    if inside.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    rule_and_token = ["rule", "token_uid"]
+    table = inside.groupby(rule_and_token).agg(
+        profile_uid=("profile_uid", "first"), since_s=("first_s", "min"), last_s=("last_s", "max"),
+        requests=("requests", "sum"), what=("what", lambda texts: sorted(set(texts))[:EXAMPLES]),
+    )  # fmt: skip
+    first = breaches.groupby(rule_and_token)["first_s"].min()
+    table = table.assign(first_s=first.loc[table.index])
+    return table.assign(standing=table["first_s"] < low).reset_index()[COLUMNS]
+
+
+def breaches(workspace: Workspace, mapped: pd.DataFrame, end: date) -> pd.DataFrame:
+    """Return every use before ``end`` that breaks a rule, added up by day.
 
     Parameters
     ----------
@@ -30,72 +68,93 @@ def findings(workspace: Workspace, mapped: pd.DataFrame, start: date, end: date)
 
     Returns
     -------
-    DataFrame, one row a rule and token
-        ``rule``, ``token_uid``, ``profile_uid``, ``first_s`` (first breach ever, seconds since 1970),
-        ``since_s`` (first in
-        the period), ``last_s``, ``requests`` (in the period), ``standing`` (bool), ``what`` (networks, or the date).
+    DataFrame, one row a rule, row of the inventory, day and network
+        ``rule``, ``token_uid``, ``profile_uid``, ``what`` (the network, the date of expiry, or nothing), ``first_s``
+        and ``last_s`` (start of the first hour and end of the last, seconds since 1970), ``requests``.
     """
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    columns = ["rule", "token_uid", "profile_uid", "first_s", "since_s", "last_s", "requests", "standing", "what"]
-    if tokens.empty:
-        return pd.DataFrame(columns=columns)
+    tokens = tokens.merge(mapped[["token_key", "profile_uid"]], on="token_key")
+    networks = lake.read(workspace.lake, "dim_network").to_pandas().set_index("network_key")["network"]
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "activity_network", None, end).create_view("uses")
-        lake.scan(connection, workspace.lake, "dim_network").create_view("networks")
-        connection.register("owned", tokens[["token_key"]].drop_duplicates())
-        uses = connection.sql(
-            "select token_key, hour_s, network, requests from uses join networks using (network_key)"
-            " join owned using (token_key) order by all"
-        ).df()
-    uses = uses.merge(tokens, on="token_key").merge(mapped[["token_key", "profile_uid"]], on="token_key")
-    when = pd.to_datetime(uses["hour_s"], unit="s", utc=True)
-    live = (uses["valid_from"].isna() | (uses["valid_from"] <= when)) & (
-        uses["valid_to"].isna() | (uses["valid_to"] > when)
-    )
-    uses, when = uses[live], when[live]
-    broken = [
-        uses[uses["owner_status"] == "orphaned"].assign(rule="orphan_in_use", what=""),
-        uses[uses["expires_time"] < when].assign(
-            rule="expired_in_use", what="expired on " + uses["expires_time"].dt.strftime("%d %b %Y").str.lstrip("0")
-        ),
-        uses[_outside(uses)].assign(rule="outside_networks", what=uses["network"]),
+        connection.register("networks", pd.DataFrame({"network_key": networks.index}))
+        columns = ["token_key", "owner_status", "expires_time", "valid_from", "valid_to"]
+        connection.register("inventory", tokens[columns].rename_axis("inventory_row").reset_index())
+        connection.register("outside", _outside(connection, tokens["networks"], networks))
+        uses = connection.sql(BREACHES).df()
+    expired = "expired on " + tokens["expires_time"].dt.strftime("%d %b %Y").str.lstrip("0")
+    rules = [
+        uses[uses["orphaned"]].assign(rule="orphan_in_use", what=""),
+        uses[uses["expired"]].assign(rule="expired_in_use", what=lambda rows: rows["inventory_row"].map(expired)),
+        uses[uses["outside"]].assign(rule="outside_networks", what=lambda rows: rows["network_key"].map(networks)),
     ]
-    rows = pd.concat(broken)
-    low, high = (int(pd.Timestamp(d, tz="UTC").timestamp()) for d in (start, end))
-    found = []
-    for (rule, token_uid), group in rows.groupby(["rule", "token_uid"]):
-        inside = group[(group["hour_s"] >= low) & (group["hour_s"] < high)]
-        if len(inside):
-            found.append(
-                [rule, token_uid, group["profile_uid"].iloc[0], group["hour_s"].min(), inside["hour_s"].min(),
-                 inside["hour_s"].max() + 3600, inside["requests"].sum(), group["hour_s"].min() < low,
-                 sorted(set(inside["what"]))[:5]]
-            )  # fmt: skip
-    return pd.DataFrame(found, columns=columns)
+    columns = ["inventory_row", "rule", "what", "first_s", "last_s", "requests"]
+    names = tokens[["token_uid", "profile_uid"]]
+    return pd.concat(rules)[columns].join(names, on="inventory_row").drop(columns="inventory_row")
 
 
-def _outside(uses: pd.DataFrame) -> np.ndarray:
-    """Whether each row's network lies outside the networks declared for its token; False where none are."""
-    known: dict[tuple[str, str], bool] = {}
+BREACHES = """
+with owned as (
+    select inventory_row, token_key, owner_status = 'orphaned' as orphaned, epoch_us(expires_time) as expires_us,
+        epoch_us(valid_from) as from_us, epoch_us(valid_to) as to_us
+    from inventory
+), judged as (
+    select day, inventory_row, network_key, hour_s, requests, orphaned,
+        coalesce(expires_us < hour_s * 1000000, false) as expired, outside.inventory_row is not null as outside
+    from uses join networks using (network_key) join owned using (token_key)
+        left join outside using (inventory_row, network_key)
+    where coalesce(from_us <= hour_s * 1000000, true) and coalesce(to_us > hour_s * 1000000, true)
+)
+select inventory_row, network_key, orphaned, expired, outside, min(hour_s) as first_s, max(hour_s) + 3600 as last_s,
+    sum(requests)::bigint as requests
+from judged where orphaned or expired or outside
+group by day, inventory_row, network_key, orphaned, expired, outside order by all
+"""
 
-    def outside(declared: object, network: object) -> bool:
-        if not isinstance(declared, str) or not declared.strip() or not isinstance(network, str) or "/" not in network:
-            return False
-        if (declared, network) not in known:
-            here = ipaddress.ip_network(network, strict=False)
-            allowed = _networks(declared)  # none where the cell holds words only: then nothing was declared
-            inside = any(here.overlaps(n) for n in allowed if n.version == here.version)
-            known[declared, network] = bool(allowed) and not inside
-        return known[declared, network]
 
-    return np.array([outside(d, n) for d, n in zip(uses["networks"], uses["network"], strict=True)], dtype=bool)
+def _outside(connection: duckdb.DuckDBPyConnection, declared: pd.Series, networks: pd.Series) -> pd.DataFrame:
+    """Return the ``inventory_row`` and ``network_key`` of networks in use that lie outside the declared ones.
+
+    Parameters
+    ----------
+    connection : with ``uses`` and ``inventory``
+    declared : networks that each row of the inventory declares, as text
+    networks : the text of each network, by ``network_key``
+    """
+    pairs = connection.sql(
+        "select distinct inventory_row, network_key from uses join networks using (network_key)"
+        " join inventory using (token_key)"
+    ).df()
+    pairs = pairs.assign(declared=pairs["inventory_row"].map(declared), network=pairs["network_key"].map(networks))
+    pairs = pairs.dropna(subset=["declared", "network"])
+    allowed = {text: _networks(text) for text in pairs["declared"].unique()}
+    used = {text: ipaddress.ip_network(text, strict=False) for text in pairs["network"].unique() if "/" in text}
+    distinct = pairs[["declared", "network"]].drop_duplicates()
+    outside = [
+        network in used and is_outside(used[network], allowed[text])
+        for text, network in zip(distinct["declared"], distinct["network"], strict=True)
+    ]
+    return pairs.merge(distinct[outside], on=["declared", "network"])[["inventory_row", "network_key"]]
 
 
-def _networks(declared: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    found = []
+def is_outside(network: Network, allowed: list[Network]) -> bool:
+    """Return whether a network shares no address with the allowed ones; False where none is allowed.
+
+    Examples
+    --------
+    >>> office = [ipaddress.ip_network("203.0.113.128/25")]
+    >>> is_outside(ipaddress.ip_network("203.0.113.0/24"), office), is_outside(ipaddress.ip_network("::/0"), office)
+    (False, True)
+    """
+    return bool(allowed) and not any(network.overlaps(n) for n in allowed if n.version == network.version)
+
+
+def _networks(declared: str) -> list[Network]:
+    """Return the networks in a cell of the inventory; other words are left out, ``inventory.load`` reports them."""
+    networks = []
     for text in declared.replace(",", " ").replace(";", " ").split():
         try:
-            found.append(ipaddress.ip_network(text, strict=False))
+            networks.append(ipaddress.ip_network(text, strict=False))
         except ValueError:
-            continue  # reported by inventory.load
-    return found
+            continue
+    return networks

@@ -49,11 +49,12 @@ def detect(
     people : DataFrame indexed by profile_uid (``owners.people``)
     mapped : DataFrame of tokens and their profiles (``token_profiles``)
     """
-    broken = policy.findings(workspace, mapped, periods.start, periods.end)
+    breaches = policy.breaches(workspace, mapped, periods.end)
+    broken = policy.in_period(breaches, periods.start, periods.end)
     first_scored = periods.calibration[0] if periods.calibration else periods.start
     # over all scored days, as for the channels: what began in the last report would else be standing in this one, and
     # the incident that it belongs to would have another first window, and another id
-    beginning = policy_windows(policy.findings(workspace, mapped, first_scored, periods.end))
+    beginning = policy_windows(policy.in_period(breaches, first_scored, periods.end))
     detection = workspace.settings.detection
     said = labels.read(workspace, periods.end)
     if len(beginning):
