@@ -21,7 +21,7 @@ from tokenkit import config, run
 from tokenkit.config import PANEL
 from tokenkit.sources.inputs import Input
 from tokenkit.tokens import listing
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 CAUSES = {
     "network": {"network"}, "client": {"client"}, "operations": {"operation"},
@@ -32,7 +32,7 @@ CAUSES = {
 
 def one(folder: Path, seed: int, attacks: bool, tokens: int, days: int) -> tuple[dict, list[dict], dict]:
     """Facts, incidents.json and the truth of one organisation, through the same door as real logs."""
-    truth = simulate(
+    truth = simulate_logs(
         folder / "raw", tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3
     )
     workspace = config.init(folder / "workspace")

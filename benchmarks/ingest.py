@@ -20,7 +20,7 @@ from tokenkit import config
 from tokenkit import ingest as ingesting
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 # of the plain parse, which checks, masks, hashes, sorts and stores nothing; a gateway's line is a fifth of a record
 GOALS = {"cloudtrail": 0.2, "gateway": 0.05}
@@ -72,7 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        simulate(folder / "raw", tokens=200, days=60, seed=0, events=arguments.events)
+        simulate_logs(folder / "raw", tokens=200, days=60, seed=0, events=arguments.events)
         with engine.connect(config.Engine(), folder / "warm"):
             pass
         warm = config.init(folder / "warm-lake")

@@ -25,14 +25,14 @@ from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 REFERENCE_DAYS, REPORTED_DAYS = 10, 14
 
 
 def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     """Largest raw score of each profile and reported day by channel, and the number of profiles."""
-    simulate(folder / "raw", days=REFERENCE_DAYS + REPORTED_DAYS, seed=seed, attacks=False, events=400_000)
+    simulate_logs(folder / "raw", days=REFERENCE_DAYS + REPORTED_DAYS, seed=seed, attacks=False, events=400_000)
     workspace = config.init(folder / "workspace")
     run.load_inventory(workspace, folder / "raw/inventory.csv")
     ingest.ingest(workspace, [Input(folder / "raw/logs")])

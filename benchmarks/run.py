@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 MEMORY_MB, SECOND_S = 4096, 90
 
@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
         began = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        simulate(Path("raw"), tokens=asked.tokens, days=asked.days, events=asked.tokens * asked.days * 250 // 3)
+        simulate_logs(Path("raw"), tokens=asked.tokens, days=asked.days, events=asked.tokens * asked.days * 250 // 3)
         print(f"simulated in {time.process_time() - began[0]:.1f} CPU s", flush=True)
         subprocess.run([sys.executable, "-m", "tokenkit.cli", "--help"], capture_output=True)  # compile
         tool = str(Path(sys.executable).parent / "tokenkit")

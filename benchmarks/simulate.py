@@ -19,8 +19,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from tokenkit import config
-from tokenkit.world.canonical import simulate_lake
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_lake, simulate_logs
 
 GOAL_S, GOAL_GB, GOAL_EVENTS = 300, 4.0, 20_000_000
 REFERENCE_EVENTS = 500_000
@@ -87,7 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         began = time.perf_counter()
-        simulate(folder / "raw", tokens=84, days=60, seed=0, events=REFERENCE_EVENTS, attacks=False, bench=True)
+        simulate_logs(folder / "raw", tokens=84, days=60, seed=0, events=REFERENCE_EVENTS, attacks=False, bench=True)
         plain_s = (time.perf_counter() - began) * asked.events / REFERENCE_EVENTS
         workspace = config.init(folder / "workspace")
         began, used = time.perf_counter(), cpu_s()

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 DAY = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)")
 # days in which each of the attacks of seed 1 lies, after enough history
@@ -21,7 +21,7 @@ BUSY = ("2026-02-05", "2026-02-15")
 
 def make(folder: Path, tokens: int = 40, days: int = 45, events: int = 30_000, attacks: bool = True) -> dict[str, Any]:
     """Raw logs, inventory and truth; the truth is returned."""
-    return simulate(folder, tokens=tokens, days=days, events=events, seed=1, attacks=attacks)
+    return simulate_logs(folder, tokens=tokens, days=days, events=events, seed=1, attacks=attacks)
 
 
 def day_of(path: Path) -> date:

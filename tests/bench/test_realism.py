@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit.bench import realism
 from tokenkit.bench.page import drawing
-from tokenkit.bench.realism import realism_figures, realism_logs
+from tokenkit.bench.realism import logs, plots, statistics
 from tokenkit.errors import InputError, ReportError
 from tokenkit.report.publishing import unattended
 from tokenkit.report.publishing.notebooks import check_parameters
@@ -30,14 +29,14 @@ def events(*rows: tuple[str, float], **columns: object) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def simulated() -> pd.DataFrame:
-    return realism_logs.organisations([0], **SIZE)
+    return logs.organisations([0], **SIZE)
 
 
 # ---- hours, by hand ----
 def test_a_metronome_has_no_variation_and_two_bursts_have_more_than_a_poisson_process():
-    even = realism.interarrival(events(*[("a", 10.0 * n) for n in range(50)]), by=["token"]).loc["a"]
+    even = statistics.interarrival(events(*[("a", 10.0 * n) for n in range(50)]), by=["token"]).loc["a"]
     assert (even["cv"], even["median_s"], even["p99_s"]) == (0.0, 10.0, 10.0)
-    burst = realism.interarrival(events(*[("a", float(n)) for n in (*range(10), *range(500, 510))]), by=["token"])
+    burst = statistics.interarrival(events(*[("a", float(n)) for n in (*range(10), *range(500, 510))]), by=["token"])
     # 18 gaps of 1 s and one of 491: mean 509 / 19, mean of squares (18 + 491^2) / 19
     mean, square = 509 / 19, (18 + 491**2) / 19
     assert burst.loc["a", "cv"] == pytest.approx(np.sqrt(square - mean**2) / mean)
@@ -46,16 +45,16 @@ def test_a_metronome_has_no_variation_and_two_bursts_have_more_than_a_poisson_pr
 
 def test_gaps_are_taken_within_a_token_whatever_the_order_of_the_rows():
     mixed = events(("b", 7), ("a", 30), ("b", 2), ("a", 0), ("a", 10))
-    assert sorted(realism.gaps(mixed, by=["token"])) == [5.0, 10.0, 20.0]
+    assert sorted(statistics.gaps(mixed, by=["token"])) == [5.0, 10.0, 20.0]
 
 
 def test_with_one_gap_there_is_no_variation_to_speak_of():
-    assert np.isnan(realism.interarrival(events(("a", 0), ("a", 9)), by=["token"]).loc["a", "cv"])
+    assert np.isnan(statistics.interarrival(events(("a", 0), ("a", 9)), by=["token"]).loc["a", "cv"])
 
 
 def test_an_hour_with_too_few_calls_is_left_out_and_hours_begin_with_the_log():
     rows = [("a", 1800 + n) for n in range(20)] + [("a", 1800 + 3600)] + [("b", 1801)]
-    hours = realism.token_hours(events(*rows))
+    hours = statistics.token_hours(events(*rows))
     assert len(hours) == 20 and hours["second"].tolist() == list(range(20)) and set(hours["hour"]) == {0}
 
 
@@ -70,13 +69,13 @@ def test_an_hour_with_too_few_calls_is_left_out_and_hours_begin_with_the_log():
 )
 def test_the_fano_factor_is_variance_over_mean_of_the_calls_in_whole_windows(seconds, window, expected):
     hour = pd.DataFrame({"token": "a", "hour": 0, "second": list(seconds)})
-    assert realism.fano(hour, [window]).loc[("a", 0), window] == pytest.approx(expected, nan_ok=True)
+    assert statistics.fano(hour, [window]).loc[("a", 0), window] == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_poisson_process_has_a_fano_factor_of_one_in_each_window_and_a_variation_of_one():
     rng = np.random.default_rng(5)
     times = np.sort(rng.integers(0, 200 * 3600, 200 * 400))
-    hours = realism.by_token_hour(events(*[("a", float(t)) for t in times]))
+    hours = statistics.by_token_hour(events(*[("a", float(t)) for t in times]))
     for name in ("fano 1 s", "fano 60 s", "fano 600 s"):
         assert hours[name].mean() == pytest.approx(1.0, abs=0.1), name
     assert hours["cv"].mean() == pytest.approx(1.0, abs=0.05)
@@ -86,13 +85,13 @@ def test_entropy_is_zero_for_one_operation_and_even_for_equal_shares():
     calls = events(
         *[("one", 0)] * 4, *[("four", 0)] * 4, *[("odd", 0)] * 4, operation=[7] * 4 + [1, 2, 3, 4] + [1, 1, 1, 2]
     )
-    table = realism.entropy(calls, by=["token"])
+    table = statistics.entropy(calls, by=["token"])
     assert table.loc["one"].tolist() == [1, 0.0, 0.0] and table.loc["four"].tolist() == [4, 2.0, 1.0]
     assert table.loc["odd", "bits"] == pytest.approx(0.75 * np.log2(4 / 3) + 0.25 * 2)
 
 
 def test_shares_of_outcomes_add_up_and_name_those_that_did_not_occur():
-    share = realism.error_rates(events(*[("a", n) for n in range(4)], outcome=["ok", "ok", "missing", "server"]))
+    share = statistics.error_rates(events(*[("a", n) for n in range(4)], outcome=["ok", "ok", "missing", "server"]))
     assert share.to_dict() == {"ok": 0.5, "denied": 0, "throttled": 0, "missing": 0.25, "other": 0, "server": 0.25}
 
 
@@ -100,20 +99,20 @@ def test_shares_of_outcomes_add_up_and_name_those_that_did_not_occur():
 @pytest.mark.parametrize("alpha", [0.8, 1.2, 2.5])
 def test_hill_finds_the_index_of_a_pareto_tail(alpha):
     sizes = pd.Series(1_000 * (1 + np.random.default_rng(3).pareto(alpha, 200_000)))
-    assert realism.hill(sizes, 5_000) == pytest.approx(alpha, rel=0.05)
-    told = realism.tail(sizes)
+    assert statistics.hill(sizes, 5_000) == pytest.approx(alpha, rel=0.05)
+    told = statistics.tail(sizes)
     assert told["alpha of the top 10%"] == pytest.approx(alpha, rel=0.05)
     assert told["p99.9 / p99"] == pytest.approx(10 ** (1 / alpha), rel=0.25)
 
 
 def test_sizes_that_are_unknown_or_zero_are_no_part_of_the_tail():
-    assert realism.tail(pd.Series([np.nan, 0.0, 10.0, 10.0]))["n"] == 2
-    assert np.isnan(realism.hill(pd.Series([5.0, 20.0]), above=10.0))
+    assert statistics.tail(pd.Series([np.nan, 0.0, 10.0, 10.0]))["n"] == 2
+    assert np.isnan(statistics.hill(pd.Series([5.0, 20.0]), above=10.0))
 
 
 def test_a_value_is_first_seen_on_its_first_day_alone_and_the_first_week_is_left_out():
     rows = [("a", DAY * n) for n in range(10)] + [("a", DAY * 8 + 60)]
-    seen = realism.first_seen(events(*rows, network=[1] * 10 + [2], operation=[1] * 9 + [3] + [1])).round(3)
+    seen = statistics.first_seen(events(*rows, network=[1] * 10 + [2], operation=[1] * 9 + [3] + [1])).round(3)
     assert seen.loc["network"].tolist() == [3, 0.333, 0.333, 0.333, 0.25]  # of 3 days and 4 calls
     assert seen.loc["operation"].tolist() == [3, 0.333, 0.333, 0.333, 0.25]
     assert seen.loc["client", "with_new"] == 0 and seen.loc["object", "token_days"] == 0
@@ -121,43 +120,43 @@ def test_a_value_is_first_seen_on_its_first_day_alone_and_the_first_week_is_left
 
 def test_a_weekly_job_repeats_last_week_and_not_yesterday():
     rows = [("weekly", DAY * 7.0 * week) for week in range(10) for _ in range(5)] + [("weekly", DAY * 69.0)]
-    table = realism.autocorrelation(events(*rows))
+    table = statistics.autocorrelation(events(*rows))
     assert table.loc["weekly", 7] > 0.8 and table.loc["weekly", 1] < 0
 
 
 def test_calls_that_never_change_have_no_autocorrelation():
-    assert realism.autocorrelation(events(*[("a", DAY * n) for n in range(20)])).isna().all(axis=None)
+    assert statistics.autocorrelation(events(*[("a", DAY * n) for n in range(20)])).isna().all(axis=None)
 
 
 # ---- the real hour ----
 def test_the_committed_statistics_are_those_of_the_real_logs(real_logs, tmp_path):
-    made = realism_logs.summarise(real_logs)
-    realism_logs.write(made, tmp_path / "made.json")
-    assert (tmp_path / "made.json").read_bytes() == realism_logs.REAL.read_bytes()
+    made = logs.summarise(real_logs)
+    logs.write(made, tmp_path / "made.json")
+    assert (tmp_path / "made.json").read_bytes() == logs.REAL.read_bytes()
     shares = made.about
     assert shares["records"] == 2900 and 0 < shares["calls"] < 2900 and made.errors.sum() == pytest.approx(1)
 
 
 def test_the_committed_statistics_hold_no_key_no_name_and_no_address():
-    text = realism_logs.REAL.read_text()
+    text = logs.REAL.read_text()
     assert not re.search(r"tok1_|A[KS]IA|arn:|\d+\.\d+\.\d+\.\d+|\d{12}", text)
     about = json.loads(text)["about"]
     assert {"what", "source", "licence", "first", "last", "records"} <= set(about) and "MIT" in about["licence"]
 
 
 def test_each_published_figure_has_a_source_or_says_that_there_is_none():
-    table = realism_logs.published()
-    assert set(realism_logs.PUBLISHED["source"]) - {""} == set(realism_logs.SOURCES.index)
+    table = logs.published()
+    assert set(logs.PUBLISHED["source"]) - {""} == set(logs.SOURCES.index)
     assert table.loc[table["source"] == "", "figure"].str.startswith("none found").all()
     assert {"bytes tail", "first seen", "autocorrelation"} <= set(table.index)
 
 
 # ---- the simulated organisations ----
 def test_an_organisation_is_kept_and_used_again(tmp_path):
-    first = realism_logs.organisations([3], **SIZE, folder=tmp_path)
+    first = logs.organisations([3], **SIZE, folder=tmp_path)
     (kept,) = tmp_path.glob("realism-*/3/lake/tokens")
     before = kept.stat().st_mtime_ns
-    pd.testing.assert_frame_equal(first, realism_logs.organisations([3], **SIZE, folder=tmp_path))
+    pd.testing.assert_frame_equal(first, logs.organisations([3], **SIZE, folder=tmp_path))
     assert kept.stat().st_mtime_ns == before
 
 
@@ -173,34 +172,34 @@ def test_an_organisation_is_kept_and_used_again(tmp_path):
 )
 def test_an_organisation_that_says_nothing_is_refused(seeds, size, said):
     with pytest.raises(InputError, match=said):
-        realism_logs.organisations(seeds, **size)
+        logs.organisations(seeds, **size)
 
 
 def test_what_the_notebook_says_of_the_simulator_still_holds(simulated):
     """Its last text has round figures of the simulator: when this fails, change them there."""
-    log, real = realism_logs.measure(simulated), realism_logs.real_hour()
-    table = realism_logs.beside(log, real)
+    log, real = logs.measure(simulated), logs.real_hour()
+    table = logs.beside(log, real)
     assert 0.03 < 1 - log.gaps.loc[0] < 0.2 and real.gaps.loc[0] < 0.25
     assert 0.9 < table.loc["fano 1 s", "simulated_50%"] < 1.3 and table.loc["fano 1 s", "real_median"] > 10
     assert (table.loc["fano 1 s":"fano 60 s", "inside"] < 0.4).all() and table.loc["fano 600 s", "inside"] > 0.5
-    assert (realism.interarrival(simulated, by=["token"])["cv"] > 1).mean() > 0.8
+    assert (statistics.interarrival(simulated, by=["token"])["cv"] > 1).mean() > 0.8
     assert 3 <= table.loc["operations", "simulated_50%"] <= 6 and log.hours["operations"].max() <= 18
     assert 0.01 < 1 - log.errors["ok"] < 0.03 and 0.1 < 1 - real.errors["ok"] < 0.11
     assert log.volumes["orders"] < 5 and 0.4 < log.volumes["share"] < 0.75
     assert 1.4 < log.sizes["alpha of the top 1%"] < 3.5 and 2 < log.sizes["p99.9 / p99"] < 6
-    new = realism.first_seen(simulated)
+    new = statistics.first_seen(simulated)
     assert 0.01 < new.loc["operation", "new_a_day"] < 0.1 and new.loc["network", "median_token"] < 0.15
 
 
 def test_figures_are_pictures_and_say_in_words_what_they_show(simulated):
-    log, real = realism_logs.measure(simulated), realism_logs.real_hour()
+    log, real = logs.measure(simulated), logs.real_hour()
     draws = [
-        lambda: realism_figures.gaps(log, real),
-        lambda: realism_figures.bursts(log, real),
-        lambda: realism_figures.errors(log, real),
-        lambda: realism_figures.sizes(simulated),
-        lambda: realism_figures.first_seen(realism.first_seen(simulated)),
-        lambda: realism_figures.rhythm(realism.autocorrelation(simulated)),
+        lambda: plots.gaps(log, real),
+        lambda: plots.bursts(log, real),
+        lambda: plots.errors(log, real),
+        lambda: plots.sizes(simulated),
+        lambda: plots.first_seen(statistics.first_seen(simulated)),
+        lambda: plots.rhythm(statistics.autocorrelation(simulated)),
     ]
     for draw in draws:
         ax = draw()

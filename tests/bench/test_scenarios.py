@@ -23,7 +23,7 @@ from tokenkit.fingerprint import scored_features
 from tokenkit.sources.fields import clients, normalise, operations
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 START = pd.Timestamp("2026-02-18 10:13", tz="UTC")  # a Wednesday
 END = pd.Timestamp("2026-03-06", tz="UTC")
@@ -56,7 +56,7 @@ class Organisation:
 @pytest.fixture(scope="module")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     folder = tmp_path_factory.mktemp("scenarios")
-    simulate(folder / "raw", tokens=30, days=60, events=40_000, seed=4, attacks=False)
+    simulate_logs(folder / "raw", tokens=30, days=60, events=40_000, seed=4, attacks=False)
     workspace = config.init(folder / "workspace")
     ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
     lake.scan(connection := duckdb.connect(), workspace.lake, "events").create_view("events")

@@ -21,7 +21,7 @@ from tokenkit.judge.record import records
 from tokenkit.store import lake, state
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
 
 START, DAYS = date(2026, 1, 5), 60
 FROZEN = (START, START + timedelta(28))
@@ -30,7 +30,7 @@ FROZEN = (START, START + timedelta(28))
 @pytest.fixture(scope="module")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("organisation")
-    simulate(folder, tokens=30, days=DAYS, start=START, seed=4, events=40_000)
+    simulate_logs(folder, tokens=30, days=DAYS, start=START, seed=4, events=40_000)
     place = config.init(folder / "w")
     raw_logs.read(place, folder / "logs")
     raw_logs.own(place, folder, (folder / "inventory.csv").read_text())

@@ -155,13 +155,13 @@ def demo(
     from tokenkit import config
     from tokenkit import run as runner
     from tokenkit.sources.inputs import Input
-    from tokenkit.world.simulate import simulate
+    from tokenkit.world import simulate_logs
 
     workspace = config.init(folder, "Demo organisation (simulated)")
     raw = workspace.root / "raw"
     with progress_bars() as progress:
         if not (raw / "truth.json").exists():
-            simulate(
+            simulate_logs(
                 raw, tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3,
                 progress=lambda done, total: progress("simulating an organisation", done, total),
             )  # fmt: skip

@@ -1,72 +1,18 @@
 """Archetypes: what the usual kinds of token call, when, from where and with which client.
 
 A *job* (its purpose) is what a token is for, and its peer group; an *archetype* is how such a job behaves. Both are
-catalogues to read; the random draws that turn them into requests are in ``simulate``.
-
-Every function takes the generator it draws from, so that one token's draws never move another's.
+catalogues to read; ``traffic`` draws the requests.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from tokenkit.world.draws import Array, address_in, network_prefix
+
 Places = list[tuple[list[str], list[float]]]  # for each day: addresses, and the share of the requests from each
-
-
-def stream(seed: int, *names: object) -> np.random.Generator:
-    """A random stream of its own for each name: what one consumes, no other notices.
-
-    Examples
-    --------
-    >>> float(stream(0, "a").random()) == float(stream(0, "a").random()) != float(stream(0, "b").random())
-    True
-    """
-    return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
-
-
-# ---- networks ----
-OCTETS = {
-    "home": (5, 31, 37, 46, 62, 78, 79, 82, 84, 86, 88, 91, 93, 94, 95, 109, 176, 178, 188, 189, 201, 202),
-    "hosting": (3, 13, 18, 34, 35, 45, 51, 52, 54),
-    "business": (80, 81, 83, 185, 193, 194, 195, 203, 212, 213, 217),
-}
-
-
-def prefix(rng: np.random.Generator, kind: str) -> str:
-    """A made-up network: a /24 of ``kind``, or a /48 for ``"ipv6"``, as the text its addresses begin with."""
-    if kind == "ipv6":
-        return f"2a{rng.integers(16):02x}:{rng.integers(256, 65536):x}:{rng.integers(256, 65536):x}:"
-    return f"{rng.choice(OCTETS[kind])}.{rng.integers(4, 250)}.{rng.integers(256)}."
-
-
-def address(rng: np.random.Generator, network: str) -> str:
-    """An address within ``network``.
-
-    Examples
-    --------
-    >>> address(stream(0, "x"), "81.23.5.").startswith("81.23.5."), address(stream(0, "x"), "2a02:810:af3:").count(":")
-    (True, 7)
-    """
-    if ":" in network:
-        return network + ":".join(f"{part:x}" for part in rng.integers(1, 65536, 5))
-    return f"{network}{rng.integers(2, 254)}"
-
-
-def network_of(ip: str) -> str:
-    """The /24 or /48 of an address, as the text its addresses begin with.
-
-    Examples
-    --------
-    >>> network_of("81.23.5.9"), network_of("2a02:810:af3:1:2:3:4:5")
-    ('81.23.5.', '2a02:810:af3:')
-    """
-    return ":".join(ip.split(":")[:3]) + ":" if ":" in ip else ip.rsplit(".", 1)[0] + "."
 
 
 @dataclass
@@ -183,7 +129,9 @@ class CiRunner(Archetype):
                 fresh = rng.random() < novelty
                 known += [str(rng.choice(around.runners))] if fresh else []
                 today.append(known[-1] if fresh else known[int(rng.integers(max(0, len(known) - 20), len(known)))])
-            places.append(([address(rng, network) for network in today], list(rng.dirichlet(np.full(len(today), 3.0)))))
+            places.append(
+                ([address_in(rng, network) for network in today], list(rng.dirichlet(np.full(len(today), 3.0))))
+            )
         return places
 
 
@@ -199,12 +147,12 @@ class PartnerIntegrator(Archetype):
     def places(self, rng: np.random.Generator, around: Surroundings, name: str, timezone: str) -> Places:
         """One to three lines of its own, and a new one now and then."""
         kinds = rng.choice(["business", "hosting"], int(rng.integers(1, 4)))
-        lines = [address(rng, prefix(rng, str(kind))) for kind in kinds]
+        lines = [address_in(rng, network_prefix(rng, str(kind))) for kind in kinds]
         share = [1.0, *rng.uniform(0.1, 0.6, len(lines) - 1)]
         places: Places = []
         for _ in range(around.days):
             if rng.random() < 0.035:  # a new line, or one that replaces another
-                lines = [*lines, address(rng, prefix(rng, "business"))][-4:]
+                lines = [*lines, address_in(rng, network_prefix(rng, "business"))][-4:]
                 share = [*share, rng.uniform(0.2, 0.9)][-4:]
             places.append((list(lines), list(share)))
         return places
@@ -227,27 +175,27 @@ class HumanCli(Archetype):
     def places(self, rng: np.random.Generator, around: Surroundings, name: str, timezone: str) -> Places:
         """Home (whose network the provider changes), office, telephone, travel."""
         kind = "ipv6" if rng.random() < 0.2 else "home"
-        home, office, carriers = prefix(rng, kind), around.offices[timezone], around.carriers[timezone]
-        at_home = address(rng, home)
+        home, office, carriers = network_prefix(rng, kind), around.offices[timezone], around.carriers[timezone]
+        at_home = address_in(rng, home)
         in_office, phone, lease = rng.uniform(0.2, 0.8), rng.uniform(0.03, 0.2), rng.uniform(0.02, 0.09)
         abroad, hotel = 0, home
         places: Places = []
         for _ in range(around.days):
             if rng.random() < lease:  # the provider hands out a line in another network
-                home = prefix(rng, kind)
-                at_home = address(rng, home)
+                home = network_prefix(rng, kind)
+                at_home = address_in(rng, home)
             elif ":" in home:
-                at_home = address(rng, home)
+                at_home = address_in(rng, home)
             if abroad == 0 and rng.random() < 0.025:
                 abroad = int(rng.integers(2, 6))
             if abroad:
-                hotel = prefix(rng, "business") if rng.random() < 0.5 or hotel == home else hotel
+                hotel = network_prefix(rng, "business") if rng.random() < 0.5 or hotel == home else hotel
                 abroad -= 1
-                today = [address(rng, hotel)]
+                today = [address_in(rng, hotel)]
             else:
-                today = [address(rng, office), at_home] if rng.random() < in_office else [at_home]
+                today = [address_in(rng, office), at_home] if rng.random() < in_office else [at_home]
             if rng.random() < phone:
-                today.append(address(rng, str(rng.choice(carriers))))
+                today.append(address_in(rng, str(rng.choice(carriers))))
             places.append((today, [3.0, 1.0, 1.0][: len(today)]))
         return places
 
@@ -272,9 +220,9 @@ class MobileBackend(Archetype):
         for _ in range(around.days):
             pools = [market[i] for i in rng.integers(len(market), size=24)]
             pools += [elsewhere[i] for i in rng.integers(len(elsewhere), size=4)]
-            homes = [prefix(rng, "ipv6" if i % 3 == 0 else "home") for i in range(8)]
+            homes = [network_prefix(rng, "ipv6" if i % 3 == 0 else "home") for i in range(8)]
             shares = [1.0] * 24 + [0.2] * 4 + [3 * share] * 8
-            places.append(([address(rng, network) for network in pools + homes], shares))
+            places.append(([address_in(rng, network) for network in pools + homes], shares))
         return places
 
 
@@ -315,7 +263,9 @@ class Dormant(Archetype):
     def places(self, rng: np.random.Generator, around: Surroundings, name: str, timezone: str) -> Places:
         """Wherever its owner is: the office, mostly."""
         office = around.offices[timezone]
-        lines = [[address(rng, office if rng.random() < 0.6 else prefix(rng, "home"))] for _ in range(around.days)]
+        lines = [
+            [address_in(rng, office if rng.random() < 0.6 else network_prefix(rng, "home"))] for _ in range(around.days)
+        ]
         return [(line, [1.0]) for line in lines]
 
 

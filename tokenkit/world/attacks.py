@@ -7,15 +7,15 @@ the response bytes of the one token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from tokenkit.world.archetypes import Array, address, network_of, prefix, stream
+from tokenkit.world.benign import TruthEntries
 from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, WHOAMI
-from tokenkit.world.organisation import DAY, TRAILS, Organisation, Token, iso, new_key
+from tokenkit.world.draws import Array, address_in, network_of, network_prefix, stream
+from tokenkit.world.organisation import DAY, TRAILS, Organisation, Token, iso
 
 HOUR = 3_600_000
 STRANGE_CLIENTS = (
@@ -26,128 +26,10 @@ STRANGE_CLIENTS = (
     "libwww-perl/6.72",
     "Ruby/3.2 faraday/2.9.0",
 )
-TALES = (
-    "rotation",
-    "expired",
-    "unowned",
-    "orphaned",
-    "egress_change",
-    "sleeper",
-    "new_token",
-    "growth",
-)  # never attacked
-Notes = list[dict[str, Any]]
-
-
-# ---- confounders ----
-@dataclass
-class Weather:
-    """What benign circumstances do to one token, for each day."""
-
-    requests: Array  # factor on the number of requests; 0 on days off
-    size: Array  # factor on the bytes of a response
-    notes: Notes
-
-
-def weather(token: Token, org: Organisation) -> Weather:
-    """Bursts (0.3% of days), heavy reports (0.6%), growth, holidays, sleep, and the day the token was made."""
-    rng = stream(org.seed, token.native_id, "weather")
-    days = np.arange(org.days)
-    requests, size, notes = np.ones(org.days), np.ones(org.days), []
-
-    def note(kind: str, first: int, last: int, detail: str) -> None:
-        notes.append(confounder(kind, [token.native_id], org, first, last, detail))
-
-    burst, heavy = rng.random(org.days) < 0.003, rng.random(org.days) < 0.006
-    requests[burst] *= rng.uniform(5, 10, org.days)[burst]
-    size[heavy] *= rng.uniform(3, 6, org.days)[heavy]
-    for day in np.flatnonzero(burst).tolist():
-        note("burst", day, day, f"requests x{requests[day]:.1f}")
-    for day in np.flatnonzero(heavy).tolist():
-        note("heavy_report", day, day, f"bytes a response x{size[day]:.1f}")
-    if rng.random() < 0.04:
-        requests *= 1.2 ** (days / 30)
-        note("growth", 0, org.days - 1, "requests +20% a month")
-    holiday, length = int(rng.integers(org.days)), int(rng.integers(4, 10))
-    if token.job.archetype == "human" and rng.random() < 0.5 * org.days / 60:
-        requests[holiday : holiday + length] = 0
-        note("holiday", holiday, min(holiday + length, org.days) - 1, "the owner is away")
-    if token.sleeps:
-        requests *= rng.random(org.days) < 0.05
-        note("sleeper", 0, org.days - 1, "used on few days")
-    first = (token.created.date() - org.start).days
-    if first > 0:
-        requests[:first] = 0
-        note("new_token", first, org.days - 1, "made within the period")
-    return Weather(requests, size, notes)
-
-
-def tales(rng: np.random.Generator, org: Organisation, begin: datetime) -> Notes:
-    """Some tokens have no owner, an owner who left, a date behind them, a new key, or move to another network."""
-    days = org.days
-    usual = [token for token in org.tokens if not token.is_role and not token.sleeps and token.created < begin]
-    order = [usual[i] for i in rng.permutation(len(usual))]
-    few = max(1, round(0.025 * len(org.tokens)))
-    moving = [token for token in order if token.job.archetype in ("cron", "webhook")]
-    moving = moving[: min(10, max(2, len(org.tokens) // 12))]
-    order = [token for token in order if token not in moving]
-    rotated = next(token for token in order if token.job.archetype != "human")
-    order.remove(rotated)
-    expired, unowned, rest = order[0], order[1 : 1 + few], order[1 + few :]
-    owners = [token.owner for token in org.tokens]
-    left = [token.owner for token in rest if owners.count(token.owner) <= 1][:few]
-    orphaned = [token for token in org.tokens if token.owner in left]
-    for token in orphaned:
-        token.owner = replace(token.owner, status="left") if token.owner else None
-    for token in unowned:
-        token.owner = None
-    expired.expires = (begin - timedelta(days=float(rng.uniform(10, 50)))).replace(microsecond=0)
-    expired.created = min(expired.created, expired.expires - timedelta(days=180))
-    rotated.rotated = begin + timedelta(seconds=int(rng.uniform(0.5, 0.65) * days * 86400))
-    rotated.rotated_id = new_key(rng, rotated.log)
-    around = org.around
-    around.moving = frozenset(token.name for token in moving)
-    around.move_day = int(rng.uniform(0.72, 0.88) * days)
-    around.move = (prefix(rng, "hosting"), prefix(rng, "hosting"))
-
-    def note(kind: str, tokens: list[Token], first: int, last: int, detail: str) -> dict[str, Any]:
-        return confounder(kind, [token.native_id for token in tokens], org, first, last, detail)
-
-    notes = [
-        note("egress_change", moving, around.move_day, days - 1, f"{around.move[0]}0/24 -> {around.move[1]}0/24"),
-        note("rotation", [rotated], (rotated.rotated - begin).days, days - 1, "a new key, the same behaviour"),
-        note("expired", [expired], 0, days - 1, "used after it expired"),
-        note("unowned", unowned, 0, days - 1, "no row in the inventory"),
-        note("orphaned", orphaned, 0, days - 1, "the owner left"),
-        note("outage", [], outage_day(days), outage_day(days), "gateways half down for 30 minutes; clients try again"),
-    ]
-    notes[1]["native_ids"].append(rotated.rotated_id)
-    for family, dates in around.releases.items():
-        notes += [note("sdk_release", [], day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)]
-    return notes
-
-
-def outage_day(days: int) -> int:
-    """The day on which the gateways are half down."""
-    return int(days * 0.55)
-
-
-def confounder(
-    kind: str, native_ids: list[str], org: Organisation, first: int, last: int, detail: str
-) -> dict[str, Any]:
-    """A confounder as truth.json lists it: days ``first`` to ``last``, inclusive."""
-    start = datetime(org.start.year, org.start.month, org.start.day, tzinfo=UTC)
-    return {
-        "kind": kind,
-        "native_ids": native_ids,
-        "start": iso(start + timedelta(days=first)),
-        "end": iso(start + timedelta(days=last + 1)),
-        "detail": detail,
-    }
 
 
 # ---- attacks ----
-def inject(events: Array, org: Organisation, barred: frozenset[str], total: int) -> tuple[Array, Notes]:
+def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total: int) -> tuple[Array, TruthEntries]:
     """Add the three attacks to three different tokens.
 
     Parameters
@@ -220,12 +102,12 @@ def stolen_token(events: Array, token: Token, day: int, org: Organisation, total
     begin = org.begin + day * DAY + int(rng.uniform(0, 19.5) * HOUR)
     extra["time"] = np.sort(begin + (rng.beta(1, 1.3, n) * rng.uniform(2, 4) * HOUR).astype("i8"))
     taken = {network_of(ip) for ip in org.addresses}
-    network = prefix(rng, "hosting")
+    network = network_prefix(rng, "hosting")
     while network in taken:
-        network = prefix(rng, "hosting")
+        network = network_prefix(rng, "hosting")
     families = {client.split("/")[0] for client in org.clients}
     client = str(rng.choice([client for client in STRANGE_CLIENTS if client.split("/")[0] not in families]))
-    hosts = [org.number(org.addresses, address(rng, network)) for _ in range(int(rng.integers(1, 3)))]
+    hosts = [org.number(org.addresses, address_in(rng, network)) for _ in range(int(rng.integers(1, 3)))]
     extra["address"] = rng.choice(hosts, n)
     extra["client"] = org.number(org.clients, client)
     never = [ENDPOINT[name] for name in WHOAMI[token.issuer] if not (own["endpoint"] == ENDPOINT[name]).any()]

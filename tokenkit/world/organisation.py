@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,74 @@ def new_key(rng: np.random.Generator, log: int, lead: str = "AKIA") -> str:
     if log == NGINX:
         return f"key_{rng.bytes(8).hex()}"
     return rng.bytes(32).hex() if log == HAPROXY else lead + "".join(rng.choice(BASE32, 16))
+
+
+# ---- people and their tokens ----
+# fmt: off
+FIRST_NAMES = [
+    "Ana", "Raj", "Wei", "Fatima", "Jürgen", "Zoë", "José", "Priya", "Kwame", "Ingrid", "Tomás", "Mei", "Omar",
+    "Elena", "Yuki", "Lars", "Chidi", "Sofia", "Arjun", "Hannah", "Mateo", "Aisha", "Piotr", "Linh", "Noah",
+    "Camille", "Hiroshi", "Leila", "Björn", "Nadia", "Diego", "Amara", "Viktor", "Sana", "Luca", "Grace", "Emre",
+    "Katarzyna", "Samuel", "Ximena",
+]
+LAST_NAMES = [
+    "Ferreira", "Patel", "Chen", "Rahman", "Weber", "Okafor", "Novak", "Silva", "Müller", "Tanaka", "Kowalski",
+    "Haddad", "Jensen", "García", "Nguyen", "Rossi", "Iyer", "Mensah", "Larsson", "Dubois", "Cohen", "Almeida",
+    "Kim", "Petrov", "Yilmaz", "Moreau", "Schmidt", "Ali", "Costa", "Murphy", "Sato", "Lindqvist", "Banerjee",
+    "Vargas", "Adeyemi", "Keller",
+]
+# fmt: on
+VOLUME = {"cron": 1.0, "webhook": 1.5, "ci": 1.0, "partner": 1.2}  # mean requests, relative; people have their own
+SITES = ("Europe/Lisbon", "Europe/Berlin", "Asia/Kolkata", "America/New_York", "America/Sao_Paulo", "Asia/Singapore")
+
+
+def hire(rng: np.random.Generator, people: list[Person], job: Job) -> Person:
+    """A new person in one of the job's teams."""
+    name = f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower().replace(" ", ".")
+    same = sum(person.email.split("@")[0].rstrip("0123456789") == plain for person in people)
+    email = f"{plain}{same + 1 if same else ''}@northwind-parcel.example"
+    team, site = str(rng.choice(job.teams)), str(rng.choice(SITES))
+    people.append(Person(f"u-{1000 + len(people) * 7}", name, email, team, site, "active"))
+    return people[-1]
+
+
+def colleague(rng: np.random.Generator, people: list[Person], job: Job) -> Person:
+    """Someone already there who works in one of the job's teams, or a new person."""
+    there = [person for person in people if person.team in job.teams]
+    return there[int(rng.integers(len(there)))] if there else hire(rng, people, job)
+
+
+def issue(rng: np.random.Generator, number: int, job: Job, owner: Person, begin: datetime, days: int) -> Token:
+    """A token for a job."""
+    trail, gateway = rng.choice(len(TRAILS), p=[0.5, 0.2, 0.3]), rng.choice([NGINX, HAPROXY], p=[0.6, 0.4])
+    log = int(trail if job.issuer == "aws" else gateway)
+    human, serial = job.archetype == "human", f"{int(rng.integers(100, 1000))}{number}"
+    name = f"{owner.email.split('@')[0]}-{serial}" if human else f"{job.slug}-{serial}"
+    age = rng.uniform(40, 900) if rng.random() > 0.04 else -rng.uniform(0.2, 0.7) * days
+    role = rng.random() < job.roles
+    native = f"arn:aws:iam::{TRAILS[log][0]}:role/{name}" if role else new_key(rng, log)
+    production = log in (0, NGINX) or rng.random() < 0.5
+    created = (begin - timedelta(days=float(age))).replace(microsecond=0)
+    return Token(
+        number,
+        name,
+        native,
+        job,
+        log,
+        owner,
+        owner.timezone if job.archetype != "partner" else str(rng.choice(SITES)),
+        created,
+        "production" if production else "staging",
+        str(rng.choice(["low", "medium", "high", "critical"], p=[0.2, 0.4, 0.3, 0.1])),
+        expires=created + timedelta(days=1825) if rng.random() < 0.3 else None,
+        is_role=role,
+        session_name=str(rng.choice(["", job.slug.title().replace("-", "")])) if role else "",
+        sleeps=rng.random() < 0.02,
+        bucket=f"northwind-{owner.team}-{'prod' if production else 'stage'}",
+        folder=f"{job.slug}/{serial}",
+        first=float(rng.integers(20_000, 90_000)),
+    )
 
 
 # ---- inventory ----

@@ -16,7 +16,7 @@ from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import burden, scoring
 from tokenkit.bench.page import drawing, plots, tables
 from tokenkit.bench.trials.benign import DAYS
-from tokenkit.world.simulate import EVENTS_A_TOKEN_DAY
+from tokenkit.world import EVENTS_PER_TOKEN_DAY
 
 SHOWN = 6  # contenders told apart in a picture of curves
 MARK = "<!-- made by tokenkit bench show --page; what stands below is written by hand and kept -->"
@@ -76,7 +76,7 @@ def _introduction(results: Results) -> list[str]:
         f"`{command}`: tokenkit {run['version']} (code {run['code']}), Python {run['python']}, {libraries}; "
         f"{run['processors']} processors, {sum(run['seed_minutes']):.0f} minutes of one of them. "
         f"{len(run['seeds'])} organisations of {sizes['tokens']:,} tokens over {DAYS} days, "
-        f"{sizes['tokens'] * DAYS * EVENTS_A_TOKEN_DAY / 1e6:.1f} million events each: fitted on days 15 to 42, "
+        f"{sizes['tokens'] * DAYS * EVENTS_PER_TOKEN_DAY / 1e6:.1f} million events each: fitted on days 15 to 42, "
         f"calibrated on 43 to 56, judged on 57 to 90; "
         f"{kinds.get('attack', 0):,} attacks of {(results.scenarios['kind'] == 'attack').sum()} scenarios and "
         f"{kinds.get('confounder', 0):,} benign changes.", "",

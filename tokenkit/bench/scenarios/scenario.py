@@ -14,7 +14,7 @@ import pandas as pd
 
 from tokenkit.errors import InputError
 from tokenkit.sources.fields import clients
-from tokenkit.world import archetypes
+from tokenkit.world import draws
 
 # the columns of events that a scenario sees, all others follow from them or are the token's own
 COLUMNS = {
@@ -275,14 +275,14 @@ def new_address(setting: Setting, kind: str) -> str:
     kind : ``hosting``, ``home`` or ``business``
     """
     while True:
-        prefix = archetypes.prefix(setting.rng, kind)
+        prefix = draws.network_prefix(setting.rng, kind)
         if f"{prefix}0/24" not in setting.networks:
-            return archetypes.address(setting.rng, prefix)
+            return draws.address_in(setting.rng, prefix)
 
 
 def neighbours(ip: str, n: int, rng: np.random.Generator) -> list[str]:
     """Addresses of the network of ``ip``, that one first."""
-    return [ip, *(archetypes.address(rng, archetypes.network_of(ip)) for _ in range(n - 1))]
+    return [ip, *(draws.address_in(rng, draws.network_of(ip)) for _ in range(n - 1))]
 
 
 def from_network(rows: pd.DataFrame, ip: str | list[str], rng: np.random.Generator | None = None) -> pd.DataFrame:

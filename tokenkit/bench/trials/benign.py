@@ -19,8 +19,7 @@ from tokenkit.normal.novelty import Crowd
 from tokenkit.store import lake
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
-from tokenkit.world.canonical import simulate_lake
-from tokenkit.world.simulate import EVENTS_A_TOKEN_DAY
+from tokenkit.world import EVENTS_PER_TOKEN_DAY, simulate_lake
 
 FIRST = date(2026, 1, 5)
 DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged until 90
@@ -89,7 +88,7 @@ def a_day_earlier(ground: Benign) -> Benign:
     return replace(ground, evidence=deviation.measure(ground.workspace, moved, ground.groups))
 
 
-def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_A_TOKEN_DAY) -> Benign:
+def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_PER_TOKEN_DAY) -> Benign:
     """A benign organisation of the bench, simulated and measured.
 
     Parameters

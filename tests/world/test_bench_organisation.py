@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 
 from tokenkit.sources.fields import operations
-from tokenkit.world.archetypes import ARCHETYPES, network_of
-from tokenkit.world.attacks import Weather, weather
+from tokenkit.world.archetypes import ARCHETYPES
+from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
+from tokenkit.world.benign import DailyVariation, daily_variation
 from tokenkit.world.catalogue import ENDPOINTS
+from tokenkit.world.draws import network_of
 from tokenkit.world.organisation import DAY, Token
-from tokenkit.world.roster import bench_organisation, means
-from tokenkit.world.simulate import live, place_in_mix, when
+from tokenkit.world.traffic import position_in_mix, request_times, token_requests
 
 BENCH: dict[str, Any] = {"tokens": 63, "days": 70, "start": date(2026, 1, 5), "seed": 3}
 
@@ -25,12 +26,12 @@ BENCH: dict[str, Any] = {"tokens": 63, "days": 70, "start": date(2026, 1, 5), "s
 class Bench:
     """The bench's organisation and the requests of its tokens, by number."""
 
-    def __init__(self, events_a_token: float = 2_000.0) -> None:
-        self.org, self.notes = bench_organisation(**BENCH)
+    def __init__(self, events_per_token: float = 2_000.0) -> None:
+        self.org, self.entries = bench_organisation(**BENCH)
         self.rows = []
-        for token, mean in zip(self.org.tokens, means(self.org, events_a_token), strict=True):
-            self.rows.append(live(token, self.org, mean, weather(token, self.org)))
-        self.asked = events_a_token * len(self.rows)
+        for token, mean in zip(self.org.tokens, bench_mean_requests(self.org, events_per_token), strict=True):
+            self.rows.append(token_requests(token, self.org, mean, daily_variation(token, self.org)))
+        self.asked = events_per_token * len(self.rows)
 
     def of(self, archetype: str) -> list[tuple[Token, Any]]:
         """Its tokens of an archetype that were used, with their requests."""
@@ -57,7 +58,7 @@ def test_a_few_tokens_of_the_bench_have_all_archetypes(bench):
 def test_the_bench_has_about_the_events_it_was_asked_for(bench):
     assert sum(map(len, bench.rows)) == pytest.approx(bench.asked, rel=0.25)  # three tokens a job, heavy-tailed
     org, _ = bench_organisation(1000, 90, date(2026, 1, 5), 0)
-    assert sum(means(org, 20_500)) == pytest.approx(1000 * 20_500 * 1.04, rel=0.04)
+    assert sum(bench_mean_requests(org, 20_500)) == pytest.approx(1000 * 20_500 * 1.04, rel=0.04)
 
 
 def test_a_rule_on_new_networks_alone_would_drown(bench):
@@ -93,7 +94,7 @@ def test_an_endpoint_follows_from_the_one_before(bench):
 
 def test_a_chain_keeps_the_mix_of_the_job(bench):
     _, rows = max(bench.of("webhook"), key=lambda pair: len(pair[1]))
-    where = place_in_mix(np.random.default_rng(0), bench.org.tokens[int(rows["token"][0])], bench.org, rows)
+    where = position_in_mix(np.random.default_rng(0), bench.org.tokens[int(rows["token"][0])], bench.org, rows)
     assert np.histogram(where, 10, (0, 1))[0] / len(rows) == pytest.approx([0.1] * 10, abs=0.03)
 
 
@@ -102,24 +103,26 @@ def test_people_rest_on_the_public_holidays_of_their_own_country(bench):
     assert [bench.org.start + timedelta(days=day) for day in days] == [date(2026, 1, 19), date(2026, 2, 16)]
     token, _ = bench.of("human")[0]
     token = replace(token, timezone="America/New_York")
-    hours, _ = when(np.random.default_rng(1), token, bench.org, 20_000, calm(bench))
+    hours, _ = request_times(np.random.default_rng(1), token, bench.org, 20_000, calm(bench))
     used = np.bincount(hours // 24, minlength=BENCH["days"])
     assert max(used[days]) < 0.2 * used[days[0] + 1]
-    elsewhere = when(np.random.default_rng(1), replace(token, timezone="Europe/Lisbon"), bench.org, 20_000, calm(bench))
+    elsewhere = request_times(
+        np.random.default_rng(1), replace(token, timezone="Europe/Lisbon"), bench.org, 20_000, calm(bench)
+    )
     assert min(np.bincount(elsewhere[0] // 24)[days]) > 0.3 * used[days[0] + 1]
 
 
 def test_the_day_of_a_token_follows_daylight_saving(bench):
     token = replace(bench.of("webhook")[0][0], timezone="America/New_York")
-    hours, _ = when(np.random.default_rng(1), token, bench.org, 200_000, calm(bench))
+    hours, _ = request_times(np.random.default_rng(1), token, bench.org, 200_000, calm(bench))
     change = (date(2026, 3, 8) - bench.org.start).days  # clocks go forward: the same local hour is an hour earlier
     clock = np.exp(2j * np.pi * hours / 24)
     before, after = (clock[(hours // 24 >= day) & (hours // 24 < day + 7)].sum() for day in (change - 7, change + 1))
     assert np.angle(before / after) * 24 / (2 * np.pi) == pytest.approx(1, abs=0.4)
 
 
-def calm(bench: Bench) -> Weather:
-    return Weather(np.ones(BENCH["days"]), np.ones(BENCH["days"]), [])
+def calm(bench: Bench) -> DailyVariation:
+    return DailyVariation(np.ones(BENCH["days"]), np.ones(BENCH["days"]), [])
 
 
 def test_sensitive_calls_are_the_daily_work_of_some_tokens(bench):
@@ -161,9 +164,9 @@ def test_for_an_hour_a_deploy_brings_errors_and_then_another_version(bench):
 
 
 def test_keys_are_replaced_and_owners_leave_in_the_bench_too(bench):
-    kinds = Counter(note["kind"] for note in bench.notes)
+    kinds = Counter(note["kind"] for note in bench.entries)
     assert {"rotation", "egress_change", "deploy", "public_holiday", "sdk_release", "outage"} <= kinds.keys()
-    for note in bench.notes:
+    for note in bench.entries:
         if note["kind"] == "rotation":
             (token,) = [token for token in bench.org.tokens if token.native_id == note["native_ids"][0]]
             assert token.rotated_id == note["native_ids"][1]

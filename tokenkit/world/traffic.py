@@ -1,114 +1,26 @@
-"""A simulated organisation: people, tokens and every request they make, written as raw logs with the truth beside.
+"""Every request of one token, drawn from what its kind of token does.
 
-Reads  nothing but its arguments and the catalogues in ``archetypes``.
-Writes logs/ and inventory.csv as an organisation would have them, and truth.json: which tokens were attacked, when,
-       and which benign events a detector should not mistake for an attack.
-Each token draws from random streams of its own, so an attack changes no other event.
+Each token draws from random streams of its own, so that neither an attack nor another token changes its requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import orjson
 
-from tokenkit.world.archetypes import ARCHETYPES, Archetype, Array, stream
-from tokenkit.world.attacks import TALES, Notes, Weather, confounder, inject, outage_day, weather
-from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, JOBS, LISTINGS, RARE_CLIENTS, USUAL, user_agent
-from tokenkit.world.organisation import DAY, EVENT, TRAILS, Credential, Organisation, Token, new_key, write_inventory
-from tokenkit.world.rawlogs import write_logs
-from tokenkit.world.roster import bench_organisation, means
-from tokenkit.world.staff import organisation, volumes
+from tokenkit.world.archetypes import ARCHETYPES, Archetype
+from tokenkit.world.benign import DailyVariation, TruthEntries, outage_day, truth_entry
+from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, LISTINGS, RARE_CLIENTS, USUAL, user_agent
+from tokenkit.world.draws import Array, stream
+from tokenkit.world.organisation import DAY, EVENT, TRAILS, Credential, Organisation, Token, new_key
 
 HOUR = 3_600_000
 OWN_PROGRAMS = ("job", "node", "app")  # client families that the organisation makes itself
-EVENTS_A_TOKEN_DAY = 250 / 3
 
 
-def simulate(
-    out: Path,
-    *,
-    tokens: int = 200,
-    days: int = 60,
-    start: date = date(2026, 1, 5),
-    seed: int = 0,
-    attacks: bool = True,
-    events: int = 1_000_000,
-    bench: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Write a simulated organisation: raw logs, inventory and truth.
-
-    Parameters
-    ----------
-    out : Path
-        Folder for ``logs/``, ``inventory.csv`` and ``truth.json``; made if absent.
-    tokens : int, at least 12
-    days : int, at least 14
-    start : date
-        First day (UTC).
-    seed : int
-        The same arguments give the same bytes.
-    attacks : bool
-        Without them the organisation is the identical one, confounders included.
-    events : int
-        About so many events in all (within 10%).
-    bench : bool
-        The bench's organisation (``roster``) in place of the demo's.
-    progress : callable(done, total), optional
-        Called after each token drawn and each day written.
-
-    Returns
-    -------
-    dict
-        What truth.json holds: ``seed``, ``start``, ``days``, ``attacks``, ``confounders``.
-
-    Raises
-    ------
-    ValueError
-        Fewer tokens or days than an organisation needs, or no token suits an attack.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     truth = simulate(Path(folder), tokens=16, days=16, events=3_000)
-    >>> [attack["scenario"] for attack in truth["attacks"]]
-    ['object_enumeration', 'slow_exfiltration', 'stolen_token']
-    """
-    if tokens < len(JOBS) or days < 14:
-        raise ValueError(f"tokens={tokens}, days={days}: an organisation needs at least {len(JOBS)} tokens and 14 days")
-    tell = progress or (lambda done, total: None)
-    org, notes = (bench_organisation if bench else organisation)(tokens, days, start, seed)
-    volume = means(org, events / tokens) if bench else volumes(org, events)
-    conditions = [weather(token, org) for token in org.tokens]
-    parts = [services(org, events)]
-    for token, mean, sky in zip(org.tokens, volume, conditions, strict=True):
-        parts.append(live(token, org, mean, sky))
-        notes += sky.notes
-        tell(token.number + 1, tokens + days)
-    rows = np.concatenate(parts)
-    found: Notes = []
-    del parts
-    if attacks:
-        told = {native for note in notes if note["kind"] in TALES for native in note["native_ids"]}
-        barred = frozenset(token.name for token in org.tokens if token.native_id in told)
-        rows, found = inject(rows, org, barred, events)
-    rows = rows[np.lexsort((rows["uid"][:, 0], rows["time"], rows["log"]))]
-    write_logs(out / "logs", rows, org, lambda day: tell(tokens + day + 1, tokens + days))
-    write_inventory(out / "inventory.csv", org)
-    truth = {"seed": seed, "start": start.isoformat(), "days": days, "attacks": found, "confounders": notes}
-    (out / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2))
-    return truth
-
-
-# ---- the requests of one token ----
-def live(token: Token, org: Organisation, mean: float, sky: Weather) -> Array:
+def token_requests(token: Token, org: Organisation, mean: float, variation: DailyVariation) -> Array:
     """Every event of a token.
 
     Parameters
@@ -119,34 +31,36 @@ def live(token: Token, org: Organisation, mean: float, sky: Weather) -> Array:
         Learns the token's addresses, clients and credentials.
     mean : float
         Requests over the whole period on average.
-    sky : Weather
+    variation : DailyVariation
 
     Returns
     -------
     array of EVENT, by time
     """
     rng, kind = stream(org.seed, token.native_id, "requests"), ARCHETYPES[token.job.archetype]
-    hour, moment = when(rng, token, org, mean, sky)
+    hour, moment = request_times(rng, token, org, mean, variation)
     rows = np.zeros(len(hour), EVENT)
     rows["time"] = org.begin + ((hour + moment) * HOUR).astype("i8")
     rows = rows[np.argsort(rows["time"], kind="stable")]
     day = (rows["time"] - org.begin) // DAY
     rows["token"], rows["log"] = token.number, token.log
     token.pace = max(0.5, mean / org.days * rng.uniform(0.05, 0.2))
-    call(rng, token, org, rows, day, sky.notes)
-    touch(rng, token, org, rows, kind.paging)
-    where(token, org, rows, day, kind.sticky)
-    with_what(token, org, rows, day)
-    rows = outcome(rng, token, org, rows)
-    weigh(rng, token, org, rows, kind, sky)
-    authenticate(token, org, rows)
+    choose_endpoints(rng, token, org, rows, day, variation.entries)
+    choose_objects(rng, token, org, rows, kind.paging)
+    choose_addresses(token, org, rows, day, kind.sticky)
+    choose_clients(token, org, rows, day)
+    rows = set_outcomes(rng, token, org, rows)
+    set_sizes(rng, token, org, rows, kind, variation)
+    set_credentials(token, org, rows)
     uids = stream(org.seed, token.native_id, "uid")
     rows["uid"] = uids.integers(0, 2**64, (len(rows), 2), dtype="u8")
     rows["again"] = (uids.random(len(rows)) < 0.004) & (token.log < len(TRAILS))
     return rows
 
 
-def when(rng: np.random.Generator, token: Token, org: Organisation, mean: float, sky: Weather) -> tuple[Array, Array]:
+def request_times(
+    rng: np.random.Generator, token: Token, org: Organisation, mean: float, variation: DailyVariation
+) -> tuple[Array, Array]:
     """Hour of each request (since the start) and the moment within it."""
     kind, days = ARCHETYPES[token.job.archetype], org.days
     zone, noon = ZoneInfo(token.timezone), datetime.combine(org.start, time(12))
@@ -162,13 +76,15 @@ def when(rng: np.random.Generator, token: Token, org: Organisation, mean: float,
     level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, restless, days) - restless**2 / 2
     level += stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days)
     used = kind.active(stream(org.seed, token.native_id, "active"), days)
-    expected = rate * (mean / rate.sum()) * (np.exp(level) * sky.requests * used)[hours // 24]
+    expected = rate * (mean / rate.sum()) * (np.exp(level) * variation.requests * used)[hours // 24]
     counts = rng.poisson(expected * rng.gamma(kind.clump, 1 / kind.clump, len(hours)))
     hour = np.repeat(hours, counts)
     return hour, np.clip(kind.moments(rng, hour), 0, 0.9999)
 
 
-def call(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, day: Array, notes: Notes) -> None:
+def choose_endpoints(
+    rng: np.random.Generator, token: Token, org: Organisation, rows: Array, day: Array, entries: TruthEntries
+) -> None:
     """Choose endpoints: the job's mix as this token uses it, seldom ones, and some for the first time."""
     job, days = token.job, org.days
     names = [*job.calls, *job.seldom, *job.untried]
@@ -181,14 +97,14 @@ def call(rng: np.random.Generator, token: Token, org: Organisation, rows: Array,
             mix[first : first + int(rng.integers(1, 6)), column] = rng.uniform(0.01, 0.05)
             if stays:
                 mix[first:, column] = np.maximum(mix[first:, column], 0.003)
-            notes.append(confounder("first_use", [token.native_id], org, first, first, names[column]))
+            entries.append(truth_entry("first_use", [token.native_id], org, first, first, names[column]))
     odds = np.cumsum(mix * rng.lognormal(0, 0.1, mix.shape), axis=1)
     odds /= odds[:, -1:]
-    chosen = (place_in_mix(rng, token, org, rows)[:, None] > odds[day]).sum(axis=1)
+    chosen = (position_in_mix(rng, token, org, rows)[:, None] > odds[day]).sum(axis=1)
     rows["endpoint"] = np.array([ENDPOINT[name] for name in names])[np.minimum(chosen, len(names) - 1)]
 
 
-def place_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
+def position_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
     """Where in the job's mix each request falls, 0 to 1: a Markov chain around the circle.
 
     Most requests lie about as far behind the one before as those of their peers do; the others fall anywhere, and so
@@ -203,7 +119,7 @@ def place_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows
     return np.asarray(np.cumsum(np.where(follows, far + own.normal(0, 0.04, len(rows)), thrown)) % 1.0)
 
 
-def touch(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, paging: int) -> None:
+def choose_objects(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, paging: int) -> None:
     """Choose objects near the newest one, which moves on every day; and pages of listings."""
     names = (*token.job.calls, *token.job.seldom, *token.job.untried)
     nouns = {COST[name][2]: i for i, name in enumerate(names) if COST[name][2]}
@@ -222,7 +138,7 @@ def touch(rng: np.random.Generator, token: Token, org: Organisation, rows: Array
     rows["page"][at] = 1 + np.arange(len(at)) - np.maximum.accumulate(begins)
 
 
-def where(token: Token, org: Organisation, rows: Array, day: Array, sticky: bool) -> None:
+def choose_addresses(token: Token, org: Organisation, rows: Array, day: Array, sticky: bool) -> None:
     """Choose addresses, day by day from where the token is used."""
     rng = stream(org.seed, token.native_id, "places")
     places = ARCHETYPES[token.job.archetype].places(rng, org.around, token.name, token.timezone)
@@ -240,7 +156,7 @@ def where(token: Token, org: Organisation, rows: Array, day: Array, sticky: bool
             rows["address"][lower:upper] = codes[np.minimum(np.searchsorted(share, dice), len(codes) - 1)]
 
 
-def with_what(token: Token, org: Organisation, rows: Array, day: Array) -> None:
+def choose_clients(token: Token, org: Organisation, rows: Array, day: Array) -> None:
     """Choose clients; their versions rise on some of the days on which one was released."""
     rng = stream(org.seed, token.native_id, "clients")
     human = token.job.archetype in ("human", "ci")
@@ -268,7 +184,7 @@ def with_what(token: Token, org: Organisation, rows: Array, day: Array) -> None:
             rows["client"][tried] = org.number(org.clients, str(rng.choice(RARE_CLIENTS)))
 
 
-def outcome(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
+def set_outcomes(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
     """Set status codes, and add the repetitions of what failed for a moment; one day the gateway is half down."""
     kinds = np.array([404, 403, 503, 429, 400], "i2")
     odds = np.array([0.008, 0.003, 0.003, 0.003, 0.002]) * rng.lognormal(0, 0.6, 5)
@@ -293,8 +209,8 @@ def outcome(rng: np.random.Generator, token: Token, org: Organisation, rows: Arr
     return np.asarray(rows[np.argsort(rows["time"], kind="stable")])
 
 
-def weigh(
-    rng: np.random.Generator, token: Token, org: Organisation, rows: Array, kind: Archetype, sky: Weather
+def set_sizes(
+    rng: np.random.Generator, token: Token, org: Organisation, rows: Array, kind: Archetype, variation: DailyVariation
 ) -> None:
     """Set bytes and latency: lognormal about the endpoint's median, with the token's level of the day."""
     medians = np.array([COST[name][:2] for name in ENDPOINTS]) * 1024
@@ -304,7 +220,9 @@ def weigh(
     level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, restless, org.days)
     day = (rows["time"] - org.begin) // DAY
     call = rows["endpoint"]
-    sent = medians[call, 0] * own[call] * (np.exp(level) * sky.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
+    sent = (
+        medians[call, 0] * own[call] * (np.exp(level) * variation.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
+    )
     longer = rng.lognormal(0, 0.3 * kind.sizes, len(rows))
     if kind.echo:
         longer = longer**3  # prompts differ more than the requests of a program do
@@ -317,7 +235,7 @@ def weigh(
     rows["latency"] = rng.lognormal(3.6, 0.5, len(rows)) + rows["sent"] / kind.streams
 
 
-def authenticate(token: Token, org: Organisation, rows: Array) -> None:
+def set_credentials(token: Token, org: Organisation, rows: Array) -> None:
     """Give each event its credential: the key, the key that replaced it, or a role's session of some hours."""
     first = len(org.credentials)
     if not token.is_role:
@@ -338,7 +256,7 @@ def authenticate(token: Token, org: Organisation, rows: Array) -> None:
         org.credentials.append(Credential(new_key(rng, token.log, "ASIA"), token.number, name, created))
 
 
-def services(org: Organisation, events: float) -> Array:
+def service_requests(org: Organisation, events: float) -> Array:
     """What AWS services do by themselves: CloudTrail records with neither key nor address."""
     rng = stream(org.seed, "services")
     rows = np.zeros(int(rng.poisson(0.004 * events)), EVENT)

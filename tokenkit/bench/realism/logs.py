@@ -1,8 +1,8 @@
-"""Realism, the logs: events of simulated organisations, the statistics of one real hour, and published figures.
+"""Read simulated events, the statistics of one real hour, and published figures, and set them side by side.
 
 Reads  the events of a workspace; ``real_logs.json``, which is committed so that nobody needs the logs.
 Writes the cache of ``organisations``; ``write`` makes ``real_logs.json`` again (github.com/invictus-ir/aws_dataset):
-``python -c 'from tokenkit.bench import realism_logs as r; r.write(r.summarise("FOLDER"))'``.
+``python -c 'from tokenkit.bench.realism import logs as r; r.write(r.summarise("FOLDER"))'``.
 
 A real hour knows gaps, bursts, operations and errors. Sizes, first-seen values and weekly rhythm need weeks of logs:
 for them there are only published figures (``PUBLISHED``).
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import config, ingest
-from tokenkit.bench import realism
+from tokenkit.bench.realism import statistics
 from tokenkit.bench.versions import code_digest
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
@@ -26,7 +26,7 @@ from tokenkit.progress import Progress, silent
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
-from tokenkit.world.canonical import simulate_lake
+from tokenkit.world import simulate_lake
 
 REAL = Path(__file__).with_name("real_logs.json")
 GAPS_S = (0, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1200)  # where the distribution of gaps is kept
@@ -153,13 +153,13 @@ def read(workspace: Workspace) -> pd.DataFrame:
     ]
     outcome = np.select(cases, ["denied", "throttled", "missing", "server", "other"], "ok")
     rows["time"] = pd.to_datetime(rows["second"], unit="s", utc=True).astype("datetime64[s, UTC]")
-    return rows.assign(outcome=outcome)[["token", "time", *realism.KINDS, "outcome", "response_bytes"]]
+    return rows.assign(outcome=outcome)[["token", "time", *statistics.KINDS, "outcome", "response_bytes"]]
 
 
 # ---- what is set side by side ----
 @dataclass(frozen=True)
 class Measured:
-    """What one log shows. ``hours``: ``realism.by_token_hour`` without names; ``gaps``: share above ``GAPS_S``."""
+    """What one log shows. ``hours``: ``statistics.by_token_hour`` without names; ``gaps``: share above ``GAPS_S``."""
 
     about: dict[str, object]
     hours: pd.DataFrame
@@ -174,11 +174,11 @@ def measure(events: pd.DataFrame, about: dict[str, object] | None = None) -> Mea
     told = {"calls": len(events), "tokens": int(events["token"].nunique())}
     return Measured(
         {**(about or {}), **told},
-        realism.by_token_hour(events).reset_index(drop=True),
-        realism.ccdf(realism.gaps(realism.token_hours(events)), GAPS_S),
-        realism.error_rates(events),
-        realism.tail(events["response_bytes"]),
-        realism.volumes(events),
+        statistics.by_token_hour(events).reset_index(drop=True),
+        statistics.ccdf(statistics.gaps(statistics.token_hours(events)), GAPS_S),
+        statistics.error_rates(events),
+        statistics.tail(events["response_bytes"]),
+        statistics.volumes(events),
     )
 
 
@@ -195,7 +195,7 @@ def summarise(path: Path | str) -> Measured:
         events = read(workspace)
     first, last = events["time"].min(), events["time"].max()
     others = events[events["token"] != events["token"].value_counts().index[0]]  # the busiest one ran the attacks
-    within = realism.gaps(realism.token_hours(others))
+    within = statistics.gaps(statistics.token_hours(others))
     told = {
         "first": f"{first:%FT%TZ}",
         "last": f"{last:%FT%TZ}",
@@ -254,7 +254,7 @@ def beside(simulated: Measured, real: Measured) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame by statistic of ``realism.by_token_hour``
+    DataFrame by statistic of ``statistics.by_token_hour``
         ``real_least``, ``real_median``, ``real_most``; ``simulated_5%``, ``simulated_50%``, ``simulated_95%``;
         ``inside`` (share of the real token-hours from the 5% to the 95% of the simulated).
     """
@@ -280,10 +280,10 @@ def differences(events: pd.DataFrame, simulated: Measured, real: Measured) -> pd
     DataFrame by statistic: ``simulated``, ``real hour``, ``published``
     """
     logs = (simulated, real)
-    new = realism.first_seen(events)
+    new = statistics.first_seen(events)
     a_day, usual = new["new_a_day"], new["median_token"]
-    rhythm = realism.autocorrelation(events).median()
-    irregular = (realism.interarrival(events, by=["token"])["cv"] > 1).mean()
+    rhythm = statistics.autocorrelation(events).median()
+    irregular = (statistics.interarrival(events, by=["token"])["cv"] > 1).mean()
     fails = [f"{1 - log.errors['ok']:.1%}" for log in logs]
     at_once = [f"{1 - log.gaps.loc[0]:.0%}" for log in logs]
     unequal = [f"{log.volumes['share']:.0%}" for log in logs]

@@ -1,7 +1,7 @@
-"""Realism, the figures: simulated beside real, or beside what was published.
+"""Plots of simulated traffic beside a real hour or published figures.
 
-Reads  ``realism_logs.Measured``, events and tables of ``realism``. Writes nothing.
-As in ``plots``: each function draws on Axes and returns them, and what it shows is said in words too.
+Reads  ``logs.Measured``, events and tables of ``statistics``. Writes nothing.
+Each function draws on Axes and returns them, and describes the picture in words too (``drawing.described``).
 """
 
 from typing import TYPE_CHECKING
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench import realism
 from tokenkit.bench.page.drawing import axes, described, styled
-from tokenkit.bench.realism.realism_logs import Measured
+from tokenkit.bench.realism import statistics
+from tokenkit.bench.realism.logs import Measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,12 +42,12 @@ def gaps(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes
 def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
     """Fano factor against the length of the window: simulated token-hours as a band, each real one as a line."""
     ax = ax or axes(6.4, 3.4)
-    names = [f"fano {w} s" for w in realism.WINDOWS_S]
+    names = [f"fano {w} s" for w in statistics.WINDOWS_S]
     low, middle, high = (simulated.hours[names].quantile(q) for q in (0.05, 0.5, 0.95))
-    ax.fill_between(realism.WINDOWS_S, low, high, color=SIMULATED, alpha=0.2, label="simulated, 5% to 95%")
-    ax.plot(realism.WINDOWS_S, middle, color=SIMULATED, marker="o", label="simulated, median")
+    ax.fill_between(statistics.WINDOWS_S, low, high, color=SIMULATED, alpha=0.2, label="simulated, 5% to 95%")
+    ax.plot(statistics.WINDOWS_S, middle, color=SIMULATED, marker="o", label="simulated, median")
     for number, (_, hour) in enumerate(real.hours[names].iterrows()):
-        ax.plot(realism.WINDOWS_S, hour, color=REAL, linewidth=0.9, marker="s", markersize=3,
+        ax.plot(statistics.WINDOWS_S, hour, color=REAL, linewidth=0.9, marker="s", markersize=3,
                 label="" if number else "real, each token-hour")  # fmt: skip
     ax.axhline(1.0, color=PUBLISHED, linewidth=0.8, linestyle="--", label="Poisson process")
     ax.set(xscale="log", yscale="log", xlabel="window in seconds (log scale)", ylabel="Fano factor (log scale)")
@@ -63,7 +63,7 @@ def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Ax
 def errors(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
     """Share of calls that end in each kind of error."""
     ax = ax or axes(6.4, 2.8)
-    kinds = [k for k in realism.OUTCOMES if k != "ok"]
+    kinds = [k for k in statistics.OUTCOMES if k != "ok"]
     at = np.arange(len(kinds))
     for step, name, log, color, hatch in (
         (-0.2, "simulated", simulated, SIMULATED, ""),
@@ -84,10 +84,10 @@ def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     ax = ax or axes(6.4, 3.4)
     known = events["response_bytes"][events["response_bytes"] > 0]
     at = np.geomspace(100.0, float(known.max()), 60)
-    share = realism.ccdf(known, at.tolist())
+    share = statistics.ccdf(known, at.tolist())
     ax.plot(at[share > 0], share[share > 0], color=SIMULATED, label="simulated")
     start = 10_000.0
-    begins = float(realism.ccdf(known, [start]).iloc[0])
+    begins = float(statistics.ccdf(known, [start]).iloc[0])
     slopes = [begins * (at[at >= start] / start) ** -alpha for alpha in HILL]
     ax.fill_between(at[at >= start], slopes[1], slopes[0], color=PUBLISHED, alpha=0.5,
                     label=f"published slope, alpha {HILL[0]} to {HILL[1]}")  # fmt: skip
@@ -95,7 +95,7 @@ def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
            ylabel="share of larger responses (log scale)", ylim=(1e-6, 1.3))  # fmt: skip
     _powers(ax)
     ax.legend(frameon=False, loc="lower left")
-    told = realism.tail(known)
+    told = statistics.tail(known)
     return described(
         ax, f"Sizes of simulated responses. Alpha is {told['alpha above 10,000 bytes']} above 10,000 bytes and "
         f"{told['alpha of the top 1%']} in the largest 1%, where {HILL[0]} to {HILL[1]} was published.")  # fmt: skip
@@ -103,7 +103,7 @@ def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 @styled
 def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
-    """How many values a token shows for the first time, a token-day (``realism.first_seen``)."""
+    """How many values a token shows for the first time, a token-day (``statistics.first_seen``)."""
     ax = ax or axes(6.4, 2.6)
     kinds = list(table.index)[::-1]
     at = np.arange(len(kinds))
@@ -122,7 +122,7 @@ def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 @styled
 def rhythm(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
-    """How many tokens repeat yesterday, and how many last week (``realism.autocorrelation``)."""
+    """How many tokens repeat yesterday, and how many last week (``statistics.autocorrelation``)."""
     from matplotlib.ticker import MaxNLocator
 
     ax = ax or axes(6.4, 2.8)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tokenkit import identity, schema, sources
 from tokenkit.sources.fields import normalise
-from tokenkit.world import rawlogs
+from tokenkit.world import log_formats
 from tokenkit.world.catalogue import COST, ENDPOINTS
 from tokenkit.world.organisation import NGINX, TRAILS, Organisation
 
@@ -104,12 +104,12 @@ def read(rows: Array, org: Organisation, reading: sources.Reading, folder: Path)
 
 def _objects(rows: Array, org: Organisation) -> tuple[pa.Array, pa.Table]:
     """The numbered objects of rows: which one each touches, or null, and what they are (``dim_object``)."""
-    named = np.flatnonzero(np.array([rawlogs.is_numbered(name) for name in ENDPOINTS])[rows["endpoint"]])
+    named = np.flatnonzero(np.array([log_formats.is_numbered(name) for name in ENDPOINTS])[rows["endpoint"]])
     touched = rows[named]
     aws = touched["log"] < len(TRAILS)
     places = [np.where(aws, -1, PATHS[touched["endpoint"]]), np.where(aws, touched["token"], -1)]
     codes, first = _code([*places, touched["object"]])
-    found = [normalise.object_row(name) for name in rawlogs.object_names(touched[first], org)]
+    found = [normalise.object_row(name) for name in log_formats.object_names(touched[first], org)]
     of_row, absent = np.zeros(len(rows), dtype=np.int64), np.ones(len(rows), dtype=bool)
     of_row[named], absent[named] = codes, False
     columns = list(zip(*found, strict=True)) or [()] * 4
@@ -149,11 +149,11 @@ def _write(rows: Array, org: Organisation, folder: Path) -> tuple[str, Path]:
     agents = [orjson.dumps(client).decode() for client in org.clients]
     path = folder / "samples.json"
     if log >= len(TRAILS):
-        lines = rawlogs.nginx_lines if log == NGINX else rawlogs.haproxy_lines
+        lines = log_formats.nginx_lines if log == NGINX else log_formats.haproxy_lines
         path.write_text("".join(lines(rows, org, agents)), encoding="utf-8")
         return "nginx" if log == NGINX else "haproxy", path
-    identities = [rawlogs.identity(credential, org) for credential in org.credentials]
-    records = rawlogs.cloudtrail_records(rows, org, identities, agents, TRAILS[log])
+    identities = [log_formats.identity(credential, org) for credential in org.credentials]
+    records = log_formats.cloudtrail_records(rows, org, identities, agents, TRAILS[log])
     path.write_text('{"Records":[' + ",".join(records) + "]}", encoding="utf-8")
     return "cloudtrail", path
 
@@ -164,7 +164,7 @@ def _own(rows: Array, org: Organisation, source: str) -> dict[str, Any]:
     milliseconds, latency = rows["time"], rows["latency"].astype("f8")
     if source == "cloudtrail":
         milliseconds = milliseconds // 1000 * 1000
-        unsized = np.array([not rawlogs.is_data(name) for name in ENDPOINTS])[rows["endpoint"]]
+        unsized = np.array([not log_formats.is_data(name) for name in ENDPOINTS])[rows["endpoint"]]
         sent, received = pa.array(rows["sent"], mask=unsized), pa.array(rows["received"], mask=unsized)
         uids, duration = _hex(rows["uid"], dashes=True), pa.nulls(len(rows), pa.float32())
     elif source == "nginx":
@@ -175,7 +175,7 @@ def _own(rows: Array, org: Organisation, source: str) -> dict[str, Any]:
         duration = pa.array(whole.astype("f4"))
     else:
         agents = [orjson.dumps(client).decode() for client in org.clients]
-        lines = rawlogs.haproxy_lines(rows, org, agents)
+        lines = log_formats.haproxy_lines(rows, org, agents)
         uids = pa.array([hashlib.sha256(line[:-1].encode()).hexdigest() for line in lines], pa.string())
         duration = pa.array(np.rint(latency).astype("f4"))
     time = pa.array(milliseconds * 1000).cast(schema.TIME)

@@ -11,13 +11,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tokenkit.world.archetypes import ARCHETYPES, Surroundings, prefix, stream
-from tokenkit.world.attacks import Notes, confounder, outage_day
+from tokenkit.world.archetypes import ARCHETYPES, Surroundings
+from tokenkit.world.benign import TruthEntries, outage_day, truth_entry
 from tokenkit.world.catalogue import BENCH_JOBS, CLIENTS, MORE_CLIENTS
-from tokenkit.world.organisation import Organisation, Person, Token, new_key
-from tokenkit.world.staff import SITES, VOLUME, hire, issue
+from tokenkit.world.draws import network_prefix, stream
+from tokenkit.world.organisation import SITES, VOLUME, Organisation, Person, Token, hire, issue, new_key
 
-PEOPLE_A_JOB = 8
+PEOPLE_PER_JOB = 8
 LEFT = 0.04  # share of the staff that left
 ROTATED, EXPIRED, UNOWNED, MOVING = 0.06, 0.01, 0.025, 0.12
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill the unit interval evenly
@@ -46,7 +46,7 @@ HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, int,
 }
 
 
-def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[Organisation, Notes]:
+def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[Organisation, TruthEntries]:
     """People, networks and tokens of the bench, and what is told of them in truth.json.
 
     Examples
@@ -59,24 +59,24 @@ def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[
     org = Organisation(seed, start, days, [], around)
     begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
     people = staff(seed)
-    tales: dict[str, Notes] = {}
+    by_kind: dict[str, TruthEntries] = {}
     moving = set()
     for number in range(tokens):
         rng, job = stream(seed, "token", number), BENCH_JOBS[number % len(BENCH_JOBS)]
         team = [person for person in people if person.team in job.teams]
         token = issue(rng, number, job, team[int(rng.integers(len(team)))], begin, days)
         org.tokens.append(token)
-        for note in tale(rng, token, org, begin):
-            tales.setdefault(note["kind"], []).append(note)
+        for note in add_peculiarity(rng, token, org, begin):
+            by_kind.setdefault(note["kind"], []).append(note)
         if job.archetype in ("cron", "webhook", "llm") and rng.random() < MOVING:
             moving.add(token.name)
     around.moving = frozenset(moving)
     ids = [token.native_id for token in org.tokens if token.name in moving]
-    moved = confounder(
+    moved = truth_entry(
         "egress_change", ids, org, around.move_day, days - 1, " -> ".join(f"{n}0/24" for n in around.move)
     )
-    outage = confounder("outage", [], org, outage_day(days), outage_day(days), "gateways half down for 30 minutes")
-    return org, [moved, outage, *(note for notes in tales.values() for note in notes), *calendar(org)]
+    outage = truth_entry("outage", [], org, outage_day(days), outage_day(days), "gateways half down for 30 minutes")
+    return org, [moved, outage, *(note for entries in by_kind.values() for note in entries), *calendar(org)]
 
 
 def surroundings(days: int, start: date, seed: int) -> Surroundings:
@@ -85,13 +85,13 @@ def surroundings(days: int, start: date, seed: int) -> Surroundings:
     families = {**CLIENTS, **MORE_CLIENTS}
     return Surroundings(
         days=days,
-        egress=[prefix(rng, "hosting") for _ in range(24)],
-        offices={site: prefix(rng, "business") for site in SITES},
-        runners=[prefix(rng, "hosting") for _ in range(600)],
-        carriers={site: [prefix(rng, "home") for _ in range(160)] for site in SITES},
+        egress=[network_prefix(rng, "hosting") for _ in range(24)],
+        offices={site: network_prefix(rng, "business") for site in SITES},
+        runners=[network_prefix(rng, "hosting") for _ in range(600)],
+        carriers={site: [network_prefix(rng, "home") for _ in range(160)] for site in SITES},
         releases={name: sorted(rng.choice(days, max(1, days // 14), replace=False).tolist()) for name in families},
         move_day=int(rng.uniform(0.72, 0.88) * days),
-        move=(prefix(rng, "hosting"), prefix(rng, "hosting")),
+        move=(network_prefix(rng, "hosting"), network_prefix(rng, "hosting")),
         holidays={site: holidays(site, start, days) for site in SITES},
         deploys={job.purpose: deploys(job.purpose, start, days, seed) for job in BENCH_JOBS},
     )
@@ -102,34 +102,34 @@ def staff(seed: int) -> list[Person]:
     rng = stream(seed, "staff")
     people: list[Person] = []
     for job in BENCH_JOBS:
-        for _ in range(PEOPLE_A_JOB):
+        for _ in range(PEOPLE_PER_JOB):
             hire(rng, people, job)
     return [replace(person, status="left") if rng.random() < LEFT else person for person in people]
 
 
-def tale(rng: np.random.Generator, token: Token, org: Organisation, begin: datetime) -> Notes:
+def add_peculiarity(rng: np.random.Generator, token: Token, org: Organisation, begin: datetime) -> TruthEntries:
     """What is odd about a token's record: a new key, a date behind it, no owner, or an owner who left."""
-    notes, days, kind = [], org.days, rng.random()
+    entries, days, kind = [], org.days, rng.random()
     usual = not token.is_role and not token.sleeps and token.created < begin
     new, moment, ago = new_key(rng, token.log), rng.uniform(0.3, 0.8), rng.uniform(10, 50)
     if token.owner and token.owner.status == "left":
-        notes.append(confounder("orphaned", [token.native_id], org, 0, days - 1, "the owner left"))
+        entries.append(truth_entry("orphaned", [token.native_id], org, 0, days - 1, "the owner left"))
     if usual and kind < ROTATED:
         token.rotated_id, token.rotated = new, begin + timedelta(seconds=int(moment * days * 86400))
         first, both = (token.rotated - begin).days, [token.native_id, new]
-        notes.append(confounder("rotation", both, org, first, days - 1, "a new key, the same behaviour"))
+        entries.append(truth_entry("rotation", both, org, first, days - 1, "a new key, the same behaviour"))
     elif usual and kind < ROTATED + EXPIRED:
         token.expires = (begin - timedelta(days=ago)).replace(microsecond=0)
         token.created = min(token.created, token.expires - timedelta(days=180))
-        notes.append(confounder("expired", [token.native_id], org, 0, days - 1, "used after it expired"))
+        entries.append(truth_entry("expired", [token.native_id], org, 0, days - 1, "used after it expired"))
     elif kind < ROTATED + EXPIRED + UNOWNED:
         token.owner = None
-        return [confounder("unowned", [token.native_id], org, 0, days - 1, "no row in the inventory")]
-    return notes
+        return [truth_entry("unowned", [token.native_id], org, 0, days - 1, "no row in the inventory")]
+    return entries
 
 
-def means(org: Organisation, events_a_token: float) -> list[float]:
-    """Mean requests of each token over the period: ``events_a_token`` on average, heavy-tailed within each job.
+def bench_mean_requests(org: Organisation, events_per_token: float) -> list[float]:
+    """Mean requests of each token over the period: ``events_per_token`` on average, heavy-tailed within each job.
 
     A token's place in its job's distribution follows from its number, evenly spread, so that a sum over many tokens
     is close to what was asked for though no token knows of another.
@@ -140,7 +140,7 @@ def means(org: Organisation, events_a_token: float) -> list[float]:
     ]
     daily = [kind.daily * org.days * 5 / 7 for kind in kinds]
     people = sum(mean for job, mean in zip(BENCH_JOBS, daily, strict=True) if job.archetype == "human")
-    cycle = 1.05 * events_a_token * len(BENCH_JOBS)  # 5% are lost to tokens made within the period, asleep or clipped
+    cycle = 1.05 * events_per_token * len(BENCH_JOBS)  # 5% are lost to tokens made within the period, asleep or clipped
     scale = min(1.0, 0.3 * cycle / people)
     unit = (cycle - scale * people) / sum(weights)
     found = []
@@ -202,20 +202,20 @@ def deploys(purpose: str, start: date, days: int, seed: int) -> list[int]:
     ]
 
 
-def calendar(org: Organisation) -> Notes:
+def calendar(org: Organisation) -> TruthEntries:
     """Releases, public holidays and deploys as truth.json lists them."""
-    notes: Notes = []
+    entries: TruthEntries = []
     for family, dates in org.around.releases.items():
-        notes += [
-            confounder("sdk_release", [], org, day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)
+        entries += [
+            truth_entry("sdk_release", [], org, day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)
         ]
     for zone, dates in org.around.holidays.items():
-        notes += [confounder("public_holiday", [], org, day, day, zone) for day in dates]
+        entries += [truth_entry("public_holiday", [], org, day, day, zone) for day in dates]
     for purpose, hours in org.around.deploys.items():
         ids = [token.native_id for token in org.tokens if token.job.purpose == purpose]
-        notes += [
-            confounder("deploy", ids, org, hour // 24, hour // 24, f"{purpose}, from {hour % 24}:00 UTC for an hour")
+        entries += [
+            truth_entry("deploy", ids, org, hour // 24, hour // 24, f"{purpose}, from {hour % 24}:00 UTC for an hour")
             for hour in hours
             if ids
         ]
-    return notes
+    return entries

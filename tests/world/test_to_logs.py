@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tokenkit.world.archetypes import network_of
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_logs
+from tokenkit.world.draws import network_of
 
 SMALL: dict[str, Any] = {"tokens": 20, "days": 20, "events": 5_000}
 MEDIUM: dict[str, Any] = {"tokens": 80, "days": 56, "events": 120_000}
@@ -84,8 +84,8 @@ class Pair:
 
     def __init__(self, folder: Path, **arguments: Any) -> None:
         self.attacked, self.plain = folder / "attacked", folder / "plain"
-        self.truth = simulate(self.attacked, **arguments)
-        self.untouched = simulate(self.plain, attacks=False, **arguments)
+        self.truth = simulate_logs(self.attacked, **arguments)
+        self.untouched = simulate_logs(self.plain, attacks=False, **arguments)
         self.rows, self.without = events(self.attacked), events(self.plain)
         self.attacks = {attack["scenario"]: attack for attack in self.truth["attacks"]}
 
@@ -118,12 +118,12 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 def test_the_same_arguments_give_the_same_bytes(small, tmp_path):
-    simulate(tmp_path, seed=5, **SMALL)
+    simulate_logs(tmp_path, seed=5, **SMALL)
     assert digest(tmp_path) == digest(small.attacked)
 
 
 def test_another_seed_gives_another_organisation(small, tmp_path):
-    simulate(tmp_path, seed=6, **SMALL)
+    simulate_logs(tmp_path, seed=6, **SMALL)
     assert not {row["native_id"] for row in inventory(tmp_path)} & {
         row["native_id"] for row in inventory(small.attacked)
     }
@@ -303,11 +303,11 @@ def test_cloudtrail_has_its_traps(medium):
 @pytest.mark.parametrize("seed", range(4))
 def test_short_periods_and_few_tokens_work(tmp_path, seed):
     calls: list[tuple[int, int]] = []
-    truth = simulate(tmp_path, tokens=12, days=14, events=2_000, seed=seed, progress=lambda *at: calls.append(at))
+    truth = simulate_logs(tmp_path, tokens=12, days=14, events=2_000, seed=seed, progress=lambda *at: calls.append(at))
     assert len(truth["attacks"]) == 3
     assert calls[-1] == (26, 26)
 
 
 def test_too_few_tokens_or_days_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 12 tokens and 14 days"):
-        simulate(tmp_path, tokens=3)
+        simulate_logs(tmp_path, tokens=3)

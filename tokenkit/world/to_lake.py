@@ -1,10 +1,10 @@
-"""Canonical: a simulated organisation written straight into a lake, for benches too large for raw logs.
+"""Fill a lake with a simulated organisation directly, for benches too large for raw logs.
 
-Reads  nothing but its arguments; the requests are those of ``simulate``.
-Writes events, dimensions and the inventory of an empty workspace as ``ingest`` would have from the raw logs of the
-       same organisation (``simulate(..., bench=True, attacks=False)``). One column differs: ``raw_ref``, for want of a
-       file, names the source alone.
-Tokens are drawn in groups, each in any process, and stored by days: the number of processes changes nothing.
+Reads  nothing but its arguments.
+Writes events, dimensions and the inventory of an empty workspace, equal to what ``ingest`` makes of the raw logs of the
+       same organisation (``simulate_logs(..., bench=True, attacks=False)``). One column differs: ``raw_ref`` names the
+       source alone, since there is no file.
+Tokens are drawn in groups by several processes and stored by days; the number of processes changes no row.
 """
 
 import hashlib
@@ -31,16 +31,17 @@ from tokenkit.errors import InputError
 from tokenkit.progress import Progress, silent
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
-from tokenkit.world import as_read
-from tokenkit.world.archetypes import Array
-from tokenkit.world.attacks import Notes, weather
+from tokenkit.world import lake_rows
+from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
+from tokenkit.world.benign import TruthEntries, daily_variation
+from tokenkit.world.draws import Array
 from tokenkit.world.organisation import DAY, TRAILS, Organisation, write_inventory
-from tokenkit.world.roster import bench_organisation, means
-from tokenkit.world.simulate import EVENTS_A_TOKEN_DAY, live, services
+from tokenkit.world.to_logs import EVENTS_PER_TOKEN_DAY
+from tokenkit.world.traffic import service_requests, token_requests
 
-TOKENS_A_GROUP = 40  # of 8, a file would hold so little that opening it took longest
-EVENTS_A_COMMIT = 200_000  # a process that sorts and stores so many has 1 GB
-ROWS_A_COMMIT = 1_000_000  # of a dimension
+TOKENS_PER_GROUP = 40  # of 8, a file would hold so little that opening it took longest
+EVENTS_PER_COMMIT = 200_000  # a process that sorts and stores so many has 1 GB
+ROWS_PER_COMMIT = 1_000_000  # of a dimension
 DIMENSIONS = tuple(name for name in schema.TABLES if name.startswith("dim_"))
 
 
@@ -52,8 +53,8 @@ class Plan:
     days: int
     start: date
     seed: int
-    events_a_token: float
-    days_a_commit: int
+    events_per_token: float
+    days_per_commit: int
     reading: sources.Reading
     scratch: Path
 
@@ -114,16 +115,16 @@ def simulate_lake(
     workspace.scratch.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="simulate-", dir=workspace.scratch))
     try:
-        events_a_token = events / tokens if events else days * EVENTS_A_TOKEN_DAY
-        days_a_commit = max(1, int(days * EVENTS_A_COMMIT / (events_a_token * tokens)))
+        events_per_token = events / tokens if events else days * EVENTS_PER_TOKEN_DAY
+        days_per_commit = max(1, int(days * EVENTS_PER_COMMIT / (events_per_token * tokens)))
         reading = sources.Reading(key, workspace.settings.gateway)
-        plan = Plan(tokens, days, start, seed, events_a_token, days_a_commit, reading, scratch)
-        org, notes = bench_organisation(tokens, days, start, seed)
-        groups = range(-1, -(-tokens // TOKENS_A_GROUP))  # -1: AWS services
-        parts = range(-(-days // days_a_commit))
+        plan = Plan(tokens, days, start, seed, events_per_token, days_per_commit, reading, scratch)
+        org, entries = bench_organisation(tokens, days, start, seed)
+        groups = range(-1, -(-tokens // TOKENS_PER_GROUP))  # -1: AWS service_requests
+        parts = range(-(-days // days_per_commit))
         with _mapping(processes) as each:
             for done, (more, networks) in enumerate(each(partial(_draw, plan), groups), 1):
-                notes += more
+                entries += more
                 for number, declared in networks.items():
                     org.tokens[number].networks = declared
                 progress("simulating", done, len(groups))
@@ -146,7 +147,7 @@ def simulate_lake(
         for native in (token.native_id, token.rotated_id)
         if native
     }  # fmt: skip
-    truth = {"seed": seed, "start": start.isoformat(), "days": days, "attacks": [], "confounders": notes}
+    truth = {"seed": seed, "start": start.isoformat(), "days": days, "attacks": [], "confounders": entries}
     return truth | {"tokens": about}
 
 
@@ -164,33 +165,33 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterator[Any]]]:
 
 @lru_cache(maxsize=1)
 def _organisation(
-    tokens: int, days: int, start: date, seed: int, events_a_token: float
+    tokens: int, days: int, start: date, seed: int, events_per_token: float
 ) -> tuple[Organisation, list[float]]:
     org, _ = bench_organisation(tokens, days, start, seed)
-    return org, means(org, events_a_token)
+    return org, bench_mean_requests(org, events_per_token)
 
 
-def _draw(plan: Plan, group: int) -> tuple[Notes, dict[int, tuple[str, ...]]]:
+def _draw(plan: Plan, group: int) -> tuple[TruthEntries, dict[int, tuple[str, ...]]]:
     """Draw one group of tokens and put its events by days, and its dimensions, into the scratch folder.
 
-    Returns its notes, and by number the networks that the inventory declares of a token: known once it was drawn.
+    Returns its entries, and by number the networks that the inventory declares of a token: known once it was drawn.
     """
-    shared, volumes = _organisation(plan.tokens, plan.days, plan.start, plan.seed, plan.events_a_token)
+    shared, volumes = _organisation(plan.tokens, plan.days, plan.start, plan.seed, plan.events_per_token)
     org = replace(shared, credentials=[], addresses=[], clients=[], numbers={})
-    notes: Notes = []
-    chosen = slice(max(0, group * TOKENS_A_GROUP), (group + 1) * TOKENS_A_GROUP)
+    entries: TruthEntries = []
+    chosen = slice(max(0, group * TOKENS_PER_GROUP), (group + 1) * TOKENS_PER_GROUP)
     if group < 0:
-        rows = services(org, plan.events_a_token * plan.tokens)
+        rows = service_requests(org, plan.events_per_token * plan.tokens)
     else:
         parts = []
         for token, mean in zip(org.tokens[chosen], volumes[chosen], strict=True):
-            sky = weather(token, org)
-            parts.append(live(token, org, mean, sky))
-            notes += sky.notes
+            variation = daily_variation(token, org)
+            parts.append(token_requests(token, org, mean, variation))
+            entries += variation.entries
         rows = np.concatenate(parts)
     if len(rows):
         _write(plan, group, org, rows)
-    return notes, {token.number: token.networks for token in org.tokens[chosen]}
+    return entries, {token.number: token.networks for token in org.tokens[chosen]}
 
 
 def _write(plan: Plan, group: int, org: Organisation, rows: Array) -> None:
@@ -199,12 +200,12 @@ def _write(plan: Plan, group: int, org: Organisation, rows: Array) -> None:
     folder.mkdir()
     edges = np.searchsorted(rows["log"], np.arange(len(TRAILS) + 3))
     logs = [rows[lower:upper] for lower, upper in pairwise(edges) if lower < upper]
-    reads = [as_read.read(log, org, plan.reading, folder) for log in logs]
+    reads = [lake_rows.read(log, org, plan.reading, folder) for log in logs]
     for name in DIMENSIONS:
         table = pa.concat_tables([read.dimensions[name] for read in reads])
         _put(plan.scratch / name / f"{group}.parquet", table)
-    for number, first in enumerate(range(0, plan.days, plan.days_a_commit)):
-        span = org.begin + np.array([first, min(first + plan.days_a_commit, plan.days)]) * DAY
+    for number, first in enumerate(range(0, plan.days, plan.days_per_commit)):
+        span = org.begin + np.array([first, min(first + plan.days_per_commit, plan.days)]) * DAY
         tables = [read.events(*np.searchsorted(read.rows["time"], span).tolist()) for read in reads]
         table = pa.concat_tables(tables)
         if table.num_rows:
@@ -238,7 +239,7 @@ def _store_dimensions(where: Path, scratch: Path) -> None:
         if not (scratch / name).exists():
             continue  # no event at all
         rows = dataset.dataset(scratch / name)
-        key, ranges = dataset.field(schema.table(name).names[0]), 1 + rows.count_rows() // ROWS_A_COMMIT
+        key, ranges = dataset.field(schema.table(name).names[0]), 1 + rows.count_rows() // ROWS_PER_COMMIT
         for lower, upper in pairwise((1 << 63) * number // ranges for number in range(ranges + 1)):
             within = rows.to_table(filter=(key >= lower) & (key <= upper - 1))
             if within.num_rows:

@@ -17,9 +17,7 @@ from tokenkit.errors import InputError
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
 from tokenkit.tokens import inventory
-from tokenkit.world import canonical
-from tokenkit.world.canonical import simulate_lake
-from tokenkit.world.simulate import simulate
+from tokenkit.world import simulate_lake, simulate_logs, to_lake
 
 SIZE: dict[str, Any] = {"tokens": 42, "days": 24, "seed": 4, "events": 30_000}
 DIMENSIONS = [name for name in schema.TABLES if name.startswith("dim_")]
@@ -48,7 +46,7 @@ def direct(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[st
 @pytest.fixture(scope="module")
 def by_logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, Any], ingest.Counts]:
     folder = tmp_path_factory.mktemp("logs")
-    truth = simulate(folder / "raw", attacks=False, bench=True, **SIZE)
+    truth = simulate_logs(folder / "raw", attacks=False, bench=True, **SIZE)
     workspace = config.init(folder / "workspace")
     workspace.key.write_text(hashlib.sha256(f"simulated organisation {SIZE['seed']}".encode()).hexdigest() + "\n")
     counts = ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
@@ -87,7 +85,7 @@ def test_the_truth_is_that_of_the_raw_logs_and_names_every_token(direct, by_logs
 
 
 def test_the_number_of_processes_and_of_commits_changes_nothing(direct, tmp_path, monkeypatch):
-    monkeypatch.setattr(canonical, "EVENTS_A_COMMIT", 5_000)
+    monkeypatch.setattr(to_lake, "EVENTS_PER_COMMIT", 5_000)
     workspace, truth = filled(tmp_path, processes=2, **SIZE)
     assert lake.version(direct[0].lake, "events") == 0
     assert lake.version(workspace.lake, "events") > 2
