@@ -27,7 +27,7 @@ from simulate import cpu_s
 from tokenkit import activity, config, fingerprint, report
 from tokenkit.config import Workspace
 from tokenkit.store import lake, state
-from tokenkit.world.canonical import simulate_lake
+from tokenkit.world import simulate_lake
 
 GOAL_S = 70
 Costs = dict[str, float]
