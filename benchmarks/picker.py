@@ -9,7 +9,7 @@ from statistics import median
 
 import pandas as pd
 
-from tokenkit.widgets.pick import MOST, SEARCHED, names_of, search
+from tokenkit.widgets.token_picker import MAX_LISTED, SEARCH_COLUMNS, names_of, search
 
 TOKENS = 100_000
 TYPED = ("l", "la", "lab", "label-99", "owner_name-99999", "purpose-7 team-7", "mask-123", "nothing at all")
@@ -17,12 +17,12 @@ TYPED = ("l", "la", "lab", "label-99", "owner_name-99999", "purpose-7 team-7", "
 
 def main() -> None:
     """Measure and print."""
-    texts = {c: [f"{c}-{k}" for k in range(TOKENS)] for c in SEARCHED}
+    texts = {c: [f"{c}-{k}" for k in range(TOKENS)] for c in SEARCH_COLUMNS}
     people = pd.DataFrame(texts, index=[f"tok1_{k}" for k in range(TOKENS)])
     names, took, plain = names_of(people), [], []
     for text in TYPED:
         began = time.perf_counter()
-        search(people, names, text).head(MOST)
+        search(people, names, text).head(MAX_LISTED)
         took.append(1000 * (time.perf_counter() - began))
         began = time.perf_counter()
         people["label"].str.contains(text, regex=False)

@@ -1,9 +1,9 @@
 """What kill -9 leaves is what the journal says; and how long a lock takes.
 
-    python benchmarks/respond_kill.py [--pairs 200] [--seed 0]
+    python benchmarks/respond_kill.py [--kills 200] [--seed 0]
 
-A real HAProxy on loopback; each pair of lock and undo runs in a process that is killed at a random moment. Reference of
-the lock, which is journalled, kept in the file and verified: one ``set map`` on the socket and nothing else.
+A real HAProxy on loopback; each lock and its undo run in a process that is killed at a random call of a function.
+The reference for the time of a lock, which is journalled, written to the file and verified, is one ``set map``.
 """
 
 import argparse
@@ -39,9 +39,9 @@ def median_ms(function: Callable[[], object], between: Callable[[], object] = la
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     name, goal = "respond_kill", "value == 0"
     if not executable():
         print("no HAProxy: sudo apt-get install haproxy")
@@ -69,15 +69,15 @@ def main() -> None:
             gateway.ask(f"del map {gateway.map} {h}")
             print(f"lock to verified: median {lock:.1f} ms; one set map: {raw:.2f} ms ({lock / raw:.0f} times)")
             began = time.perf_counter()
-            found = kill.run(gateway, workspace, proposal, asked.pairs, asked.seed)
-            print(f"{found} in {time.perf_counter() - began:.0f} s")
+            outcome = kill.at_random(workspace, proposal, options.kills, options.seed)
+            print(f"{outcome} in {time.perf_counter() - began:.0f} s")
         finally:
             gateway.close()
-    wrong = len(found["problems"])
+    wrong = len(outcome["problems"])
     print(json.dumps({"name": name, "value": wrong, "unit": "tokens in a state the journal does not say",
                       "reference": None, "ratio": None, "goal": goal, "holds": wrong == 0,
                       "lock_to_verified_ms": round(lock, 2), "set_map_ms": round(raw, 3),
-                      "killed": found["killed"], "in_doubt": found["in doubt"]}))  # fmt: skip
+                      "killed": outcome["killed"], "in_doubt": outcome["in doubt"]}))  # fmt: skip
 
 
 if __name__ == "__main__":

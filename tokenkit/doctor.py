@@ -1,4 +1,4 @@
-"""Doctor: is the installation whole, and the workspace sound? Each check says what it found and what to do."""
+"""Doctor: check the installation and the workspace; each check says what it found and what to do."""
 
 import importlib
 import shutil
@@ -15,7 +15,7 @@ from tokenkit import config, identity, report
 from tokenkit.errors import TokenkitError
 from tokenkit.store import lake, state
 
-NEEDED = (
+PACKAGES = (
     "jupyterlab",
     "pandas",
     "pyod",
@@ -32,7 +32,7 @@ FREE_GB = 1.0
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """One check: its name, whether it is in order, what was found, and what to do where it is not."""
 
     name: str
     ok: bool
@@ -41,10 +41,10 @@ class Check:
 
 
 def check() -> list[Check]:
-    """Look at Python, packages, the notebook, the kernel, and the workspace around the current folder."""
+    """Check Python, packages, the notebook, the kernel, and the workspace around the current folder."""
     checks = [
         Check("Python", (3, 11) <= sys.version_info[:2] < (3, 14), sys.version.split()[0], "Use Python 3.11 to 3.13."),
-        *[_package(name) for name in NEEDED],
+        *[_package(name) for name in PACKAGES],
         _kernel(),
         _try("report notebook", lambda: str(report.find_notebook("03_anomaly_report")), "Install tokenkit again."),
     ]
@@ -105,9 +105,9 @@ def _key(workspace: config.Workspace) -> Check:
 
 def _lake(workspace: config.Workspace) -> str:
     for name in lake.versions(workspace.lake):
-        gone = [path for path in lake.files(workspace.lake, name) if not path.exists()]
-        if gone:
-            raise FileNotFoundError(f"{name}: {len(gone)} of its files are missing, such as {gone[0].name}")
+        missing = [path for path in lake.files(workspace.lake, name) if not path.exists()]
+        if missing:
+            raise FileNotFoundError(f"{name}: {len(missing)} of its files are missing, such as {missing[0].name}")
     return f"{len(lake.days(workspace.lake, 'events'))} days of events"
 
 

@@ -1,6 +1,6 @@
-"""Errors: one small tree, so that a caller can catch as much or as little as it means to.
+"""Errors: one small tree, so that a caller can catch all of them or one kind.
 
-TokenkitError            anything tokenkit says on purpose; the message names place, expectation and remedy
+TokenkitError            an error with a message for a person: where, what was expected, what to do
 ├── InputError           a path, an option or a file the user gave cannot be used      (exit code 2)
 │   ├── ConfigError      tokenkit.toml or an option of it
 │   ├── SourceError      no such source, or files of no known source
@@ -9,13 +9,13 @@ TokenkitError            anything tokenkit says on purpose; the message names pl
 ├── SchemaError          a table lacks a column or has another type                    (exit code 2)
 ├── IdentityError        the workspace key is missing or is another one                (exit code 2)
 ├── LockedError          another run works in this workspace                           (exit code 3)
-├── ReportError          the report could not be made; the last good one stands        (exit code 4)
-└── RespondError         an action failed or could not be verified; says what is there (exit code 5)
+├── ReportError          the report could not be made; the last one stays in place     (exit code 4)
+└── RespondError         an action failed or could not be verified                     (exit code 5)
 """
 
 
 class TokenkitError(Exception):
-    """Anything tokenkit says on purpose. ``exit_code`` is what the command line leaves with."""
+    """An error with a message for a person; the command line ends with its ``exit_code`` and without a traceback."""
 
     exit_code = 2
 
@@ -55,7 +55,7 @@ class LockedError(TokenkitError):
 
 
 class ReportError(TokenkitError):
-    """The report could not be made; what was published before stands."""
+    """The report could not be made; what was published before stays in place."""
 
     exit_code = 4
 
@@ -66,11 +66,11 @@ class RespondError(TokenkitError):
     exit_code = 5
 
 
-LISTED = 20  # known words that an error spells out
+MAX_LISTED = 20  # known words that an error lists
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """Say which of the known words was probably meant, or list them.
+    """Return which of the known words was probably meant, or a list of them.
 
     Examples
     --------
@@ -82,5 +82,5 @@ def did_you_mean(word: str, known: list[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, known, n=1)
-    some = ", ".join(known[:LISTED]) + (f" and {len(known) - LISTED} more" if len(known) > LISTED else "")
+    some = ", ".join(known[:MAX_LISTED]) + (f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else "")
     return f"did you mean {close[0]}?" if close else f"known: {some}"

@@ -62,7 +62,7 @@ def test_notebook_01_says_whose_from_where_when_and_what_changed(shown):
 def test_notebook_04_saves_only_when_it_is_told_to(analysed, shown, tmp_path):
     root, text, _ = shown["04_tune"]()
     assert (root / config.FILE_NAME).read_bytes() == (analysed / config.FILE_NAME).read_bytes()
-    assert "gained" in text and "tune.trial(scored, budget=40" in text and "verdicts.label(ws, " in text
+    assert "gained" in text and "tune.trial(scored, budget=40" in text and "labels.label(ws, " in text
     copied = shutil.copytree(root, tmp_path / "workspace")
     page_of("04_tune", tmp_path, workspace=str(copied), **DAYS, budget=40.0, save=True, who="ana", why="time for more")
     assert config.load_settings(copied / config.FILE_NAME).detection.budget == 40.0

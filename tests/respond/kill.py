@@ -11,7 +11,7 @@ from typing import Any
 from tokenkit import respond
 from tokenkit.config import Workspace
 from tokenkit.respond import act, journal
-from tokenkit.respond.connector import Standing
+from tokenkit.respond.connector import GatewayState
 from tokenkit.respond.haproxy import HAProxy
 from tokenkit.respond.proposal import Proposal
 
@@ -82,22 +82,23 @@ def counting(call: Callable[[], object], deadline: float = float("inf")) -> int:
     return calls
 
 
-def gateway(workspace: Workspace, proposal: Proposal) -> Standing:
+def gateway(workspace: Workspace, proposal: Proposal) -> GatewayState:
     """What HAProxy does with the token of a proposal."""
-    return act.usable(respond.connectors(workspace), "haproxy").read(proposal.handle)
+    return act.usable_connector(respond.connectors(workspace), "haproxy").read(proposal.handle)
 
 
 def state_of(workspace: Workspace, proposal: Proposal) -> str:
     """What the journal says of an action."""
-    return journal.standing(journal.read(workspace)).get(proposal.action_uid, ("proposed",))[0]
+    return journal.latest(journal.read(workspace)).get(proposal.action_uid, ("proposed",))[0]
 
 
 def contradiction(workspace: Workspace, proposal: Proposal, settled: bool) -> str | None:
     """What the gateway does that the journal does not say, or None."""
-    found, state = gateway(workspace, proposal), state_of(workspace, proposal)
+    at_gateway, state = gateway(workspace, proposal), state_of(workspace, proposal)
     allowed = {journal.APPLIED: {proposal.verb}, journal.IN_DOUBT: {proposal.verb, None}}.get(state, {None})
-    if not {found.in_force, found.kept} <= allowed or (settled and (state == journal.IN_DOUBT or not found.agree)):
-        return f"{state}: {found.line()}"
+    unsettled = settled and (state == journal.IN_DOUBT or not at_gateway.agree)
+    if unsettled or not {at_gateway.in_force, at_gateway.after_restart} <= allowed:
+        return f"{state}: {at_gateway.in_words()}"
     return None
 
 
@@ -114,10 +115,15 @@ def at_random(workspace: Workspace, proposal: Proposal, kills: int, seed: int) -
     rng = random.Random(seed)
     both()  # what is made or imported on first use
     calls = counting(both)
-    killed, problems = 0, []
+    counts = dict.fromkeys(("killed", "in doubt", "applied", "file and runtime apart"), 0)
+    problems = []
     for n in range(kills):
         deadline = rng.randrange(1, int(0.95 * calls))
-        killed += in_a_child(lambda deadline=deadline: counting(both, deadline)) == -signal.SIGKILL
+        counts["killed"] += in_a_child(lambda deadline=deadline: counting(both, deadline)) == -signal.SIGKILL
+        state = state_of(workspace, proposal)
+        counts["in doubt"] += state == journal.IN_DOUBT
+        counts["applied"] += state == journal.APPLIED
+        counts["file and runtime apart"] += not gateway(workspace, proposal).agree
         problems += [f"kill {n}, before: {p}" for p in [contradiction(workspace, proposal, False)] if p]
         respond.settle(workspace, "raj")
         problems += [f"kill {n}, after: {p}" for p in [contradiction(workspace, proposal, True)] if p]
@@ -125,4 +131,4 @@ def at_random(workspace: Workspace, proposal: Proposal, kills: int, seed: int) -
             respond.undo(workspace, proposal.action_uid, "raj", "kill test")
     if broken := journal.check(journal.read(workspace)):
         problems.append(broken)
-    return {"killed": killed, "problems": problems}
+    return {**counts, "problems": problems}

@@ -18,7 +18,7 @@ H = handle(SECRET)
 
 
 def only(workspace):
-    (proposal,) = respond.newest(workspace)
+    (proposal,) = respond.newest_proposals(workspace)
     return proposal
 
 
@@ -126,11 +126,11 @@ def test_what_was_there_before_is_put_back(gateway, make):
 
 def test_two_actions_on_one_token_are_undone_last_one_first(gateway, make):
     workspace = make([incident("inc1_a", TOKEN, "restrict"), incident("inc1_b", TOKEN, "lock")], gateway.settings)
-    first, second = (respond.apply(workspace, p, "ana", "x").action_uid for p in respond.newest(workspace))
+    first, second = (respond.apply(workspace, p, "ana", "x").action_uid for p in respond.newest_proposals(workspace))
     with pytest.raises(InputError, match=f"{second} was applied later"):
         respond.undo(workspace, first, "ana", "x")
     with pytest.raises(InputError, match=f"{second} was applied later"):
-        respond.apply(workspace, respond.find(workspace, first), "ana", "x")
+        respond.apply(workspace, respond.find_proposal(workspace, first), "ana", "x")
     assert gateway.call(SECRET)[0] == 403
     respond.undo(workspace, second, "ana", "x")
     assert (gateway.call(SECRET)[0], gateway.call(SECRET, "POST")[0]) == (200, 403)
@@ -255,9 +255,9 @@ def test_a_socket_that_may_not_be_used(gateway, make, monkeypatch):
 
 @pytest.mark.parametrize("answer", ["Permission denied\n", "Out of memory.\n"])
 def test_a_socket_that_refuses_the_change_puts_the_file_back(gateway, make, monkeypatch, answer):
-    real = haproxy.HAProxy.asked
+    real = haproxy.HAProxy.send
     refusing = lambda self, command: real(self, command) if command.startswith("show") else answer  # noqa: E731
-    monkeypatch.setattr(haproxy.HAProxy, "asked", refusing)
+    monkeypatch.setattr(haproxy.HAProxy, "send", refusing)
     workspace = refused(gateway, make, "level admin")
     (row,) = respond.overview(workspace)
     assert row["state"] == "failed" and gateway.call(SECRET)[0] == 200
@@ -305,7 +305,7 @@ def test_a_probe_that_nobody_answers_is_unverified_and_verified_when_asked_again
 
 def test_the_second_of_two_people_waits_and_is_then_told(gateway, make, monkeypatch):
     workspace = make([incident("inc1_a", TOKEN, "lock")], gateway.settings)
-    monkeypatch.setattr(act, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(act, "TIMEOUT_S", 0.1)
     with FileLock(workspace.root / ".tokenkit" / "respond.lock"), pytest.raises(LockedError, match="Wait until"):
         respond.apply(workspace, only(workspace), "ana", "x")
 
@@ -346,8 +346,8 @@ def test_the_command_line_lists_shows_applies_and_undoes(gateway, make, command)
     left = command("respond", "apply", uid, "--why", "x token=abcdef", "--yes", cwd=workspace.root)
     assert left.code == 0 and "applied, verified" in left.out and "probe GET: 403" in left.out
     assert command("respond", "list", "--json", cwd=workspace.root).json[0]["state"] == "applied"
-    told = command("respond", "show", uid, cwd=workspace.root).out
-    assert "token=[masked]" in told and "abcdef" not in told
+    shown = command("respond", "show", uid, cwd=workspace.root).out
+    assert "token=[masked]" in shown and "abcdef" not in shown
     left = command("respond", "undo", uid, "--why", "y", "--json", cwd=workspace.root)
     assert left.json["state"] == "undone" and gateway.call(SECRET)[0] == 200
     left = command("respond", "undo", "act1_0", "--why", "y", cwd=workspace.root)
@@ -400,13 +400,13 @@ def test_a_gateway_that_disagrees_with_itself_is_left_alone(gateway, make):
 
 def test_what_was_finished_first_is_told_to_who_asked_for_something_else(gateway, make):
     workspace = make([incident("inc1_a", TOKEN, "lock"), incident("inc1_b", TOKEN, "restrict")], gateway.settings)
-    first = next(p for p in respond.newest(workspace) if p.incident_uid == "inc1_a")
+    first = next(p for p in respond.newest_proposals(workspace) if p.incident_uid == "inc1_a")
     record = {"operation": "apply", "verb": "lock", "value": "lock", "prior": None, "before": [None, None],
               "connector": first.connector, "handle": first.handle, "token_uid": first.token_uid,
               "incident_uid": first.incident_uid, "label": first.label, "owner": first.owner,
               "first_seen": first.first_seen, "risk_level": first.risk_level, "who": "raj", "why": "x",
               "when": journal.now(), "commands": [], "undo": []}  # fmt: skip
     journal.append(workspace, first.action_uid, journal.INTENT, record)
-    other = next(p for p in respond.newest(workspace) if p.incident_uid == "inc1_b")
+    other = next(p for p in respond.newest_proposals(workspace) if p.incident_uid == "inc1_b")
     outcome = respond.apply(workspace, other, "ana", "x")
     assert len(outcome.settled) == 1 and "was interrupted; finished now" in outcome.settled[0]

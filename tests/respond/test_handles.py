@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tokenkit import config, respond, sources
 from tokenkit.config import Workspace
-from tokenkit.respond.haproxy import _pair, edited
+from tokenkit.respond.haproxy import edit_map, parse_line
 from tokenkit.store import lake
 
 HMAC = "76ca9a91aee79028ae4f8b19bb56b17db41ca150f4f6a659fc9b8f37427779ff"
@@ -93,12 +93,12 @@ LINES = st.lists(
 @given(LINES, st.booleans(), st.sampled_from(["lock", "restrict", None]))
 def test_an_edit_sets_one_key_and_touches_no_other_line(lines, newline, value):
     before = b"\n".join(lines) + (b"\n" if newline else b"")
-    after = edited(before, "abcd", value)
-    pairs = [p for line in after.split(b"\n") if (p := _pair(line))]
+    after = edit_map(before, "abcd", value)
+    pairs = [p for line in after.split(b"\n") if (p := parse_line(line))]
     assert [v for k, v in pairs if k == "abcd"] == ([value] if value else [])
-    foreign = [[x for x in t.split(b"\n") if x and (_pair(x) or ("",))[0] != "abcd"] for t in (before, after)]
+    foreign = [[x for x in t.split(b"\n") if x and (parse_line(x) or ("",))[0] != "abcd"] for t in (before, after)]
     assert foreign[0] == foreign[1]
-    assert edited(after, "abcd", value) == after, "a second time changes nothing"
+    assert edit_map(after, "abcd", value) == after, "a second time changes nothing"
 
 
 # ---- in a run ----
@@ -146,7 +146,7 @@ def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_jou
     lake.replace(
         opened.lake, "dim_token", pa.Table.from_pylist(rows, schema=lake.read(opened.lake, "dim_token").schema)
     )
-    acting = [p for p in respond.newest(opened) if p.acts]
+    acting = [p for p in respond.newest_proposals(opened) if p.acts]
     assert acting and {p.incident_uid for p in acting} == {wanted["incident_uid"]}
     asked = (opened, last["start"], last["end"])
 
@@ -157,7 +157,7 @@ def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_jou
     assert any(f"respond apply {acting[0].action_uid}" in line for line in how())
     assert HMAC not in json.dumps(report.gather(*asked))
     hidden = Workspace(opened.root, opened.settings.model_copy(update={"report": config.Report(pseudonymous=True)}))
-    (shown,) = respond.annotate(hidden, [wanted], date.fromisoformat(last["end"]))
+    (shown,) = respond.add_actions(hidden, [wanted], date.fromisoformat(last["end"]))
     assert "HANDLE" in json.dumps(shown["action"]["how"]) and "76ca" not in json.dumps(shown["action"])
     p = acting[0]
     record = {"operation": "apply", "verb": p.verb, "who": "ana", "when": journal.now(), "token_uid": p.token_uid,

@@ -22,7 +22,7 @@ def test_rows_come_back_in_order_and_their_chain_holds(written):
     rows = journal.read(written)
     assert [r.number for r in rows] == [1, 2, 3, 4, 5, 6] and journal.check(rows) is None
     assert rows[1].previous == rows[0].digest
-    assert journal.standing(rows)["act1_a"][0] == journal.APPLIED
+    assert journal.latest(rows)["act1_a"][0] == journal.APPLIED
 
 
 @pytest.mark.parametrize("change", ["update actions set record = '{}' where number = 2", "delete from actions"])
@@ -50,7 +50,7 @@ def test_what_is_changed_without_the_triggers_is_found(written, change):
 
 def test_an_intent_without_a_result_is_in_doubt(written):
     journal.append(written, "act1_a", journal.INTENT, {"operation": "undo"})
-    assert journal.standing(journal.read(written))["act1_a"][0] == journal.IN_DOUBT
+    assert journal.latest(journal.read(written))["act1_a"][0] == journal.IN_DOUBT
 
 
 def test_a_workspace_without_state_has_an_empty_journal(tmp_path):

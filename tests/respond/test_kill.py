@@ -8,16 +8,16 @@ from respond.conftest import TOKEN, incident
 
 from tokenkit import respond
 from tokenkit.respond import journal
-from tokenkit.respond.connector import Standing
+from tokenkit.respond.connector import GatewayState
 
 pytestmark = pytest.mark.haproxy
-NOTHING, LOCKED = Standing(None, None), Standing("lock", "lock")
+NOTHING, LOCKED = GatewayState(None, None), GatewayState("lock", "lock")
 
 # where it is killed: what the journal says then, what HAProxy and its file do, and the state that settling makes of it
 APPLY = {
     "before the intent": ("proposed", NOTHING, "proposed"),
     "after the intent": (journal.IN_DOUBT, NOTHING, journal.APPLIED),
-    "after the map file": (journal.IN_DOUBT, Standing(None, "lock"), journal.APPLIED),
+    "after the map file": (journal.IN_DOUBT, GatewayState(None, "lock"), journal.APPLIED),
     "after the gateway": (journal.IN_DOUBT, LOCKED, journal.APPLIED),
     "before the result": (journal.IN_DOUBT, LOCKED, journal.APPLIED),
     "after the result": (journal.APPLIED, LOCKED, journal.APPLIED),
@@ -25,7 +25,7 @@ APPLY = {
 UNDO = {
     "before the intent": (journal.APPLIED, LOCKED, journal.APPLIED),
     "after the intent": (journal.IN_DOUBT, LOCKED, journal.UNDONE),
-    "after the map file": (journal.IN_DOUBT, Standing("lock", None), journal.UNDONE),
+    "after the map file": (journal.IN_DOUBT, GatewayState("lock", None), journal.UNDONE),
     "after the gateway": (journal.IN_DOUBT, NOTHING, journal.UNDONE),
     "before the result": (journal.IN_DOUBT, NOTHING, journal.UNDONE),
     "after the result": (journal.UNDONE, NOTHING, journal.UNDONE),
@@ -36,7 +36,7 @@ UNDO = {
 @pytest.mark.parametrize("operation", ["apply", "undo"])
 def test_kill_9_at_each_step_leaves_what_the_journal_says_and_is_settled_once(gateway, make, operation, point):
     workspace = make([incident("inc1_a", TOKEN, "lock")], gateway.settings)
-    (proposal,) = respond.newest(workspace)
+    (proposal,) = respond.newest_proposals(workspace)
     if operation == "undo":
         respond.apply(workspace, proposal, "ana", "stolen")
 
@@ -63,5 +63,6 @@ def test_kill_9_at_each_step_leaves_what_the_journal_says_and_is_settled_once(ga
 
 def test_kill_9_at_random_moments_leaves_what_the_journal_says(gateway, make):
     workspace = make([incident("inc1_a", TOKEN, "lock")], gateway.settings)
-    (proposal,) = respond.newest(workspace)
-    assert kill.at_random(workspace, proposal, kills=12, seed=1) == {"killed": 12, "problems": []}
+    (proposal,) = respond.newest_proposals(workspace)
+    outcome = kill.at_random(workspace, proposal, kills=12, seed=1)
+    assert outcome["problems"] == [] and outcome["killed"] == 12

@@ -9,7 +9,7 @@ from respond.conftest import TOKEN, incident
 
 from tokenkit import config, respond
 from tokenkit.respond import haproxy, journal, ocsf
-from tokenkit.respond.proposal import NO_HANDLE, action_uid, annotated, proposals
+from tokenkit.respond.proposal import NO_HANDLE, action_uid, proposals, with_actions
 
 HANDLE = "76ca9a91aee79028ae4f8b19bb56b17db41ca150f4f6a659fc9b8f37427779ff"
 HANDLES = {TOKEN: ("haproxy", HANDLE)}
@@ -68,17 +68,17 @@ def test_each_credential_with_a_handle_has_its_own_those_of_the_evidence_first()
 
 def test_the_page_has_the_command_its_undo_and_no_whole_handle():
     record = incident("inc1_a", TOKEN, "lock")
-    action = annotated(record, [one(record)], [], READY, False)["action"]
+    action = with_actions(record, [one(record)], [], READY, False)["action"]
     text = json.dumps(action)
     assert f"tokenkit respond apply {one(record).action_uid}" in text and "76ca...79ff lock" in text
     assert action["undo"].startswith("tokenkit respond undo") and action["proposed"] == "lock"
-    assert HANDLE not in text and "HANDLE lock" in json.dumps(annotated(record, [one(record)], [], READY, True))
-    assert "76ca" not in json.dumps(annotated(record, [one(record)], [], READY, True)["action"])
+    assert HANDLE not in text and "HANDLE lock" in json.dumps(with_actions(record, [one(record)], [], READY, True))
+    assert "76ca" not in json.dumps(with_actions(record, [one(record)], [], READY, True)["action"])
 
 
 def test_the_page_says_why_only_notify_and_keeps_what_a_person_can_do_by_hand():
     record = incident("inc1_a", TOKEN, "lock")
-    action = annotated(record, [one(record, {})], [], READY, False)["action"]
+    action = with_actions(record, [one(record, {})], [], READY, False)["action"]
     assert (action["proposed"], action["why_not"], action["title"]) == ("notify", NO_HANDLE, "Lock the key now")
 
 
@@ -88,18 +88,18 @@ def test_the_page_says_who_locked_it_and_not_so_by_pseudonyms():
     row = {"action_uid": p.action_uid, "verb": "lock", "state": "applied", "who": "ana", "token_uid": TOKEN}
     row["operation"] = "apply"
     row["when"] = "2026-03-03T09:12:44.123Z"
-    (line,) = annotated(record, [p], [row], READY, False)["action"]["how"]
+    (line,) = with_actions(record, [p], [row], READY, False)["action"]["how"]
     assert "locked by ana at 2026-03-03 09:12 UTC; undo: tokenkit respond undo" in line
-    assert "ana" not in annotated(record, [p], [row], READY, True)["action"]["how"][0]
-    action = annotated(record, [p], [row], READY, False)["action"]
+    assert "ana" not in with_actions(record, [p], [row], READY, True)["action"]["how"][0]
+    action = with_actions(record, [p], [row], READY, False)["action"]
     assert (action["applied"], action["title"]) == ("lock", "Locked: replace it, or undo")
-    undone = annotated(record, [p], [row | {"state": "undone"}], READY, False)["action"]
+    undone = with_actions(record, [p], [row | {"state": "undone"}], READY, False)["action"]
     assert "applied" not in undone and undone["title"] == "Lock the key now"
 
 
 def test_a_step_up_that_became_a_lock_is_called_one_on_the_card():
     record = incident("inc1_a", TOKEN, "step_up", owner={"type": "service"})
-    action = annotated(record, [one(record)], [], READY, False)["action"]
+    action = with_actions(record, [one(record)], [], READY, False)["action"]
     assert (action["verb"], action["title"]) == ("lock", "Lock it")
     assert action["text"].startswith("A service cannot sign in again")
 
@@ -136,12 +136,12 @@ def test_an_action_is_a_valid_remediation_activity(verb, operation, status):
 def test_what_a_person_closed_is_proposed_nothing(make):
     closed = {"verdict": "false_positive", "closes": True}
     workspace = make([incident("inc1_a", TOKEN, "lock", answer=closed), incident("inc1_b", TOKEN, "lock")], SETTINGS)
-    assert [p.incident_uid for p in respond.newest(workspace)] == ["inc1_b"]
+    assert [p.incident_uid for p in respond.newest_proposals(workspace)] == ["inc1_b"]
 
 
 def test_that_a_step_up_became_a_lock_is_still_said_of_a_stored_record():
     record = incident("inc1_a", TOKEN, "step_up", owner={"type": "service"})
-    stored = annotated(record, [one(record)], [], READY, False)
+    stored = with_actions(record, [one(record)], [], READY, False)
     assert one(stored).note == one(record).note != ""
 
 
@@ -150,6 +150,6 @@ def test_what_failed_is_proposed_again_and_an_undo_is_not_taken_for_the_action()
     p = one(record)
     row = {"action_uid": p.action_uid, "verb": "lock", "operation": "undo", "state": "unverified", "who": "raj"}
     row |= {"token_uid": TOKEN, "when": "2026-03-03T09:12:44.123Z"}
-    (line,) = annotated(record, [p], [row], READY, False)["action"]["how"]
+    (line,) = with_actions(record, [p], [row], READY, False)["action"]["how"]
     assert "undo of lock: unverified by raj" in line
-    assert f"respond apply {p.action_uid}" in json.dumps(annotated(record, [p], [], READY, False)["action"]["how"])
+    assert f"respond apply {p.action_uid}" in json.dumps(with_actions(record, [p], [], READY, False)["action"]["how"])

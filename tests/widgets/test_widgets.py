@@ -2,6 +2,7 @@
 
 import dataclasses
 import getpass
+import html
 import re
 
 import organisation as small
@@ -13,8 +14,8 @@ import tokenkit
 from tokenkit import report, widgets
 from tokenkit.errors import InputError
 from tokenkit.incidents import labels
-from tokenkit.widgets import front
-from tokenkit.widgets.pick import MOST, SEARCHED, names_of, search
+from tokenkit.widgets import control
+from tokenkit.widgets.token_picker import MAX_LISTED, SEARCH_COLUMNS, names_of, search
 from tokenkit.workbench import explore, tune
 
 PAYLOAD = "<img src=x onerror=alert(1)>"
@@ -32,9 +33,10 @@ def scored(view):
 
 def test_a_token_is_found_among_a_hundred_thousand():  # in which time: benchmarks/picker.py
     n = 100_000
-    people = pd.DataFrame({c: [f"{c}-{k}" for k in range(n)] for c in SEARCHED}, index=[f"tok1_{k}" for k in range(n)])
+    columns = {c: [f"{c}-{k}" for k in range(n)] for c in SEARCH_COLUMNS}
+    people = pd.DataFrame(columns, index=[f"tok1_{k}" for k in range(n)])
     names = names_of(people)
-    assert len(search(people, names, "nothing at all")) == 0 and len(search(people, names, "l")) >= MOST
+    assert len(search(people, names, "nothing at all")) == 0 and len(search(people, names, "l")) >= MAX_LISTED
     assert search(people, names, "owner_name-99999")["label"].tolist() == ["label-99999"]
 
 
@@ -135,6 +137,19 @@ def test_an_answer_is_a_label_and_needs_a_reason(workspace):
     assert "true positive" in answers.static().html
 
 
+def test_the_call_that_is_shown_beside_a_button_can_be_typed(workspace):
+    ws = tokenkit.open(workspace)
+    reason, buttons, done = (lambda box: (box.children[1].children[0], box.children[2], box.children[3]))(
+        widgets.triage(ws).box.children[1].children[1]
+    )
+    reason.value = "a stolen key"
+    buttons.children[0].click()
+    call = html.unescape(re.search(r"<code>(.*?)</code>", done.value).group(1))
+    exec(call, {"ws": ws, "labels": labels})  # as notebook 04 imports it
+    stored = labels.labels(ws)
+    assert stored["verdict"].tolist() == ["true_positive"] * 2 and set(stored["reason"]) == {"a stolen key"}
+
+
 def test_hostile_values_are_text_in_every_widget(workspace):
     ws = tokenkit.open(workspace)
     answers = widgets.triage(ws)
@@ -142,13 +157,13 @@ def test_hostile_values_are_text_in_every_widget(workspace):
     one = answers.box.children[1].children[1].children[0].value
     shown = answers.static().html + one + widgets.table(pd.DataFrame({PAYLOAD: [PAYLOAD]}), PAYLOAD).static().html
     assert "<img" not in shown and "&lt;img" in shown
-    assert "<img" not in front.code(PAYLOAD) + front.said(PAYLOAD)
+    assert "<img" not in control.code(PAYLOAD) + control.message(PAYLOAD)
 
 
 def test_text_that_nobody_escaped_cannot_become_a_widget():
     with pytest.raises(AssertionError, match="escaped"):
-        front.markup(PAYLOAD)
-    assert front.markup(Markup("<b>{}</b>").format(PAYLOAD)).value.startswith("<b>&lt;img")
+        control.markup(PAYLOAD)
+    assert control.markup(Markup("<b>{}</b>").format(PAYLOAD)).value.startswith("<b>&lt;img")
 
 
 def test_the_interactive_table_carries_its_script_and_escapes_cells():
@@ -157,7 +172,7 @@ def test_the_interactive_table_carries_its_script_and_escapes_cells():
 
 
 def test_a_caption_a_column_and_an_index_are_text_in_the_interactive_table(browser, monkeypatch):
-    monkeypatch.setattr(widgets.Table, "_brought", {})  # as on a fresh page: this table brings the script
+    monkeypatch.setattr(widgets.Table, "_with_script", {})  # as on a fresh page: this table brings the script
     n = 30  # rows; it has no search box where all of them are seen
     frame = pd.DataFrame({PAYLOAD: [PAYLOAD] * n}, index=pd.Index([PAYLOAD] * n, name=PAYLOAD))
     made = widgets.table(frame, PAYLOAD).interactive()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.workspace import _table
+from tokenkit.cli.output import print_table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -21,7 +21,7 @@ def features(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
     else:
-        _table(("family", "feature", "unit", "bad", "asks", "is"), rows)
+        print_table(("family", "feature", "unit", "bad", "asks", "is"), rows)
 
 
 @app.command(epilog="Example: tokenkit detectors")
@@ -34,7 +34,7 @@ def detectors(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
     else:
-        _table(names, rows)
+        print_table(names, rows)
 
 
 @app.command(epilog="Example: tokenkit schema events")
@@ -49,13 +49,13 @@ def schema(
         if as_json:
             typer.echo(json.dumps({t.name: t.row for t in tables.TABLES.values()}))
         else:
-            _table(("table", "row", "columns"), rows)
+            print_table(("table", "row", "columns"), rows)
         return
     columns = tables.table(table).columns
     if as_json:
         typer.echo(json.dumps([{**vars(c), "type": str(c.type)} for c in columns]))
     else:
-        _table(
+        print_table(
             ("column", "type", "unit", "required", "meaning", "OCSF 1.8"),
             [(c.name, str(c.type), c.unit, "yes" if c.required else "", c.doc, c.ocsf) for c in columns],
         )

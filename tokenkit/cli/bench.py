@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.workspace import _table
+from tokenkit.cli.output import print_table
 from tokenkit.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def listed() -> None:
         techniques = ", ".join(unchecked.get(i, i) for i in one.attack_ids)
         grid = ", ".join(f"{value:g}" for value in one.intensities)
         rows.append((one.id, one.title, one.kind, techniques, f"{grid} {one.unit}"))
-    _table(("id", "what", "kind", "ATT&CK v19", "intensities"), rows)
+    print_table(("id", "what", "kind", "ATT&CK v19", "intensities"), rows)
 
 
 @bench.command(epilog="Example: tokenkit bench inject --scenario slow_exfiltration --scenario stolen_token")
@@ -108,7 +108,7 @@ def inject(
          f"{r.hours:.0f}" if r.caught else "-", r.reasons if r.caught else "-")
         for r in injection.by_intensity(done.outcomes).itertuples()
     ]  # fmt: skip
-    _table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
+    print_table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
     if done.left_out:
         typer.echo(f"no token suits: {', '.join(done.left_out)}")
     typer.echo(f"tables: {out}")
@@ -122,4 +122,4 @@ def _print(summary: "pd.DataFrame") -> None:
         for name, r in summary.iterrows()
     ]  # fmt: skip
     heads = ("detector", "recall at 5", "at 1", "at 20", "worst 5", "benign raised", "of budget", "cause", "CPU s")
-    _table(heads, rows)
+    print_table(heads, rows)

@@ -1,4 +1,4 @@
-"""respond list, show, apply, undo: what could be done about each incident, doing it, and putting it back."""
+"""respond list, show, apply, undo: list what could be done about each incident, do it, undo it."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def _workspace() -> "Workspace":
 
 
 def _settle(workspace: "Workspace", who: str = "") -> None:
-    """Finish what was interrupted, and say so; where that is not possible, say why and go on."""
+    """Finish interrupted actions, and say so; where that is not possible, say why and go on."""
     from tokenkit import respond
     from tokenkit.errors import TokenkitError
 
@@ -49,7 +49,7 @@ def list_actions(as_json: AsJson = False) -> None:
     """Every proposal of the newest report and every action that was applied, with its state and what to type."""
     from tokenkit import respond
     from tokenkit import run as runner
-    from tokenkit.cli.workspace import _table
+    from tokenkit.cli.output import print_table
     from tokenkit.respond import journal
 
     workspace = _workspace()
@@ -68,7 +68,7 @@ def list_actions(as_json: AsJson = False) -> None:
         errors.print("the newest report has no incident to act on (tokenkit report)")
         return
     names = ("action_uid", "incident_uid", "token", "owner", "verb", "connector", "state", "do", "note")
-    _table(("id", *names[1:]), [tuple(str(row[name]) for name in names) for row in rows])
+    print_table(("id", *names[1:]), [tuple(str(row[name]) for name in names) for row in rows])
 
 
 @respond_app.command(epilog="Example: tokenkit respond show act1_0123456789abcdef --ocsf")
@@ -85,23 +85,23 @@ def show(
 
     workspace = _workspace()
     with runner.sound(workspace):
-        proposal = respond.find(workspace, action)
-        written = journal.read(workspace)
-        mine = [row for row in written if row.action_uid == action]
+        proposal = respond.find_proposal(workspace, action)
+        journal_rows = journal.read(workspace)
+        rows = [row for row in journal_rows if row.action_uid == action]
         if ocsf:
             if not proposal.acts:
                 raise typer.BadParameter(f"{action} proposes to notify: there is no remediation to print")
-            typer.echo(json.dumps(remediation(proposal, written)))
+            typer.echo(json.dumps(remediation(proposal, journal_rows)))
             return
         if as_json:
-            rows = [{"phase": row.phase, **row.record} for row in mine]
-            typer.echo(json.dumps({**vars(proposal), "journal": rows}))
+            records = [{"phase": row.phase, **row.record} for row in rows]
+            typer.echo(json.dumps({**vars(proposal), "journal": records}))
             return
         typer.echo(_plan(workspace, proposal))
-    for row in mine:
+    for row in rows:
         r = row.record
-        told = f"{r['who']}: {r['why']}" if row.phase == journal.INTENT else f"{r['status']} {r['note']}".strip()
-        typer.echo(f"journal    {r['when']} {r['operation']} {row.phase}: {told}")
+        text = f"{r['who']}: {r['why']}" if row.phase == journal.INTENT else f"{r['status']} {r['note']}".strip()
+        typer.echo(f"journal    {r['when']} {r['operation']} {row.phase}: {text}")
 
 
 @respond_app.command(epilog='Example: tokenkit respond apply act1_0123456789abcdef --why "ticket 12" --yes')
@@ -121,7 +121,7 @@ def apply(
 
     workspace = _workspace()
     with runner.sound(workspace):
-        proposal = respond.find(workspace, action)
+        proposal = respond.find_proposal(workspace, action)
         if dry_run:
             typer.echo(_plan(workspace, proposal))
             return
@@ -165,7 +165,7 @@ def _say(outcome: object, as_json: bool) -> None:
 
 def _plan(workspace: "Workspace", p: "Proposal") -> str:
     from tokenkit import respond
-    from tokenkit.respond.proposal import VERBS, shell
+    from tokenkit.respond.proposal import VERBS, command_line
 
     lines = [
         ("action", p.action_uid),
@@ -182,6 +182,6 @@ def _plan(workspace: "Workspace", p: "Proposal") -> str:
     if connector is not None and not isinstance(connector, str):
         handle = "HANDLE" if workspace.settings.report.pseudonymous else p.handle
         lines += [("would do", command) for command in connector.commands(handle, p.verb)]
-        lines += [("cost", VERBS[p.verb][2]), ("apply", shell("apply", p.action_uid))]
-        lines += [("undo", shell("undo", p.action_uid) + "; what was there before is put back")]
+        lines += [("cost", VERBS[p.verb][2]), ("apply", command_line("apply", p.action_uid))]
+        lines += [("undo", command_line("undo", p.action_uid) + "; what was there before is put back")]
     return "\n".join(f"{name:<10} {text}" for name, text in lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.workspace import _table, console
+from tokenkit.cli.output import console, print_table
 
 if TYPE_CHECKING:
     from tokenkit.sources.check import Checked
@@ -36,7 +36,7 @@ def sources(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([dict(zip(("name", "doc", "suffixes"), row, strict=True)) for row in rows]))
     else:
-        _table(("source", "reads", "files"), rows)
+        print_table(("source", "reads", "files"), rows)
 
 
 @commands.command(epilog="Example: tokenkit sources check logs/orders.csv --source orders.toml")
@@ -116,7 +116,7 @@ def _show(checked: "Checked") -> None:
 def _section(title: str, rows: list[tuple[str, ...]]) -> None:
     if rows:
         typer.echo(f"\n{title}")
-        _table(("",) * len(rows[0]), rows)
+        print_table(("",) * len(rows[0]), rows)
 
 
 def _records(checked: "Checked") -> None:
@@ -128,7 +128,7 @@ def _records(checked: "Checked") -> None:
         part = checked.records[at : at + beside]
         head = ("column", "from", *(f"record {at + 1 + i}" for i in range(len(part))))
         rows = [(name, checked.filled.get(_ours(name), ""), *(_cell(r[name], wide) for r in part)) for name in names]
-        _table(head, rows)
+        print_table(head, rows)
 
 
 def _ours(name: str) -> str:

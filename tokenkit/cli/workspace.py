@@ -2,18 +2,14 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tokenkit.cli import app
-
-console = Console(markup=False, highlight=False, soft_wrap=True)
+from tokenkit.cli.output import print_table
 
 
 @app.command(epilog="Example: tokenkit init tokens && cd tokens && tokenkit run --events ../logs")
@@ -45,7 +41,7 @@ def show_config(as_json: Annotated[bool, typer.Option("--json", help="Print one 
     typer.echo(
         f"{found.root / config.FILE_NAME if found else 'no workspace: defaults'}  (digest {config.digest(settings)})"
     )
-    _table(("setting", "value", "meaning"), [(n, str(v), d) for n, v, d in config.describe(settings)])
+    print_table(("setting", "value", "meaning"), [(n, str(v), d) for n, v, d in config.describe(settings)])
 
 
 @app.command(epilog="Example: tokenkit tokens --native-ids keys.txt --csv")
@@ -68,7 +64,7 @@ def tokens(
     elif csv or not sys.stdout.isatty():
         typer.echo(listing.spreadsheet(frame), nl=False)
     else:
-        _table(tuple(frame.columns), [tuple(map(str, row)) for row in frame.fillna("").itertuples(index=False)])
+        print_table(tuple(frame.columns), [tuple(map(str, row)) for row in frame.fillna("").itertuples(index=False)])
 
 
 @app.command(epilog="Example: tokenkit doctor")
@@ -84,14 +80,3 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON ar
             typer.echo(f"{'ok  ' if c.ok else 'TODO'}  {c.name}: {c.found}" + ("" if c.ok else f"\n      {c.do}"))
     if not all(c.ok for c in found):
         raise typer.Exit(2)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    if not sys.stdout.isatty():
-        for row in rows:
-            typer.echo("\t".join(row))
-        return
-    table = Table(*head, box=None)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)

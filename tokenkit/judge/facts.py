@@ -65,7 +65,7 @@ def gather(
     run_uid, digest = identify(opened, periods)
     with state.connect(opened.state) as db:
         previous = state.last_run(db, before=run_uid, end=periods.end.isoformat())
-        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.digest(opened)}"
+        key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.actions_digest(opened)}"
         stored = state.get_meta(db, f"facts:{run_uid}")
     if stored:
         kept = json.loads(stored)
@@ -120,7 +120,7 @@ def _gather(
         people = owners.hide_names(people)
     found = detect.detect(workspace, periods, people, mapped, progress)
     before = set(previous["record"]["incidents"]) if previous else set()
-    every = respond.annotate(workspace, records(workspace, found, people, mapped, before), periods.end)
+    every = respond.add_actions(workspace, records(workspace, found, people, mapped, before), periods.end)
     if workspace.settings.report.pseudonymous:
         every = [r | {"answer": r["answer"] and r["answer"] | {"who": None}} for r in every]
     listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))

@@ -1,8 +1,8 @@
-"""Act: apply and undo, one at a time, journalled before and after, verified by another way than the write.
+"""Act: apply and undo actions, one at a time, journalled before and after, and verified in another way than written.
 
 Reads and writes  the journal (state.db) and, through a connector, a gateway.
-Order: lock, read what is there, journal *intent*, write (what survives a restart first), verify, journal *result*. What
-was interrupted is in doubt: the next command finishes it, because the intent was a person's decision, and says so.
+Order: lock, read what is there, journal the *intent*, write (first what survives a restart), verify, journal the
+*result*. An interrupted action is in doubt. The next command finishes it, since a person decided on it, and says so.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from tokenkit.config import Workspace
 from tokenkit.errors import InputError, LockedError, RespondError, did_you_mean
 from tokenkit.incidents.attribution import person, reason
 from tokenkit.respond import journal
-from tokenkit.respond.connector import Connector, Standing
-from tokenkit.respond.proposal import Proposal, masked, shell
+from tokenkit.respond.connector import Connector, GatewayState
+from tokenkit.respond.journal import APPLY, UNDO, Latest, Row
+from tokenkit.respond.proposal import Proposal, command_line, shown_handle
 
-PATIENCE_S = 5.0  # an action takes some 20 ms
-APPLY, UNDO = "apply", "undo"
+TIMEOUT_S = 5.0  # an action takes some 20 ms
 Connectors = dict[str, Connector | str]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a command: the action's state, whether anything was changed by it, and a sentence for a person."""
+    """The result of a command: the action's state, whether the command changed anything, and a sentence about it."""
 
     action_uid: str
     state: str
@@ -37,55 +37,55 @@ class Outcome:
 
 
 def apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who: str, why: str) -> Outcome:
-    """Do what is proposed; what is done already is done zero times.
+    """Do what is proposed; does nothing where it is done already.
 
     Raises
     ------
     InputError
-        There is nothing to apply, the hold file is there, or a later action stands on the same token.
+        There is nothing to apply, the hold file is there, or a later action is in force on the same token.
     RespondError
-        It failed, and what was there before was put back; or it could not be verified.
+        It failed, and the former value was put back; or it could not be verified.
     LockedError
         Another respond command works in this workspace.
     """
     who, why = person(who), reason(why)
     if not proposal.acts:
-        because = f": {proposal.why_not}" if proposal.why_not else "; ask its owner, as the card says"
-        raise InputError(f"{proposal.action_uid} proposes to notify, so there is nothing to apply{because}")
-    with alone(workspace):
+        why_not = f": {proposal.why_not}" if proposal.why_not else "; ask its owner, as the card says"
+        raise InputError(f"{proposal.action_uid} proposes to notify, so there is nothing to apply{why_not}")
+    with lock(workspace):
         check_hold(workspace)
         settled = settle(workspace, connectors, who)
         return replace(_apply(workspace, connectors, proposal, who, why), settled=settled)
 
 
 def _apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who: str, why: str) -> Outcome:
-    connector = usable(connectors, proposal.connector)
-    live = journal.standing(journal.read(workspace))
+    connector = usable_connector(connectors, proposal.connector)
+    actions = journal.latest(journal.read(workspace))
     uid, value = proposal.action_uid, proposal.verb
-    state, intent, result = live.get(uid, ("", None, None))
-    standing = connector.read(proposal.handle)
-    if intent is not None and in_force(state, result):
-        _check_later(live, uid)
-        if standing == Standing(value, value):
-            by = intent.record
-            if state == journal.UNVERIFIED and result is not None and result.record["operation"] == APPLY:
-                return _verify(workspace, connector, uid, by, who)
-            if state == journal.APPLIED:
-                return Outcome(
-                    uid, state, False, f"{uid} was applied by {by['who']} at {by['when']}: nothing to do", []
-                )
-    ours = intent is not None and in_force(state, result)
-    if not standing.agree and not ours:
+    action = actions.get(uid)
+    at_gateway = connector.read(proposal.handle)
+    repeated = action is not None and action.may_be_in_force
+    prior = at_gateway.in_force
+    if action is not None and repeated:
+        _check_later(actions, uid)
+        before, result = action.intent.record, action.result
+        if at_gateway == GatewayState(value, value):
+            if action.state == journal.UNVERIFIED and result is not None and result.record["operation"] == APPLY:
+                return _verify(workspace, connector, uid, before, who)
+            if action.state == journal.APPLIED:
+                message = f"{uid} was applied by {before['who']} at {before['when']}: nothing to do"
+                return Outcome(uid, action.state, False, message, [])
+        if prior == value:
+            prior = before["prior"]  # the value in force is that of this action, not one from before it
+    if not at_gateway.agree and not repeated:
         raise InputError(
-            f"{proposal.connector} disagrees with itself about this token: {standing.line()}. Nothing was changed. "
-            "Bring both to the same, by a reload or by hand, then repeat."
+            f"{proposal.connector} disagrees with itself about this token: {at_gateway.in_words()}. "
+            "Nothing was changed. Bring both to the same, by a reload or by hand, then repeat."
         )
-    prior = standing.in_force
-    if intent is not None and in_force(state, result) and prior == value:
-        prior = intent.record["prior"]  # what is in force is our own
     record = {
         "operation": APPLY, "verb": proposal.verb, "value": value, "prior": prior,
-        "before": [standing.in_force, standing.kept], "connector": proposal.connector, "handle": proposal.handle,
+        "before": [at_gateway.in_force, at_gateway.after_restart],
+        "connector": proposal.connector, "handle": proposal.handle,
         "token_uid": proposal.token_uid, "incident_uid": proposal.incident_uid, "label": proposal.label,
         "owner": proposal.owner, "first_seen": proposal.first_seen, "risk_level": proposal.risk_level,
         "who": who, "why": why, "when": journal.now(),
@@ -95,87 +95,94 @@ def _apply(workspace: Workspace, connectors: Connectors, proposal: Proposal, who
 
 
 def undo(workspace: Workspace, connectors: Connectors, action_uid: str, who: str, why: str) -> Outcome:
-    """Put back what was there before the action; what is undone already is undone zero times. Allowed while on hold.
+    """Put back what was there before the action; does nothing where it is undone already. Allowed while on hold.
 
     Raises
     ------
     InputError
-        No such action was applied, a later one stands on the same token, or somebody else has changed the entry since.
+        No such action was applied, a later one is in force on the same token, or somebody else has changed the entry.
     RespondError, LockedError
         As for ``apply``.
     """
     who, why = person(who), reason(why)
-    with alone(workspace):
+    with lock(workspace):
         settled = settle(workspace, connectors, who)
         return replace(_undo(workspace, connectors, action_uid, who, why), settled=settled)
 
 
 def _undo(workspace: Workspace, connectors: Connectors, action_uid: str, who: str, why: str) -> Outcome:
-    live = journal.standing(journal.read(workspace))
-    if action_uid not in live:
-        known = did_you_mean(action_uid, sorted(live)) if live else "nothing was applied in this workspace"
-        raise InputError(f"{action_uid}: no such action was applied; {known} (tokenkit respond list)")
-    state, intent, _ = live[action_uid]
-    done = intent.record
-    if state == journal.UNDONE:
-        said = f"{action_uid} was undone by {done['who']} at {done['when']}: nothing to do"
-        return Outcome(action_uid, state, False, said, [])
-    _check_later(live, action_uid)
-    connector = usable(connectors, done["connector"])
-    standing = connector.read(done["handle"])
-    by_hand = connector.commands(done["handle"], done["prior"])
-    if not {standing.in_force, standing.kept} <= {done["value"], done["prior"]}:
+    actions = journal.latest(journal.read(workspace))
+    if action_uid not in actions:
+        hint = did_you_mean(action_uid, sorted(actions)) if actions else "nothing was applied in this workspace"
+        raise InputError(f"{action_uid}: no such action was applied; {hint} (tokenkit respond list)")
+    applied = actions[action_uid].intent.record
+    if actions[action_uid].state == journal.UNDONE:
+        message = f"{action_uid} was undone by {applied['who']} at {applied['when']}: nothing to do"
+        return Outcome(action_uid, journal.UNDONE, False, message, [])
+    _check_later(actions, action_uid)
+    connector = usable_connector(connectors, applied["connector"])
+    at_gateway = connector.read(applied["handle"])
+    commands = connector.commands(applied["handle"], applied["prior"])
+    if not {at_gateway.in_force, at_gateway.after_restart} <= {applied["value"], applied["prior"]}:
         raise InputError(
-            f"{action_uid}: somebody changed the entry since it set {done['value']}: {standing.line()}. Nothing "
-            f"was changed. Find out who did; by hand: {'; '.join(by_hand)}"
+            f"{action_uid}: somebody changed the entry since it set {applied['value']}: {at_gateway.in_words()}. "
+            f"Nothing was changed. Find out who did; by hand: {'; '.join(commands)}"
         )
-    record = done | {
-        "operation": UNDO, "before": [standing.in_force, standing.kept], "who": who, "why": why,
-        "when": journal.now(), "commands": by_hand, "undo": [shell("apply", action_uid)],
+    record = applied | {
+        "operation": UNDO, "before": [at_gateway.in_force, at_gateway.after_restart], "who": who, "why": why,
+        "when": journal.now(), "commands": commands, "undo": [command_line("apply", action_uid)],
     }  # fmt: skip
     return _begin(workspace, connector, action_uid, record)
 
 
 def settle(workspace: Workspace, connectors: Connectors, who: str) -> list[str]:
-    """Finish what was interrupted, and say what it was. The caller holds the lock.
+    """Finish interrupted actions; returns a sentence about each. The caller holds the lock.
 
     Raises
     ------
     RespondError
         The gateway cannot be asked; the action stays in doubt.
     """
-    said = []
-    for uid, (state, intent, _) in journal.standing(journal.read(workspace)).items():
-        if state != journal.IN_DOUBT:
+    sentences = []
+    for uid, action in journal.latest(journal.read(workspace)).items():
+        if action.state != journal.IN_DOUBT:
             continue
-        record = intent.record
-        connector = usable(connectors, record["connector"])
-        found = connector.read(record["handle"])
+        record = action.intent.record
+        connector = usable_connector(connectors, record["connector"])
+        at_gateway = connector.read(record["handle"])
         began = f"{uid}: {record['operation']} by {record['who']} at {record['when']} was interrupted"
-        wanted = _target(record)
-        if not {found.in_force, found.kept} <= {record["value"], record["prior"], *record["before"]}:
-            _result(workspace, uid, record, "failed", who, found, note="somebody else changed the entry meanwhile")
-            said.append(f"{began}; somebody else changed the entry meanwhile ({found.line()}), so it was left alone")
-        elif record["operation"] == APPLY and workspace.hold.exists() and found != Standing(wanted, wanted):
+        target = _target(record)
+        if not {at_gateway.in_force, at_gateway.after_restart} <= {record["value"], record["prior"], *record["before"]}:
+            note = "somebody else changed the entry meanwhile"
+            _result(workspace, uid, record, "failed", who, at_gateway, note=note)
+            sentences.append(f"{began}; {note} ({at_gateway.in_words()}), so it was left alone")
+        elif record["operation"] == APPLY and workspace.hold.exists() and at_gateway != GatewayState(target, target):
             connector.write(record["handle"], record["prior"])
             now = connector.read(record["handle"])
             _result(workspace, uid, record, "failed", who, now, note="put back: the hold file was there")
-            said.append(f"{began}; {workspace.hold} is there, so it was put back: {now.line()}")
+            sentences.append(f"{began}; {workspace.hold} is there, so it was put back: {now.in_words()}")
         else:
             try:
-                said.append(f"{began}; finished now: {_carry_out(workspace, connector, uid, record, who).message}")
-            except RespondError as error:  # journalled; what the caller asked for goes on
-                said.append(f"{began}; {error}")
-    return said
+                outcome = _carry_out(workspace, connector, uid, record, who)
+                sentences.append(f"{began}; finished now: {outcome.message}")
+            except RespondError as error:  # it is in the journal; the caller's own command goes on
+                sentences.append(f"{began}; {error}")
+    return sentences
 
 
 @contextmanager
-def alone(workspace: Workspace) -> Iterator[None]:
-    """One command acts at a time; the lock goes with its process, kill -9 included."""
+def lock(workspace: Workspace) -> Iterator[None]:
+    """Let one command act at a time; the lock ends with its process, even after kill -9.
+
+    Raises
+    ------
+    LockedError
+        Another command acts in this workspace.
+    """
     workspace.hold.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(workspace.hold.parent / "respond.lock")
+    file_lock = FileLock(workspace.hold.parent / "respond.lock")
     try:
-        lock.acquire(timeout=PATIENCE_S)
+        file_lock.acquire(timeout=TIMEOUT_S)
     except Timeout as error:
         raise LockedError(
             f"another respond command acts in {workspace.root}. Wait until it has finished, then look at what it did: "
@@ -184,11 +191,11 @@ def alone(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        file_lock.release()
 
 
 def check_hold(workspace: Workspace) -> None:
-    """Refuse while somebody holds everything.
+    """Refuse to apply anything while the hold file is there.
 
     Raises
     ------
@@ -202,8 +209,8 @@ def check_hold(workspace: Workspace) -> None:
         )
 
 
-def usable(connectors: Connectors, name: str) -> Connector:
-    """The connector of that name.
+def usable_connector(connectors: Connectors, name: str) -> Connector:
+    """Return the connector of that name.
 
     Raises
     ------
@@ -212,35 +219,32 @@ def usable(connectors: Connectors, name: str) -> Connector:
     """
     if name not in connectors:
         raise InputError(f"no connector {name!r}; {did_you_mean(name, list(connectors))}")
-    found = connectors[name]
-    if isinstance(found, str):
-        raise InputError(f"{found}. Correct it, then repeat.")
-    return found
+    connector = connectors[name]
+    if isinstance(connector, str):
+        raise InputError(f"{connector}. Correct it, then repeat.")
+    return connector
 
 
-def in_force(state: str, result: journal.Row | None) -> bool:
-    """Whether the action may still be in force."""
-    failed_undo = state == journal.FAILED and result is not None and result.record["operation"] == UNDO
-    return state in (journal.APPLIED, journal.UNVERIFIED, journal.IN_DOUBT) or failed_undo
+def later_action(actions: dict[str, Latest], uid: str) -> str | None:
+    """Return a later action that may be in force on the same entry of a gateway, or None."""
 
+    def entry(row: Row) -> tuple[str, str]:
+        return row.record["connector"], row.record["handle"]
 
-def later(live: dict[str, tuple[str, journal.Row, journal.Row | None]], uid: str) -> str | None:
-    """A later action that stands on the same entry: the last one is undone first."""
-    mine = live[uid][1]
-    same = ("connector", "handle")
-    for other, (state, intent, result) in live.items():
-        standing_later = other != uid and intent.number > mine.number and in_force(state, result)
-        if standing_later and all(intent.record[k] == mine.record[k] for k in same):
+    intent = actions[uid].intent
+    for other, action in actions.items():
+        if action.intent.number > intent.number and action.may_be_in_force and entry(action.intent) == entry(intent):
             return other
     return None
 
 
-def _check_later(live: dict[str, tuple[str, journal.Row, journal.Row | None]], uid: str) -> None:
-    other = later(live, uid)
+def _check_later(actions: dict[str, Latest], uid: str) -> None:
+    """The last action on an entry has to be undone first."""
+    other = later_action(actions, uid)
     if other:
         raise InputError(
             f"{uid}: {other} was applied later to the same token. Nothing was changed. Undo that one first: "
-            f"{shell(UNDO, other)}"
+            f"{command_line(UNDO, other)}"
         )
 
 
@@ -260,24 +264,24 @@ def _carry_out(
     try:
         connector.write(record["handle"], _target(record))
     except RespondError as error:
-        found, note = _after_failure(connector, record)
-        _result(workspace, uid, record, "failed", settled_by, found, note=f"{error} {note}")
+        at_gateway, note = _put_back(connector, record)
+        _result(workspace, uid, record, "failed", settled_by, at_gateway, note=f"{error} {note}")
         raise RespondError(f"{uid}: {record['operation']} failed; {note}. {error}") from error
     return _verify(workspace, connector, uid, record, settled_by)
 
 
-def _after_failure(connector: Connector, record: dict[str, Any]) -> tuple[Standing | None, str]:
-    """Put back what was there before a failed apply, as far as that works, and read what is there then."""
+def _put_back(connector: Connector, record: dict[str, Any]) -> tuple[GatewayState | None, str]:
+    """Put back what was there before a failed apply, if that works, and read what is there then."""
     try:
         if record["operation"] == APPLY:
             connector.write(record["handle"], record["before"][0])
     except RespondError:
         pass  # what is there is read next, and journalled
     try:
-        found = connector.read(record["handle"])
+        at_gateway = connector.read(record["handle"])
     except RespondError:
         return None, "what is in force is not known, since the gateway cannot be asked"
-    return found, f"now {found.line()}"
+    return at_gateway, f"now {at_gateway.in_words()}"
 
 
 def _verify(
@@ -285,34 +289,33 @@ def _verify(
 ) -> Outcome:
     target = _target(record)
     try:
-        evidence = connector.verify(record["handle"], target)
-        why, checks, verified = evidence.failing(), evidence.record(), evidence.verified
+        verification = connector.verify(record["handle"], target)
+        note, checks, verified = verification.failures(), verification.records(), verification.verified
     except RespondError as error:
-        why, checks, verified = str(error), [], False
+        note, checks, verified = str(error), [], False
     status = "verified" if verified else "unverified"
-    row = _result(workspace, uid, record, status, settled_by, None, checks=checks, note=why)
+    row = _result(workspace, uid, record, status, settled_by, None, checks=checks, note=note)
     if not verified:
         raise RespondError(
-            f"{uid}: {record['operation']} was carried out, but it is not verified: {why}. It stays as it is. Check "
-            f"the gateway, then repeat the command to verify it, or put it back: {shell(UNDO, uid)}"
+            f"{uid}: {record['operation']} was carried out, but it is not verified: {note}. It stays as it is. Check "
+            f"the gateway, then repeat the command to verify it, or put it back: {command_line(UNDO, uid)}"
         )
     state = journal.UNDONE if record["operation"] == UNDO else journal.APPLIED
-    said = (
-        f"{record['verb']} of {record['label']} ({masked(record['handle'], False)}): {state}, verified at {row['when']}"
-    )
+    handle = shown_handle(record["handle"], False)
+    message = f"{record['verb']} of {record['label']} ({handle}): {state}, verified at {row['when']}"
     if record["operation"] == UNDO and target is not None:
-        said += f"; what was there before is in force again: {target}"
-    return Outcome(uid, state, True, said, checks)
+        message += f"; what was there before is in force again: {target}"
+    return Outcome(uid, state, True, message, checks)
 
 
 def _result(
     workspace: Workspace, uid: str, record: dict[str, Any], status: str, settled_by: str | None,
-    found: Standing | None, checks: list[dict[str, Any]] | None = None, note: str = "",
+    at_gateway: GatewayState | None, checks: list[dict[str, Any]] | None = None, note: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     row = {
         "operation": record["operation"], "status": status, "when": journal.now(), "who": settled_by or record["who"],
         "settled": settled_by is not None, "checks": checks or [], "note": note,
-        "found": [found.in_force, found.kept] if found else None,
+        "found": [at_gateway.in_force, at_gateway.after_restart] if at_gateway else None,
     }  # fmt: skip
     journal.append(workspace, uid, journal.RESULT, row)
     return row

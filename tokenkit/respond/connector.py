@@ -1,4 +1,4 @@
-"""Connector: what a gateway is to us: something that is read, written and verified by a token's handle.
+"""Connector: the interface to a gateway, which is read, changed and checked by a token's handle.
 
 A connector is one file of this package with a class of these five functions, and one line in ``CONNECTORS``
 (``respond/__init__.py``). It keeps no state: what is in force is read from the gateway each time.
@@ -9,36 +9,36 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
-class Standing:
+class GatewayState:
     """What a gateway does with a handle: a verb (lock, restrict, step_up), another word somebody set, or None: nothing.
 
-    ``in_force`` is what it does now, ``kept`` what it will do after a restart.
+    ``in_force`` is what it does now, ``after_restart`` what it will do once it was restarted.
     """
 
     in_force: str | None
-    kept: str | None
+    after_restart: str | None
 
     @property
     def agree(self) -> bool:
-        """Whether a restart changes nothing."""
-        return self.in_force == self.kept
+        """Whether a restart would change nothing."""
+        return self.in_force == self.after_restart
 
-    def line(self) -> str:
-        """In words.
+    def in_words(self) -> str:
+        """Say it in words.
 
         Examples
         --------
-        >>> Standing("lock", None).line()
+        >>> GatewayState("lock", None).in_words()
         'lock in force, nothing kept for a restart'
         """
         if self.agree:
             return f"{self.in_force or 'nothing'} in force and kept"
-        return f"{self.in_force or 'nothing'} in force, {self.kept or 'nothing'} kept for a restart"
+        return f"{self.in_force or 'nothing'} in force, {self.after_restart or 'nothing'} kept for a restart"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One independent look at the result."""
+    """One check of a change: what was expected and what was found. Stored in the journal under these names."""
 
     what: str
     expected: str
@@ -47,41 +47,41 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What was looked at after a change."""
+class Verification:
+    """The checks that were made after a change."""
 
     checks: tuple[Check, ...]
 
     @property
     def verified(self) -> bool:
-        """Whether every look agreed; no look is no proof."""
+        """Whether every check holds; without a check nothing is verified."""
         return bool(self.checks) and all(check.holds for check in self.checks)
 
-    def failing(self) -> str:
-        """What did not agree, in words."""
+    def failures(self) -> str:
+        """Say which checks do not hold."""
         return "; ".join(f"{c.what}: expected {c.expected}, found {c.found}" for c in self.checks if not c.holds)
 
-    def record(self) -> list[dict[str, Any]]:
-        """For the journal."""
+    def records(self) -> list[dict[str, Any]]:
+        """Return the checks as the journal stores them."""
         return [asdict(check) for check in self.checks]
 
 
 class Connector(Protocol):
-    """A gateway. Each function may raise ``RespondError``, which says what to do."""
+    """A gateway. Each function may raise ``RespondError``, whose message says what to do."""
 
     name: str
 
     def unusable(self, handle: str) -> str | None:
-        """Why this handle cannot be one, or None."""
+        """Return why this gateway cannot have such a handle, or None."""
 
-    def read(self, handle: str) -> Standing:
-        """What the gateway does with the handle, now and after a restart."""
+    def read(self, handle: str) -> GatewayState:
+        """Read what the gateway does with the handle, now and after a restart."""
 
     def write(self, handle: str, value: str | None) -> None:
-        """Make it do that (None: nothing), now and after a restart. Harmless where it does so already."""
+        """Make the gateway do that (None: nothing), now and after a restart; harmless where it does so already."""
 
-    def verify(self, handle: str, expected: str | None) -> Evidence:
-        """Look again, by other ways than the write."""
+    def verify(self, handle: str, expected: str | None) -> Verification:
+        """Check the result, by other ways than ``write`` uses."""
 
     def commands(self, handle: str, value: str | None) -> list[str]:
-        """What ``write`` does, as a person would do it by hand; the handle may be a mask of one."""
+        """Return what ``write`` does as commands for a person; the handle may be masked."""

@@ -1,9 +1,9 @@
-"""HAProxy: a map from handle to verb, changed through the admin socket and in the map file, so that a reload keeps it.
+"""HAProxy: a map from handle to verb, changed through the admin socket and in its file, so that it survives a reload.
 
 Reads and writes  the map file and the runtime map (``show map``, ``add map``, ``set map``, ``del map``).
-The file is replaced whole, by one rename; its other lines, its comments, owner and mode stay as they are.
-A probe asks HAProxy's second frontend (docs/respond/haproxy.cfg), which takes the handle in a header and goes through
-the same rules: we never hold the key itself.
+The file is replaced by one rename; its other lines, its comments, owner and mode stay as they are.
+A probe is a request to HAProxy's second frontend (docs/respond/haproxy.cfg), which takes the handle in a header and
+goes through the same rules, since tokenkit never holds the key itself.
 """
 
 import http.client
@@ -16,18 +16,18 @@ from pathlib import Path
 
 from tokenkit import config
 from tokenkit.errors import RespondError
-from tokenkit.respond.connector import Check, Evidence, Standing
+from tokenkit.respond.connector import Check, GatewayState, Verification
 
-PATIENCE_S = 2.0
+TIMEOUT_S = 2.0
 HEADER = "X-Tokenkit-Handle"
 CHALLENGE = "insufficient_user_authentication"  # RFC 9470, section 3
-# what neither the command line of the socket nor a line of the map file takes for more than a word
+# what is one word to the command line of the socket and in a line of the map file
 _HANDLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~:@=+/-]{3,255}")
 _VALUE = re.compile(r"[a-z_]{1,32}")
 
 
 class HAProxy:
-    """The connector; ``settings`` names the socket, the map and the probe."""
+    """The connector to an HAProxy; ``settings`` names the socket, the map and the probe."""
 
     name = "haproxy"
 
@@ -35,7 +35,7 @@ class HAProxy:
         self.socket, self.map, self.probe = settings.socket, settings.map, settings.probe
 
     def unusable(self, handle: str) -> str | None:
-        """Why this handle cannot be a key of the map, or None.
+        """Return why this handle cannot be a key of the map, or None.
 
         Examples
         --------
@@ -47,20 +47,20 @@ class HAProxy:
             return None
         return "it holds other characters than A-Z a-z 0-9 . _ ~ : @ = + / -, or is shorter than 4 or longer than 256"
 
-    def read(self, handle: str) -> Standing:
-        """What HAProxy does with the handle now (``show map``), and what the file says for its next start."""
-        return Standing(self.runtime().get(handle), self.lines().get(handle))
+    def read(self, handle: str) -> GatewayState:
+        """Read what HAProxy does with the handle now (``show map``), and what its file says for the next start."""
+        return GatewayState(self.runtime_map().get(handle), self.file_map().get(handle))
 
     def write(self, handle: str, value: str | None) -> None:
-        """The file first: if this ends in between, a reload brings what was decided, never less."""
+        """Change the file first: if this is interrupted, a reload brings what was decided, never less."""
         if self.unusable(handle) or (value is not None and not _VALUE.fullmatch(value)):
             raise RespondError(f"haproxy: {handle[:4]}... or {value} cannot stand in a map. Correct enforce_handle.")
         self._replace_file(handle, value)
-        known = self.runtime().get(handle)
-        if known == value:
+        current = self.runtime_map().get(handle)
+        if current == value:
             return
         command = f"del map {self.map} {handle}" if value is None else (
-            f"{'add' if known is None else 'set'} map {self.map} {handle} {value}")  # fmt: skip
+            f"{'add' if current is None else 'set'} map {self.map} {handle} {value}")  # fmt: skip
         answer = self.ask(command).strip()
         if answer:
             raise RespondError(
@@ -68,18 +68,18 @@ class HAProxy:
                 "Check that the stats socket says: level admin"
             )
 
-    def verify(self, handle: str, expected: str | None) -> Evidence:
-        """``show map``, the file, and what a request with this handle is answered."""
-        standing = self.read(handle)
-        said = expected or "nothing"
+    def verify(self, handle: str, expected: str | None) -> Verification:
+        """Check ``show map``, the file, and the answer to a request with this handle."""
+        state = self.read(handle)
+        wanted = expected or "nothing"
         checks = [
-            Check("show map", said, standing.in_force or "nothing", standing.in_force == expected),
-            Check("map file", said, standing.kept or "nothing", standing.kept == expected),
+            Check("show map", wanted, state.in_force or "nothing", state.in_force == expected),
+            Check("map file", wanted, state.after_restart or "nothing", state.after_restart == expected),
         ]
-        return Evidence((*checks, *self._probe(handle, expected)))
+        return Verification((*checks, *self._probe(handle, expected)))
 
     def commands(self, handle: str, value: str | None) -> list[str]:
-        """The commands of the socket and the line of the file."""
+        """Return the commands of the socket and the line of the file."""
         if value is None:
             return [f"HAProxy's socket: del map {self.map} {handle}", f"{self.map}: remove the line of {handle}"]
         return [
@@ -89,14 +89,15 @@ class HAProxy:
 
     # ---- the socket ----
     def ask(self, command: str) -> str:
-        """One command of the runtime API and its answer.
+        """Send a command of the runtime API and return its answer.
 
         Raises
         ------
         RespondError
-            There is no such socket, it may not be used or change maps, nobody answers, or the map is not loaded.
+            There is no such socket, it may not be used or may not change maps, HAProxy does not answer, or the map is
+            not loaded.
         """
-        answer = self.asked(command)
+        answer = self.send(command)
         if answer.startswith("Unknown map identifier"):
             raise RespondError(
                 f"{self.map}: HAProxy has not loaded this map; it has {self._maps(command)}. "
@@ -108,11 +109,11 @@ class HAProxy:
             )
         return answer
 
-    def asked(self, command: str) -> str:
-        """One command and its answer, whatever it says."""
+    def send(self, command: str) -> str:
+        """Send a command and return its answer, also where that is a refusal."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-                link.settimeout(PATIENCE_S)
+                link.settimeout(TIMEOUT_S)
                 link.connect(self.socket)
                 link.sendall(f"{command}\n".encode())
                 return b"".join(iter(lambda: link.recv(65536), b"")).decode("utf-8", "replace")
@@ -133,27 +134,27 @@ class HAProxy:
         except OSError as error:
             raise RespondError(f"{self.socket}: HAProxy does not answer ({error}). Check that it runs.") from error
 
-    def runtime(self) -> dict[str, str]:
-        """The map as HAProxy has it now."""
+    def runtime_map(self) -> dict[str, str]:
+        """Read the map as HAProxy has it now."""
         entries: dict[str, str] = {}
         for line in self.ask(f"show map {self.map}").splitlines():
             parts = line.split()
             if len(parts) >= 2 and parts[0].startswith("0x"):
-                entries.setdefault(parts[1], " ".join(parts[2:]))  # the first of two is the one that HAProxy finds
+                entries.setdefault(parts[1], " ".join(parts[2:]))  # of two entries HAProxy uses the first
         return entries
 
     def _maps(self, command: str) -> str:
         if command == "show map":
             return "none"
-        found = re.findall(r"^-?\d+ \(([^)]+)\)", self.ask("show map"), flags=re.MULTILINE)
-        return ", ".join(found[:5]) or "none"
+        maps = re.findall(r"^-?\d+ \(([^)]+)\)", self.ask("show map"), flags=re.MULTILINE)
+        return ", ".join(maps[:5]) or "none"
 
     # ---- the file ----
-    def lines(self) -> dict[str, str]:
-        """The map as its file has it, for HAProxy's next start."""
+    def file_map(self) -> dict[str, str]:
+        """Read the map from its file, which is for HAProxy's next start."""
         entries: dict[str, str] = {}
         for line in self._content().splitlines():
-            if (pair := _pair(line)) is not None:
+            if (pair := parse_line(line)) is not None:
                 entries.setdefault(*pair)
         return entries
 
@@ -170,22 +171,22 @@ class HAProxy:
 
     def _replace_file(self, handle: str, value: str | None) -> None:
         before = self._content()
-        content = edited(before, handle, value)
+        content = edit_map(before, handle, value)
         if content == before:
             return
         path = Path(self.map).resolve()  # a link stays a link
-        # one name, so that a run killed in between leaves one file, which the next write takes over
+        # always the same name, so that a killed run leaves at most one file, which the next write replaces
         temporary = path.with_name(f".{path.name}.tokenkit")
         try:
-            was = path.stat()
-            if not os.access(path, os.W_OK):  # a rename would not ask
+            former = path.stat()
+            if not os.access(path, os.W_OK):  # a rename would not check that
                 raise PermissionError(13, "it is read-only")
             number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(number, "wb") as file:
                 file.write(content)
-                if (was.st_uid, was.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), was.st_uid, was.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(was.st_mode))
+                if (former.st_uid, former.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(file.fileno(), former.st_uid, former.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(former.st_mode))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -204,22 +205,22 @@ class HAProxy:
 
     # ---- the probe ----
     def _probe(self, handle: str, expected: str | None) -> list[Check]:
-        wanted = _ANSWERS.get(expected or "allow")
-        if wanted is None:
+        answers = _ANSWERS.get(expected or "allow")
+        if answers is None:
             return [Check("probe", "an answer we know for it", f"the value {expected} is not ours", False)]
         checks = []
-        for method, answer in wanted:
-            found = self._request(method, handle)
-            checks.append(Check(f"probe {method}", answer, found, found == answer))
+        for method, wanted in answers:
+            answer = self._request(method, handle)
+            checks.append(Check(f"probe {method}", wanted, answer, answer == wanted))
         return checks
 
     def _request(self, method: str, handle: str) -> str:
-        """What a request with this handle is answered, or why it is not."""
+        """Return the answer to a request with this handle, or why there is none."""
         target = urllib.parse.urlsplit(self.probe)
         link: http.client.HTTPConnection
         try:
             kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-            link = kind(target.hostname or "", target.port, timeout=PATIENCE_S)
+            link = kind(target.hostname or "", target.port, timeout=TIMEOUT_S)
             try:
                 link.request(method, target.path or "/", headers={HEADER: handle, "User-Agent": "tokenkit-probe"})
                 answer = link.getresponse()
@@ -231,7 +232,7 @@ class HAProxy:
         return f"{answer.status} with a challenge" if challenge else str(answer.status)
 
 
-# what the reference configuration answers a probe: 204 is what passes
+# how the reference configuration answers a probe; 204 means that the call passes
 _ANSWERS = {
     "allow": [("GET", "204")],
     "lock": [("GET", "403")],
@@ -241,15 +242,15 @@ _ANSWERS = {
 
 
 def connector(settings: config.Respond) -> HAProxy | str:
-    """The connector, or what its settings lack."""
+    """Return the connector, or a text that says what its settings lack."""
     lacking = [f"respond.haproxy.{k}" for k in ("socket", "map", "probe") if not getattr(settings.haproxy, k)]
     if lacking:
         return f"the haproxy connector is not set up: {', '.join(lacking)} in {config.FILE_NAME} (docs/respond.md)"
     return HAProxy(settings.haproxy)
 
 
-def _pair(line: bytes) -> tuple[str, str] | None:
-    """Key and value of a line of a map file, or None for a comment and an empty line."""
+def parse_line(line: bytes) -> tuple[str, str] | None:
+    """Return key and value of a line of a map file, or None for a comment or an empty line."""
     text = line.strip(b" \t\r\n")
     if not text or text.startswith(b"#"):
         return None
@@ -257,32 +258,32 @@ def _pair(line: bytes) -> tuple[str, str] | None:
     return key.decode("utf-8", "replace"), value.strip().decode("utf-8", "replace")
 
 
-def edited(content: bytes, handle: str, value: str | None) -> bytes:
-    r"""A map file with one key set, or gone; every other byte as it was.
+def edit_map(content: bytes, handle: str, value: str | None) -> bytes:
+    r"""Return a map file with one key set, or removed; every other byte stays as it was.
 
     Examples
     --------
-    >>> edited(b"# ours\nabcd lock\nefgh lock\n", "abcd", None)
+    >>> edit_map(b"# ours\nabcd lock\nefgh lock\n", "abcd", None)
     b'# ours\nefgh lock\n'
-    >>> edited(b"# ours\n", "abcd", "restrict")
+    >>> edit_map(b"# ours\n", "abcd", "restrict")
     b'# ours\nabcd restrict\n'
     """
-    kept, done = [], False
+    lines, is_set = [], False
     for line in content.split(b"\n"):
-        pair = _pair(line)
+        pair = parse_line(line)
         if pair is None or pair[0] != handle:
-            kept.append(line)
-        elif value is not None and not done:
-            kept.append(line if pair[1] == value else f"{handle} {value}".encode())
-            done = True
-    text = b"\n".join(kept)
-    if value is not None and not done:
+            lines.append(line)
+        elif value is not None and not is_set:
+            lines.append(line if pair[1] == value else f"{handle} {value}".encode())
+            is_set = True
+    text = b"\n".join(lines)
+    if value is not None and not is_set:
         text += (b"" if not text or text.endswith(b"\n") else b"\n") + f"{handle} {value}\n".encode()
     return text
 
 
 def _owner(path: Path) -> str:
-    """``user:group`` of a file, as far as they are known."""
+    """Return ``user:group`` of a file, or unknown."""
     try:
         return f"{path.owner()}:{path.group()}"
     except (OSError, KeyError):

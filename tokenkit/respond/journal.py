@@ -1,9 +1,9 @@
-"""Journal: who did what to which token, when, why and how it is undone; each row holds the digest of the one before.
+"""Journal of actions: who did what to which token, when, why and how it is undone, in a chain of digests.
 
-Reads and writes  actions (state.db), append-only: two triggers refuse any change, and ``check`` finds what was changed
-all the same. A row is on the disk before its function returns.
-An action has rows of two phases, for apply and for undo alike: *intent* before anything is changed, *result* after.
-An intent without a result was interrupted: the action is in doubt, and the next command settles it.
+Reads and writes  actions (state.db). Rows are only appended: two triggers refuse any other change, and ``check`` finds
+changes that were made without the triggers. A row is on the disk before ``append`` returns.
+An apply and an undo each make two rows: an *intent* before anything is changed, and a *result* after it. An intent
+without a result was interrupted: the action is in doubt, and the next command settles it.
 """
 
 import hashlib
@@ -11,18 +11,19 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenkit.config import Workspace
 from tokenkit.store import state
 
 INTENT, RESULT = "intent", "result"
+APPLY, UNDO = "apply", "undo"
 APPLIED, UNDONE, FAILED, UNVERIFIED, IN_DOUBT = "applied", "undone", "failed", "unverified", "in doubt"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the journal; ``record`` is a plain dict."""
+    """One row of the journal."""
 
     number: int
     action_uid: str
@@ -32,8 +33,22 @@ class Row:
     digest: str
 
 
+class Latest(NamedTuple):
+    """The newest intent of an action, its result (None: interrupted), and the state of the action that follows."""
+
+    state: str
+    intent: Row
+    result: Row | None
+
+    @property
+    def may_be_in_force(self) -> bool:
+        """Whether the gateway may still do what the action made it do."""
+        failed_undo = self.state == FAILED and self.result is not None and self.result.record["operation"] == UNDO
+        return self.state in (APPLIED, UNVERIFIED, IN_DOUBT) or failed_undo
+
+
 def append(workspace: Workspace, action_uid: str, phase: str, record: dict[str, Any]) -> Row:
-    """Add a row; it is on the disk when this returns."""
+    """Add a row to the journal; it is on the disk when this returns."""
     with state.connect(workspace.state) as db:
         db.execute("pragma synchronous = full")  # with WAL's default a power cut may take the last commits
         db.execute("begin immediate")
@@ -46,58 +61,62 @@ def append(workspace: Workspace, action_uid: str, phase: str, record: dict[str, 
 
 
 def read(workspace: Workspace) -> list[Row]:
-    """Every row, the oldest first; none where there is no state yet."""
+    """Read every row, the oldest first; none where the workspace has no state yet."""
     if not workspace.state.exists():
         return []
     with state.connect(workspace.state) as db:
-        found: list[sqlite3.Row] = db.execute("select * from actions order by number").fetchall()
+        rows: list[sqlite3.Row] = db.execute("select * from actions order by number").fetchall()
     return [Row(r["number"], r["action_uid"], r["phase"], json.loads(r["record"]), r["previous"], r["digest"])
-            for r in found]  # fmt: skip
+            for r in rows]  # fmt: skip
 
 
 def check(rows: list[Row]) -> str | None:
-    """What is wrong with the chain, in words, or None. That the newest rows were cut off cannot be seen.
+    """Return what is wrong with the chain of digests, in words, or None.
+
+    Notes
+    -----
+    That the newest rows were cut off cannot be seen.
 
     Examples
     --------
     >>> check([])
     """
     previous = ""
-    for place, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, 1):
         text = json.dumps(row.record, sort_keys=True, ensure_ascii=False)
-        expected = _digest(place, row.action_uid, row.phase, text, previous)
-        if (row.number, row.previous, row.digest) != (place, previous, expected):
-            return f"row {place} of the journal (table actions of state.db) is not the one that was written"
+        expected = _digest(number, row.action_uid, row.phase, text, previous)
+        if (row.number, row.previous, row.digest) != (number, previous, expected):
+            return f"row {number} of the journal (table actions of state.db) is not the one that was written"
         previous = row.digest
     return None
 
 
-def standing(rows: list[Row]) -> dict[str, tuple[str, Row, Row | None]]:
-    """Of each action: its state, its newest intent, and the newest result of that intent."""
-    found: dict[str, tuple[str, Row, Row | None]] = {}
+def latest(rows: list[Row]) -> dict[str, Latest]:
+    """Return the state of each action with its newest intent and result, by action_uid."""
+    actions: dict[str, Latest] = {}
     for row in rows:
         if row.phase == INTENT:
-            found[row.action_uid] = (IN_DOUBT, row, None)
-        elif row.action_uid in found:
-            found[row.action_uid] = (_state(row), found[row.action_uid][1], row)
-    return found
+            actions[row.action_uid] = Latest(IN_DOUBT, row, None)
+        elif row.action_uid in actions:
+            actions[row.action_uid] = Latest(_state_after(row), actions[row.action_uid].intent, row)
+    return actions
 
 
-def head(rows: list[Row]) -> str:
-    """The digest of the newest row: another one, another journal."""
+def newest_digest(rows: list[Row]) -> str:
+    """Return the digest of the newest row, which changes whenever the journal does; empty for an empty journal."""
     return rows[-1].digest if rows else ""
 
 
 def now() -> str:
-    """The present moment, ISO 8601 in UTC to the millisecond."""
+    """Return the present moment, ISO 8601 in UTC to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _state(row: Row) -> str:
-    status = row.record["status"]
+def _state_after(result: Row) -> str:
+    status = result.record["status"]
     if status != "verified":
         return UNVERIFIED if status == "unverified" else FAILED
-    return UNDONE if row.record["operation"] == "undo" else APPLIED
+    return UNDONE if result.record["operation"] == UNDO else APPLIED
 
 
 def _digest(number: int, action_uid: str, phase: str, text: str, previous: str) -> str:

@@ -1,7 +1,7 @@
 """OCSF: an action as a Remediation Activity (class 7001) of OCSF 1.8, for a SIEM.
 
-``metadata.correlation_uid`` is the incident's id, which is the finding's: end_time of the one minus first_seen_time of
-the other is the time to contain. The countermeasure is named in MITRE D3FEND.
+``metadata.correlation_uid`` is the incident's id, as in the finding (tokenkit/report/ocsf.py): the activity's end_time
+minus the finding's first_seen_time is the time to contain. The countermeasure is named as in MITRE D3FEND.
 """
 
 from datetime import datetime
@@ -23,29 +23,29 @@ _STATUS = {"verified": (1, "Success"), "unverified": (4, "Partial"), "failed": (
 
 
 def remediation(proposal: Proposal, rows: list[journal.Row]) -> dict[str, Any]:
-    """The newest apply or undo of an action; of one that nobody applied, what it would be (``unmapped.dry_run``).
+    """Return the newest apply or undo of an action; before it is applied, what it would be (``unmapped.dry_run``).
 
     Parameters
     ----------
     proposal : the action
     rows : the journal
     """
-    state, intent, result = journal.standing(rows).get(proposal.action_uid, ("proposed", None, None))
-    began = intent.record if intent else {}
-    ended = result.record if result else {}
-    operation = began.get("operation", "apply")
+    state, intent, result = journal.latest(rows).get(proposal.action_uid, ("proposed", None, None))
+    begin = intent.record if intent else {}
+    outcome = result.record if result else {}
+    operation = begin.get("operation", "apply")
     activity, name, tactic, technique, title = _VERBS["undo" if operation == "undo" else proposal.verb]
     severity, severity_name = _SEVERITY.get(proposal.risk_level, (1, "Informational"))
-    status, status_name = _STATUS.get(ended.get("status", ""), (0, "Unknown"))
-    start = _ms(began.get("when") or proposal.first_seen)
-    end = _ms(ended["when"]) if ended else start
-    checks = [f"{c['what']}: {c['found']}" for c in ended.get("checks", [])]
-    found = {
+    status, status_name = _STATUS.get(outcome.get("status", ""), (0, "Unknown"))
+    start = _ms(begin.get("when") or proposal.first_seen)
+    end = _ms(outcome["when"]) if outcome else start
+    checks = [f"{c['what']}: {c['found']}" for c in outcome.get("checks", [])]
+    return {
         "class_uid": 7001, "class_name": "Remediation Activity", "category_uid": 7, "category_name": "Remediation",
         "activity_id": activity, "activity_name": name, "type_uid": 700100 + activity,
         "severity_id": severity, "severity": severity_name,
         "time": end, "start_time": start, "end_time": end, "duration": end - start,
-        "status_id": status, "status": status_name, "status_detail": "; ".join(checks) or ended.get("note") or state,
+        "status_id": status, "status": status_name, "status_detail": "; ".join(checks) or outcome.get("note") or state,
         "command_uid": proposal.action_uid,
         "message": f"{operation} {proposal.verb} of {proposal.token_uid}: {state}",
         "metadata": {
@@ -54,22 +54,21 @@ def remediation(proposal: Proposal, rows: list[journal.Row]) -> dict[str, Any]:
             "log_name": "tokenkit.actions", "profiles": ["host"], "correlation_uid": proposal.incident_uid,
         },
         "actor": {"app_name": "tokenkit", "app_uid": "tokenkit.respond"}
-        | ({"user": {"name": began["who"], "type_id": 1}} if began else {}),
+        | ({"user": {"name": begin["who"], "type_id": 1}} if begin else {}),
         "countermeasures": [{
             "version": "1.2.0", "d3f_tactic": {"uid": f"d3f:{tactic}", "name": tactic},
             "d3f_technique": {"uid": technique, "name": title},
         }],
-        "remediation": {"desc": "; ".join(began.get("commands") or [f"{proposal.verb} by {proposal.connector}"])},
+        "remediation": {"desc": "; ".join(begin.get("commands") or [f"{proposal.verb} by {proposal.connector}"])},
         "observables": [
             {"name": "unmapped.token_uid", "type_id": 19, "type": "User Credential ID", "value": proposal.token_uid}
         ],
         "unmapped": {
             "token_uid": proposal.token_uid, "connector": proposal.connector, "verb": proposal.verb, "state": state,
-            "dry_run": intent is None, "reason": began.get("why", ""), "undo": began.get("undo", []),
-            "settled_after_interruption": bool(ended.get("settled")),
+            "dry_run": intent is None, "reason": begin.get("why", ""), "undo": begin.get("undo", []),
+            "settled_after_interruption": bool(outcome.get("settled")),
         },
     }  # fmt: skip
-    return found
 
 
 def _ms(iso: str) -> int:

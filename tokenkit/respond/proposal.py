@@ -1,9 +1,9 @@
-"""Proposal: from the incidents of a report to what could be done about each of their tokens.
+"""Proposal: what could be done about each token of an incident.
 
-Pure: nothing is asked, read or changed, and the same incidents and handles give the same proposals.
+Pure functions: the same incidents and handles give the same proposals, and no gateway is asked.
 
-A token is acted on by its handle: the name under which its gateway knows it, which is never the key itself. Without
-one the proposal is *notify*, and says why.
+An action names a token by its handle: the name under which its gateway knows it, which is never the key itself. Without
+a handle the proposal is *notify*, and says why.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from tokenkit.errors import did_you_mean
 from tokenkit.respond.connector import Connector
 
 NOTIFY = "notify"
-# verb: what it does, what the holder of the key meets, what it costs
+# verb: its name, what the holder of the key then meets, what it costs
 VERBS = {
     "lock": ("lock", "every call is answered 403", "Whatever uses this key stops until it has a new one."),
     "step_up": ("step up", "every call is answered 401 with a challenge (RFC 9470)", "Its owner has to sign in again."),
@@ -28,7 +28,7 @@ NO_HANDLE = (
     "no enforce_handle in the inventory for this token, and its log declares none: add the columns enforce_connector "
     "and enforce_handle to the list of owners (docs/respond.md)"
 )
-_PAST = {"lock": "locked", "step_up": "asked for a new sign-in", "restrict": "restricted"}
+_PAST_TENSE = {"lock": "locked", "step_up": "asked for a new sign-in", "restrict": "restricted"}
 
 Handles = Mapping[str, tuple[str, str]]
 
@@ -37,7 +37,7 @@ Handles = Mapping[str, tuple[str, str]]
 class Proposal:
     """What could be done about one token of one incident: a dry run.
 
-    ``why_not`` says why a stronger verb became *notify*; ``note`` what else a person should know.
+    ``why_not`` says why the verb is only *notify*; ``note`` says what else a person should know.
     """
 
     action_uid: str
@@ -62,7 +62,7 @@ class Proposal:
 
 
 def action_uid(incident_uid: str, token_uid: str, verb: str, connector: str, handle: str) -> str:
-    """The id of an action, the same in every run: applying it twice is applying it once.
+    """Return the id of an action; it is the same in every run, so that an action is applied only once.
 
     Examples
     --------
@@ -76,28 +76,30 @@ def action_uid(incident_uid: str, token_uid: str, verb: str, connector: str, han
 def proposals(
     records: list[dict[str, Any]], handles: Handles, connectors: Mapping[str, Connector | str]
 ) -> list[Proposal]:
-    """One proposal for each incident and credential that can be acted on, at least one an incident.
+    """Make one proposal for each token of an incident that can be acted on, and at least one for each incident.
 
     Parameters
     ----------
     records : incidents, as ``tokenkit.judge.record.records`` makes them
     handles : token_uid to (connector, handle)
-    connectors : by name; a text says why that one cannot be used
+    connectors : by name; in place of one that cannot be used, a text that says why
     """
-    return [proposal for record in records for proposal in _of(record, handles, connectors)]
+    return [proposal for record in records for proposal in _proposals_of(record, handles, connectors)]
 
 
-def _of(record: dict[str, Any], handles: Handles, connectors: Mapping[str, Connector | str]) -> list[Proposal]:
+def _proposals_of(
+    record: dict[str, Any], handles: Handles, connectors: Mapping[str, Connector | str]
+) -> list[Proposal]:
     verb, note = _verb(record)
     if verb == NOTIFY:
         return [_proposal(record, record["profile_uid"], NOTIFY)]
     acting, reasons = [], []
-    for uid in _credentials(record):
+    for uid in _tokens(record):
         if uid not in handles:
             continue
         name, handle = handles[uid]
-        if why := _why_not(name, handle, connectors):
-            reasons.append(why)
+        if obstacle := _obstacle(name, handle, connectors):
+            reasons.append(obstacle)
         else:
             acting.append(_proposal(record, uid, verb, name, handle, note=note))
     if acting:
@@ -106,24 +108,25 @@ def _of(record: dict[str, Any], handles: Handles, connectors: Mapping[str, Conne
 
 
 def _verb(record: dict[str, Any]) -> tuple[str, str]:
-    """What the incident asks for; a service cannot sign in again, so it is locked or restricted instead."""
+    """Return the verb of the incident's advice, and a note where another one took its place."""
     verb = str((record.get("action") or {}).get("verb") or NOTIFY)
     if verb not in VERBS:
         return NOTIFY, ""
     if verb != "step_up" or (record.get("owner") or {}).get("type") != "service":
-        return verb, str(record["action"].get("note") or "")  # of a stored record that was changed before
+        return verb, str(record["action"].get("note") or "")  # a stored record may have been changed already
     other = "lock" if (record.get("sure") or {}).get("level") == "high" else "restrict"
     return other, f"a service cannot sign in again, so step-up became {other}"
 
 
-def _credentials(record: dict[str, Any]) -> list[str]:
-    """The incident's tokens, those first that made its example calls."""
-    seen = [e["token_uid"] for e in record.get("evidence") or [] if e.get("token_uid")]
-    known = list(record.get("token_uids") or [])
-    return list(dict.fromkeys([*(u for u in seen if u in known), *known]))
+def _tokens(record: dict[str, Any]) -> list[str]:
+    """Return the incident's tokens, those first that made its example calls."""
+    callers = [e["token_uid"] for e in record.get("evidence") or [] if e.get("token_uid")]
+    tokens = list(record.get("token_uids") or [])
+    return list(dict.fromkeys([*(u for u in callers if u in tokens), *tokens]))
 
 
-def _why_not(name: str, handle: str, connectors: Mapping[str, Connector | str]) -> str:
+def _obstacle(name: str, handle: str, connectors: Mapping[str, Connector | str]) -> str:
+    """Say why a token with this connector and handle cannot be acted on; empty where it can."""
     if not name:
         return f"enforce_handle is given without enforce_connector; known: {', '.join(connectors)}"
     if name not in connectors:
@@ -133,8 +136,8 @@ def _why_not(name: str, handle: str, connectors: Mapping[str, Connector | str]) 
     connector = connectors[name]
     if isinstance(connector, str):
         return connector
-    odd = connector.unusable(handle)
-    return f"its enforce_handle cannot be used: {odd}" if odd else ""
+    unusable = connector.unusable(handle)
+    return f"its enforce_handle cannot be used: {unusable}" if unusable else ""
 
 
 def _proposal(
@@ -153,50 +156,52 @@ def _proposal(
     )  # fmt: skip
 
 
-# ---- what the page says of them ----
-def masked(handle: str, pseudonymous: bool) -> str:
-    """What a page may show of a handle.
+# ---- what the page says about proposals ----
+def shown_handle(handle: str, pseudonymous: bool) -> str:
+    """Return what a page may show of a handle.
 
     Examples
     --------
-    >>> masked("76ca9a91aee79028", False), masked("76ca9a91aee79028", True)
+    >>> shown_handle("76ca9a91aee79028", False), shown_handle("76ca9a91aee79028", True)
     ('76ca...9028', 'HANDLE')
     """
     return "HANDLE" if pseudonymous else identity.mask(handle)
 
 
-def annotated(
-    record: dict[str, Any], mine: list[Proposal], done: list[dict[str, Any]],
+def with_actions(
+    record: dict[str, Any], proposals: list[Proposal], applied: list[dict[str, Any]],
     connectors: Mapping[str, Connector | str], pseudonymous: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    """The incident's ``action`` with what tokenkit would do about it, how it is undone, and what was done.
+    """Return the incident with what tokenkit would do, how that is undone, and what was done, in its ``action``.
 
     Parameters
     ----------
-    done : what the journal holds of this incident (``states.done``)
+    record : an incident, as ``judge.record.records`` makes them
+    proposals : those about this incident
+    applied : its actions that may be in force (``listing.applied_by_incident``)
     """
     action = dict(record["action"])
     how: list[str] = []
-    shown = {d["action_uid"] for d in done}
-    for d in done:
-        by = "" if pseudonymous else f" by {d['who']}"
+    shown = {a["action_uid"] for a in applied}
+    for a in applied:
+        by = "" if pseudonymous else f" by {a['who']}"
         what = (
-            _PAST.get(d["verb"], d["verb"])
-            if d["state"] == "applied"
-            else f"{d['operation']} of {d['verb']}: {d['state']}"
+            _PAST_TENSE.get(a["verb"], a["verb"])
+            if a["state"] == "applied"
+            else f"{a['operation']} of {a['verb']}: {a['state']}"
         )
-        when = f"{d['when'][:10]} {d['when'][11:16]} UTC"
-        how.append(f"{d['token_uid'][:13]}... {what}{by} at {when}; undo: {shell('undo', d['action_uid'])}")
-    for p in mine:
+        when = f"{a['when'][:10]} {a['when'][11:16]} UTC"
+        how.append(f"{a['token_uid'][:13]}... {what}{by} at {when}; undo: {command_line('undo', a['action_uid'])}")
+    for p in proposals:
         connector = connectors.get(p.connector)
         if not p.acts or p.action_uid in shown or connector is None or isinstance(connector, str):
             continue
-        how += [f"{p.token_uid[:13]}... {VERBS[p.verb][0]}: {shell('apply', p.action_uid)}"]
-        how += [f"which does: {c}" for c in connector.commands(masked(p.handle, pseudonymous), p.verb)]
-    acting = [p for p in mine if p.acts]
+        how += [f"{p.token_uid[:13]}... {VERBS[p.verb][0]}: {command_line('apply', p.action_uid)}"]
+        how += [f"which does: {c}" for c in connector.commands(shown_handle(p.handle, pseudonymous), p.verb)]
+    acting = [p for p in proposals if p.acts]
     action["how"] = [*(action.get("how") or []), *how]
     action["proposed"] = acting[0].verb if acting else NOTIFY
-    action["why_not"] = next((p.why_not for p in mine if p.why_not), None)
+    action["why_not"] = next((p.why_not for p in proposals if p.why_not), None)
     if acting and action["verb"] != acting[0].verb:
         name, meets, cost = VERBS[acting[0].verb]
         text = f"{acting[0].note.capitalize()}: {meets}. It can be undone."
@@ -208,13 +213,13 @@ def annotated(
             "text": text,
         }
     if acting:
-        uid = next((d["action_uid"] for d in done), acting[0].action_uid)
-        action["undo"] = f"{shell('undo', uid)}; what was there before is put back."
-    if applied := next((d["verb"] for d in done if d["state"] == "applied"), None):
-        action |= {"applied": applied, "title": f"{_PAST.get(applied, applied).capitalize()}: replace it, or undo"}
+        uid = next((a["action_uid"] for a in applied), acting[0].action_uid)
+        action["undo"] = f"{command_line('undo', uid)}; what was there before is put back."
+    if verb := next((a["verb"] for a in applied if a["state"] == "applied"), None):
+        action |= {"applied": verb, "title": f"{_PAST_TENSE.get(verb, verb).capitalize()}: replace it, or undo"}
     return {**record, "action": action}
 
 
-def shell(command: str, uid: str) -> str:
-    """The command a person types."""
+def command_line(command: str, uid: str) -> str:
+    """Return the command that a person types to apply or undo an action."""
     return f"tokenkit respond {command} {shlex.quote(uid)} --why REASON"

@@ -98,7 +98,7 @@ class Explanation(TypedDict):
 
 
 class Action(TypedDict):
-    """What to do about an incident: the advice, and what tokenkit itself proposes or did (``respond.annotate``)."""
+    """What to do about an incident: the advice, and what tokenkit itself proposes or did (``respond.add_actions``)."""
 
     verb: Verb
     title: str

@@ -1,4 +1,4 @@
-"""Tables: a frame to search and sort (itables), without a request to anywhere; static where nobody is there."""
+"""Tables: a frame to search and sort (itables), without any request to a server; static where nobody can operate it."""
 
 from typing import Any, ClassVar
 
@@ -6,28 +6,28 @@ import pandas as pd
 from markupsafe import escape
 
 from tokenkit.report.parts.render import Part, part
-from tokenkit.widgets.front import live, session
+from tokenkit.widgets.control import browser_session, is_interactive
 
 STATIC_ROWS = 30
 
 
 class Table:
-    """A frame as a table. Cells are text, whatever they hold."""
+    """A frame as a table. Each cell is shown as text, whatever it has."""
 
-    # the table that brought the script of DataTables, by the page it is on: shown again, it brings it again
-    _brought: ClassVar[dict[str, str]] = {}
+    # by page, the caption of the table that has the script of DataTables: shown again, it has to bring it again
+    _with_script: ClassVar[dict[str, str]] = {}
 
     def __init__(self, frame: pd.DataFrame, caption: str = "") -> None:
         self.frame, self.caption = frame, caption
 
     def static(self) -> Part:
-        """The first rows as a plain table."""
+        """Return the first rows as a plain table."""
         shown = self.frame.head(STATIC_ROWS).reset_index(drop=isinstance(self.frame.index, pd.RangeIndex))
         return part("table", caption=self.caption, columns=[str(c) for c in shown.columns], n=len(self.frame),
                     rows=[[_text(v) for v in row] for row in shown.itertuples(index=False)])  # fmt: skip
 
     def interactive(self) -> str:
-        """HTML and script of the searchable table, all of it inline."""
+        """Return HTML and script of the searchable table, all of it inline."""
         from itables import to_html_datatable
 
         text = self.frame.map(_text) if len(self.frame) else self.frame
@@ -35,22 +35,22 @@ class Table:
         # a nullable integer has no number for what is missing, and would be shown as <NA>
         text[numbers] = self.frame[numbers].astype({n: float for n in numbers if self.frame[n].isna().any()})
         with pd.option_context("display.float_format", lambda v: f"{v:,.4g}"):
-            # the caption is put into the page as it is, whatever allow_html says
-            made = to_html_datatable(text, str(escape(self.caption)) or None, connected=False, allow_html=False,
+            # itables puts the caption into the page unescaped, whatever allow_html says
+            html = to_html_datatable(text, str(escape(self.caption)) or None, connected=False, allow_html=False,
                                      maxBytes=0, display_logo_when_loading=False,
                                      classes="display compact")  # fmt: skip
-        return self._script() + str(made)
+        return self._script() + str(html)
 
     def _script(self) -> str:
-        """The script of DataTables, once a page: a reloaded page is another session to the kernel."""
+        """Return the script of DataTables once for each page; a reloaded page has another session."""
         from itables.javascript import generate_init_offline_itables_html
         from itables.options import dt_bundle
 
-        first = Table._brought.setdefault(session(), self.caption)
+        first = Table._with_script.setdefault(browser_session(), self.caption)
         return str(generate_init_offline_itables_html(dt_bundle)) if first == self.caption else ""
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        if not live():
+        if not is_interactive():
             bundle, metadata = self.static()._repr_mimebundle_()
             return dict(bundle), metadata
         return {"text/plain": repr(self.frame), "text/html": self.interactive()}, {}
@@ -67,7 +67,7 @@ def _text(value: Any) -> str:
 
 
 def table(frame: pd.DataFrame, caption: str = "") -> Table:
-    """A frame to search and sort, with every cell as text.
+    """Return a frame as a table to search and sort, with every cell as text.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Triage: answer incidents: true positive, benign or false positive, with a reason; kept as labels in state.db.
+"""Triage: label incidents as true positive, benign or false positive, with a reason; labels are stored in state.db.
 
-Each answer is one call of ``verdicts.label``, and is shown as that call.
+Each label is one call of ``labels.label``, which is shown.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from tokenkit.errors import TokenkitError
 from tokenkit.incidents import advice, labels
 from tokenkit.report.parts.render import Part, part
 from tokenkit.tokens import owners
-from tokenkit.widgets.front import Control, code, html, markup, said, user, why
+from tokenkit.widgets.control import Control, code, error_message, html, markup, message, user_name
 from tokenkit.workbench import frames
 from tokenkit.workbench.explore import View
 from tokenkit.workbench.frames import Opened
 
-MOST = 20
-# what a button says, the verdict, and whether it accepts or asks for a day
+MAX_INCIDENTS = 20
+# text of a button, verdict, whether it accepts the change as the new normal, whether it needs a day
 CHOICES = (
     ("True positive", "true_positive", False, False),
     ("Benign: new normal", "benign", True, False),
@@ -31,39 +31,39 @@ CHOICES = (
 
 
 class Triage(Control):
-    """The incidents of a period, each with its answers."""
+    """The incidents of a period, each with the buttons that label it."""
 
     def __init__(self, ws: Opened, start: str | date = "", end: str | date = "") -> None:
         self.ws = ws
-        found = ws.incidents(start, end)
-        self.incidents = _hidden(found) if ws.settings.report.pseudonymous else found
+        incidents = ws.incidents(start, end)
+        self.incidents = _without_names(incidents) if ws.settings.report.pseudonymous else incidents
 
     def answer(
         self, incident_uid: str, verdict: str, reason: str, who: str, accept: bool = False, until: str = ""
     ) -> dict[str, Any]:
-        """Keep an answer, as ``verdicts.label`` does."""
-        made = labels.label(self.ws, incident_uid, verdict, reason, who, accept, until or None)
+        """Store a label, as ``labels.label`` does, and return it."""
+        stored = labels.label(self.ws, incident_uid, verdict, reason, who, accept, until or None)
         self.incidents.loc[self.incidents["incident_uid"] == incident_uid, "verdict"] = verdict
-        return made
+        return stored
 
     def static(self) -> Part:
-        """The incidents with their answers, and the call that answers one."""
-        rows = [_row(r) for r in self.incidents.head(MOST).to_dict("records")]
+        """Return the incidents with their labels, and the call that labels one."""
+        rows = [_row(r) for r in self.incidents.head(MAX_INCIDENTS).to_dict("records")]
         example = _call(rows[0]["uid"] if rows else "INCIDENT", "benign", "why", "your name", True, "")
         return part("triage", rows=rows, n=len(self.incidents), calls=example)
 
     def _build(self) -> ipywidgets.Widget:
         if self.incidents.empty:
-            return markup(said("There is no incident in these days."))
-        who = ipywidgets.Text(value=user(), description="Who")
-        rows = [self._one(r, who) for r in self.incidents.head(MOST).to_dict("records")]
+            return markup(message("There is no incident in these days."))
+        who = ipywidgets.Text(value=user_name(), description="Who")
+        rows = [self._incident_box(r, who) for r in self.incidents.head(MAX_INCIDENTS).to_dict("records")]
         return ipywidgets.VBox([who, *rows])
 
-    def _one(self, incident: dict[str, Any], who: ipywidgets.Text) -> ipywidgets.Widget:
+    def _incident_box(self, incident: dict[str, Any], who: ipywidgets.Text) -> ipywidgets.Widget:
         shown = _row(incident)
         reason = ipywidgets.Text(description="Reason", placeholder="what you found out", layout={"width": "34rem"})
         until = ipywidgets.Text(description="Until", placeholder="2026-03-01", layout={"width": "15rem"})
-        head, done = markup(part("triage_one", r=shown)), markup(said(""))
+        head, done = markup(part("triage_one", r=shown)), markup(message(""))
         buttons = [ipywidgets.Button(description=text, layout={"width": "auto"}) for text, *_ in CHOICES]
 
         def answer(verdict: str, accept: bool, dated: bool) -> Callable[[object], None]:
@@ -73,24 +73,24 @@ class Triage(Control):
                 try:
                     self.answer(shown["uid"], verdict, reason.value, who.value, accept, day)
                     words = f"kept: {verdict.replace('_', ' ')}. The next report follows it."
-                    done.value = html(said(words) + code(call))
+                    done.value = html(message(words) + code(call))
                 except TokenkitError as error:
-                    done.value = html(why(error))
+                    done.value = html(error_message(error))
 
             return act
 
         for button, (_, verdict, accept, dated) in zip(buttons, CHOICES, strict=True):
             button.on_click(answer(verdict, accept, dated))
-        made = [head, ipywidgets.HBox([reason, until]), ipywidgets.HBox(buttons), done]
-        return ipywidgets.VBox(made, layout={"margin": "16px 0 0 0"})
+        lines = [head, ipywidgets.HBox([reason, until]), ipywidgets.HBox(buttons), done]
+        return ipywidgets.VBox(lines, layout={"margin": "16px 0 0 0"})
 
 
-def _hidden(incidents: pd.DataFrame) -> pd.DataFrame:
-    """Ids for names, whichever the run that stored the incidents showed: in the headline too."""
+def _without_names(incidents: pd.DataFrame) -> pd.DataFrame:
+    """Replace names by ids, in the headline too, whatever the run that stored the incidents showed."""
     label = owners.hide_names(incidents.set_index("profile_uid"))["label"].to_numpy()
     records = zip(incidents["record"], label, strict=True)
-    lines = [advice.headline(r["story"], name, r["reasons"])[0] for r, name in records]
-    return incidents.assign(label=label, owner=None, team=None, headline=lines).drop(columns="record")
+    headlines = [advice.headline(r["story"], name, r["reasons"])[0] for r, name in records]
+    return incidents.assign(label=label, owner=None, team=None, headline=headlines).drop(columns="record")
 
 
 def _row(r: dict[str, Any]) -> dict[str, Any]:
@@ -101,11 +101,11 @@ def _row(r: dict[str, Any]) -> dict[str, Any]:
 
 def _call(uid: str, verdict: str, reason: str, who: str, accept: bool, until: str) -> str:
     more = ", accept=True" if accept else f", until={until!r}" if until else ""
-    return f"verdicts.label(ws, {uid!r}, {verdict!r}, reason={reason!r}, who={who!r}{more})"
+    return f"labels.label(ws, {uid!r}, {verdict!r}, reason={reason!r}, who={who!r}{more})"
 
 
 def triage(source: View | Workspace, start: str | date = "", end: str | date = "") -> Triage:
-    """Answer the incidents of some days (default: all) of a workspace; of a view, those of its days."""
+    """Return a triage of the incidents of some days (default: all) of a workspace, or of the days of a view."""
     if isinstance(source, View):
         return Triage(source.ws, source.start if source else "", source.end if source else "")
     return Triage(frames.open(source), start, end)

@@ -1,6 +1,6 @@
-"""Tuner: move the budget and its shares, see the incidents gained and lost, and save what was chosen.
+"""Tuner: move the budget and its shares, see the incidents gained and lost, and save the settings.
 
-Each action is a call of ``tune``, and is shown as that call.
+Each action is a call of ``tune``, which is shown.
 """
 
 from datetime import date
@@ -13,14 +13,14 @@ from tokenkit.config import Workspace
 from tokenkit.errors import InputError, TokenkitError
 from tokenkit.report.parts.render import Part, part
 from tokenkit.report.parts.tuning import tuning
-from tokenkit.widgets.front import Control, code, html, markup, said, user, why
+from tokenkit.widgets.control import Control, code, error_message, html, markup, message, user_name
 from tokenkit.workbench import frames, tune
 from tokenkit.workbench.explore import View
 from tokenkit.workbench.tune import Scored, Trial
 
 
 class Tuner(Control):
-    """A configuration being chosen: ``trial`` is what it would raise, ``saved`` what the saved one does."""
+    """Settings being chosen: ``trial`` has the incidents of the settings tried, ``saved`` those of the saved ones."""
 
     def __init__(self, ws: Workspace, scored: Scored | None, missing: str = "") -> None:
         self.ws, self.scored, self.missing = ws, scored, missing
@@ -31,15 +31,15 @@ class Tuner(Control):
             self.saved = self.trial = tune.saved(scored)
 
     def change(self, **values: Any) -> Part:
-        """Try a budget, shares or a panel, as ``tune.trial``; returns the picture."""
+        """Try a budget, shares or a panel, as ``tune.trial`` does; returns the picture."""
         if self.scored is None:
             return self.static()
         self.trial = tune.trial(self.scored, **values)
-        self.__dict__.pop("box", None)  # shown again, the sliders stand where the trial is
+        self.__dict__.pop("box", None)  # the next time it is shown, the sliders are at the trial's values
         return self.picture()
 
     def save(self, who: str, why: str) -> str:
-        """Write the trial to tokenkit.toml; returns the digest that the next page prints."""
+        """Write the settings tried to tokenkit.toml; returns their digest, which the next page prints."""
         if self.trial is None:
             return ""
         self.digest = tune.save(self.ws, self.trial.detection, who=who, why=why)
@@ -48,16 +48,16 @@ class Tuner(Control):
         return self.digest
 
     def calls(self, who: str = "", why: str = "") -> str:
-        """The calls that make the trial, and save it where a reason is given."""
+        """Return the calls that make the trial, and that save it where a reason is given."""
         return tune.calls(self.trial, who, why) if self.trial else ""
 
     def picture(self) -> Part:
-        """Incidents a day, the thresholds, and what is gained and lost."""
+        """Return the picture: incidents a day, thresholds, and incidents gained and lost."""
         assert self.scored is not None and self.trial is not None and self.saved is not None
         return tuning(self.scored, self.trial, self.saved)
 
     def static(self) -> Part:
-        """The picture, and the calls that make it."""
+        """Return the picture, and the calls that make it."""
         if self.scored is None or self.trial is None:
             return part("notice", title="Nothing to tune yet", text=self.missing)
         shown = self.picture()
@@ -68,7 +68,7 @@ class Tuner(Control):
             return markup(self.static())
         d = self.trial.detection
         wide = {"style": {"description_width": "9rem"}, "layout": {"width": "28rem"}, "continuous_update": False}
-        # a value outside of a slider would be cut to it, and the next move of any control would try that
+        # a slider cuts a value outside its range, and the next move of any control would try the cut value
         budget = ipywidgets.FloatSlider(min=min(0.5, d.budget), max=max(20.0, d.budget), step=0.5, value=d.budget,
                                         description="Budget", **wide)  # fmt: skip
         shares = {
@@ -76,36 +76,38 @@ class Tuner(Control):
                                          description=name, **wide)
             for name in channels.gaps()
         }  # fmt: skip
-        known = sorted({*config.PANEL, *d.panel})
-        panel = ipywidgets.SelectMultiple(options=known, value=tuple(d.panel), rows=len(known), description="Panel",
-                                          style={"description_width": "9rem"})  # fmt: skip
-        who = ipywidgets.Text(value=user(), description="Who")
+        detectors = sorted({*config.PANEL, *d.panel})
+        panel = ipywidgets.SelectMultiple(
+            options=detectors, value=tuple(d.panel), rows=len(detectors), description="Panel",
+            style={"description_width": "9rem"},
+        )  # fmt: skip
+        who = ipywidgets.Text(value=user_name(), description="Who")
         reason = ipywidgets.Text(description="Why", placeholder="for whoever reads the page", layout={"width": "28rem"})
         button = ipywidgets.Button(
             description="Save to tokenkit.toml", layout={"width": "auto"}, button_style="primary"
         )
-        picture, calls, done = markup(self.picture()), markup(code(self.calls())), markup(said(""))
+        picture, calls, done = markup(self.picture()), markup(code(self.calls())), markup(message(""))
 
         def update(_: object = None) -> None:
             try:
-                made = self.change(
+                changed = self.change(
                     budget=budget.value,
                     shares={n: round(s.value, 4) for n, s in shares.items() if s.value > 0},
                     panel=list(panel.value),
                 )
-                picture.value, calls.value, done.value = html(made), html(code(self.calls())), html(said(""))
+                picture.value, calls.value, done.value = html(changed), html(code(self.calls())), html(message(""))
             except TokenkitError as error:
-                done.value = html(why(error))
+                done.value = html(error_message(error))
 
         def save(_: object) -> None:
             try:
                 digest = self.save(who.value, reason.value)
                 text = f"saved; the next tokenkit run uses it and prints {digest[:12]}"
-                done.value = html(said(text))
+                done.value = html(message(text))
                 calls.value = html(code(self.calls(who.value, reason.value)))
                 picture.value = html(self.picture())
             except TokenkitError as error:
-                done.value = html(why(error))
+                done.value = html(error_message(error))
 
         for control in (budget, *shares.values(), panel):
             control.observe(update, "value")
@@ -117,13 +119,13 @@ class Tuner(Control):
 def tune_budget(
     source: View | Workspace, start: str | date = "", end: str | date = "", scored: Scored | None = None
 ) -> Tuner:
-    """Sliders of the budget, the channels' shares and the panel over the scores of some days.
+    """Return sliders for the budget, the channels' shares and the panel, over the scores of some days.
 
     Parameters
     ----------
-    source : a workspace, or a view of it, of which the days are taken
-    start, end : reported days of a workspace, default: the newest that can be judged
-    scored : made before by ``tune.prepare``, which takes the time; default: made now
+    source : a workspace, or a view, whose days are used
+    start, end : reported days of a workspace; default: the newest that can be judged
+    scored : the scores, as ``tune.prepare`` returns them, which takes a while; default: computed here
     """
     if isinstance(source, View):
         ws, start, end = source.ws, source.start if source else "", source.end if source else ""

@@ -1,4 +1,4 @@
-"""label, suppress: what people say of incidents, and of tokens of which nothing is to be raised for a while."""
+"""label, suppress: label an incident, and agree that a token opens no incident until a day."""
 
 import json
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tokenkit.cli import app
-from tokenkit.cli.workspace import _table
+from tokenkit.cli.output import print_table
 
 Reason = Annotated[str, typer.Option(help="Why, for whoever reads the page next.")]
 Who = Annotated[str, typer.Option(help="Who says so. Default: the user of this computer.")]
@@ -29,7 +29,7 @@ def label(
     listed: Annotated[bool, typer.Option("--list", help="Show the labels that were given, the newest first.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an incident was; the newest answer counts, and the next report follows it."""
+    """Say what an incident was; the newest label counts, and the next report follows it."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
     from tokenkit.incidents import attribution, labels
@@ -41,18 +41,20 @@ def label(
                                                "made_time", "reason", "counts"), as_json)  # fmt: skip
             return
         if not incident:
-            raise InputError("name an incident, as the page shows it (inc1_...), or see what was said: --list")
-        made = labels.label(workspace, incident, verdict, reason, attribution.person(who), accept, until or None)
+            raise InputError(
+                "name an incident, as the page shows it (inc1_...), or see the labels that were given: --list"
+            )
+        stored = labels.label(workspace, incident, verdict, reason, attribution.person(who), accept, until or None)
     if as_json:
-        typer.echo(json.dumps(made))
+        typer.echo(json.dumps(stored))
         return
     follows = {
         "true_positive": "nothing learns from it, and it stays first on the page while it goes on",
         "false_positive": "it is closed, and does not count as new while it goes on",
         "benign": "what was seen is usual for it from now on; a larger change is still raised"
-        if accept else f"nothing of it is raised before {made['expires']}",
+        if accept else f"nothing of it is raised before {stored['expires']}",
     }  # fmt: skip
-    typer.echo(f"{made['token']}: {verdict.replace('_', ' ')}; {follows[verdict]}")
+    typer.echo(f"{stored['token']}: {verdict.replace('_', ' ')}; {follows[verdict]}")
     typer.echo("The next report follows it: tokenkit report")
 
 
@@ -84,12 +86,12 @@ def suppress(
             return
         if not token or not until:
             raise InputError("name a token and a day: tokenkit suppress TOKEN --until 2026-03-01 --reason '...'")
-        made = labels.suppress(workspace, token, reason, attribution.person(who), until, channel)
+        stored = labels.suppress(workspace, token, reason, attribution.person(who), until, channel)
     if as_json:
-        typer.echo(json.dumps(made))
+        typer.echo(json.dumps(stored))
     else:
-        typer.echo(f"{token}: nothing is raised before {made['until']}. Withdraw: tokenkit suppress --withdraw "
-                   f"{made['suppression_uid']}")  # fmt: skip
+        typer.echo(f"{token}: nothing is raised before {stored['until']}. Withdraw: tokenkit suppress --withdraw "
+                   f"{stored['suppression_uid']}")  # fmt: skip
 
 
 def _show(frame: Any, columns: tuple[str, ...], as_json: bool) -> None:
@@ -97,4 +99,4 @@ def _show(frame: Any, columns: tuple[str, ...], as_json: bool) -> None:
         typer.echo(frame.to_json(orient="records"))
     else:
         rows = frame[list(columns)].fillna("").itertuples(index=False)
-        _table(columns, [tuple(map(str, row)) for row in rows])
+        print_table(columns, [tuple(map(str, row)) for row in rows])

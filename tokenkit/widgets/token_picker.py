@@ -1,4 +1,4 @@
-"""Pick: search among all tokens, by any of their names, and see the fingerprint of the one that is chosen.
+"""Token picker: search among all tokens by any of their names, and see the fingerprint of the chosen one.
 
 picker = pick_token(view)
 picker.search("billing")        what a person would type
@@ -13,59 +13,59 @@ from tokenkit.errors import TokenkitError
 from tokenkit.incidents.words import clean
 from tokenkit.report import fingerprint_card, notice
 from tokenkit.report.parts.render import Part, part
-from tokenkit.widgets.front import Control, code, html, markup, said, why
+from tokenkit.widgets.control import Control, code, error_message, html, markup, message
 from tokenkit.workbench import explore
 from tokenkit.workbench.explore import View
 
-SEARCHED = ("label", "owner_name", "team", "mask", "principal", "purpose")
-MOST = 50  # more are not read; another letter is quicker
+SEARCH_COLUMNS = ("label", "owner_name", "team", "mask", "principal", "purpose")
+MAX_LISTED = 50  # nobody reads more; another letter is quicker
 
 
 def names_of(people: pd.DataFrame) -> list[str]:
-    """What is searched of each token: its names in lower case, made once, since it takes longer than a search."""
-    columns = [people[c].fillna("").astype(str).tolist() for c in SEARCHED]
+    """Return all names of each token in one lower-case text; made once, since this takes longer than a search."""
+    columns = [people[c].fillna("").astype(str).tolist() for c in SEARCH_COLUMNS]
     return [" ".join(parts).lower() for parts in zip(*columns, strict=True)]
 
 
 def search(people: pd.DataFrame, names: list[str], text: str) -> pd.DataFrame:
-    """The rows of which the names hold every word of a text; all of them where there is no word.
+    """Return the rows whose names have every word of a text; all rows where there is no word.
 
     Examples
     --------
-    >>> people = pd.DataFrame({c: [f"{c} one", f"{c} two"] for c in SEARCHED})
+    >>> people = pd.DataFrame({c: [f"{c} one", f"{c} two"] for c in SEARCH_COLUMNS})
     >>> search(people, names_of(people), "Two team").index.tolist()
     [1]
     """
     words = text.lower().split()
-    return people.iloc[[n for n, its in enumerate(names) if all(word in its for word in words)]]
+    return people.iloc[[n for n, text in enumerate(names) if all(word in text for word in words)]]
 
 
 class TokenPicker(Control):
-    """A search box over all tokens, what it finds, and the card of the chosen one."""
+    """A search box for all tokens, the list of matches, and the card of the chosen token."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.value = ""
-        self._people = view.people if view else pd.DataFrame(columns=SEARCHED)
+        self._people = view.people if view else pd.DataFrame(columns=SEARCH_COLUMNS)
         self._names = names_of(self._people)
 
     def search(self, text: str) -> pd.DataFrame:
-        """Tokens of which the names hold every word; all of them where there is no word."""
+        """Return the tokens whose names have every word; all tokens where there is no word."""
         return search(self._people, self._names, text)
 
     def choose(self, token: str) -> Part:
-        """Take a token by any of its names; returns its card."""
+        """Choose a token by any of its names; returns its card."""
         self.value = self.view.ws.profile(token)
         return fingerprint_card(self.view, self.value)
 
     @property
     def calls(self) -> str:
-        """The calls that do what was clicked."""
+        """Return the calls that do what was clicked."""
         token = self.value or "TOKEN"
         return f'profile = ws.profile("{token}")\nreport.fingerprint_card(view, profile)'
 
     def static(self) -> Part:
-        """How many tokens there are, and the calls."""
+        """Return the number of tokens, and the calls."""
         if not self.view:
             return Part("picker")
         return part("picker", n=len(self._people), calls=self.calls)
@@ -73,16 +73,16 @@ class TokenPicker(Control):
     def _build(self) -> ipywidgets.Widget:
         if not self.view:
             return markup(notice(self.view))
-        asked = ipywidgets.Text(description="Token", placeholder="label, owner, team, mask or purpose")
-        listed = ipywidgets.Select(rows=8, layout={"width": "46rem", "max_width": "100%"})
-        count, card, calls = markup(said("")), markup(said("")), markup(code(self.calls))
+        search_box = ipywidgets.Text(description="Token", placeholder="label, owner, team, mask or purpose")
+        matches = ipywidgets.Select(rows=8, layout={"width": "46rem", "max_width": "100%"})
+        count, card, calls = markup(message("")), markup(message("")), markup(code(self.calls))
 
-        def look(_: object = None) -> None:
-            found = self.search(asked.value)
-            shown = found.head(MOST)
-            listed.options = [("", ""), *((_line(row), str(uid)) for uid, row in shown.iterrows())]
-            more = f", the first {MOST} are listed" if len(found) > MOST else ""
-            count.value = html(said(f"{len(found):,} of {len(self._people):,} tokens{more}"))
+        def update(_: object = None) -> None:
+            rows = self.search(search_box.value)
+            shown = rows.head(MAX_LISTED)
+            matches.options = [("", ""), *((_line(row), str(uid)) for uid, row in shown.iterrows())]
+            more = f", the first {MAX_LISTED} are listed" if len(rows) > MAX_LISTED else ""
+            count.value = html(message(f"{len(rows):,} of {len(self._people):,} tokens{more}"))
 
         def choose(change: dict[str, str]) -> None:
             if not change["new"]:
@@ -90,13 +90,13 @@ class TokenPicker(Control):
             try:
                 card.value = html(self.choose(change["new"]))
             except TokenkitError as error:
-                card.value = html(why(error))
+                card.value = html(error_message(error))
             calls.value = html(code(self.calls))
 
-        asked.observe(look, "value")
-        listed.observe(choose, "value")
-        look()
-        return ipywidgets.VBox([asked, count, listed, calls, card])
+        search_box.observe(update, "value")
+        matches.observe(choose, "value")
+        update()
+        return ipywidgets.VBox([search_box, count, matches, calls, card])
 
 
 def _line(row: pd.Series) -> str:
@@ -105,5 +105,5 @@ def _line(row: pd.Series) -> str:
 
 
 def pick_token(source: View | Workspace) -> TokenPicker:
-    """Search among all tokens of a view (``explore.look``) or a workspace, and see one's fingerprint."""
+    """Return a picker for the tokens of a view (``explore.look``) or of a workspace."""
     return TokenPicker(source if isinstance(source, View) else explore.look(source))
