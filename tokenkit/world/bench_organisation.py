@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from statistics import NormalDist
 
 import numpy as np
+from dateutil.easter import easter
+from dateutil.relativedelta import MO, TH, relativedelta, weekday
 
 from tokenkit.world.archetypes import ARCHETYPES, Surroundings
 from tokenkit.world.benign import TruthEntries, outage_day, truth_entry
@@ -22,9 +24,9 @@ LEFT = 0.04  # share of the staff that left
 ROTATED, EXPIRED, UNOWNED, MOVING = 0.06, 0.01, 0.025, 0.12
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill the unit interval evenly
 
-# Enough for a rhythm, no almanac: feasts of lunar calendars and of regions are left out.
-# fixed days (month, day), days counted from Easter Sunday, and the n-th weekday of a month (month, n, Monday = 0)
-HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, int, int]]]] = {
+# Enough for a rhythm of the year: feasts of lunar calendars and of regions, and substitute days, are left out.
+# fixed days (month, day), days counted from Easter Sunday, and weekdays of a month (month, n-th weekday)
+HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, weekday]]]] = {
     "Europe/Lisbon": (
         [(1, 1), (4, 25), (5, 1), (6, 10), (8, 15), (10, 5), (11, 1), (12, 1), (12, 8), (12, 25)],
         [-47, -2, 60],
@@ -35,7 +37,7 @@ HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, int,
     "America/New_York": (
         [(1, 1), (6, 19), (7, 4), (11, 11), (12, 25)],
         [],
-        [(1, 3, 0), (2, 3, 0), (9, 1, 0), (10, 2, 0), (11, 4, 3)],
+        [(1, MO(3)), (2, MO(3)), (9, MO(1)), (10, MO(2)), (11, TH(4))],
     ),
     "America/Sao_Paulo": (
         [(1, 1), (4, 21), (5, 1), (9, 7), (10, 12), (11, 2), (11, 15), (11, 20), (12, 25)],
@@ -154,40 +156,21 @@ def bench_mean_requests(org: Organisation, events_per_token: float) -> list[floa
 
 
 # ---- the calendar ----
-def easter(year: int) -> date:
-    """Easter Sunday, by the Gregorian rule.
-
-    Examples
-    --------
-    >>> easter(2026), easter(2027)
-    (datetime.date(2026, 4, 5), datetime.date(2027, 3, 28))
-    """
-    century, moon = year // 100, year % 19
-    epact = (century - century // 4 - (8 * century + 13) // 25 + 19 * moon + 15) % 30
-    epact -= (epact // 28) * (1 - (epact // 28) * (29 // (epact + 1)) * ((21 - moon) // 11))
-    weekday = (year + year // 4 + epact + 2 - century + century // 4) % 7
-    after = epact - weekday  # days after 28 March, which is the earliest Sunday less seven
-    return date(year, 3, 28) + timedelta(days=after)
-
-
 def holidays(zone: str, start: date, days: int) -> list[int]:
-    """Public holidays of a time zone's country, as days since the start.
+    """Return the public holidays of a time zone's country, as days since the start.
 
     Examples
     --------
     >>> holidays("America/New_York", date(2026, 1, 5), 60)
     [14, 42]
     """
-    fixed, from_easter, nth = HOLIDAYS[zone]
-    found = set()
+    fixed, from_easter, weekdays = HOLIDAYS[zone]
+    dates: list[date] = []
     for year in range(start.year, (start + timedelta(days=days)).year + 1):
-        dates = [date(year, month, day) for month, day in fixed]
+        dates += [date(year, month, day) for month, day in fixed]
         dates += [easter(year) + timedelta(days=after) for after in from_easter]
-        for month, n, weekday in nth:
-            first = date(year, month, 1)
-            dates.append(first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (n - 1)))
-        found |= {(day - start).days for day in dates}
-    return sorted(day for day in found if 0 <= day < days)
+        dates += [date(year, month, 1) + relativedelta(weekday=nth) for month, nth in weekdays]
+    return sorted({(day - start).days for day in dates if 0 <= (day - start).days < days})
 
 
 def deploys(purpose: str, start: date, days: int, seed: int) -> list[int]:
