@@ -10,21 +10,19 @@ Reference in the same run: what the values in use would have opened.
 import argparse
 import json
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tokenkit import activity, channels, config, fingerprint, ingest, run
+from tokenkit.channels import calibration
 from tokenkit.days import plan
 from tokenkit.incidents import thresholds
-from tokenkit.judge import detect
-from tokenkit.normal import baseline, deviation
+from tokenkit.normal.evidence import of_workspace
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
 from tokenkit.world import simulate_logs
 
 REFERENCE_DAYS, REPORTED_DAYS = 10, 14
@@ -41,14 +39,12 @@ def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     days = sorted(lake.days(workspace.lake, "events"))
     start, end = days[0] + timedelta(days=REFERENCE_DAYS), days[-1] + timedelta(days=1)
     periods = plan(days[0], start, end, workspace.settings.history)
-    mapped = token_profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(end, datetime.min.time(), UTC))
-    evidence = deviation.measure(workspace, periods, baseline.peer_groups(people))
-    scores = detect.score(evidence, periods, workspace.settings.detection)
+    evidence, _ = of_workspace(workspace, periods)
+    scores = calibration.score(evidence, workspace.settings.detection)
     at = pd.date_range(start, end, freq="D", inclusive="left", tz="UTC").as_unit("us")
     profiles = pd.Index(evidence.days.profiles)
     names = [d.name for d in channels.detectors()]
-    return {c: thresholds.daily_heights(scores[scores["channel"] == c], profiles, at) for c in names}, len(profiles)
+    return {c: thresholds.highest(scores[scores["channel"] == c], profiles, at) for c in names}, len(profiles)
 
 
 def main() -> None:

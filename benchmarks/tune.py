@@ -19,6 +19,7 @@ import pandas as pd
 import tokenkit
 from tokenkit import channels, config, widgets
 from tokenkit.days import Periods
+from tokenkit.incidents import thresholds
 from tokenkit.workbench import tune
 
 TOKENS, DAYS, GOAL_MS = 1000, 90, 300.0
@@ -46,8 +47,10 @@ def scored() -> tune.Scored:
                               "channel": channel, "score_bits": bits})  # fmt: skip
         frames.append(frame[rng.random(len(frame)) < 0.95].drop_duplicates(["profile_uid", "start"]))
     people = pd.DataFrame({"label": [f"token-{n}" for n in range(TOKENS)], "owner_name": "Ana"}, index=names)
-    return tune.ready(periods, pd.concat(frames, ignore_index=True), names, np.ones(TOKENS, dtype=bool),
-                      config.Detection(), people)  # fmt: skip
+    scores, profiles = pd.concat(frames, ignore_index=True), pd.Index(names)
+    matrices = {c: thresholds.highest(scores[scores["channel"] == c], profiles, days) for c in channels.gaps()}
+    heights = thresholds.DailyHeights(matrices, profiles, TOKENS, periods)
+    return tune.Scored(periods, config.Detection(), heights, tune.candidates(scores), people)
 
 
 def main() -> None:

@@ -32,8 +32,10 @@ ROOMS = {
     "identity": Room(("tokenkit/identity.py",), ("tests/test_identity.py",)),
     "merge": Room(("tokenkit/incidents/merge.py",), ("tests/incidents/test_merge.py",)),
     "thresholds": Room(("tokenkit/incidents/thresholds.py",), ("tests/incidents/test_thresholds.py",)),
-    "baseline": Room(("tokenkit/normal/baseline.py",), ("tests/normal/test_baseline.py",)),
-    "deviation": Room(("tokenkit/normal/deviation.py",), ("tests/normal/test_deviation.py",)),
+    "baseline": Room(
+        ("tokenkit/normal/baseline.py", "tokenkit/normal/day_matrices.py"), ("tests/normal/test_baseline.py",)
+    ),
+    "deviation": Room(("tokenkit/normal/deviation.py", "tokenkit/normal/tail.py"), ("tests/normal/test_deviation.py",)),
     "novelty": Room(("tokenkit/normal/novelty.py",), ("tests/normal/test_novelty.py",)),
     "ingest": Room(("tokenkit/ingest.py",), ("tests/test_ingest.py",)),
     "act": Room(("tokenkit/respond/act.py",), ("tests/respond/test_at_a_gateway.py", "tests/respond/test_journal.py")),

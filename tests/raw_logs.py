@@ -19,8 +19,9 @@ from tokenkit import activity, config, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.ingest import Counts, ingest, open_key
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import deviation
+from tokenkit.normal.day_matrices import day_matrices
+from tokenkit.normal.evidence import Evidence
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import inventory
@@ -208,7 +209,7 @@ def steady(
 
 
 def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFrame | None = None) -> Evidence:
-    """Evidence as ``deviation.measure`` makes it, from day values (a day of NaN requests has no call)."""
+    """Evidence as ``evidence.measure`` makes it, from day values (a day of NaN requests has no call)."""
     n, count = values["requests"].shape
     row, column = np.nonzero(~np.isnan(values["requests"]))
     starts = pd.DatetimeIndex([pd.Timestamp(day_of(d), tz="UTC") for d in range(count)]).as_unit("us")
@@ -216,7 +217,7 @@ def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFram
     frame = frame.assign(profile_uid=[f"tok1_{k:024x}" for k in row], start=starts[column])
     frame = frame[frame["start"] < pd.Timestamp(when.end, tz="UTC")]
     groups = pd.Series("job", index=[f"tok1_{k:024x}" for k in range(n)])
-    days = baseline.day_matrices(frame, groups, when)
+    days = day_matrices(frame, groups, when)
     columns = [
         "profile_uid",
         "start",

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+import pandas as pd
+
 from tokenkit.config import History, Workspace
 from tokenkit.errors import InputError
 from tokenkit.store import lake, state
@@ -56,6 +58,21 @@ class Periods:
     def provisional(self) -> bool:
         """Whether thresholds could not be set on a week of days after the reference."""
         return self.reference is not None and self.calibration is None
+
+    @property
+    def learning(self) -> Span:
+        """The days that detectors are fitted on: the calibration days, or none where history is too short for them."""
+        return self.calibration or (self.start, self.start)
+
+    @property
+    def first_scored(self) -> date:
+        """The first day that is scored: thresholds are set on the scores from here on."""
+        return self.learning[0]
+
+    @property
+    def scored_days(self) -> pd.DatetimeIndex:
+        """The days that are scored (UTC): the calibration days and those after them, to the end of the report."""
+        return pd.date_range(self.first_scored, self.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
 
 
 def plan(first: date, start: date, end: date, history: History, frozen: tuple[date, date] | None = None) -> Periods:

@@ -11,7 +11,6 @@ from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.detectors.rows import Rows
 from tokenkit.channels.panel import detector
 from tokenkit.errors import DetectorError
-from tokenkit.normal import deviation
 
 
 def test_an_honest_detector_is_let_in(ground):
@@ -23,7 +22,7 @@ def test_an_honest_detector_is_let_in(ground):
 def few(ground):
     """The organisation's busiest profiles: enough to be scored in different company."""
     busiest = np.argsort(-np.nansum(ground.evidence.days.values["requests"], axis=1))[:6]
-    return replace(ground, evidence=deviation.of_profiles(ground.evidence, np.sort(busiest)))
+    return replace(ground, evidence=ground.evidence.of_profiles(np.sort(busiest)))
 
 
 @pytest.mark.slow

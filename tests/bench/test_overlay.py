@@ -10,7 +10,7 @@ from tokenkit import channels
 from tokenkit.bench import scenarios
 from tokenkit.bench.trials import draws, overlay, whole
 from tokenkit.errors import InputError
-from tokenkit.normal import deviation
+from tokenkit.normal.counterfactual import counterfactual
 from tokenkit.store import lake
 
 
@@ -134,7 +134,7 @@ def test_what_is_before_the_test_period_cannot_be_changed(ground):
     values["requests"][0, 3] = 12_345.0
     uid = ground.evidence.days.profiles[row]
     with pytest.raises(InputError, match="what is usual was learned"):
-        deviation.instead(ground.evidence, row, uid, values, ground.evidence.hours.iloc[:0], row)
+        counterfactual(ground.evidence, row, uid, values, ground.evidence.hours.iloc[:0], row)
 
 
 def test_neither_ids_nor_order_tell_which_event_is_the_attackers(attacked, ground, events, tmp_path):

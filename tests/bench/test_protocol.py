@@ -16,8 +16,6 @@ from tokenkit.bench.metrics import ranking
 from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.errors import DetectorError
 from tokenkit.judge import detect
-from tokenkit.normal import deviation
-from tokenkit.tokens.profiles import token_profiles
 
 
 def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(ground):
@@ -105,7 +103,7 @@ def test_tokenkit_flags_on_the_bench_what_a_run_flags(ground, tmp_path):
     fitted = protocol.fit(ground, registry.tokenkit_as_set(detection), detection.seed, [detection.budget])
     broken = protocol.policy_windows(ground.workspace, ground.evidence)
     ours = protocol.flagged(fitted, fitted.scores, detection.budget, broken)
-    run = detect.detect(workspace, ground.evidence.periods, ground.people, token_profiles(workspace))
+    run = detect(workspace, ground.evidence.periods)
     keys = ["profile_uid", "channel", "start"]
     ours, nightly = (some.sort_values(keys, ignore_index=True) for some in (ours, run.windows))
     assert len(ours) > 20 and (ours["channel"] != "policy").any()
@@ -122,7 +120,7 @@ def test_thresholds_are_those_of_an_organisation_in_which_nobody_attacks(ground)
     values = {**days.values, "requests": days.values["requests"].copy()}
     values["requests"][row] = np.where(np.isnan(busy), days.values["requests"][row], busy)
     shown = replace(ground, evidence=replace(ground.evidence, days=replace(days, values=values)))
-    alone = deviation.of_profiles(ground.evidence, np.array([row]))
+    alone = ground.evidence.of_profiles(np.array([row]))
     expected = protocol.fit(ground, random, 0).thresholds[20.0]
     poisoned = protocol.fit(shown, random, 0, unattacked=alone)
     pd.testing.assert_frame_equal(poisoned.thresholds[20.0], expected)

@@ -8,13 +8,12 @@ import pytest
 
 from tokenkit.bench.detectors import registry
 from tokenkit.bench.detectors.series import hourly_calls
-from tokenkit.normal import deviation
 
 
 @pytest.fixture(scope="module")
 def busiest(ground):
     rows = np.argsort(-np.nansum(ground.evidence.days.values["requests"], axis=1))[:2]
-    return deviation.of_profiles(ground.evidence, np.sort(rows))
+    return ground.evidence.of_profiles(np.sort(rows))
 
 
 def test_the_calls_of_a_day_are_those_of_its_hours(ground):

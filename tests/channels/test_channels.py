@@ -9,11 +9,11 @@ import raw_logs
 from raw_logs import day_of
 
 from tokenkit import channels
-from tokenkit.channels import Detector
+from tokenkit.channels import Detector, calibration
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.panel import Panel
 from tokenkit.channels.point import PointDay, PointHour
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 END = 70
 CHANNELS: list[Callable[[], Detector]] = [PointHour, PointDay, DriftAmounts, DriftRequests, Panel]
@@ -62,6 +62,10 @@ def heights(detector: Detector, evidence: Evidence) -> np.ndarray:
     return frame.pivot(index="profile_uid", columns="start", values="raw_bits").to_numpy()
 
 
+def calibrated(raw: pd.DataFrame, evidence: Evidence, shares: dict[str, float]) -> pd.DataFrame:
+    return calibration.with_parts(calibration.calibrate(raw, evidence, shares).scores(raw))
+
+
 # what holds for every channel
 
 
@@ -102,7 +106,7 @@ def test_parts_add_up_to_the_raw_bits(channel: Callable[[], Detector], evidence:
 
 def test_parts_add_up_to_the_calibrated_score_as_well(evidence: Evidence) -> None:
     raw = pd.concat([scored(c(), evidence, 28) for c in CHANNELS], ignore_index=True)
-    frame = channels.calibrate(raw, day_of(28), day_of(42), SHARES)
+    frame = calibrated(raw, evidence, SHARES)
     added = np.array([sum(p.values()) for p in frame["parts"]])
     some = frame["raw_bits"].to_numpy() > 1e-6
     assert np.allclose(added[some], frame["score_bits"].to_numpy()[some])
@@ -111,8 +115,8 @@ def test_parts_add_up_to_the_calibrated_score_as_well(evidence: Evidence) -> Non
 def test_calibration_does_not_depend_on_the_other_windows(evidence: Evidence) -> None:
     raw = pd.concat([scored(c(), evidence, 28) for c in CHANNELS], ignore_index=True)
     late = pd.Timestamp(day_of(50), tz="UTC")
-    whole = channels.calibrate(raw, day_of(28), day_of(42), SHARES)
-    part = channels.calibrate(raw[raw["start"] < late], day_of(28), day_of(42), SHARES)
+    whole = calibrated(raw, evidence, SHARES)
+    part = calibrated(raw[raw["start"] < late], evidence, SHARES)
     order = ["channel", "profile_uid", "start"]
     columns = [*order, "score_bits", "parts"]
     same = whole[whole["start"] < late].sort_values(order)[columns].reset_index(drop=True)
@@ -121,8 +125,8 @@ def test_calibration_does_not_depend_on_the_other_windows(evidence: Evidence) ->
 
 def test_calibration_keeps_the_order_within_a_channel_and_half_a_share_costs_one_bit(evidence: Evidence) -> None:
     raw = scored(PointDay(), evidence, 28)
-    full = channels.calibrate(raw, day_of(28), day_of(42), {"point_day": 0.4, "panel": 0.4})
-    half = channels.calibrate(raw, day_of(28), day_of(42), {"point_day": 0.2, "panel": 0.4})
+    full = calibrated(raw, evidence, {"point_day": 0.4, "panel": 0.4})
+    half = calibrated(raw, evidence, {"point_day": 0.2, "panel": 0.4})
     by_raw = full.sort_values("raw_bits")["score_bits"].to_numpy()
     assert np.all(np.diff(by_raw) >= 0)
     high = full["score_bits"].to_numpy() > 1

@@ -14,7 +14,7 @@ from tokenkit.channels.panel import Panel, batch_invariant, detector, deviation_
 from tokenkit.config import PANEL
 from tokenkit.errors import DetectorError
 from tokenkit.fingerprint import features
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenkit.channels import policy
 from tokenkit.fingerprint import scored_features
 from tokenkit.incidents import advice, explain, risk, words
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 PARTS = [
     *scored_features(),

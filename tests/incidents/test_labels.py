@@ -22,8 +22,9 @@ from tokenkit.errors import InputError
 from tokenkit.incidents import labels
 from tokenkit.ingest import ingest
 from tokenkit.normal import baseline, deviation, novelty
-from tokenkit.normal.answers import Answers
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.day_matrices import day_matrices
+from tokenkit.normal.evidence import Evidence
+from tokenkit.normal.labelled_periods import LabelledPeriods
 from tokenkit.report import parts
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
@@ -39,14 +40,14 @@ def stretch(first: int, stop: int, profile: str = WHO) -> pd.DataFrame:
     return pd.DataFrame([{"profile_uid": profile, **times, "accepted_by": "ana", "accepted_time": times["end"]}])
 
 
-def evidence_of(values: dict[str, np.ndarray], answers: Answers | None = None) -> Evidence:
+def evidence_of(values: dict[str, np.ndarray], answers: LabelledPeriods | None = None) -> Evidence:
     plain = raw_logs.evidence_of(values, raw_logs.periods(42, values["requests"].shape[1]))
     row, column = np.nonzero(~np.isnan(values["requests"]))
     frame = pd.DataFrame({name: matrix[row, column] for name, matrix in values.items()})
     starts = pd.DatetimeIndex([pd.Timestamp(day_of(int(d)), tz="UTC") for d in column]).as_unit("us")
     frame = frame.assign(profile_uid=plain.days.profiles[row], start=starts)
     groups = pd.Series("job", index=plain.days.profiles)
-    days = baseline.day_matrices(frame, groups, plain.periods, answers)
+    days = day_matrices(frame, groups, plain.periods, answers)
     return Evidence(plain.periods, days, *deviation.day_deviations(days), plain.hours)
 
 
@@ -64,7 +65,7 @@ def test_an_accepted_level_surprises_no_longer_and_three_times_as_much_does(
     values["objects"][3, first:] *= factor
     values["objects"][3, 58:] *= 3
     before = evidence_of(values)
-    after = evidence_of(values, Answers(accepted=stretch(first, first + length)))
+    after = evidence_of(values, LabelledPeriods(accepted=stretch(first, first + length)))
     assert before.bits["objects"][3, first] > 6
     usual = after.bits["objects"][3, first:58]
     assert np.median(usual) < 4 and usual.max() < 11, "as other days of other profiles, but for the noise of few days"
@@ -81,7 +82,7 @@ def test_acceptances_of_one_profile_add_up_and_are_signed(steady: dict[str, np.n
     values["objects"][3, 44:] *= 10
     values["objects"][3, 50:] *= 10
     both = pd.concat([stretch(44, 45), stretch(50, 51)], ignore_index=True)
-    found = evidence_of(values, Answers(accepted=both))
+    found = evidence_of(values, LabelledPeriods(accepted=both))
     assert np.median(found.bits["objects"][3, 44:]) < 3 and found.bits["objects"][3, 44:].max() < 11
     table = baseline.table(found.fits, found.days, found.periods).set_index("profile_uid")
     assert set(table.loc[WHO, "version"]) == {3} and set(table.loc[WHO, "accepted_by"]) == {"ana"}
@@ -93,19 +94,19 @@ def test_an_accepted_drift_is_over_the_next_day_and_a_further_one_is_not(steady:
     values = {name: matrix.copy() for name, matrix in steady.items()}
     values["response_bytes"][3, 40:] *= 1.6
 
-    def bits(answers: Answers | None) -> np.ndarray:
+    def bits(answers: LabelledPeriods | None) -> np.ndarray:
         evidence = evidence_of(values, answers)
         fitted = DriftAmounts().fit(evidence, day_of(28), day_of(42))
         rows = fitted.score(evidence, day_of(42), day_of(62))
         return rows.pivot(index="profile_uid", columns="start", values="raw_bits").fillna(0.0)
 
-    plain, answered = bits(None), bits(Answers(accepted=stretch(48, 52)))
+    plain, answered = bits(None), bits(LabelledPeriods(accepted=stretch(48, 52)))
     assert plain.loc[WHO].iloc[10] > 8, "the leak is seen"
     assert (answered.loc[WHO].iloc[6:] < 3).all(), "from its first day on, though two weeks of it lie before"
     pd.testing.assert_frame_equal(answered.drop(WHO), plain.drop(WHO), check_exact=True)
     pd.testing.assert_series_equal(answered.loc[WHO].iloc[:6], plain.loc[WHO].iloc[:6], check_exact=True)
     values["response_bytes"][3, 52:] *= 2.5
-    assert bits(Answers(accepted=stretch(48, 52))).loc[WHO].iloc[-1] > 8
+    assert bits(LabelledPeriods(accepted=stretch(48, 52))).loc[WHO].iloc[-1] > 8
 
 
 @settings(max_examples=4, deadline=None, phases=ONCE)
@@ -115,7 +116,7 @@ def test_nothing_learns_from_confirmed_misuse(first: int, length: int, factor: f
     values = raw_logs.steady(profiles=12)
     for matrix in values.values():
         matrix[3, first : first + length] *= factor
-    kept = evidence_of(values, Answers(kept_out=stretch(first, first + length)))
+    kept = evidence_of(values, LabelledPeriods(misuse=stretch(first, first + length)))
     for matrix in values.values():
         matrix[3, first : first + length] = np.nan
     without = evidence_of(values)

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_logs import day_of, moment
 
-from tokenkit.incidents import merge
-from tokenkit.judge.detect import summary
+from tokenkit.incidents import merge, thresholds
 
 GAPS = {"point_hour": 1, "point_day": 1, "drift_amounts": 14, "drift_requests": 14, "panel": 1}
 Window = tuple[str, str, int, int]  # profile, channel, day, hour
@@ -129,7 +128,7 @@ def test_flagged_are_the_windows_that_reach_the_threshold_of_their_channel_and_d
         {"point_hour": [20.0, 99.0], "point_day": [99.0, 0.0], "panel": [np.inf, np.inf]},
         index=pd.DatetimeIndex([day_of(0), day_of(1)], tz="UTC").as_unit("us"),
     )
-    found = merge.flag(scores, limits)
+    found = thresholds.flag(scores, thresholds.Thresholds(limits, limits))
     assert found[["channel", "threshold_bits"]].to_numpy().tolist() == [["point_hour", 20.0]]
     assert found["end"].iloc[0] - found["start"].iloc[0] == timedelta(hours=1)
 
@@ -142,7 +141,7 @@ def test_a_summary_adds_the_highest_window_of_each_channel() -> None:
         ("b", "point_day", 1, 0),
         bits=20,
     )
-    found = summary(merge.join(rows, GAPS)).set_index("profile_uid")
+    found = merge.summary(merge.join(rows, GAPS)).set_index("profile_uid")
     a = found.loc["a"]
     assert a["parts"] == {"point_day": 22.0, "point_hour": 21.0} and a["score_bits"] == 43.0
     assert (a["channels"], a["n_windows"], a["n_days"]) == (["point_day", "point_hour"], 3, 2)

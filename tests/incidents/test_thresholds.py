@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_logs import day_of
 
+from tokenkit.days import Periods
 from tokenkit.incidents import merge, thresholds
+from tokenkit.incidents.thresholds import Budget, DailyHeights
 
 GAPS, SHARES = {"a": 1, "b": 14}, {"a": 0.5, "b": 0.25}
 
@@ -112,12 +114,16 @@ def test_the_height_of_a_day_is_its_largest_score() -> None:
         [raw_logs.moment(0, 9), raw_logs.moment(0, 17), raw_logs.moment(2, 1), raw_logs.moment(9)]
     )
     scores = pd.DataFrame({"profile_uid": ["a", "a", "b", "b"], "start": starts, "score_bits": [3.0, 5.0, 2.0, 9.0]})
-    found = thresholds.daily_heights(scores, pd.Index(["a", "b"]), days(3))
+    found = thresholds.highest(scores, pd.Index(["a", "b"]), days(3))
     assert found.tolist() == [[5.0, -1.0, -1.0], [-1.0, -1.0, 2.0]], "and -1 where nothing was scored"
 
 
 def limits(heights: dict[str, np.ndarray], count: int) -> pd.DataFrame:
-    return thresholds.thresholds(heights, GAPS, SHARES, days(count), day_of(14), incidents_a_day=1.0)
+    """One incident a day for 14 calibration days and those after them."""
+    n = len(next(iter(heights.values())))
+    periods = Periods(day_of(14), day_of(count), day_of(-28), (day_of(-28), day_of(0)), (day_of(0), day_of(14)))
+    daily = DailyHeights(heights, pd.RangeIndex(n), n, periods)
+    return thresholds.threshold_table(daily, Budget(1000 / n, SHARES, GAPS))
 
 
 def test_what_is_scored_never_sets_its_own_threshold() -> None:

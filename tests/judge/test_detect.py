@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ from tokenkit import config, fingerprint
 from tokenkit.config import History, Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.incidents import merge
-from tokenkit.judge import detect as judging
-from tokenkit.judge.detect import Findings
+from tokenkit.judge import Judgement
+from tokenkit.judge import detect as judge_detect
 from tokenkit.judge.record import records
+from tokenkit.normal import evidence
 from tokenkit.store import lake, state
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
 from tokenkit.world import simulate_logs
 
 START, DAYS = date(2026, 1, 5), 60
@@ -42,44 +41,42 @@ def periods(start: int, end: int) -> Periods:
     return plan(START, START + timedelta(start), START + timedelta(end), History(), FROZEN)
 
 
-def detect(place: Workspace, start: int, end: int) -> tuple[Findings, pd.DataFrame, pd.DataFrame]:
-    mapped = token_profiles(place)
+def detect(place: Workspace, start: int, end: int) -> Judgement:
     # as of one moment: who owns what must not be what differs between two reports
-    people = owners.people(place, mapped, datetime(2026, 3, 6, tzinfo=UTC))
-    return judging.detect(place, periods(start, end), people, mapped), people, mapped
+    return judge_detect(place, periods(start, end), population=evidence.population(place, date(2026, 3, 6)))
 
 
-Reported = Callable[[int, int], Findings]
+Reported = Callable[[int, int], Judgement]
 
 
 @pytest.fixture(scope="module")
 def reported(organisation: Workspace) -> Reported:
     """What is found in a period, each worked out once."""
-    return functools.cache(lambda start, end: detect(organisation, start, end)[0])
+    return functools.cache(lambda start, end: detect(organisation, start, end))
 
 
 @pytest.fixture(scope="module")
-def written(organisation: Workspace, whole: Findings) -> tuple[Findings, pd.DataFrame, pd.DataFrame]:
+def written(organisation: Workspace, whole: Judgement) -> Judgement:
     """The whole period once more, after shorter ones were reported: the tables hold what it wrote."""
     return detect(organisation, 42, DAYS)
 
 
 @pytest.fixture(scope="module")
-def whole(reported: Reported) -> Findings:
+def whole(reported: Reported) -> Judgement:
     return reported(42, DAYS)
 
 
 COLUMNS = ["profile_uid", "channel", "window", "start", "score_bits", "threshold_bits", "incident_uid"]
 
 
-def flagged(found: Findings, before: int = DAYS) -> pd.DataFrame:
+def flagged(found: Judgement, before: int = DAYS) -> pd.DataFrame:
     """Flagged windows of the channels, in one order; those of policy are judged by the period itself."""
     rows = found.windows[found.windows["channel"] != "policy"]
     rows = rows[rows["start"] < pd.Timestamp(START + timedelta(before), tz="UTC")]
     return rows.sort_values(["profile_uid", "channel", "start"])[COLUMNS].reset_index(drop=True)
 
 
-def test_something_is_found(whole: Findings) -> None:
+def test_something_is_found(whole: Judgement) -> None:
     assert whole.windows["incident_uid"].nunique() >= 2
     assert set(whole.scores["channel"]) == {"point_hour", "point_day", "drift_amounts", "drift_requests", "panel"}
 
@@ -89,7 +86,7 @@ def test_something_is_found(whole: Findings) -> None:
     [(50, DAYS), (59, DAYS), (55, 56), (42, 56)],
 )
 def test_the_same_windows_are_flagged_whatever_period_is_reported(
-    reported: Reported, whole: Findings, start: int, end: int
+    reported: Reported, whole: Judgement, start: int, end: int
 ) -> None:
     part = reported(start, end)
     columns = [c for c in COLUMNS if c != "incident_uid"]
@@ -98,7 +95,7 @@ def test_the_same_windows_are_flagged_whatever_period_is_reported(
 
 @pytest.mark.parametrize(("start", "end"), [(50, DAYS), (59, DAYS), (42, 56), (55, 56)])
 def test_an_incident_has_the_same_id_whatever_period_is_reported(
-    reported: Reported, whole: Findings, start: int, end: int
+    reported: Reported, whole: Judgement, start: int, end: int
 ) -> None:
     part = reported(start, end)
     assert set(flagged(part, end)["incident_uid"]) <= set(whole.windows["incident_uid"])
@@ -114,7 +111,7 @@ def test_each_incident_opens_in_one_of_two_reports_that_follow_one_another(repor
 
 
 @pytest.mark.usefixtures("written")
-def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Workspace, whole: Findings) -> None:
+def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Workspace, whole: Judgement) -> None:
     expected = [START + timedelta(d) for d in range(28, DAYS)]
     assert sorted(lake.days(organisation.lake, "scores")) == expected
     scores = raw_logs.table(organisation, "scores")
@@ -125,11 +122,8 @@ def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Work
     assert table.num_rows and set(table["maturity"].to_pylist()) <= {"mature", "young"}
 
 
-def test_contributions_of_every_record_add_up_to_its_score(
-    organisation: Workspace, written: tuple[Findings, pd.DataFrame, pd.DataFrame]
-) -> None:
-    found, people, mapped = written
-    made: list[dict[str, Any]] = records(organisation, found, people, mapped, set())
+def test_contributions_of_every_record_add_up_to_its_score(organisation: Workspace, written: Judgement) -> None:
+    made: list[dict[str, Any]] = records(organisation, written)
     assert made
     for record in made:
         assert sum(r["bits"] for r in record["reasons"]) == pytest.approx(record["score_bits"])
@@ -141,10 +135,8 @@ def test_contributions_of_every_record_add_up_to_its_score(
 
 
 def test_a_history_that_is_too_short_has_no_scores_but_its_rules(tmp_path: Path, organisation: Workspace) -> None:
-    mapped = token_profiles(organisation)
-    people = owners.people(organisation, mapped, datetime(2026, 3, 6, tzinfo=UTC))
     short = plan(START, START + timedelta(3), START + timedelta(5), History())
-    found = judging.detect(organisation, short, people, mapped)
+    found = judge_detect(organisation, short)
     assert found.evidence is None and found.scores.empty and set(found.windows["channel"]) <= {"policy"}
 
 
@@ -174,13 +166,12 @@ def test_a_rule_that_began_to_be_broken_keeps_its_incident_in_the_next_report(tm
     raw_logs.form(place, raw_logs.write(tmp_path / "a.log", lines))
     raw_logs.own(place, tmp_path, "native_id,owner_name,expires_time\nkey_0_0123456789,ana,2026-04-15\n")
     fingerprint.build(place)
-    mapped = token_profiles(place)
-    people = owners.people(place, mapped, raw_logs.moment(48))
+    population = evidence.population(place, raw_logs.day_of(48))
     frozen = (raw_logs.day_of(0), raw_logs.day_of(28))
     uids = []
     for start, end in ((43, 47), (46, 48)):
         planned = plan(raw_logs.day_of(0), raw_logs.day_of(start), raw_logs.day_of(end), History(), frozen)
-        windows = judging.detect(place, planned, people, mapped).windows
+        windows = judge_detect(place, planned, population=population).windows
         uids.append(set(windows.loc[windows["channel"] == "point_hour", "incident_uid"]))
     with state.connect(place.state) as db:
         assert state.get_meta(db, "reference") is None

@@ -12,7 +12,7 @@ from tokenkit.config import History
 from tokenkit.days import plan
 from tokenkit.fingerprint import features, scored_features
 from tokenkit.normal import baseline
-from tokenkit.normal.baseline import Days
+from tokenkit.normal.day_matrices import Days, day_matrices, peer_groups
 
 HISTORY = History()
 
@@ -26,7 +26,7 @@ def days_of(values: dict[str, np.ndarray], groups: list[str] | None = None) -> D
     frame = pd.DataFrame({n: m[row, column] for n, m in values.items()}).assign(
         profile_uid=[f"tok1_{k:024x}" for k in row], start=starts
     )
-    return baseline.day_matrices(frame, pd.Series(groups, index=[f"tok1_{k:024x}" for k in range(len(groups))]), when)
+    return day_matrices(frame, pd.Series(groups, index=[f"tok1_{k:024x}" for k in range(len(groups))]), when)
 
 
 def span(days: tuple[date, date] | None) -> tuple[int, int] | None:
@@ -88,7 +88,7 @@ def people(**kinds: tuple[str | None, str | None, int]) -> pd.DataFrame:
 
 
 def test_peers_share_a_purpose_else_a_kind_else_everything() -> None:
-    groups = baseline.peer_groups(
+    groups = peer_groups(
         people(
             a=("ci", "api_key", 5),
             b=("rare", "api_key", 4),

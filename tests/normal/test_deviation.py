@@ -10,7 +10,8 @@ from scipy.stats import genpareto
 
 from tokenkit.fingerprint import scored_features
 from tokenkit.normal import deviation
-from tokenkit.normal.deviation import Evidence, Tail, fit_tail
+from tokenkit.normal.evidence import Evidence, deviations_table
+from tokenkit.normal.tail import LEAST_SHAPE, MAX_BITS, TAIL_FROM, Tail, fit_tail
 
 finite = st.floats(-50, 50, allow_nan=False)
 
@@ -25,13 +26,13 @@ def evidence() -> Evidence:
 def test_the_farther_off_the_more_bits(pool: list[float], values: list[float]) -> None:
     bits = fit_tail(np.array(pool)).bits(np.sort(values))
     assert np.all(np.diff(bits) >= 0)
-    assert np.all((bits >= 0) & (bits <= deviation.MAX_BITS))
+    assert np.all((bits >= 0) & (bits <= MAX_BITS))
 
 
 def test_beyond_the_tail_s_start_bits_are_those_of_a_generalised_pareto() -> None:
     tail = Tail(np.sort(np.random.default_rng(0).normal(size=2000)), start=2.0, shape=0.3, scale=0.5)
     x = np.array([2.01, 2.5, 4.0, 8.0])
-    expected = -np.log2(deviation.TAIL_FROM * genpareto.sf(x, 0.3, loc=2.0, scale=0.5))
+    expected = -np.log2(TAIL_FROM * genpareto.sf(x, 0.3, loc=2.0, scale=0.5))
     np.testing.assert_allclose(tail.bits(x), expected, rtol=1e-12)
 
 
@@ -67,7 +68,7 @@ def test_below_the_tail_bits_are_the_share_of_the_pool_at_least_as_large() -> No
 
 def test_a_tail_promises_no_thinner_end_than_is_allowed() -> None:
     uniform = np.linspace(0, 1, 5000)
-    assert fit_tail(uniform).shape == deviation.LEAST_SHAPE
+    assert fit_tail(uniform).shape == LEAST_SHAPE
     assert fit_tail(uniform, 0.35).shape == 0.35
     assert fit_tail(np.full(5000, 3.0)).scale > 0
     assert fit_tail(np.array([])).bits(np.array([0.0]))[0] == 0
@@ -146,8 +147,8 @@ def test_the_days_that_follow_change_no_bit_in_a_history_of_half_a_year_either()
 
 
 def test_the_table_of_some_days_has_the_rows_of_the_table_of_all(evidence: Evidence) -> None:
-    whole = deviation.table(evidence, day_of(42)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
-    part = deviation.table(evidence, day_of(60)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
+    whole = deviations_table(evidence, day_of(42)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
+    part = deviations_table(evidence, day_of(60)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
     assert whole[whole["start"] >= part["start"].min()].reset_index(drop=True).equals(part)
     assert len(part) == 24 * 10 * len(scored_features())
     assert np.allclose(part["bits"], -np.log2(part["tail_probability"]))
@@ -160,5 +161,5 @@ def test_a_day_without_a_call_has_no_deviation(evidence: Evidence) -> None:
         matrix[0, 50] = np.nan
     found = raw_logs.evidence_of(values, raw_logs.periods(42, 70))
     assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in scored_features())
-    table = deviation.table(found, day_of(50))
+    table = deviations_table(found, day_of(50))
     assert len(table[table["start"] == table["start"].min()]) == 23 * len(scored_features())

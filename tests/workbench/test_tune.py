@@ -1,6 +1,6 @@
 """Tuning: a trial is what a run would report, its effect is said, and saving changes one section of the file."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,7 @@ from tokenkit import channels, config
 from tokenkit.days import periods_of
 from tokenkit.errors import ConfigError, InputError
 from tokenkit.incidents import merge
-from tokenkit.judge import detect
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
+from tokenkit.judge import Judgement, detect
 from tokenkit.workbench import tune
 
 START, END = (date.fromisoformat(d) for d in small.BUSY)
@@ -28,13 +26,11 @@ def scored(analysed: Path) -> tune.Scored:
     return tune.prepare(tokenkit.open(analysed), START, END)
 
 
-def detected(root: Path, **change: object) -> tuple[detect.Findings, set[str]]:
+def detected(root: Path, **change: object) -> tuple[Judgement, set[str]]:
     """What a run finds with these settings, and the incidents that its page would list as opened or grown."""
     ws = tokenkit.open(root)
     ws.settings.detection = ws.settings.detection.model_copy(update=change)
-    mapped = token_profiles(ws)
-    people = owners.people(ws, mapped, datetime.combine(END, datetime.min.time(), UTC))
-    found = detect.detect(ws, periods_of(ws, START, END), people, mapped)
+    found = detect(ws, periods_of(ws, START, END))
     shown = {
         str(uid)
         for uid, windows in found.windows.groupby("incident_uid")
@@ -58,9 +54,9 @@ def test_a_trial_is_what_a_run_with_those_settings_reports(
     trial = tune.trial(scored, **change)  # type: ignore[arg-type]
     found, shown = detected(workspace, **change)
     assert set(trial.incidents["incident_uid"]) == shown
-    limits = found.limits[list(trial.thresholds.columns)]
+    limits = found.threshold_table[list(trial.thresholds.columns)]
     assert np.allclose(trial.thresholds.to_numpy(), limits.to_numpy(), rtol=1e-9)
-    by_uid = detect.summary(found.windows).set_index("incident_uid")["score_bits"]
+    by_uid = merge.summary(found.windows).set_index("incident_uid")["score_bits"]
     assert np.allclose(trial.incidents["score_bits"], by_uid.loc[trial.incidents["incident_uid"]])
 
 

@@ -13,8 +13,7 @@ from tokenkit.bench.scenarios.scenario import PREWARM_DAYS
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.bench.trials.overlay import Attacked
 from tokenkit.bench.trials.variants import POISONED
-from tokenkit.incidents import advice
-from tokenkit.judge import detect
+from tokenkit.incidents import advice, merge
 from tokenkit.judge.record import sure
 from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
@@ -88,7 +87,7 @@ def trial_alerts(
             continue
         first = changed_windows(windows, trials, benign).groupby("incident_uid")["end"].min()
         early = warming_up_incidents(windows, trials, benign)
-        summary = detect.summary(windows[windows["incident_uid"].isin(table["incident_uid"])])
+        summary = merge.summary(windows[windows["incident_uid"].isin(table["incident_uid"])])
         reasons = {row.incident_uid: _first_reasons(row.parts) for row in summary.itertuples()}
         table = table.assign(
             detector=fitted.contender.name, budget=per_1000, trial=table["profile_uid"].map(trial_of),
@@ -176,7 +175,7 @@ def benign_alerts(fitted: Fitted, ground: Benign, broken: pd.DataFrame) -> pd.Da
         if table.empty:
             continue
         table = table[table["opened"]]
-        summary = detect.summary(windows[windows["incident_uid"].isin(table["incident_uid"])]).set_index("incident_uid")
+        summary = merge.summary(windows[windows["incident_uid"].isin(table["incident_uid"])]).set_index("incident_uid")
         has_reasons = summary["parts"].reindex(table["incident_uid"]).map(bool)
         verbs = [_verb(summary.loc[uid], ground.people, profiles) if reasons else "notify"
                  for uid, reasons in has_reasons.items()]  # fmt: skip

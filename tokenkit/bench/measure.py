@@ -23,7 +23,6 @@ from tokenkit.bench.profiles import IN_VARIANTS, Profile
 from tokenkit.bench.scenarios.scenario import Scenario
 from tokenkit.bench.trials import benign, draws, overlay, variants
 from tokenkit.bench.trials.benign import Benign
-from tokenkit.normal import deviation
 
 TWINS_A_PIECE = 120
 
@@ -172,7 +171,7 @@ def _poisoned(
         broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
         profiles = attacked.trials["profile_uid"].unique()
         rows = pd.Index(ground.evidence.days.profiles).get_indexer(profiles)
-        unattacked = deviation.of_profiles(ground.evidence, rows)
+        unattacked = ground.evidence.of_profiles(rows)
         fitted = [protocol.fit(changed, contender, job.seed, unattacked=unattacked) for contender in taking_part]
         opened.append(alerts.oracle_alerts(attacked))
         for one in fitted:

@@ -19,7 +19,7 @@ from tokenkit.bench.trials import benign
 from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, Periods, periods_of
 from tokenkit.errors import InputError, TokenkitError
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 from tokenkit.progress import Progress, silent
 
 

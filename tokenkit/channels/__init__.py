@@ -11,13 +11,12 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import pandas as pd
 
 from tokenkit import plugins
 from tokenkit.config import CHANNELS, DETECTORS_GROUP, PANEL
 from tokenkit.errors import DetectorError
-from tokenkit.normal.deviation import Evidence, Tail, fit_tail
+from tokenkit.normal.evidence import Evidence
 
 if TYPE_CHECKING:
     from tokenkit.channels.detector_cache import Shelf
@@ -113,64 +112,3 @@ def _installed() -> dict[str, Callable[[], Detector]]:
             )
         found[point.name] = make
     return found
-
-
-def calibrate(
-    scores: pd.DataFrame, start: date, end: date, shares: dict[str, float], core: set[str] | None = None,
-    teaches: np.ndarray | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Turn each channel's raw bits into calibrated surprise, so that channels can be compared and added.
-
-    The calibrated surprise of a window is -log2 of the share of profile-days of the calibration period ``[start, end)``
-    whose largest raw score was at least as large (generalised Pareto beyond 98%). The parts are scaled with it and
-    still add up. It does not depend on which other windows are scored.
-    Only the profiles of ``core`` (those with the frozen reference; None for all) are counted, and of their rows those
-    that ``teaches`` marks (bool; None for all): confirmed misuse does not say what is ordinary.
-    A channel with half the share of the budget has to be one bit more surprising: so one line holds for all of them,
-    and an incident of one channel ranks fairly beside one of another.
-    """
-    return in_surprise(scores, tails(scores, start, end, core, teaches), shares)
-
-
-def tails(
-    scores: pd.DataFrame, start: date, end: date, core: set[str] | None = None, teaches: np.ndarray | None = None
-) -> dict[str, Tail]:
-    """The tail of each channel on the calibration days ``[start, end)``: the parameters as for ``calibrate``."""
-    shapes = {d.name: d.least_shape for d in detectors()}
-    made = {}
-    for channel, rows in scores.groupby("channel", sort=False):
-        known = rows if teaches is None else rows[pd.Series(teaches, index=scores.index).loc[rows.index]]
-        known = known if core is None else known[known["profile_uid"].isin(core)]
-        made[str(channel)] = channel_tail(known, start, end, shapes.get(str(channel), 0.2))
-    return made
-
-
-def in_surprise(scores: pd.DataFrame, tails: dict[str, Tail], shares: dict[str, float]) -> pd.DataFrame:
-    """Scores with ``score_bits``, their calibrated surprise, and parts that add up to it (see ``calibrate``)."""
-    return with_parts(scores.assign(score_bits=surprise_bits(scores, tails, shares)))
-
-
-def surprise_bits(scores: pd.DataFrame, tails: dict[str, Tail], shares: dict[str, float]) -> np.ndarray:
-    """Calibrated surprise of each row, in bits."""
-    largest = max(shares.values(), default=1.0)
-    bits = np.zeros(len(scores))
-    for channel, rows in scores.groupby(scores["channel"].to_numpy(dtype=str)).indices.items():
-        share = shares.get(channel, 0.0)
-        prior = np.log2(share / largest) if share else 0.0
-        bits[rows] = np.maximum(tails[channel].bits(scores["raw_bits"].to_numpy()[rows]) + prior, 0.0)
-    return bits
-
-
-def with_parts(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose parts add up to ``score_bits``, where they added up to ``raw_bits``."""
-    factor = scores["score_bits"].to_numpy() / scores["raw_bits"].clip(lower=1e-9).to_numpy()
-    parts = [{k: v * f for k, v in p.items()} for p, f in zip(scores["parts"], factor, strict=True)]
-    return scores.assign(parts=parts)
-
-
-def channel_tail(rows: pd.DataFrame, start: date, end: date, least_shape: float) -> Tail:
-    """The tail of one channel's largest raw score of each profile-day in ``[start, end)``."""
-    day = rows["start"].dt.normalize()
-    inside = rows[(day >= pd.Timestamp(start, tz="UTC")) & (day < pd.Timestamp(end, tz="UTC"))]
-    daily = inside.groupby(["profile_uid", inside["start"].dt.normalize()])["raw_bits"].max()
-    return fit_tail(daily.to_numpy(), least_shape)

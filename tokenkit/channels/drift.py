@@ -19,7 +19,9 @@ from tokenkit.channels.point import _frame
 from tokenkit.days import MIN_DAYS
 from tokenkit.fingerprint import features
 from tokenkit.normal import baseline
-from tokenkit.normal.deviation import Evidence, in_deviations
+from tokenkit.normal.deviation import in_deviations
+from tokenkit.normal.evidence import Evidence
+from tokenkit.normal.robust import row_median
 
 WINDOW_DAYS = 14
 CLIP_SD = 0.5
@@ -94,7 +96,7 @@ class _Drift:
         What is learned from it for all must not follow an answer about one profile.
         """
         off, v, _ = _plain(evidence, name)
-        return np.where(touched(evidence.days.kept_out), np.nan, self._two_weeks(evidence, name, off, v, tau))
+        return np.where(in_two_weeks(evidence.days.misuse), np.nan, self._two_weeks(evidence, name, off, v, tau))
 
     def _two_weeks(
         self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, tau: float | None = None,
@@ -166,11 +168,11 @@ class DriftRequests(_Drift):
 def _plain(evidence: Evidence, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Residuals in standard deviations less the day's effect, their variances, and that effect; nothing accepted."""
     feature, fit, days = features()[name], replace(evidence.fits[name], shift=None), evidence.days
-    effect = evidence.usual[name].effect
+    effect = evidence.yardsticks[name].day_effect
     return in_deviations(fit, feature, days) - effect, baseline.variance(fit, feature, days), effect
 
 
-def touched(days: np.ndarray) -> np.ndarray:
+def in_two_weeks(days: np.ndarray) -> np.ndarray:
     """Which two weeks, by their last day, hold a marked day (profile x day, bool)."""
     return _rolling(days.astype(float)) > 0
 
@@ -179,7 +181,7 @@ def _held(r: np.ndarray) -> np.ndarray:
     """Each day held within ``CLIP_SD`` of the median of its 14 days: one heavy report is a spike, not a drift."""
     middle = np.zeros_like(r)
     for d in range(r.shape[1]):
-        middle[:, d] = np.nan_to_num(baseline._median(r[:, max(0, d - WINDOW_DAYS + 1) : d + 1]))
+        middle[:, d] = np.nan_to_num(row_median(r[:, max(0, d - WINDOW_DAYS + 1) : d + 1]))
     return np.clip(r, middle - CLIP_SD, middle + CLIP_SD)
 
 

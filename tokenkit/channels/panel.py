@@ -22,7 +22,9 @@ from tokenkit.channels.point import _frame
 from tokenkit.config import PANEL
 from tokenkit.errors import DetectorError, did_you_mean
 from tokenkit.fingerprint import features
-from tokenkit.normal.deviation import CLIP, Evidence, Tail, fit_tail
+from tokenkit.normal.deviation import CLIP
+from tokenkit.normal.evidence import Evidence
+from tokenkit.normal.tail import Tail, fit_tail
 
 MIN_ROWS = 100
 TESTED_ROWS = 40  # of the held-out days, scored alone and in other company
@@ -176,9 +178,7 @@ def deviation_matrix(
     The columns are ``matrix_features(evidence)``. To ``learn``, days of confirmed misuse are left out.
     """
     days = evidence.days
-    wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-    active = ~np.isnan(days.values["requests"]) & ~(days.kept_out if learn else False)
-    rows, columns = np.nonzero(active & wanted[None, :])
+    rows, columns = days.active_cells(start, end, ~days.misuse if learn else None)
     matrix = np.column_stack([np.nan_to_num(evidence.z[n][rows, columns]) for n in matrix_features(evidence)])
     return np.clip(matrix, -CLIP, CLIP), days.profiles[rows], days.days[columns]
 

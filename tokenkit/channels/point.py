@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.fingerprint import scored_features
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.novelty import USUAL_BITS
 
 WEIGHTS = np.array([1.0 / i**1.5 for i in range(1, 9)])

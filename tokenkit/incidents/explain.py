@@ -14,7 +14,7 @@ from tokenkit.channels.policy import TITLES
 from tokenkit.fingerprint import features
 from tokenkit.incidents import words
 from tokenkit.normal import baseline
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}

@@ -19,7 +19,7 @@ from tokenkit.config import Workspace
 from tokenkit.days import day_of
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import attribution
-from tokenkit.normal.answers import Answers
+from tokenkit.normal.labelled_periods import LabelledPeriods
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens.find import find_profile
 
@@ -36,18 +36,18 @@ RUNS_KNOWN = 20  # of which an unknown incident may have been meant
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Labels:
     """What counts for a report: the newest label of each incident, suppressions not withdrawn, and what both change.
 
-    ``heights`` are the scores that accepted incidents had (``profile_uid``, ``channel``, ``start``, ``score_bits``).
-    They stay part of what the lines are set on: without them an answer about one token lowered the line of all others
-    by up to 1.5 bits, and flagged up to 8 of their windows on days already reported (docs/decisions.md).
+    ``accepted_scores`` are the scores that accepted incidents had (``profile_uid``, ``channel``, ``start``,
+    ``score_bits``). Thresholds go on counting them: without them a label of one token lowered the threshold of all
+    others by up to 1.5 bits, and flagged up to 8 of their windows on days already reported (docs/decisions.md).
     """
 
-    labels: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LABELS))
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LABELS))
     suppressions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SUPPRESSIONS))
-    answers: Answers = field(default_factory=Answers)
-    heights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=HEIGHTS))
+    periods: LabelledPeriods = field(default_factory=LabelledPeriods)
+    accepted_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=HEIGHTS))
     digest: str = ""
 
 
@@ -195,7 +195,7 @@ def suppressions(workspace: Workspace, when: datetime | None = None) -> pd.DataF
     return frame.assign(state=status.mask(frame["withdrawn_time"].notna(), "withdrawn"))
 
 
-def read(workspace: Workspace, end: date) -> Verdicts:
+def read(workspace: Workspace, end: date) -> Labels:
     """What counts for a report that ends with ``end``.
 
     Confirmed misuse reaches as far as the incident had grown in the reports that ended before: what a report itself
@@ -214,24 +214,24 @@ def read(workspace: Workspace, end: date) -> Verdicts:
             ).fetchall()  # fmt: skip
             grown[uid] = max((r[0] for r in rows if r[0]), default="")
     if given.empty and hushed.empty:
-        return Verdicts()
+        return Labels()
     given["accept"] = given["accept"].astype(bool)
     reach = given["incident_uid"].map(grown)
     confirmed = given["verdict"] == "true_positive"
     given["end"] = given["end"].mask(confirmed & (reach > given["end"]), reach)
-    answers = Answers(_windows(given[confirmed]), _windows(given[given["accept"]]))
+    periods = LabelledPeriods(_windows(given[confirmed]), _windows(given[given["accept"]]))
     text = given.drop(columns="record").to_json() + hushed.to_json()
     rows = [h for text, accept in zip(given["record"], given["accept"], strict=True) if accept
             for h in json.loads(text).get("heights", [])]  # fmt: skip
     heights = pd.DataFrame(rows, columns=HEIGHTS)
     heights["start"] = pd.to_datetime(heights["start"], utc=True).astype("datetime64[us, UTC]")
-    return Verdicts(given, hushed, answers, heights, hashlib.sha256(text.encode()).hexdigest())
+    return Labels(given, hushed, periods, heights, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _windows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Labels as stretches of ``answers.Answers``."""
+    """Labels as rows of ``LabelledPeriods``."""
     if rows.empty:
-        return Answers().accepted
+        return LabelledPeriods().accepted
     times = {n: pd.to_datetime(rows[n], utc=True).dt.as_unit("us") for n in ("start", "end", "made_time")}
     return pd.DataFrame(
         {"profile_uid": rows["profile_uid"], "start": times["start"], "end": times["end"], "accepted_by": rows["who"],
@@ -252,7 +252,7 @@ def without_accepted(flagged: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFr
     return flagged[keep].reset_index(drop=True)
 
 
-def answer_of(said: Verdicts, windows: pd.DataFrame) -> dict[str, Any] | None:
+def answer_of(labels: Labels, windows: pd.DataFrame) -> dict[str, Any] | None:
     """What was said of one incident, or None.
 
     Parameters
@@ -271,12 +271,12 @@ def answer_of(said: Verdicts, windows: pd.DataFrame) -> dict[str, Any] | None:
     window by an hour. A suppression holds while every flagged window starts before its day.
     """
     first = windows.sort_values(["start", "end"]).iloc[0]
-    own = said.labels[said.labels["profile_uid"] == first["profile_uid"]]
+    own = labels.table[labels.table["profile_uid"] == first["profile_uid"]]
     for row in own[::-1].itertuples():
         begins = pd.Timestamp(row.start) <= first["start"] < pd.Timestamp(row.end)
         if (row.incident_uid == first["incident_uid"] or begins) and not row.accept and pd.isna(row.expires):
             return _answer(row.verdict, row, row.label_uid, None, row.verdict == "false_positive", False)
-    hushed = said.suppressions[said.suppressions["profile_uid"] == first["profile_uid"]]
+    hushed = labels.suppressions[labels.suppressions["profile_uid"] == first["profile_uid"]]
     left = pd.Series(True, index=windows.index)
     ended = None
     for row in hushed.itertuples():

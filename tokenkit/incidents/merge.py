@@ -5,22 +5,13 @@ hash of its profile and its first flagged window, so it is the same in every run
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd
 
 JOIN_GAP = pd.Timedelta("48h")  # a profile opens one incident in two days at most, over all channels
 SPAN = {"hour": pd.Timedelta("1h"), "day": pd.Timedelta("1D")}
-
-
-def flag(scores: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
-    """The windows that exceed the threshold of their channel and day, with ``threshold_bits`` and ``end``."""
-    long = limits.stack().rename("threshold_bits")
-    long.index.names = ["day_start", "channel"]
-    scores = scores.assign(day_start=scores["start"].dt.normalize())
-    joined = scores.merge(long.reset_index(), on=["day_start", "channel"], how="inner")
-    flagged = joined[joined["score_bits"] >= joined["threshold_bits"]].drop(columns="day_start")
-    return flagged.assign(end=flagged["start"] + flagged["window"].map(SPAN)).reset_index(drop=True)
 
 
 def merge_windows(flagged: pd.DataFrame, gap: pd.Timedelta) -> pd.Series:
@@ -48,7 +39,7 @@ def merge_windows(flagged: pd.DataFrame, gap: pd.Timedelta) -> pd.Series:
     return (fresh.cumsum() - 1).reindex(flagged.index).astype("int64")
 
 
-def join(flagged: pd.DataFrame, gaps: dict[str, int]) -> pd.DataFrame:
+def join(flagged: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
     """One row an incident, and ``incident_uid`` for each flagged window.
 
     Returns
@@ -92,3 +83,31 @@ def state(windows: pd.DataFrame, start: date, end: date) -> str:
     if windows["start"].max() >= low:
         return "grown"
     return "quiet" if high - windows["end"].max() <= pd.Timedelta(days=14) else "closed"
+
+
+def summary(windows: pd.DataFrame) -> pd.DataFrame:
+    """One row an incident: profile, first and last window, channels by size, and the parts that add up to its score.
+
+    Each channel contributes its highest window; their surprises add up.
+    """
+    if windows.empty:
+        return pd.DataFrame()
+    grouped = windows.assign(day=windows["start"].dt.normalize()).groupby("incident_uid", sort=True)
+    table = grouped.agg(
+        profile_uid=("profile_uid", "first"), start=("start", "min"), end=("end", "max"), created_time=("end", "min"),
+        n_windows=("start", "size"), n_days=("day", "nunique"),
+    )  # fmt: skip
+    by_height = windows.sort_values(["score_bits", "start"], ascending=[False, True], kind="stable")
+    peaks = by_height.drop_duplicates(["incident_uid", "channel"])
+    called: dict[str, list[str]] = {uid: [] for uid in table.index}
+    parts: dict[str, dict[str, float]] = {uid: {} for uid in table.index}
+    for uid, channel, its in zip(peaks["incident_uid"], peaks["channel"], peaks["parts"], strict=True):
+        called[uid].append(channel)
+        for name, bits in its.items():
+            parts[uid][name] = parts[uid].get(name, 0.0) + bits
+    highest = peaks.drop_duplicates("incident_uid").set_index("incident_uid").loc[table.index]
+    return table.assign(
+        channels=pd.Series(called), score_bits=[float(sum(parts[uid].values())) for uid in table.index],
+        threshold_bits=highest["threshold_bits"].astype(float), parts=pd.Series(parts), peak_start=highest["start"],
+        peak_window=highest["window"],
+    ).reset_index()  # fmt: skip

@@ -1,15 +1,30 @@
-"""Budget: the one control. How many new incidents a day people have time for becomes a threshold for each channel.
+"""Thresholds: how many new incidents a day people have time for becomes a threshold for each channel and day.
 
-For each day and channel, the threshold is the calibrated surprise that would have opened the channel's share of merged
-incidents in the 14 days before; so what is scored never sets its own threshold,
-and the budget follows the organisation.
+Reads  scores. Writes nothing.
+A day's threshold is the surprise that would have opened the channel's share of merged incidents in the 14 days before;
+so what is scored never sets its own threshold, and the thresholds follow the organisation.
 Merged incidents are not monotone in the threshold (a low one keeps everything open): the search starts at the top.
+
+A run, a comparison of settings and the bench set thresholds by the same steps:
+
+    heights = daily_heights(scores, evidence, channels)
+    thresholds = set_thresholds(heights, budget, accepted_scores)
+    windows = flag(scores, thresholds, accepted)
 """
 
-from datetime import date
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
+
+from tokenkit import channels
+from tokenkit.channels.calibration import learned_from, prior_bits
+from tokenkit.config import Detection
+from tokenkit.days import Periods
+from tokenkit.incidents import labels, merge
+from tokenkit.normal.evidence import Evidence
 
 WINDOW_DAYS = 14
 MIN_DAYS = 7
@@ -20,18 +35,212 @@ CANDIDATES = 400
 # budget in five simulated organisations with 10 days of reference (benchmarks/provisional.py); drift reaches its floor
 # in none of them. The page says that they are provisional.
 PROVISIONAL_BITS = {"point_hour": 19.0, "point_day": 16.5, "drift_amounts": 6.0, "drift_requests": 6.0, "panel": 14.0}
-
-
 MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
 
+Curve = tuple[np.ndarray, np.ndarray]
 
-def daily_heights(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) -> np.ndarray:
+
+@dataclass(frozen=True)
+class Budget:
+    """How many new incidents people have time for, and how they are divided among channels.
+
+    Attributes
+    ----------
+    per_1000 : float
+        New incidents a day for each 1,000 profiles.
+    shares : dict of channel to its share; a channel without one flags nothing
+    gaps : dict of channel to days
+        How many days may lie between the windows of one incident.
+    least_bits : float
+        No threshold is below it.
+    """
+
+    per_1000: float
+    shares: Mapping[str, float]
+    gaps: Mapping[str, int]
+    least_bits: float = MIN_BITS
+
+    @classmethod
+    def of_run(cls, detection: Detection) -> "Budget":
+        """The budget that a run has by its settings."""
+        return cls(detection.budget, detection.shares, channels.gaps())
+
+    def a_day(self, profiles: int) -> float:
+        """New incidents a day that the budget grants this many profiles."""
+        return self.per_1000 * profiles / 1000
+
+
+@dataclass(frozen=True)
+class DailyHeights:
+    """The largest score of each representative profile on each day: what thresholds are set on.
+
+    Attributes
+    ----------
+    matrices : dict of channel to matrix (profile x day)
+        In bits; -1 where nothing was scored.
+    profiles : Index of profile_uid
+        The rows; only representative profiles (``Days.representative``).
+    judged : int
+        How many profiles are judged in all; the budget counts them.
+    periods : Periods
+        The columns are its ``scored_days``.
+    """
+
+    matrices: Mapping[str, np.ndarray]
+    profiles: pd.Index
+    judged: int
+    periods: Periods
+
+    def with_scores(self, scores: pd.DataFrame) -> "DailyHeights":
+        """The same, counting some more scores (``profile_uid``, ``channel``, ``start``, ``score_bits``)."""
+        more = _heights(scores, self.matrices, self.profiles, self.periods.scored_days)
+        return replace(self, matrices={name: np.maximum(m, more[name]) for name, m in self.matrices.items()})
+
+    def with_shares(self, shares: Mapping[str, float]) -> "DailyHeights":
+        """The heights that other shares give, of those that channels with equal shares have."""
+        largest = max(shares.values(), default=1.0)
+        return replace(
+            self,
+            matrices={
+                name: np.where(m >= 0, np.maximum(m + prior_bits(shares.get(name, 0.0), largest), 0.0), -1.0)
+                for name, m in self.matrices.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds in bits, as tables of day x channel; infinite where a channel has no share or too few days.
+
+    Attributes
+    ----------
+    for_all : DataFrame
+        They count the scores of accepted incidents: an accepted change of one profile moves nobody else's threshold.
+    for_accepted : DataFrame
+        Those of profiles with an accepted change: without the scores of accepted incidents, since an accepted incident
+        must not hide what the profile does next.
+    """
+
+    for_all: pd.DataFrame
+    for_accepted: pd.DataFrame
+
+
+def daily_heights(scores: pd.DataFrame, evidence: Evidence, names: Iterable[str]) -> DailyHeights:
+    """The largest score of each representative profile on each scored day, without confirmed misuse.
+
+    Parameters
+    ----------
+    scores : ``profile_uid``, ``channel``, ``start`` (datetime64[UTC]), ``score_bits``
+    names : the channels to set thresholds for
+    """
+    days = evidence.days
+    profiles = pd.Index(days.profiles[days.representative])
+    rows = scores[learned_from(scores, evidence)]
+    matrices = _heights(rows, names, profiles, evidence.periods.scored_days)
+    return DailyHeights(matrices, profiles, len(days.profiles), evidence.periods)
+
+
+def _heights(
+    scores: pd.DataFrame, names: Iterable[str], profiles: pd.Index, days: pd.DatetimeIndex
+) -> dict[str, np.ndarray]:
+    return {name: highest(scores[scores["channel"] == name], profiles, days) for name in names}
+
+
+def highest(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) -> np.ndarray:
     """Largest score of each profile and day (profile x day), -1 where nothing was scored."""
     heights = np.full((len(profiles), len(days)), -1.0)
     row, column = profiles.get_indexer(scores["profile_uid"]), days.get_indexer(scores["start"].dt.normalize())
     keep = (row >= 0) & (column >= 0)
     np.maximum.at(heights, (row[keep], column[keep]), scores["score_bits"].to_numpy()[keep])
     return heights
+
+
+def set_thresholds(
+    heights: DailyHeights, budget: Budget, accepted_scores: pd.DataFrame | None = None,
+    curves: dict[bytes, Curve] | None = None,
+) -> Thresholds:  # fmt: skip
+    """The thresholds that a budget gives on each scored day.
+
+    Parameters
+    ----------
+    accepted_scores : the scores that accepted incidents had when they were labelled (``Labels.heights``)
+    curves : what was computed for earlier budgets of the same heights is kept here and used again
+    """
+    if heights.periods.calibration is None:
+        days = heights.periods.scored_days
+        bits = {c: b if budget.shares.get(c) else np.inf for c, b in PROVISIONAL_BITS.items()}
+        provisional = pd.DataFrame(bits, index=days)
+        return Thresholds(provisional, provisional)
+    own = threshold_table(heights, budget, curves)
+    if accepted_scores is None or accepted_scores.empty:
+        return Thresholds(own, own)
+    return Thresholds(threshold_table(heights.with_scores(accepted_scores), budget, curves), own)
+
+
+def threshold_table(
+    heights: DailyHeights, budget: Budget, curves: dict[bytes, Curve] | None = None
+) -> pd.DataFrame:  # fmt: skip
+    """Threshold of each channel on each scored day, each from the days before it.
+
+    Returns
+    -------
+    DataFrame indexed by day, one column a channel (bits; infinite where a channel has no share). The calibration days
+    have the threshold of the day after them: what already exceeds it then is not new when the first report is made.
+    """
+    calibration, days = heights.periods.calibration, heights.periods.scored_days
+    assert calibration is not None
+    first = int(days.searchsorted(pd.Timestamp(calibration[1], tz="UTC")))
+    a_day = budget.a_day(heights.judged) * len(heights.profiles) / max(heights.judged, 1)
+    rows: dict[pd.Timestamp, dict[str, float]] = {}
+    digests = {} if curves is None else {c: blake2b(m.tobytes()).digest() for c, m in heights.matrices.items()}
+    for number in range(first, len(days)):
+        window = slice(max(0, number - WINDOW_DAYS), number)
+        rows[days[number]] = {}
+        for channel, matrix in heights.matrices.items():
+            share, gap = budget.shares.get(channel, 0.0), budget.gaps.get(channel, 1)
+            scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
+            if scored < MIN_DAYS or not share:
+                rows[days[number]][channel] = np.inf
+                continue
+            if curves is None:
+                found = curve(matrix, gap, window)
+            else:
+                key = digests[channel] + f"|{gap}|{number}".encode()
+                found = curves[key] if key in curves else curves.setdefault(key, curve(matrix, gap, window))
+            rows[days[number]][channel] = at_quota(*found, a_day * share * scored, budget.least_bits)
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights.matrices))
+    return table.reindex(days).bfill()
+
+
+def flag(scores: pd.DataFrame, thresholds: Thresholds, accepted: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The flagged windows: those with a score at or above the threshold of their channel and day.
+
+    Parameters
+    ----------
+    scores : ``profile_uid``, ``channel``, ``window``, ``start`` (datetime64[UTC]), ``score_bits``
+    accepted : periods that were accepted as new normal (``LabelledPeriods.accepted``); what lies in them is not flagged
+
+    Returns
+    -------
+    ``scores`` of the flagged windows, with ``threshold_bits`` and ``end``.
+    """
+    if accepted is None or accepted.empty:
+        return _above(scores, thresholds.for_all)
+    has_accepted = scores["profile_uid"].isin(accepted["profile_uid"])
+    if not has_accepted.any():
+        return _above(scores, thresholds.for_all)
+    parts = [_above(scores[~has_accepted], thresholds.for_all), _above(scores[has_accepted], thresholds.for_accepted)]
+    return labels.without_accepted(pd.concat(parts, ignore_index=True), accepted)
+
+
+def _above(scores: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    row = table.index.get_indexer(scores["start"].dt.normalize().dt.as_unit(table.index.unit))
+    column = table.columns.get_indexer(scores["channel"])
+    known = (row >= 0) & (column >= 0)
+    bits = np.where(known, table.to_numpy(dtype=float)[row, column], np.inf)
+    above = (scores["score_bits"].to_numpy() >= bits) & np.isfinite(bits)
+    flagged = scores[above].assign(threshold_bits=bits[above])
+    return flagged.assign(end=flagged["start"] + flagged["window"].map(merge.SPAN)).reset_index(drop=True)
 
 
 def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
@@ -126,41 +335,3 @@ def _without_lone_peaks(heights: np.ndarray, window: slice) -> np.ndarray:
     limited = heights.copy()
     limited[some] = np.minimum(heights[some], reached[:, None])
     return limited
-
-
-def thresholds(
-    heights: dict[str, np.ndarray],
-    gaps: dict[str, int],
-    shares: dict[str, float],
-    days: pd.DatetimeIndex,
-    first: date,
-    incidents_a_day: float,
-) -> pd.DataFrame:
-    """Threshold of each channel on each day from ``first`` on.
-
-    Parameters
-    ----------
-    heights : channel to largest score of each profile and day; the first column is the first day after the reference
-    gaps : channel to the days that may lie between windows of one incident
-    shares : channel to its share of the budget
-    days : the days of the columns
-    first : first day that may open an incident
-    incidents_a_day : the whole budget
-
-    Returns
-    -------
-    DataFrame indexed by day, one column a channel (bits; infinite where a channel has no share). Days before ``first``
-    have its threshold: what already exceeds it then is standing, and not new, when the first report is made.
-    """
-    rows: dict[pd.Timestamp, dict[str, float]] = {}
-    for number, day in enumerate(days):
-        if day < pd.Timestamp(first, tz="UTC"):
-            continue
-        window = slice(max(0, number - WINDOW_DAYS), number)
-        rows[day] = {}
-        for channel, matrix in heights.items():
-            scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
-            quota = incidents_a_day * shares.get(channel, 0.0) * scored
-            rows[day][channel] = threshold(matrix, gaps[channel], window, quota) if scored >= MIN_DAYS else np.inf
-    limits = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights))
-    return limits.reindex(days).bfill()

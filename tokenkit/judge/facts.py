@@ -6,7 +6,7 @@ so that the notebook that draws them does not compute twice.
 
 import hashlib
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,11 @@ from tokenkit import config, fingerprint, respond
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, day_of, periods_of
 from tokenkit.incidents import labels
-from tokenkit.judge import coverage, detect, standing
-from tokenkit.judge.record import iso, records
+from tokenkit.judge import coverage, judge, standing
+from tokenkit.judge.record import iso
 from tokenkit.judge.standing import accepted_normals
 from tokenkit.progress import Progress, silent
 from tokenkit.store import lake, state
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
 
 
 def gather(
@@ -114,21 +112,18 @@ def _plain(value: Any) -> Any:
 def _gather(
     workspace: Workspace, periods: Periods, run_uid: str, previous: dict[str, Any] | None, progress: Progress
 ) -> dict[str, Any]:
-    mapped = token_profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    if workspace.settings.report.pseudonymous:
-        people = owners.hide_names(people)
-    found = detect.detect(workspace, periods, people, mapped, progress)
+    judgement = judge(workspace, periods, progress)
+    people, mapped = judgement.population.people, judgement.population.tokens
     before = set(previous["record"]["incidents"]) if previous else set()
-    every = respond.add_actions(workspace, records(workspace, found, people, mapped, before), periods.end)
+    every = [r | {"new_since_last": r["incident_uid"] not in before} for r in judgement.incidents]
     if workspace.settings.report.pseudonymous:
         every = [r | {"answer": r["answer"] and r["answer"] | {"who": None}} for r in every]
     listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))
-    accepted = accepted_normals(workspace, found, people, mapped)
-    watched, broken = standing.watch(found, people, every), standing.rules(found, people)
+    accepted = accepted_normals(workspace, judgement, people, mapped)
+    watched, broken = standing.watch(judgement, people, every), standing.rules(judgement, people)
     used = standing.usage(workspace, mapped, periods)
     read = coverage.coverage(workspace, periods)
-    counts = standing.counts(workspace, found, people, mapped, read)
+    counts = standing.counts(workspace, judgement, people, mapped, read)
     counts |= {"answered": len(closed), "accepted": len(accepted)}
     last = read["last"]
     judged = periods.reference is not None
@@ -145,7 +140,7 @@ def _gather(
         "history": _history(periods, read),
         "previous": _previous(previous, listed, closed, counts),
         "counts": counts,
-        "budget": standing.budget(found, listed, workspace.settings.detection.budget),
+        "budget": standing.budget(judgement, listed, workspace.settings.detection.budget),
         "incidents": listed,
         "answered": closed,
         "accepted": accepted,
@@ -157,8 +152,8 @@ def _gather(
         "calls_series": coverage.calls_series(workspace, periods),
         "rare_values": standing.rare_values(workspace, people, mapped, periods),
         "coverage": read | {"owners": _ownership(workspace, people)},
-        "health": standing.health(workspace, found, listed) | {"verdicts": labels.tally(found.said.labels)},
-        "blind": standing.blind(found, counts, read, listed),
+        "health": standing.health(workspace, judgement, listed) | {"verdicts": labels.tally(judgement.labels.table)},
+        "blind": standing.blind(judgement, counts, read, listed),
         "by_owner": standing.by_owner(people, listed, watched, broken),
         "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
     }

@@ -12,7 +12,7 @@ import pandas as pd
 from tokenkit.config import Workspace
 from tokenkit.fingerprint import features
 from tokenkit.incidents import advice, explain, labels, merge, risk, words
-from tokenkit.judge.detect import Findings, summary
+from tokenkit.judge.judgement import Judgement
 from tokenkit.normal import baseline
 from tokenkit.store import engine, lake
 
@@ -24,31 +24,24 @@ OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
 
-def records(
-    workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame, previous: set[str]
-) -> list[dict[str, Any]]:
-    """Every incident of the reported days, what was answered too (``answer``): confirmed misuse first, then by risk.
-
-    Parameters
-    ----------
-    previous : incident ids that the report before this one already had
-    """
+def records(workspace: Workspace, judgement: Judgement) -> list[dict[str, Any]]:
+    """Every incident of the reported days, labelled ones too (``answer``): confirmed misuse first, then by risk."""
+    people, mapped = judgement.population.people, judgement.population.tokens
     made = []
     credentials = lake.read(workspace.lake, "dim_token").to_pandas().set_index("token_uid")
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        views(connection, workspace, found)
-        for _, incident in summary(found.windows).iterrows():
-            windows = found.windows[found.windows["incident_uid"] == incident["incident_uid"]]
-            state = merge.state(windows, found.periods.start, found.periods.end)
+        views(connection, workspace, judgement)
+        for _, incident in merge.summary(judgement.windows).iterrows():
+            windows = judgement.windows[judgement.windows["incident_uid"] == incident["incident_uid"]]
+            state = merge.state(windows, judgement.periods.start, judgement.periods.end)
             if state == "closed":
                 continue
             mine = mapped[mapped["profile_uid"] == incident["profile_uid"]]
             mine = mine.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
             connection.register("concerned", mine[["token_key"]])
-            record = _record(connection, found, incident, people.loc[incident["profile_uid"]], mine, mapped)
-            answer = labels.answer_of(found.said, windows)
-            new = incident["incident_uid"] not in previous
-            made.append(record | {"state": state, "new_since_last": new, "answer": answer})
+            record = _record(connection, judgement, incident, people.loc[incident["profile_uid"]], mine, mapped)
+            answer = labels.answer_of(judgement.labels, windows)
+            made.append(record | {"state": state, "answer": answer})
     return sorted(made, key=_order)
 
 
@@ -59,10 +52,10 @@ def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
     return quiet, not confirmed, -record["risk"], -record["score_bits"], record["incident_uid"]
 
 
-def views(connection: duckdb.DuckDBPyConnection, workspace: Workspace, found: Findings) -> None:
+def views(connection: duckdb.DuckDBPyConnection, workspace: Workspace, judgement: Judgement) -> None:
     """The tables that records are made from, by name, on one connection; ``concerned`` is the incident's tokens."""
     for name in ("activity_hour", "activity_network", "activity_client", "activity_operation", "events"):
-        lake.scan(connection, workspace.lake, name, found.periods.first, found.periods.end).create_view(name)
+        lake.scan(connection, workspace.lake, name, judgement.periods.first, judgement.periods.end).create_view(name)
     for name in ("dim_network", "dim_client", "dim_operation", "seen"):
         lake.scan(connection, workspace.lake, name).create_view(name)
 
@@ -73,22 +66,22 @@ def iso(moment: Any) -> str | None:
 
 
 def _record(
-    connection: duckdb.DuckDBPyConnection, found: Findings, incident: pd.Series, person: pd.Series, mine: pd.DataFrame,
-    mapped: pd.DataFrame,
+    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, person: pd.Series,
+    mine: pd.DataFrame, mapped: pd.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip
-    start, end = incident["start"], min(incident["end"], pd.Timestamp(found.periods.end, tz="UTC"))
+    start, end = incident["start"], min(incident["end"], pd.Timestamp(judgement.periods.end, tz="UTC"))
     since = start - pd.Timedelta(days=28)
     new = {kind: explain.values_of(connection, kind, start, end, since) for kind in explain.VALUES}
-    users = {kind: _users(connection, found, incident, mapped, kind, new[kind]) for kind in explain.VALUES}
-    reasons = explain.reasons(incident, found.evidence, new, users)
+    users = {kind: _users(connection, judgement, incident, mapped, kind, new[kind]) for kind in explain.VALUES}
+    reasons = explain.reasons(incident, judgement.evidence, new, users)
     story = advice.kind(incident["parts"])
-    certainty = sure(incident, found.n_profiles)
+    certainty = sure(incident, judgement.judged_profiles)
     label = str(person["label"])
     long, short, detail = advice.headline(story, label, reasons)
     value = risk.risk(incident["score_bits"], person["criticality"], person["owner_status"])
     evidence, calls, last_seen = _evidence(connection, start, end, new)
-    ended = end if pd.Timestamp(found.periods.end, tz="UTC") - end > ENDED else None
-    k = _row_of(found, incident["profile_uid"])
+    ended = end if pd.Timestamp(judgement.periods.end, tz="UTC") - end > ENDED else None
+    k = _row_of(judgement, incident["profile_uid"])
     return {
         "incident_uid": incident["incident_uid"],
         "profile_uid": incident["profile_uid"],
@@ -114,19 +107,19 @@ def _record(
             name: _text(person[f"owner_{name}"]) for name in ("name", "email", "status", "timezone", "type")
         } | {"team": _text(person["team"])},
         **{name: _text(person[name]) for name in ("purpose", "environment", "criticality", "scopes")},
-        "known_days": _known_days(found, k, start),
-        **_peers(found, k),
+        "known_days": _known_days(judgement, k, start),
+        **_peers(judgement, k),
         "sure": certainty,
-        "taken": _taken(found, k, incident, calls),
+        "taken": _taken(judgement, k, incident, calls),
         "reasons": reasons,
-        "timeline": timeline(connection, found, incident, reasons),
+        "timeline": timeline(connection, judgement, incident, reasons),
         "new_values": _new_values(new),
         "explanations": advice.explanations(story, reasons, person),
         "action": advice.action(story, person, certainty["level"]),
         "if_nothing": advice.if_nothing(story, reasons, ended),
         "evidence": evidence,
         "evidence_total": calls,
-        "second_opinion": _second_opinion(found, incident),
+        "second_opinion": _second_opinion(judgement, incident),
         "attack": [{"technique": t, "name": advice.ATTACK[t], "checked": True} for t in advice.technique_ids(story)],
     }  # fmt: skip
 
@@ -135,18 +128,18 @@ def _text(value: Any) -> str | None:
     return None if value is None or (not isinstance(value, list) and pd.isna(value)) or value == "" else str(value)
 
 
-def _row_of(found: Findings, profile_uid: str) -> int | None:
-    if found.evidence is None:
+def _row_of(judgement: Judgement, profile_uid: str) -> int | None:
+    if judgement.evidence is None:
         return None
-    rows = np.flatnonzero(found.evidence.days.profiles == profile_uid)
+    rows = np.flatnonzero(judgement.evidence.days.profiles == profile_uid)
     return int(rows[0]) if len(rows) else None
 
 
-def _peers(found: Findings, k: int | None) -> dict[str, Any]:
+def _peers(judgement: Judgement, k: int | None) -> dict[str, Any]:
     """How well a profile is known, and beside whom it is judged."""
-    if found.evidence is None or k is None:
+    if judgement.evidence is None or k is None:
         return {"maturity": "new", "peers": 0, "peer_group": ""}
-    days = found.evidence.days
+    days = judgement.evidence.days
     same = days.group == days.group[k]
     return {
         "maturity": str(days.maturity[k]),
@@ -155,21 +148,21 @@ def _peers(found: Findings, k: int | None) -> dict[str, Any]:
     }
 
 
-def _known_days(found: Findings, k: int | None, start: pd.Timestamp) -> int:
-    if found.evidence is None or k is None:
+def _known_days(judgement: Judgement, k: int | None, start: pd.Timestamp) -> int:
+    if judgement.evidence is None or k is None:
         return 0
-    days = found.evidence.days
+    days = judgement.evidence.days
     return int((~np.isnan(days.values["requests"][k]) & (days.days < start)).sum())
 
 
 def _users(
-    connection: duckdb.DuckDBPyConnection, found: Findings, incident: pd.Series, mapped: pd.DataFrame, kind: str,
+    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, mapped: pd.DataFrame, kind: str,
     rows: pd.DataFrame,
 ) -> dict[int, int]:  # fmt: skip
     """How many other profiles of the peer group used each value before the incident."""
-    if found.evidence is None or rows.empty:
+    if judgement.evidence is None or rows.empty:
         return {}
-    peers = found.evidence.days.profiles[explain._peers(found.evidence, incident["profile_uid"])]
+    peers = judgement.evidence.days.profiles[explain._peers(judgement.evidence, incident["profile_uid"])]
     theirs = mapped[mapped["profile_uid"].isin(set(peers) - {incident["profile_uid"]})]
     connection.register("peers", theirs[["token_key", "profile_uid"]])
     connection.register("wanted", rows[["key"]].head(50))
@@ -200,13 +193,13 @@ def sure(incident: pd.Series, n_profiles: int) -> dict[str, str]:
             if nights < 1000 else often}  # fmt: skip
 
 
-def _taken(found: Findings, k: int | None, incident: pd.Series, calls: int) -> str | None:
+def _taken(judgement: Judgement, k: int | None, incident: pd.Series, calls: int) -> str | None:
     said = [words.plural(calls, "call")]
-    if found.evidence is not None and k is not None:
-        days = found.evidence.days
+    if judgement.evidence is not None and k is not None:
+        days = judgement.evidence.days
         inside = (days.days >= incident["start"].normalize()) & (days.days < incident["end"])
         usual = np.expm1(
-            baseline.expected(found.evidence.fits["response_bytes"], features()["response_bytes"], days)[k, inside]
+            baseline.expected(judgement.evidence.fits["response_bytes"], features()["response_bytes"], days)[k, inside]
         )
         more = float(np.nansum(days.values["response_bytes"][k, inside] - usual))
         if more > 0.1 * float(np.nansum(usual)) and more > 1000:
@@ -215,21 +208,21 @@ def _taken(found: Findings, k: int | None, incident: pd.Series, calls: int) -> s
 
 
 def timeline(
-    connection: duckdb.DuckDBPyConnection, found: Findings, incident: pd.Series, reasons: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, reasons: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
     """The leading feature over time with its band of normal: hours around a sudden incident, days for amounts."""
-    flagged = found.windows[found.windows["incident_uid"] == incident["incident_uid"]]
+    flagged = judgement.windows[judgement.windows["incident_uid"] == incident["incident_uid"]]
     ranges = [[iso(w.start), iso(w.end)] for w in flagged.sort_values("start").itertuples()]
     leading = reasons[0]["feature"]
     name = leading.removeprefix("drift_")
-    if found.evidence is None or name not in features():
-        return _hours(connection, found, incident, ranges)
-    evidence, feature = found.evidence, features()[name]
-    k, days = _row_of(found, incident["profile_uid"]), evidence.days
+    if judgement.evidence is None or name not in features():
+        return _hours(connection, judgement, incident, ranges)
+    evidence, feature = judgement.evidence, features()[name]
+    k, days = _row_of(judgement, incident["profile_uid"]), evidence.days
     assert k is not None
     center = baseline.expected(evidence.fits[name], feature, days)[k]
     sd = np.sqrt(baseline.variance(evidence.fits[name], feature, days)[k])
-    last = int(np.flatnonzero(days.days < max(incident["end"], pd.Timestamp(found.periods.end, tz="UTC")))[-1])
+    last = int(np.flatnonzero(days.days < max(incident["end"], pd.Timestamp(judgement.periods.end, tz="UTC")))[-1])
     shown = range(max(0, last - 41), last + 1)
     values = np.nan_to_num(days.values[name][k])
     low, high = (np.nan_to_num(np.maximum(np.expm1(center + s * sd), 0.0)) for s in (-2.0, 2.0))
@@ -243,14 +236,14 @@ def timeline(
 
 
 def _hours(
-    connection: duckdb.DuckDBPyConnection, found: Findings, incident: pd.Series, ranges: list[Any]
+    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, ranges: list[Any]
 ) -> dict[str, Any]:
     """Calls by the hour around an incident; normal is the middle 90% of that hour on such days before it."""
     start = incident["start"].floor("D") - pd.Timedelta("1D")
-    end = min(incident["end"].ceil("D") + pd.Timedelta("1D"), pd.Timestamp(found.periods.end, tz="UTC"))
+    end = min(incident["end"].ceil("D") + pd.Timedelta("1D"), pd.Timestamp(judgement.periods.end, tz="UTC"))
     if end - start > pd.Timedelta(hours=TIMELINE_HOURS * 3):
         end = start + pd.Timedelta(hours=TIMELINE_HOURS * 3)
-    past = max(start - pd.Timedelta(days=28), pd.Timestamp(found.periods.first, tz="UTC"))
+    past = max(start - pd.Timedelta(days=28), pd.Timestamp(judgement.periods.first, tz="UTC"))
     low, high = int(past.timestamp()), int(end.timestamp())
     counted = connection.sql(
         "select hour_s, sum(requests)::bigint as n from activity_hour join concerned using (token_key)"
@@ -318,9 +311,9 @@ def _evidence(
     return listed, int(total), iso(last)
 
 
-def _second_opinion(found: Findings, incident: pd.Series) -> dict[str, Any] | None:
+def _second_opinion(judgement: Judgement, incident: pd.Series) -> dict[str, Any] | None:
     """What the PyOD detectors of the panel say of the incident's most unusual day: each against its held-out days."""
-    rows = found.scores
+    rows = judgement.scores
     mine = rows[(rows["channel"] == "panel") & (rows["profile_uid"] == incident["profile_uid"])]
     inside = mine[(mine["start"] >= incident["start"].normalize()) & (mine["start"] < incident["end"])]
     if inside.empty:

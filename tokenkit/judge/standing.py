@@ -15,7 +15,7 @@ from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
 from tokenkit.incidents import explain, words
-from tokenkit.judge.detect import Findings
+from tokenkit.judge.judgement import Judgement
 from tokenkit.judge.record import iso
 from tokenkit.normal import baseline
 from tokenkit.store import engine, lake
@@ -28,10 +28,10 @@ WATCH_FROM = 0.75  # of the threshold
 
 
 def counts(
-    workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame, read: dict[str, Any]
+    workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame, read: dict[str, Any]
 ) -> dict[str, Any]:
     """Tokens and calls of the reported days."""
-    periods = found.periods
+    periods = judgement.periods
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "activity_hour", None, periods.end).create_view("a")
         connection.register("m", mapped[["token_key", "profile_uid"]])
@@ -44,7 +44,7 @@ def counts(
     first, last = pd.to_datetime(rows["first"]), pd.to_datetime(rows["last"])
     start, end = pd.Timestamp(periods.start), pd.Timestamp(periods.end)
     active = last >= start
-    days = found.evidence.days if found.evidence else None
+    days = judgement.evidence.days if judgement.evidence else None
     young = int(((days.maturity != "mature") & ~np.isnan(days.values["requests"]).all(axis=1)).sum()) if days else 0
     status = people["owner_status"]
     return {
@@ -60,57 +60,57 @@ def counts(
     }  # fmt: skip
 
 
-def budget(found: Findings, listed: list[dict[str, Any]], per_1000: float) -> dict[str, Any]:
+def budget(judgement: Judgement, listed: list[dict[str, Any]], per_1000: float) -> dict[str, Any]:
     """What was asked for and what was opened in the reported days."""
-    days = (found.periods.end - found.periods.start).days
-    allowed = found.allowed_a_day * days
+    days = (judgement.periods.end - judgement.periods.start).days
+    allowed = judgement.allowed_a_day * days
     opened = sum(r["state"] == "opened" for r in listed)
-    calibration = found.periods.calibration
+    calibration = judgement.periods.calibration
     return {
-        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": found.allowed_a_day,
+        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": judgement.allowed_a_day,
         "achieved": opened / allowed if allowed else None,
         "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
-        "calibration_opened": _calibration_opened(found) if calibration else None,
+        "calibration_opened": _calibration_opened(judgement) if calibration else None,
     }  # fmt: skip
 
 
-def _calibration_opened(found: Findings) -> int:
+def _calibration_opened(judgement: Judgement) -> int:
     """Incidents that the first lines would have opened on the days on which they were set."""
-    calibration = found.periods.calibration
+    calibration = judgement.periods.calibration
     assert calibration is not None
-    windows = found.windows[found.windows["channel"] != "policy"]
+    windows = judgement.windows[judgement.windows["channel"] != "policy"]
     first = windows.groupby("incident_uid")["start"].min()
     return int(
         ((first >= pd.Timestamp(calibration[0], tz="UTC")) & (first < pd.Timestamp(calibration[1], tz="UTC"))).sum()
     )
 
 
-def watch(found: Findings, people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def watch(judgement: Judgement, people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Profiles whose last days drift and that have not crossed the line, the nearest first."""
-    if found.evidence is None or found.limits.empty:
+    if judgement.evidence is None or judgement.threshold_table.empty:
         return []
-    last = found.limits.index[-1]
-    rows = found.scores[found.scores["channel"].isin(["drift_amounts", "drift_requests"])]
+    last = judgement.threshold_table.index[-1]
+    rows = judgement.scores[judgement.scores["channel"].isin(["drift_amounts", "drift_requests"])]
     recent = rows[rows["start"] > last - pd.Timedelta(days=3)].sort_values("start")
     recent = recent.groupby(["profile_uid", "channel"]).last().reset_index()
-    limit = recent["channel"].map(found.limits.loc[last]).astype(float)  # of no rows it would be text
+    limit = recent["channel"].map(judgement.threshold_table.loc[last]).astype(float)  # of no rows it would be text
     recent = recent.assign(limit=limit)[(recent["score_bits"] >= WATCH_FROM * limit) & np.isfinite(limit)]
     known = {r["profile_uid"] for r in listed}
     recent = recent[~recent["profile_uid"].isin(known)].assign(near=lambda r: r["score_bits"] / r["limit"])
     recent = (
         recent.sort_values(["near", "profile_uid"], ascending=[False, True]).drop_duplicates("profile_uid").head(TOP)
     )
-    return [_watched(found, people.loc[row.profile_uid], row) for row in recent.itertuples()]
+    return [_watched(judgement, people.loc[row.profile_uid], row) for row in recent.itertuples()]
 
 
-def _watched(found: Findings, person: pd.Series, row: Any) -> dict[str, Any]:
-    assert found.evidence is not None
-    days = found.evidence.days
+def _watched(judgement: Judgement, person: pd.Series, row: Any) -> dict[str, Any]:
+    assert judgement.evidence is not None
+    days = judgement.evidence.days
     name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
     k = int(np.flatnonzero(days.profiles == row.profile_uid)[0])
     incident = pd.Series({"profile_uid": row.profile_uid, "end": row.start + pd.Timedelta("1D")})
-    said = explain._drift(name, incident, found.evidence)
-    feature, fit = features()[name], found.evidence.fits[name]
+    said = explain._drift(name, incident, judgement.evidence)
+    feature, fit = features()[name], judgement.evidence.fits[name]
     center = baseline.expected(fit, feature, days)[k]
     sd = np.sqrt(baseline.variance(fit, feature, days)[k])
     shown = [d for d in range(max(0, len(days.days) - 28), len(days.days)) if not np.isnan(days.values[name][k, d])]
@@ -129,7 +129,7 @@ def _watched(found: Findings, person: pd.Series, row: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
+def rules(judgement: Judgement, people: pd.DataFrame) -> list[dict[str, Any]]:
     """Rules broken in the reported days."""
     todo = {
         "orphan_in_use": "Name a new owner, or lock it.",
@@ -137,7 +137,7 @@ def rules(found: Findings, people: pd.DataFrame) -> list[dict[str, Any]]:
         "outside_networks": "Ask the owner whether the network is theirs; add it to the list or lock the token.",
     }
     made = []
-    for row in found.policy.sort_values(["standing", "rule", "profile_uid"]).itertuples():
+    for row in judgement.broken_rules.sort_values(["standing", "rule", "profile_uid"]).itertuples():
         person = people.loc[row.profile_uid]
         which = ", ".join(v for v in row.what if v)
         made.append(
@@ -252,12 +252,12 @@ def _answers(record: dict[str, Any]) -> str | None:
     return record["owner"]["name"] if record["owner"]["status"] == "owned" else None
 
 
-def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) -> dict[str, Any]:
+def health(workspace: Workspace, judgement: Judgement, listed: list[dict[str, Any]]) -> dict[str, Any]:
     """What a data scientist asks of the detectors."""
     shares = workspace.settings.detection.shares
     rows = []
     for detector in channels.detectors(workspace.settings.detection.panel):
-        limit = float(found.limits[detector.name].iloc[-1]) if len(found.limits) else None
+        limit = float(judgement.threshold_table[detector.name].iloc[-1]) if len(judgement.threshold_table) else None
         rows.append(
             {"channel": detector.name, "title": detector.title, "share": shares.get(detector.name, 0.0),
              "opened": sum(r["state"] == "opened" and r["channels"][0] == detector.name for r in listed),
@@ -279,7 +279,7 @@ def health(workspace: Workspace, found: Findings, listed: list[dict[str, Any]]) 
 
 
 def blind(
-    found: Findings, counted: dict[str, Any], read: dict[str, Any], listed: list[dict[str, Any]]
+    judgement: Judgement, counted: dict[str, Any], read: dict[str, Any], listed: list[dict[str, Any]]
 ) -> list[dict[str, str]]:
     """What this report would still miss, from what was measured."""
     said = [
@@ -297,21 +297,25 @@ def blind(
          "means": "What happened then is not on this page."}
         for g in read["gaps"][:5]
     ]  # fmt: skip
-    leak = smallest_leak(found)
+    leak = smallest_leak(judgement)
     if leak:
         said.append({"what": "Slow leaks below the line", "means": leak})
     return said
 
 
-def smallest_leak(found: Findings) -> str | None:
+def smallest_leak(judgement: Judgement) -> str | None:
     """The median over profiles of the sustained rise of data per call that two weeks would need to cross the line."""
-    if found.evidence is None or found.limits.empty or not np.isfinite(found.limits["drift_amounts"].iloc[-1]):
+    if (
+        judgement.evidence is None
+        or judgement.threshold_table.empty
+        or not np.isfinite(judgement.threshold_table["drift_amounts"].iloc[-1])
+    ):
         return None
-    days, fit = found.evidence.days, found.evidence.fits["response_bytes"]
+    days, fit = judgement.evidence.days, judgement.evidence.fits["response_bytes"]
     v = baseline.variance(fit, features()["response_bytes"], days)[:, -14:]
     mature = (days.maturity == "mature") & (np.nansum(days.values["response_bytes"], axis=1) > 0)
-    limit = found.limits["drift_amounts"].iloc[-1]
-    rows = found.scores[found.scores["channel"] == "drift_amounts"]
+    limit = judgement.threshold_table["drift_amounts"].iloc[-1]
+    rows = judgement.scores[judgement.scores["channel"] == "drift_amounts"]
     near = rows.iloc[(rows["score_bits"] - limit).abs().argsort()[:5]]["raw_bits"].median()
     from scipy.stats import norm
 
@@ -356,14 +360,14 @@ def by_owner(
 
 
 def accepted_normals(
-    workspace: Workspace, found: Findings, people: pd.DataFrame, mapped: pd.DataFrame
+    workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """New normals that were accepted, the newest first, with what their tokens do in the reported days."""
-    rows = found.said.labels
+    rows = judgement.labels.table
     rows = rows[rows["accept"].astype(bool)] if len(rows) else rows
     if rows.empty:
         return []
-    periods = found.periods
+    periods = judgement.periods
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "activity_hour", periods.start, periods.end).create_view("hour")
         connection.register("m", mapped[["token_key", "profile_uid"]])
@@ -371,7 +375,7 @@ def accepted_normals(
             "select profile_uid, sum(requests)::bigint as requests, max(last_s) as last_s from hour"
             " join m using (token_key) group by 1"
         ).df().set_index("profile_uid")  # fmt: skip
-    scores = found.scores[found.scores["start"] >= pd.Timestamp(periods.start, tz="UTC")]
+    scores = judgement.scores[judgement.scores["start"] >= pd.Timestamp(periods.start, tz="UTC")]
     highest = scores[scores["channel"] != "panel"].groupby("profile_uid")["score_bits"].max()
     versions = rows.sort_values(["made_time", "number"]).groupby("profile_uid").cumcount() + 2
     hide = workspace.settings.report.pseudonymous

@@ -13,126 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tokenkit.days import MIN_DAYS, Periods
-from tokenkit.fingerprint import features
+from tokenkit.days import Periods
 from tokenkit.fingerprint.feature import Feature
-from tokenkit.normal.answers import Answers, Stretch, stretches
+from tokenkit.normal.day_matrices import MIN_PEERS, Days
+from tokenkit.normal.robust import row_median
 
-MIN_PEERS = 5
 SCALE_FLOOR = 0.1  # on the log scale: 10%
 SLOPE_SD = 0.3  # how far a profile's slope on requests may be from 1 before its own days must say so
 FOLDS = 4
 TRAILING_DAYS = 14
 PRIOR_DAYS = 10.0  # weight of the peers' noise in a profile's own
-
-
-@dataclass
-class Days:
-    """The day windows of some profiles as matrices (profile x day), NaN on days without a call.
-
-    ``group`` is each profile's peer group (an index into ``groups``); ``reference`` marks each profile's own reference
-    days; ``maturity`` is mature, young (judged by peers only). ``shared`` marks the days that speak for others: those
-    of the frozen reference, of profiles that knew it. It does not change as younger profiles gain a past of their own.
-    ``kept_out`` marks days of confirmed misuse, which are scored and teach nothing; ``accepted`` are the stretches that
-    became usual, in the order of their first day; ``signed`` is by whom and when, by profile.
-    """
-
-    profiles: np.ndarray
-    days: pd.DatetimeIndex
-    values: dict[str, np.ndarray]
-    group: np.ndarray
-    groups: list[str]
-    reference: np.ndarray
-    maturity: np.ndarray
-    shared: np.ndarray
-    kept_out: np.ndarray
-    accepted: list[Stretch]
-    signed: pd.DataFrame
-
-    @property
-    def core(self) -> np.ndarray:
-        """The profiles that speak for others (bool)."""
-        return np.asarray(self.shared.any(axis=1))
-
-
-def peer_groups(people: pd.DataFrame) -> pd.Series:
-    """Each profile's peer group: same purpose where at least five share it, else same kind, else everyone.
-
-    Parameters
-    ----------
-    people : DataFrame indexed by profile_uid with ``purpose`` and ``kind`` (string or None)
-    """
-    purpose = people["purpose"].fillna("")
-    many = purpose.map(purpose.value_counts()) >= MIN_PEERS
-    kind = people["kind"].fillna("")
-    rest = kind.where(~(many & (purpose != "")))
-    enough = kind.map(rest.value_counts()).fillna(0) >= MIN_PEERS
-    return purpose.where(many & (purpose != ""), kind.where(enough & (kind != ""), "all tokens"))
-
-
-def day_matrices(
-    fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods, answers: Answers | None = None
-) -> Days:
-    """The day windows from the first reference day to the end of the report, as matrices.
-
-    Parameters
-    ----------
-    fingerprint : DataFrame, one row a profile and day
-        ``profile_uid``, ``start`` and one column a feature.
-    groups : peer group by profile_uid
-    periods : with a reference
-    answers : what people said of incidents
-    """
-    assert periods.reference is not None, "there is no baseline without a reference"
-    answers = answers or Answers()
-    days = pd.date_range(periods.reference[0], periods.end, freq="D", inclusive="left", tz="UTC")
-    names = np.array(sorted(fingerprint["profile_uid"].unique()), dtype=object)
-    row = pd.Index(names).get_indexer(fingerprint["profile_uid"])
-    column = days.get_indexer(fingerprint["start"].dt.as_unit(days.unit))
-    keep = column >= 0
-    values = {}
-    for name in features():
-        matrix = np.full((len(names), len(days)), np.nan)
-        matrix[row[keep], column[keep]] = fingerprint[name].to_numpy(dtype=float)[keep]
-        values[name] = matrix
-    active = ~np.isnan(values["requests"])
-    codes, labels = pd.factorize(groups.reindex(names), sort=True)
-    kept_out = np.zeros_like(active)
-    for stretch in stretches(answers.kept_out, names, days):
-        kept_out[stretch.row, stretch.first : stretch.stop] = True
-    reference = _own_reference(active & ~kept_out, days, periods)
-    maturity = np.where(reference.sum(axis=1) >= MIN_DAYS, "mature", "young")
-    start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
-    shared = active & ~kept_out & ((days >= start) & (days < end))[None, :]
-    shared &= (shared.sum(axis=1) >= MIN_DAYS)[:, None]
-    accepted = stretches(answers.accepted, names, days)
-    signed = answers.accepted.sort_values(["accepted_time", "start"]).groupby("profile_uid").agg(
-        n=("start", "size"), accepted_by=("accepted_by", "last"), accepted_time=("accepted_time", "last")
-    )  # fmt: skip
-    return Days(names, days, values, codes, list(labels), reference, maturity, shared, kept_out, accepted, signed)
-
-
-def _own_reference(active: np.ndarray, days: pd.DatetimeIndex, periods: Periods) -> np.ndarray:
-    """Active days of each profile's reference: the organisation's, or, for a younger profile, its own first days.
-
-    A younger one gets its own only once it is complete and a week old: one that grew with each night would score
-    past days anew each night. Until then its peers judge it.
-    """
-    assert periods.reference is not None
-    start, end = ((pd.Timestamp(d, tz="UTC") - days[0]).days for d in periods.reference)
-    length = end - start
-    latest = (pd.Timestamp(periods.start, tz="UTC") - days[0]).days
-    if periods.calibration:
-        latest -= min(MIN_DAYS, (periods.calibration[1] - periods.calibration[0]).days)
-    mask = np.zeros_like(active)
-    mask[:, start:end] = active[:, start:end]
-    for k in np.flatnonzero(mask.sum(axis=1) < MIN_DAYS):
-        first = int(np.argmax(active[k])) if active[k].any() else 0
-        own = slice(first, first + length)
-        if own.stop <= latest and active[k, own].sum() > mask[k].sum():
-            mask[k] = False
-            mask[k, own] = active[k, own]
-    return mask
 
 
 @dataclass
@@ -145,7 +35,18 @@ class Fit:
     noise: tuple[float, float]  # pooled variance = noise[0] + noise[1] / calls
     shift: np.ndarray | None = None  # profile x day, log scale: what accepted incidents raised the level by
     since: np.ndarray | None = None  # profile x day: column of the day from which the level is the accepted one
-    doubt: np.ndarray | None = None  # profile x day: variance of the shift, which few days were to tell
+    doubt: np.ndarray | None = None  # profile x day: variance of the shift, which was estimated from few days
+
+    def of_profiles(self, rows: np.ndarray) -> "Fit":
+        """That of some profiles (row numbers)."""
+
+        def part(matrix: np.ndarray | None) -> np.ndarray | None:
+            return None if matrix is None else matrix[rows]
+
+        return Fit(
+            self.level[rows], self.slope[rows], self.scale[rows], self.noise,
+            part(self.shift), part(self.since), part(self.doubt),
+        )  # fmt: skip
 
 
 def residual(fit: Fit, feature: Feature, days: Days) -> np.ndarray:
@@ -246,7 +147,7 @@ def _huber_line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         slope = ((weight * dx * dy).sum(axis=1) + ridge) / ((weight * dx * dx).sum(axis=1) + ridge)
         level = mean_y - slope * mean_x
         r = np.where(np.isnan(y), np.nan, y0 - level[:, None] - slope[:, None] * x0)
-        sigma = np.maximum(1.4826 * _median(np.abs(r)), SCALE_FLOOR)
+        sigma = np.maximum(1.4826 * row_median(np.abs(r)), SCALE_FLOOR)
         weight = np.where(
             np.isnan(y), 0.0, np.minimum(1.0, 1.345 * sigma[:, None] / np.maximum(np.abs(np.nan_to_num(r)), 1e-9))
         )
@@ -254,12 +155,12 @@ def _huber_line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _day_levels(y: np.ndarray, days: pd.DatetimeIndex) -> np.ndarray:
-    overall = _median(y)
+    overall = row_median(y)
     levels = []
     for weekend in (False, True):
         part = y[:, (days.day_of_week >= 5) == weekend]
         n = (~np.isnan(part)).sum(axis=1)
-        levels.append(np.where(n > 0, (n * np.nan_to_num(_median(part)) + 2 * overall) / (n + 2), overall))
+        levels.append(np.where(n > 0, (n * np.nan_to_num(row_median(part)) + 2 * overall) / (n + 2), overall))
     return np.column_stack(levels)
 
 
@@ -293,7 +194,7 @@ def _fit_noise(fit: Fit, r: np.ndarray, days: Days, young: np.ndarray, spread: n
         fit.noise = (max(constant, SCALE_FLOOR**2), float(per_call))
     pooled = fit.noise[0] + fit.noise[1] / calls
     n = (~np.isnan(r)).sum(axis=1)
-    own = np.nan_to_num(_median(r**2 / pooled) / 0.455, nan=1.0)
+    own = np.nan_to_num(row_median(r**2 / pooled) / 0.455, nan=1.0)
     usual = np.ones(len(own))
     for g in np.unique(days.group):
         peers = (days.group == g) & days.core
@@ -324,7 +225,7 @@ def table(fits: dict[str, Fit], days: Days, periods: Periods) -> pd.DataFrame:
     """The baseline as a table (schema.BASELINE); an accepted new normal is its profile's next version."""
     assert periods.reference is not None
     rows = []
-    signed = days.signed.reindex(days.profiles)
+    signed = days.acceptances.reindex(days.profiles)
     n = days.reference.sum(axis=1)
     for name, fit in fits.items():
         for column, kind in enumerate(("weekday", "weekend")):
@@ -341,13 +242,3 @@ def table(fits: dict[str, Fit], days: Days, periods: Periods) -> pd.DataFrame:
             )  # fmt: skip
     start, end = (pd.Timestamp(d, tz="UTC") for d in periods.reference)
     return pd.concat(rows, ignore_index=True).assign(start=start, end=end)
-
-
-def _median(values: np.ndarray) -> np.ndarray:
-    if not values.shape[1]:
-        return np.full(len(values), np.nan)
-    ordered = np.sort(values, axis=1)  # NaN last
-    n = (~np.isnan(ordered)).sum(axis=1)
-    rows = np.arange(len(ordered))
-    low, high = ordered[rows, np.maximum(n - 1, 0) // 2], ordered[rows, np.minimum(n // 2, ordered.shape[1] - 1)]
-    return np.where(n > 0, (low + high) / 2, np.nan)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.config import Workspace
-from tokenkit.normal.answers import Answers, accepted, inside
+from tokenkit.normal.labelled_periods import LabelledPeriods, inside, shows_accepted_value
 from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
 
@@ -51,7 +51,7 @@ def crowds(workspace: Workspace, groups: pd.Series, start: date, end: date) -> d
 
 
 def graded_hours(
-    workspace: Workspace, groups: pd.Series, start: date, end: date, answers: Answers | None = None,
+    workspace: Workspace, groups: pd.Series, start: date, end: date, labelled: LabelledPeriods | None = None,
     crowd: dict[str, Crowd] | None = None, stand_for: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Every active hour of every profile, with the bits of its most surprising network, program and call, and its own.
@@ -68,29 +68,29 @@ def graded_hours(
         ``hour_of_week`` (bits), ``moved`` (share of calls from networks never used before), ``new_networks`` (int).
     """
     mapped = token_profiles(workspace)
-    answers = answers or Answers()
+    labelled = labelled or LabelledPeriods()
     hours: pd.DataFrame | None = None
     active: pd.DataFrame | None = None
     for kind, key in KINDS.items():
         uses = _uses(workspace, mapped, kind, key, start, end)
-        uses["teaches"] = ~inside(uses, answers.kept_out)
+        uses["teaches"] = ~inside(uses, labelled.misuse)
         if hours is None:
             hours = uses.groupby(["profile_uid", "hour_s"], as_index=False)["requests"].sum()
-            active = _active(hours.assign(teaches=~inside(hours, answers.kept_out)))
+            active = _active(hours.assign(teaches=~inside(hours, labelled.misuse)))
         assert active is not None
         others = (crowd[kind], stand_for or {}) if crowd else None
-        best = _hour_bits(workspace, uses, active, groups, kind, answers, others)
+        best = _hour_bits(workspace, uses, active, groups, kind, labelled, others)
         hours = hours.merge(best, on=["profile_uid", "hour_s"], how="outer" if kind == "operation" else "left")
     assert hours is not None
     hours = hours.fillna(
         {"network": 0.0, "client": 0.0, "operation": 0.0, "moved": 0.0, "new_networks": 0, "requests": 0}
     )
     hours["start"] = pd.to_datetime(hours["hour_s"], unit="s", utc=True)
-    hours["teaches"] = ~inside(hours, answers.kept_out)  # of all hours: some have calls and no network
+    hours["teaches"] = ~inside(hours, labelled.misuse)  # of all hours: some have calls and no network
     graded = hour_of_week(hours[["profile_uid", "start", "teaches"]]).rename(columns={"bits": "hour_of_week"})
     hours = hours.drop(columns="teaches").merge(graded.drop(columns="teaches"), on=["profile_uid", "start"], how="left")
     slot = hours["start"].dt.hour + 24 * (hours["start"].dt.day_of_week >= 5)
-    usual = accepted(hours.assign(value=slot), answers.accepted)
+    usual = shows_accepted_value(hours.assign(value=slot), labelled.accepted)
     hours["hour_of_week"] = hours["hour_of_week"].mask(usual, hours["hour_of_week"].clip(upper=USUAL_BITS))
     return hours.drop(columns="hour_s")
 
@@ -120,8 +120,8 @@ def _daily(uses: pd.DataFrame) -> pd.DataFrame:
 
 
 def _hour_bits(
-    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str, answers: Answers,
-    others: tuple[Crowd, Mapping[str, str]] | None,
+    workspace: Workspace, uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, kind: str,
+    labelled: LabelledPeriods, others: tuple[Crowd, Mapping[str, str]] | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Per profile and hour, the bits of its most surprising value of one kind."""
     uses = uses.assign(day=pd.to_datetime(uses["hour_s"] // 86400, unit="D"))
@@ -131,7 +131,7 @@ def _hour_bits(
     uses = uses.merge(
         graded[["profile_uid", "day", "value", "bits", "hours_before"]], on=["profile_uid", "day", "value"]
     )
-    usual = accepted(uses, answers.accepted)
+    usual = shows_accepted_value(uses, labelled.accepted)
     uses["bits"] = uses["bits"].mask(usual, uses["bits"].clip(upper=USUAL_BITS))
     uses["fresh"] = (uses["hours_before"] == 0) & ~usual
     uses["fresh_requests"] = uses["requests"].where(uses["fresh"], 0)

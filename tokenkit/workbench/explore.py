@@ -25,8 +25,9 @@ from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, day_of, periods_of
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import explain
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import baseline
+from tokenkit.normal.day_matrices import peer_groups
+from tokenkit.normal.evidence import Evidence, require_features
 from tokenkit.store import engine, lake
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
@@ -70,7 +71,7 @@ class View:
     def people(self) -> pd.DataFrame:
         """``ws.tokens()`` with each one's peer ``group``; ids for names where tokenkit.toml asks for it. Read once."""
         people = self.ws.tokens()
-        people = people.assign(group=baseline.peer_groups(people) if len(people) else None)
+        people = people.assign(group=peer_groups(people) if len(people) else None)
         return owners.hide_names(people) if self.ws.settings.report.pseudonymous else people
 
     @cached_property
@@ -130,7 +131,7 @@ def look(workspace: Workspace | Path | str = "", start: str | date = "", end: st
     ws = frames.open(workspace)
     if missing := _missing(ws):
         return View(ws, missing=f"{missing}. Then run this notebook again.")
-    deviation.require_features(ws)
+    require_features(ws)
     asked = day_of(start, "start")
     periods = periods_of(ws, asked, day_of(end, "end"))
     reference = periods_of(ws, None, periods.end).reference  # the one that ``ws.evidence`` judges by

@@ -22,8 +22,7 @@ from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import labels
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence, deviations_table, of_workspace
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import owners
 from tokenkit.tokens.find import find_profile
@@ -73,7 +72,7 @@ class Opened(Workspace):
         not see their week.
         """
         evidence = self.evidence(end)
-        frame = deviation.table(evidence, day_of(start, "start") or evidence.days.days[0].date())
+        frame = deviations_table(evidence, day_of(start, "start") or evidence.days.days[0].date())
         columns = ["profile_uid", "window", "start", "feature", "value", "expected", "rz", "tail_probability", "bits"]
         return frame[columns].sort_values(["start", "profile_uid", "window", "feature"], ignore_index=True)
 
@@ -223,14 +222,7 @@ def open(folder: Workspace | Path | str = "") -> Opened:
 @lru_cache(maxsize=2)  # of some hundred MB each: the one at work, and the one before a change
 def _evidence(root: Path, state_of: tuple[str, ...], periods: Periods) -> Evidence:
     workspace = open(root)
-    people = owners.people(workspace, token_profiles(workspace), _midnight(periods.end))
-    return deviation.measure(
-        workspace, periods, baseline.peer_groups(people), labels.read(workspace, periods.end).answers
-    )
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, datetime.min.time(), UTC)
+    return of_workspace(workspace, periods, labels.read(workspace, periods.end).periods)[0]
 
 
 def _utc(frame: pd.DataFrame) -> pd.DataFrame:

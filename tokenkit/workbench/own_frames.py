@@ -14,13 +14,14 @@ import pandas as pd
 import pyarrow as pa
 
 from tokenkit import activity, config, fingerprint, identity, schema
+from tokenkit.channels import calibration
 from tokenkit.config import Settings
 from tokenkit.days import MIN_DAYS, day_of, plan_for
 from tokenkit.errors import InputError, SchemaError
 from tokenkit.ingest import open_key
-from tokenkit.judge import detect
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import deviation
+from tokenkit.normal.day_matrices import day_matrices
+from tokenkit.normal.evidence import NOVELTIES, Evidence
 from tokenkit.sources.contract import Batch, Reading
 from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
@@ -187,9 +188,9 @@ def deviations(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups:
     if periods.reference is None:
         raise InputError(f"{(periods.end - first).days} days of fingerprint, expected more than {MIN_DAYS}")
     everyone = pd.Series("all tokens", index=pd.Index(sorted(frame["profile_uid"].unique()), name="profile_uid"))
-    days = baseline.day_matrices(frame, everyone if groups is None else groups, periods)
+    days = day_matrices(frame, everyone if groups is None else groups, periods)
     hours = pd.DataFrame({"profile_uid": pd.Series(dtype="str"), "start": pd.Series(dtype="datetime64[us, UTC]"),
-                          **{n: pd.Series(dtype="float64") for n in (*deviation.NOVELTIES, "requests", "moved")},
+                          **{n: pd.Series(dtype="float64") for n in (*NOVELTIES, "requests", "moved")},
                           "new_networks": pd.Series(dtype="int64")})  # fmt: skip
     return Evidence(periods, days, *deviation.day_deviations(days), hours)
 
@@ -202,4 +203,4 @@ def score(evidence: Evidence, detection: config.Detection | None = None) -> pd.D
     evidence : from ``ws.evidence()`` or from ``deviations`` of a frame of your own
     detection : shares, panel and seed; default as in a new workspace
     """
-    return detect.score(evidence, evidence.periods, detection or config.Detection())
+    return calibration.score(evidence, detection or config.Detection())

@@ -1,8 +1,8 @@
-"""Tune: what another budget, other shares or another panel would have raised, and saving what was chosen.
+"""Tune: what another budget, other shares or another panel would have reported, and saving what was chosen.
 
 Reads  everything that a run scores (``prepare``, once). Writes ``[detection]`` of tokenkit.toml (``save``).
-A trial gives the incidents that a run with those settings would report, from scores and threshold curves made once; so
-a slider can be moved. The same functions serve the notebook's widgets and a script:
+A trial gives the incidents that a run with those settings would report, from scores and threshold curves that are
+computed once; so a slider can be moved. The same functions serve the notebook's widgets and a script:
 
     scored = tune.prepare(ws)
     trial = tune.trial(scored, budget=8)
@@ -10,7 +10,8 @@ a slider can be moved. The same functions serve the notebook's widgets and a scr
     tune.save(ws, trial.detection, who="ana", why="the night shift has time for three more")
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -18,19 +19,17 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels, config
-from tokenkit.channels import detector_cache, policy
+from tokenkit.channels import calibration, detector_cache, policy
 from tokenkit.config import Detection, Workspace
 from tokenkit.days import MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import ConfigError, InputError
-from tokenkit.incidents import attribution, labels, merge
-from tokenkit.incidents import thresholds as budgets
-from tokenkit.judge import detect
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.incidents import attribution, labels, merge, rules, thresholds
+from tokenkit.incidents.labels import Labels
+from tokenkit.incidents.thresholds import Budget, Curve, DailyHeights
+from tokenkit.normal.evidence import Evidence, of_workspace
 from tokenkit.progress import Progress, silent
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
 
+WINDOW = ["profile_uid", "window", "start", "channel"]
 COLUMNS = ["incident_uid", "profile_uid", "label", "owner", "start", "end", "channels", "score_bits", "state"]
 
 
@@ -38,36 +37,44 @@ COLUMNS = ["incident_uid", "profile_uid", "label", "owner", "start", "end", "cha
 class Scored:
     """The scores of a period, before any budget: what every trial starts from.
 
-    ``heights`` are each channel's largest calibrated surprise of profile x day, -1 where nothing was scored, as it is
-    where all channels have the same share; ``windows`` are the rows that could ever exceed a threshold.
+    Attributes
+    ----------
+    heights : DailyHeights
+        Of scores as they are where all channels have the same share.
+    windows : DataFrame, one row a window that some threshold could flag
+        Scores as they are where all channels have the same share.
+    breaches : DataFrame
+        Windows of rules that began to be broken (``rules.new_breaches``).
+    people : DataFrame indexed by profile_uid: label, owner_name
+    labels : Labels
+    evidence : Evidence, or None where no other panel will be fitted
+    curves : dict
+        Threshold curves that earlier trials needed (``thresholds.set_thresholds``).
+    panels : dict of panel to its heights and windows
     """
 
     periods: Periods
-    days: pd.DatetimeIndex
     detection: Detection
-    n_profiles: int
-    n_known: int
-    heights: dict[str, np.ndarray]
-    windows: dict[str, pd.DataFrame]
-    beginning: pd.DataFrame  # windows of rules that began to be broken
-    accepted: pd.DataFrame
-    people: pd.DataFrame  # indexed by profile_uid: label, owner_name
-    fixed: dict[str, np.ndarray] = field(default_factory=dict)  # heights that accepted incidents had; -1 elsewhere
+    heights: DailyHeights
+    windows: pd.DataFrame
+    people: pd.DataFrame
+    breaches: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labels: Labels = field(default_factory=Labels)
     evidence: Evidence | None = None
-    curves: dict[Any, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    curves: dict[bytes, Curve] = field(default_factory=dict)
     panels: dict[tuple[str, ...], tuple[np.ndarray, pd.DataFrame]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a configuration would have raised in the reported days.
+    """What a configuration would have reported in the reported days.
 
     Attributes
     ----------
     detection : Detection
         The configuration.
     incidents : DataFrame, one row an incident that opened or grew, the largest score first
-        ``COLUMNS``; ``channels`` is a list, the one that raised it first.
+        ``COLUMNS``; ``channels`` is a list, the one with the highest score first.
     thresholds : DataFrame indexed by day, one column a channel (bits)
     allowed : float
         Incidents that the budget grants in the period.
@@ -108,71 +115,28 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
             f"{known} days lie before the reported ones, expected {wanted} or more: until then no threshold follows "
             "from the budget, and there is nothing to tune. Read older logs, or wait."
         )
-    mapped = token_profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    said = labels.read(workspace, periods.end)
+    given = labels.read(workspace, periods.end)
     progress("comparing with the baseline", 0, 2)
-    groups = baseline.peer_groups(people)
-    if workspace.settings.report.pseudonymous:
-        people = owners.hide_names(people)
-    evidence = deviation.measure(workspace, periods, groups, said.answers)
+    evidence, population = of_workspace(workspace, periods, given.periods)
     progress("scoring", 1, 2)
     detection = workspace.settings.detection
     even = detection.model_copy(update={"shares": {name: 1.0 for name in channels.gaps()}})
-    scores = detect.score(evidence, periods, even, detector_cache.shelf(workspace))
-    broken = policy.findings(workspace, mapped, periods.calibration[0], periods.end)
-    beginning = detect.policy_windows(broken)
-    if len(beginning):
-        beginning = labels.without_accepted(beginning, said.answers.accepted)
-    scored = ready(periods, scores, evidence.days.profiles, evidence.days.core, detection, people,
-                   detect.teaches(scores, evidence), beginning, said.answers.accepted, said.heights)  # fmt: skip
-    scored.evidence = evidence
+    scores = calibration.score(evidence, even, detector_cache.shelf(workspace))
+    shown = population.without_names() if workspace.settings.report.pseudonymous else population
+    breaches = policy.breaches(workspace, population.tokens, periods.end)
+    scored = Scored(
+        periods, detection, thresholds.daily_heights(scores, evidence, channels.gaps()), candidates(scores),
+        shown.people[["label", "owner_name"]],
+        rules.new_breaches(breaches, periods.first_scored, periods.end, given.periods.accepted), given, evidence,
+    )  # fmt: skip
     progress("scoring", 2, 2)
     return scored
 
 
-def ready(
-    periods: Periods, scores: pd.DataFrame, profiles: np.ndarray, core: np.ndarray, detection: Detection,
-    people: pd.DataFrame, taught: np.ndarray | None = None, beginning: pd.DataFrame | None = None,
-    accepted: pd.DataFrame | None = None, heights: pd.DataFrame | None = None,
-) -> Scored:  # fmt: skip
-    """What trials need of some scores, from the first calibration day on.
-
-    Parameters
-    ----------
-    scores : ``incidents.score`` where all channels have the same share
-    profiles, core : the judged profiles, and which of them speak for others (bool)
-    taught : rows of ``scores`` that say what is ordinary (bool); default: all
-    beginning, accepted : windows of rules that began to be broken; stretches that were accepted
-    heights : what accepted incidents scored (``verdicts.Verdicts.heights``): part of the line of the others
-    """
-    assert periods.calibration is not None
-    days = pd.date_range(periods.calibration[0], periods.end, freq="D", inclusive="left", tz="UTC").as_unit("us")
-    known = pd.Index(profiles[core] if core.any() else profiles)
-    nobody = pd.DataFrame(columns=["profile_uid", "start", "end"])
-    scored = Scored(
-        periods, days, detection, len(profiles), len(known), {}, {}, detect.policy_windows(pd.DataFrame())
-        if beginning is None else beginning, nobody if accepted is None else accepted, people[["label", "owner_name"]],
-    )  # fmt: skip
-    teaching = np.ones(len(scores), dtype=bool) if taught is None else taught
-    for channel in channels.gaps():
-        mine = (scores["channel"] == channel).to_numpy()
-        scored.heights[channel] = budgets.daily_heights(scores[mine & teaching], known, days)
-        scored.windows[channel] = _candidates(scores[mine], days)
-        had = heights[heights["channel"] == channel] if heights is not None and len(heights) else scores[:0]
-        scored.fixed[channel] = budgets.daily_heights(had, known, days)
-    scored.panels[tuple(detection.panel)] = scored.heights["panel"], scored.windows["panel"]
-    return scored
-
-
-def _candidates(rows: pd.DataFrame, days: pd.DatetimeIndex) -> pd.DataFrame:
-    """The windows of a channel that some threshold could let through, with the number of their day."""
-    rows = rows[rows["score_bits"] >= budgets.MIN_BITS]
-    return pd.DataFrame(
-        {"profile_uid": rows["profile_uid"].astype(object), "window": rows["window"], "start": rows["start"],
-         "end": rows["start"] + rows["window"].map(merge.SPAN), "channel": rows["channel"],
-         "bits": rows["score_bits"], "day": days.get_indexer(rows["start"].dt.normalize())}
-    )  # fmt: skip
+def candidates(scores: pd.DataFrame) -> pd.DataFrame:
+    """The windows that some threshold could flag, channel by channel."""
+    rows = scores.loc[scores["score_bits"] >= thresholds.MIN_BITS, [*WINDOW, "score_bits"]]
+    return pd.concat([rows[rows["channel"] == name] for name in channels.gaps()], ignore_index=True)
 
 
 def saved(scored: Scored) -> Trial:
@@ -186,7 +150,7 @@ def trial(
     shares: dict[str, float] | None = None,
     panel: list[str] | None = None,
 ) -> Trial:
-    """What a configuration would have raised; what is not given is as saved.
+    """What a configuration would have reported; what is not given is as saved.
 
     Parameters
     ----------
@@ -200,37 +164,27 @@ def trial(
         A value that tokenkit.toml would not take either.
     """
     given = {"budget": budget, "shares": shares, "panel": panel}
-    wanted = scored.detection.model_dump() | {k: v for k, v in given.items() if v is not None}
-    detection = checked(wanted)
-    gaps = channels.gaps()
-    if detection.shares.get("panel"):
-        scored.heights["panel"], scored.windows["panel"] = _panel(scored, tuple(detection.panel))
-    limits = pd.DataFrame(index=scored.days, columns=list(gaps), dtype=float)
-    flagged = []
-    largest = max(detection.shares.values(), default=1.0)
-    a_day = detection.budget * scored.n_known / 1000
-    forgiven = set(scored.accepted["profile_uid"])
-    for channel, gap in gaps.items():
-        share = detection.shares.get(channel, 0.0)
-        if not share:
-            limits[channel] = np.inf
-            continue
-        prior = float(np.log2(share / largest))
-        of = (scored, channel, gap, prior, a_day * share, tuple(detection.panel))
-        limits[channel] = _limits(*of)
-        rows = scored.windows[channel]
-        score, day = np.maximum(rows["bits"].to_numpy() + prior, 0.0), rows["day"].to_numpy()
-        line = limits[channel].to_numpy()[day]
-        if forgiven:  # against the line without what they were forgiven (incidents._lines)
-            line = np.where(rows["profile_uid"].isin(forgiven), _limits(*of, fixed=False)[day], line)
-        over = score >= line
-        flagged.append(rows[over].assign(score_bits=score[over], threshold_bits=line[over]))
-    flagged = [f for f in flagged if len(f)]
-    windows = labels.without_accepted(pd.concat(flagged), scored.accepted) if flagged else pd.DataFrame()
-    if len(scored.beginning):
-        windows = pd.concat([windows, scored.beginning], ignore_index=True)
-    allowed = detection.budget * scored.n_profiles / 1000 * (scored.periods.end - scored.periods.start).days
-    return Trial(detection, _incidents(scored, windows, gaps), limits, allowed)
+    detection = checked(scored.detection.model_dump() | {k: v for k, v in given.items() if v is not None})
+    wanted = Budget.of_run(detection)
+    heights, windows = _of_panel(scored, tuple(detection.panel)) if detection.shares.get("panel") else (
+        scored.heights, scored.windows)  # fmt: skip
+    accepted = scored.labels.periods.accepted
+    table = thresholds.set_thresholds(
+        heights.with_shares(detection.shares), wanted, scored.labels.accepted_scores, scored.curves
+    )
+    flagged = thresholds.flag(_with_shares(windows, detection.shares), table, accepted)
+    if len(scored.breaches):
+        flagged = pd.concat([flagged, scored.breaches], ignore_index=True)
+    days = (scored.periods.end - scored.periods.start).days
+    allowed = wanted.a_day(heights.judged) * days
+    return Trial(detection, _incidents(scored, flagged, wanted.gaps), table.for_all, allowed)
+
+
+def _with_shares(windows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
+    """Windows with the scores that these shares give."""
+    largest = max(shares.values(), default=1.0)
+    prior = {name: calibration.prior_bits(shares.get(name, 0.0), largest) for name in windows["channel"].unique()}
+    return windows.assign(score_bits=np.maximum(windows["score_bits"] + windows["channel"].map(prior), 0.0))
 
 
 def checked(values: dict[str, Any]) -> Detection:
@@ -256,55 +210,34 @@ def checked(values: dict[str, Any]) -> Detection:
         raise ConfigError("\n".join(said)) from error
 
 
-def _limits(
-    scored: Scored, channel: str, gap: int, prior: float, a_day: float, panel: tuple[str, ...], fixed: bool = True
-) -> np.ndarray:
-    """The thresholds of a channel on all days, as ``budget.thresholds`` has them, from curves that are kept."""
-    base = scored.heights[channel]
-    assert scored.periods.calibration is not None
-    first = int(scored.days.searchsorted(pd.Timestamp(scored.periods.calibration[1], tz="UTC")))
-    key = (channel, round(prior, 9), panel if channel == "panel" else (), fixed)
-    matrix = np.where(base >= 0, np.maximum(base + prior, 0.0), -1.0)
-    if fixed:
-        matrix = np.maximum(matrix, scored.fixed[channel])
-    line = np.full(len(scored.days), np.inf)
-    for number in range(first, len(scored.days)):
-        window = slice(max(0, number - budgets.WINDOW_DAYS), number)
-        if (*key, number) not in scored.curves:
-            scored.curves[*key, number] = budgets.curve(matrix, gap, window)
-        days = int((matrix[:, window] >= 0).any(axis=0).sum())
-        if days >= budgets.MIN_DAYS:
-            line[number] = budgets.at_quota(*scored.curves[*key, number], a_day * days)
-    line[:first] = line[first] if first < len(line) else np.inf
-    return line
-
-
-def _panel(scored: Scored, names: tuple[str, ...]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Heights and windows of another panel, fitted when it is first asked for."""
+def _of_panel(scored: Scored, names: tuple[str, ...]) -> tuple[DailyHeights, pd.DataFrame]:
+    """Heights and windows with another panel, which is fitted when it is first asked for."""
+    if names == tuple(scored.detection.panel):
+        return scored.heights, scored.windows
     if names not in scored.panels:
-        from tokenkit.channels.panel import Panel
-
-        evidence, periods = scored.evidence, scored.periods
-        assert periods.calibration is not None
-        if evidence is None:
-            raise ConfigError(f"panel {', '.join(names)} was not scored; known: {list(scored.panels)}")
-        fitted = Panel(names, scored.detection.seed).fit(evidence, *periods.calibration)
-        rows = fitted.score(evidence, periods.calibration[0], periods.end)
-        rows["start"] = rows["start"].dt.as_unit("us")
-        core = set(evidence.days.profiles[evidence.days.core])
-        taught = detect.teaches(rows, evidence)
-        rows = channels.calibrate(rows, *periods.calibration, {"panel": 1.0}, core, taught)
-        known = pd.Index(evidence.days.profiles[evidence.days.core])
-        known = known if len(known) else pd.Index(evidence.days.profiles)
-        scored.panels[names] = (budgets.daily_heights(rows[taught], known, scored.days), _candidates(rows, scored.days))
-    return scored.panels[names]
+        scored.panels[names] = _fit_panel(scored, names)
+    matrix, rows = scored.panels[names]
+    others = scored.windows[scored.windows["channel"] != "panel"]
+    heights = replace(scored.heights, matrices={**scored.heights.matrices, "panel": matrix})
+    return heights, pd.concat([others, rows], ignore_index=True)
 
 
-def _incidents(scored: Scored, windows: pd.DataFrame, gaps: dict[str, int]) -> pd.DataFrame:
+def _fit_panel(scored: Scored, names: tuple[str, ...]) -> tuple[np.ndarray, pd.DataFrame]:
+    from tokenkit.channels.panel import Panel
+
+    if scored.evidence is None:
+        raise ConfigError(f"panel {', '.join(names)} was not scored; known: {list(scored.detection.panel)}")
+    fitted = calibration.fit([Panel(names, scored.detection.seed)], scored.evidence)
+    raw = calibration.raw_scores(fitted, scored.evidence)
+    rows = calibration.calibrate(raw, scored.evidence, {"panel": 1.0}).scores(raw)
+    return thresholds.daily_heights(rows, scored.evidence, ["panel"]).matrices["panel"], candidates(rows)
+
+
+def _incidents(scored: Scored, windows: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
     """Flagged windows as incidents, with what a person calls their token."""
     if windows.empty:
         return pd.DataFrame(columns=COLUMNS)
-    joined = merge.join(windows.drop(columns=["bits", "day", "parts"], errors="ignore"), gaps)
+    joined = merge.join(windows.drop(columns="parts", errors="ignore"), gaps)
     peaks = joined.sort_values(["score_bits", "start"], ascending=[False, True])
     peaks = peaks.drop_duplicates(["incident_uid", "channel"])
     by_uid = joined.groupby("incident_uid")

@@ -1,6 +1,6 @@
 """Ablation: a channel without one family of features: what the family is worth is what is lost without it.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import pandas as pd
 
 from tokenkit.channels import Detector
 from tokenkit.fingerprint import scored_features
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 # the columns of graded hours that belong to a family
 HOURLY = {"network": ("network", "moved", "new_networks"), "client": ("client",), "endpoint": ("operation",),

@@ -1,6 +1,6 @@
 """ADEngine: what PyOD itself recommends for some data, as a table and as an estimator.
 
-Reads  deviation.Evidence. Writes nothing. It answers by rules of its own: no model is asked, nothing goes online.
+Reads  Evidence. Writes nothing. It answers by rules of its own: no model is asked, nothing goes online.
 """
 
 from typing import Any, Self
@@ -10,7 +10,7 @@ import pandas as pd
 
 from tokenkit.bench.detectors.series import hourly_calls
 from tokenkit.bench.detectors.views import VIEWS
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 
 class Recommended:

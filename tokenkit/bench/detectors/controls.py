@@ -1,6 +1,6 @@
 """Controls: what a detector has to beat: chance, one feature by itself, and rules that people use.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,8 @@ import pandas as pd
 
 from tokenkit.bench.detectors.daily import active_days, day_scores
 from tokenkit.normal import baseline
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
+from tokenkit.normal.robust import row_median
 
 Values = Callable[[Evidence], np.ndarray]  # a score for each profile and day
 FIRST_BITS = 8.0  # a program or a call of more bits counts as used for the first time
@@ -56,8 +57,8 @@ def robust_z(feature: str) -> Values:
     def values(evidence: Evidence) -> np.ndarray:
         logs = np.log1p(evidence.days.values[feature])
         learn = np.where(evidence.days.reference, logs, np.nan)
-        middle = baseline._median(learn)[:, None]
-        spread = 1.4826 * baseline._median(np.abs(learn - middle))[:, None]
+        middle = row_median(learn)[:, None]
+        spread = 1.4826 * row_median(np.abs(learn - middle))[:, None]
         return np.nan_to_num((logs - middle) / np.maximum(spread, baseline.SCALE_FLOOR))
 
     return values

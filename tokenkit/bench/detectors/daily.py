@@ -1,6 +1,6 @@
 """Daily: which days of an evidence can be scored, and scores of days in the table that every channel returns.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 """
 
 from datetime import date
@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 
 def active_days(evidence: Evidence, start: date, end: date) -> tuple[np.ndarray, np.ndarray]:

@@ -18,11 +18,10 @@ import pandas as pd
 
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.detectors.own import exception_text
-from tokenkit.bench.protocol import until
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector
 from tokenkit.errors import DetectorError, TokenkitError
-from tokenkit.normal.deviation import Evidence, of_profiles
+from tokenkit.normal.evidence import Evidence
 
 SOME = 40  # profiles that are scored again in other company
 TOLERANCE = 1e-8
@@ -53,10 +52,10 @@ def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
     evidence, periods = ground.evidence, ground.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
     learn = periods.reference if contender.learns == "reference" else periods.calibration
-    shown = until(evidence, pd.Timestamp(learn[1], tz="UTC"))
+    shown = evidence.before(learn[1])
     profiles = len(evidence.days.profiles)
     rows = np.arange(0, profiles, max(2, profiles // SOME))  # some of them, so that there are others
-    some = of_profiles(evidence, rows)
+    some = evidence.of_profiles(rows)
     names = {uid: f"tok1_{number:024x}" for number, uid in enumerate(evidence.days.profiles)}
     back = {new: old for old, new in names.items()}
     with warnings.catch_warnings():
@@ -75,7 +74,7 @@ def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
         )  # fmt: skip
         middle = pd.Timestamp(periods.start + (periods.end - periods.start) / 2, tz="UTC")
         _same(
-            alone[alone["start"] < middle], _scores(fitted, until(some, middle), middle.date()), contender,
+            alone[alone["start"] < middle], _scores(fitted, some.before(middle), middle.date()), contender,
             "a row has another score when the days after it are not there yet",
             "Score a day by that day and those before it: a night knows no more",
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """Rows: a detector from any estimator with ``fit(X)`` and ``decision_function(X)``: of PyOD, scikit-learn, or yours.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 """
 
 from datetime import date
@@ -12,7 +12,7 @@ import pandas as pd
 from tokenkit.bench.detectors.daily import day_scores
 from tokenkit.bench.detectors.views import VIEWS
 from tokenkit.errors import DetectorError
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 
 class Rows:

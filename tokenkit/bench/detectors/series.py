@@ -1,6 +1,6 @@
 """Series: PyOD's time-series detectors on the calls of each profile's hours, a night at a time.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 One model a profile. The score of a day is the highest of its 24 hours, and nothing after that day is looked at. Two
 ways, as each detector allows:
 
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.bench.detectors.daily import active_days, day_scores
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal.evidence import Evidence
 
 WINDOW = 24  # hours in a subsequence
 TRAILING_DAYS = 14

@@ -1,6 +1,6 @@
 """Views: what a detector of rows is shown of an organisation: raw features, or deviations from each profile's past.
 
-Reads  deviation.Evidence. Writes nothing.
+Reads  Evidence. Writes nothing.
 One row is an active profile-day. Each view is a function of evidence, first day and end that returns the matrix
 (rows x columns), the profile of each row, and its day.
 """
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tokenkit.channels.panel import deviation_matrix, matrix_features
 from tokenkit.days import MIN_DAYS
-from tokenkit.normal.deviation import NOVELTIES, Evidence
+from tokenkit.normal.evidence import NOVELTIES, Evidence
 
 View = Callable[..., tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]]
 
@@ -24,7 +24,7 @@ def raw(
     """log1p of every feature on active days of ``[start, end)``; to ``learn``, without days of confirmed misuse."""
     days = evidence.days
     wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-    active = ~np.isnan(days.values["requests"]) & ~(days.kept_out if learn else False)
+    active = days.active & ~(days.misuse if learn else False)
     rows, columns = np.nonzero(active & wanted[None, :])
     features = [days.values[name][rows, columns] for name in matrix_features(evidence)]
     return np.log1p(np.nan_to_num(np.column_stack(features))), days.profiles[rows], days.days[columns]

@@ -5,7 +5,7 @@ Reads  a workspace, or simulates one. Writes what it simulates into a folder.
 
 import shutil
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +13,10 @@ import pandas as pd
 from tokenkit import activity, config, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, plan
-from tokenkit.normal import baseline, deviation, novelty
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import novelty
+from tokenkit.normal.evidence import Evidence, of_workspace
 from tokenkit.normal.novelty import Crowd
 from tokenkit.store import lake
-from tokenkit.tokens import owners
-from tokenkit.tokens.profiles import token_profiles
 from tokenkit.world import EVENTS_PER_TOKEN_DAY, simulate_lake
 
 FIRST = date(2026, 1, 5)
@@ -65,18 +63,16 @@ def measured(workspace: Workspace, periods: Periods, seed: int = 0) -> Benign:
     seed : of the trials
     """
     assert periods.reference is not None
-    mapped = token_profiles(workspace)
-    people = owners.people(workspace, mapped, datetime.combine(periods.end, datetime.min.time(), UTC))
-    groups = baseline.peer_groups(people)
-    evidence = deviation.measure(workspace, periods, groups)
-    alone = mapped.groupby("profile_uid")["token_key"].agg(["size", "first"])
+    evidence, population = of_workspace(workspace, periods)
+    groups = population.groups
+    alone = population.tokens.groupby("profile_uid")["token_key"].agg(["size", "first"])
     alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
     crowds = novelty.crowds(workspace, groups, periods.reference[0], periods.end)
     operations = lake.read(workspace.lake, "dim_operation").to_pandas()
     networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    return Benign(seed, workspace, evidence, people, groups, crowds, tokens, alone["first"].to_dict(), operations,
-                  networks)  # fmt: skip
+    return Benign(seed, workspace, evidence, population.people, groups, crowds, tokens,
+                  alone["first"].to_dict(), operations, networks)  # fmt: skip
 
 
 def a_day_earlier(ground: Benign) -> Benign:
@@ -85,7 +81,7 @@ def a_day_earlier(ground: Benign) -> Benign:
     assert periods.reference is not None and periods.calibration is not None
     (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
     moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
-    return replace(ground, evidence=deviation.measure(ground.workspace, moved, ground.groups))
+    return replace(ground, evidence=of_workspace(ground.workspace, moved)[0])
 
 
 def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_PER_TOKEN_DAY) -> Benign:

@@ -2,7 +2,7 @@
 
 Reads  the lake of a benign organisation, measured once. Writes a small lake of *twins* into a folder of its own.
 A twin has the events of one token, edited by a scenario, and the same past. The pipeline's own functions count its
-activity and form its fingerprint, and ``deviation.instead`` judges it by what the benign organisation taught. So
+activity and form its fingerprint, and ``counterfactual`` judges it by what the benign organisation taught. So
 hundreds of trials share one organisation, none sees another, and each gives the scores that attacking the whole
 organisation would give.
 """
@@ -24,9 +24,10 @@ from tokenkit.bench.trials.benign import Benign
 from tokenkit.bench.trials.draws import Trial, stream
 from tokenkit.config import Workspace
 from tokenkit.ingest import open_key
-from tokenkit.normal import baseline, deviation, novelty
-from tokenkit.normal.baseline import Days
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import deviation, novelty
+from tokenkit.normal.counterfactual import counterfactual
+from tokenkit.normal.day_matrices import Days, day_matrices
+from tokenkit.normal.evidence import Evidence
 from tokenkit.store import engine, lake, state
 
 OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
@@ -65,9 +66,7 @@ def attack(ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFra
     activity.build(place)
     fingerprint.build(place)
     rows, theirs, hours = _measured(ground, place, twins)
-    evidence = deviation.instead(
-        ground.evidence, rows, theirs.profiles, theirs.values, hours, twins["trial"].to_numpy()
-    )
+    evidence = counterfactual(ground.evidence, rows, theirs.profiles, theirs.values, hours, twins["trial"].to_numpy())
     return Attacked(evidence, _truth(trials, twins, taken), taken, place)
 
 
@@ -100,7 +99,7 @@ def in_place(
     evidence = Evidence(ground.evidence.periods, changed, *deviation.day_deviations(changed), hours)
     truth = _truth(trials, twins, taken)
     attacked = Attacked(
-        deviation.of_profiles(evidence, np.unique(rows)),
+        evidence.of_profiles(np.unique(rows)),
         truth.assign(profile_uid=truth["base_uid"]),
         taken,
         place,
@@ -243,7 +242,7 @@ def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np
     groups = pd.Series(ground.groups.loc[twins["base_uid"]].to_numpy(), index=uids)
     with engine.connect(place.settings.engine, place.scratch) as connection:
         daily = lake.scan(connection, place.lake, "fingerprint", first, periods.end).filter("\"window\" = 'day'").df()
-    days = baseline.day_matrices(daily, groups, periods)
+    days = day_matrices(daily, groups, periods)
     row = pd.Index(days.profiles).get_indexer(uids)
     days = replace(
         days, profiles=uids, values={name: matrix[row] for name, matrix in days.values.items()},

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from tokenkit import activity, config, fingerprint, schema
 from tokenkit.bench.trials.overlay import DIMENSIONS, Attacked, Benign
-from tokenkit.normal import baseline, deviation
-from tokenkit.normal.deviation import Evidence
+from tokenkit.normal import evidence
+from tokenkit.normal.evidence import Evidence
 from tokenkit.store import lake
 
 # the list of owners would have to change with these, and events alone are put in their place here
@@ -42,4 +42,4 @@ def measure(ground: Benign, attacked: Attacked, trial: int, folder: Path) -> Evi
         lake.grow_dimension(place.lake, name, lake.read(attacked.workspace.lake, name))
     activity.build(place)
     fingerprint.build(place)
-    return deviation.measure(place, ground.evidence.periods, baseline.peer_groups(ground.people))
+    return evidence.measure(place, ground.evidence.periods, ground.groups)

@@ -1,7 +1,7 @@
-"""Answers: what people said of incidents, as far as it changes what is usual: stretches of time of some profiles.
+"""Labelled periods: times of a profile that people labelled as misuse, or accepted as its new normal.
 
-Reads  nothing: ``incidents.verdicts`` makes it from the labels. Writes nothing.
-Confirmed misuse teaches nothing: not what is usual, not where the lines stand, not which networks are known. An
+Reads  nothing: ``incidents.labels`` makes them from the labels. Writes nothing.
+Nothing is learned from confirmed misuse: not what is usual, not the thresholds, not which networks are known. An
 accepted new normal is usual for its profile from its first hour on.
 """
 
@@ -13,25 +13,25 @@ import pandas as pd
 TIME = "datetime64[us, UTC]"
 
 
-def _none() -> pd.DataFrame:
+def _empty() -> pd.DataFrame:
     types = {"profile_uid": "str", "start": TIME, "end": TIME, "accepted_by": "str", "accepted_time": TIME}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Stretches ``[start, end)`` of profiles, one row each, ``profile_uid``, ``start``, ``end`` (datetime64[us, UTC]).
+class LabelledPeriods:
+    """Periods ``[start, end)`` of profiles, one row each: ``profile_uid``, ``start``, ``end`` (datetime64[us, UTC]).
 
-    ``kept_out`` was confirmed misuse. ``accepted`` was harmless and became usual; it has ``accepted_by`` and
+    ``misuse`` was confirmed by a person. ``accepted`` was harmless and became usual; it has ``accepted_by`` and
     ``accepted_time`` too.
     """
 
-    kept_out: pd.DataFrame = field(default_factory=_none)
-    accepted: pd.DataFrame = field(default_factory=_none)
+    misuse: pd.DataFrame = field(default_factory=_empty)
+    accepted: pd.DataFrame = field(default_factory=_empty)
 
 
 @dataclass(frozen=True)
-class Stretch:
+class DaySpan:
     """Some days of one profile: ``row`` and the columns ``[first, stop)`` of the day matrices."""
 
     row: int
@@ -39,7 +39,7 @@ class Stretch:
     stop: int
 
 
-def stretches(windows: pd.DataFrame, profiles: np.ndarray, days: pd.DatetimeIndex) -> list[Stretch]:
+def day_spans(windows: pd.DataFrame, profiles: np.ndarray, days: pd.DatetimeIndex) -> list[DaySpan]:
     """The days that some windows touch, by their first day; what lies outside ``days`` is left out.
 
     Examples
@@ -47,14 +47,14 @@ def stretches(windows: pd.DataFrame, profiles: np.ndarray, days: pd.DatetimeInde
     >>> days = pd.date_range("2026-03-01", periods=4, freq="D", tz="UTC")
     >>> hours = pd.to_datetime(["2026-03-02 05:00", "2026-03-03 00:00"], utc=True)
     >>> one = pd.DataFrame({"profile_uid": ["b"], "start": hours[:1], "end": hours[1:]})
-    >>> stretches(one, np.array(["a", "b"]), days)
-    [Stretch(row=1, first=1, stop=2)]
+    >>> day_spans(one, np.array(["a", "b"]), days)
+    [DaySpan(row=1, first=1, stop=2)]
     """
     rows = pd.Index(profiles).get_indexer(windows["profile_uid"])
     first = days.searchsorted(windows["start"].dt.as_unit(days.unit).dt.floor("D"))
     stop = days.searchsorted(windows["end"].dt.as_unit(days.unit), side="left")
-    found = [Stretch(int(k), int(a), int(b)) for k, a, b in zip(rows, first, stop, strict=True) if k >= 0 and a < b]
-    return sorted(found, key=lambda s: (s.first, s.stop, s.row))
+    spans = [DaySpan(int(k), int(a), int(b)) for k, a, b in zip(rows, first, stop, strict=True) if k >= 0 and a < b]
+    return sorted(spans, key=lambda s: (s.first, s.stop, s.row))
 
 
 def inside(rows: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
@@ -67,23 +67,23 @@ def inside(rows: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
     >>> inside(rows, first.assign(end=first["start"] + pd.Timedelta("1h"))).tolist()
     [True, False, False]
     """
-    found = pd.Series(False, index=rows.index)
+    marks = pd.Series(False, index=rows.index)
     for profile_uid, low, high in _seconds(windows):
-        found |= (rows["profile_uid"] == profile_uid) & (rows["hour_s"] >= low) & (rows["hour_s"] < high)
-    return found
+        marks |= (rows["profile_uid"] == profile_uid) & (rows["hour_s"] >= low) & (rows["hour_s"] < high)
+    return marks
 
 
-def accepted(rows: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
+def shows_accepted_value(rows: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
     """Which rows hold a value that their profile showed in an accepted window, and are not earlier than that window.
 
     ``rows`` has ``profile_uid``, ``hour_s`` and ``value``.
     """
-    found = pd.Series(False, index=rows.index)
+    marks = pd.Series(False, index=rows.index)
     for profile_uid, low, high in _seconds(windows):
         since = rows[(rows["profile_uid"] == profile_uid) & (rows["hour_s"] >= low)]
         shown = set(since.loc[since["hour_s"] < high, "value"])
-        found.loc[since.index[since["value"].isin(shown)]] = True
-    return found
+        marks.loc[since.index[since["value"].isin(shown)]] = True
+    return marks
 
 
 def _seconds(windows: pd.DataFrame) -> list[tuple[str, int, int]]:
