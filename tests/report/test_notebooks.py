@@ -48,6 +48,8 @@ def test_a_notebook_that_does_not_exist_is_named_with_those_that_do(tmp_path):
         ({"state": 1}, "parameter state: expected str, got int"),
         ({"state": "AKIA" + "ABCDEFGHIJKLMNOP"}, "looks like a secret"),
         ({"state": "ghp_" + "a" * 36}, "looks like a secret"),
+        ({"state": "hvs." + "a" * 24}, "looks like a secret"),
+        ({"state": "https://ana:hunter2@example.com/"}, "looks like a secret"),
     ],
 )
 def test_a_wrong_parameter_is_an_error_that_lists_what_exists(small, parameters, said):
@@ -57,6 +59,7 @@ def test_a_wrong_parameter_is_an_error_that_lists_what_exists(small, parameters,
 
 def test_right_parameters_pass(small):
     check_parameters(small, {"state": "quiet", "top": 3})
+    check_parameters(small, {"state": "logs/key=1/day=2026-03-01"})
 
 
 def copied(path, change=lambda cells: None):

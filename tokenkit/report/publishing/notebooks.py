@@ -5,20 +5,13 @@ anything runs.
 """
 
 import ast
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tokenkit.errors import InputError, did_you_mean
-
-# what a parameter must not hold, as it is written into the notebook: keys of known formats, and PEM blocks
-_SECRET = re.compile(
-    r"\b(?:A[KS]IA[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}|glpat-[\w-]{15,}|eyJ[\w-]{10,}\.[\w-]{10,}\.)"
-    r"|-----BEGIN [A-Z ]*KEY"
-)
-
+from tokenkit.sources.fields.masking import holds_secret
 
 REPORT = "03_anomaly_report"
 # what a run tells the notebook of a report, with a value of the type that it gives
@@ -52,10 +45,10 @@ def find_notebook(name: str) -> Path:
     '03_anomaly_report.ipynb'
     """
     name = name.removesuffix(".ipynb")
-    known = {name_of(path): path for path in all_notebooks()}
-    if name in known:
-        return known[name]
-    hint = did_you_mean(name, list(known)) if known else "this installation has none"
+    by_name = {name_of(path): path for path in all_notebooks()}
+    if name in by_name:
+        return by_name[name]
+    hint = did_you_mean(name, list(by_name)) if by_name else "this installation has none"
     raise InputError(f"no notebook {name}.ipynb; {hint}")
 
 
@@ -90,9 +83,9 @@ def all_notebooks() -> list[Path]:
     """The notebooks that come with tokenkit, by name."""
     package = Path(str(files("tokenkit")))
     folders = [folder for folder in (package / "_notebooks", package.parent / "notebooks") if folder.is_dir()]
-    found = {name_of(path): path for folder in reversed(folders) for path in folder.rglob("*.ipynb")
+    by_name = {name_of(path): path for folder in reversed(folders) for path in folder.rglob("*.ipynb")
              if ".ipynb_checkpoints" not in path.parts}  # fmt: skip
-    return [path for _, path in sorted(found.items())]
+    return [path for _, path in sorted(by_name.items())]
 
 
 def name_of(notebook: Path) -> str:
@@ -121,14 +114,14 @@ def parameters_of(notebook: Path) -> dict[str, Parameter]:
         raise InputError(f"no notebook {notebook}")
     try:
         nbformat.validate(nbformat.read(notebook, as_version=4))
-        found = papermill.inspect_notebook(notebook)
+        parameters = papermill.inspect_notebook(notebook)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, AttributeError, KeyError,
             TypeError) as error:  # fmt: skip
         # the last three: nbformat fails on JSON that is an array, a number, or a notebook of version 1 in name only
         raise InputError(f"{notebook} is not a notebook: {str(error).splitlines()[0]}") from error
     return {
         name: Parameter(name, _type(p["inferred_type_name"], p["default"]), p["default"], p["help"])
-        for name, p in found.items()
+        for name, p in parameters.items()
     }
 
 
@@ -150,16 +143,16 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
     InputError
         A name it does not know, a value of another type, or a value that looks like a secret; names what it takes.
     """
-    known = parameters_of(notebook)
-    takes = "\n  ".join([f"{notebook.name} takes", *(str(p) for p in known.values())])
+    declared = parameters_of(notebook)
+    takes = "\n  ".join([f"{notebook.name} takes", *(str(p) for p in declared.values())])
     for name, value in parameters.items():
-        if name not in known:
-            hint = f"{did_you_mean(name, list(known))} " if known else ""
+        if name not in declared:
+            hint = f"{did_you_mean(name, list(declared))} " if declared else ""
             raise InputError(f"no parameter {name!r}; {hint}{takes}")
-        if not fits(value, known[name].type):
+        if not fits(value, declared[name].type):
             got = f"{type(value).__name__} {str(value)[:40]!r}"
-            raise InputError(f"parameter {name}: expected {known[name].type}, got {got}. {takes}")
-        if isinstance(value, str) and _SECRET.search(value):
+            raise InputError(f"parameter {name}: expected {declared[name].type}, got {got}. {takes}")
+        if isinstance(value, str) and holds_secret(value):
             raise InputError(
                 f"parameter {name} looks like a secret, and parameters are written into the notebook. "
                 "Name a path or an id instead."

@@ -164,6 +164,21 @@ _NOT_RAW = {"AWS key id", "AWS secret", "pair"}  # an AWS key's id is no secret,
 _RAW = re.compile("|".join(pattern for name, (_, pattern) in SECRETS.items() if name not in _NOT_RAW))
 
 
+_WITH_CONTEXT = {"AWS secret", "pair"}  # recognised by what stands before, as a path such as key=1/day=2 has it too
+_SECRET = re.compile("|".join(pattern for name, (_, pattern) in SECRETS.items() if name not in _WITH_CONTEXT))
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a text holds a secret of a known format.
+
+    Examples
+    --------
+    >>> holds_secret("see ghp_0123456789abcdefghij0123456789abcdef"), holds_secret("logs/key=1/day=2")
+    (True, False)
+    """
+    return _SECRET.search(text) is not None
+
+
 def shown(native_id: str) -> str:
     """What may be shown of a native id; of a raw secret that was logged as one, its prefix alone.
 
