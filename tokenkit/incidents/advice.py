@@ -96,7 +96,10 @@ HEADLINES = {
         "{label} walks through numbers",
     ),
     "objects": ("{label} touched far more different objects than usual.", "{label} reaches for more objects"),
-    "doors": ("{label} was refused on calls it has no right to, far more often than usual.", "{label} tries doors"),
+    "doors": (
+        "{label} was refused on calls it has no right to, far more often than usual.",
+        "{label} tries calls it has no right to",
+    ),
     "spike": ("{label} took far more data in a day than usual for its calls.", "{label} took far more data"),
     "slow_leak": (
         "{label} takes more for its calls, day after day; no single day looked odd.",
@@ -106,7 +109,10 @@ HEADLINES = {
     "busy": ("{label} was far busier than usual.", "{label} was far busier"),
     "deletion": ("{label} deleted far more than usual.", "{label} deleted far more"),
     "policy": ("{label} broke a rule: {rule}.", "{label}: {rule}"),
-    "mixed": ("Many things about {label} were a little unusual together.", "{label} was unlike itself"),
+    "mixed": (
+        "Several small changes in how {label} was used came together; each alone would be nothing unusual.",
+        "{label} was unlike itself",
+    ),
 }
 
 
@@ -208,7 +214,7 @@ def if_nothing(story: str, reasons: list[dict[str, Any]], ended: pd.Timestamp | 
             more = reason["value"] - reason["expected"]
             if more > 0:
                 said.append(
-                    f"At this rate {words.amount(more, reason['unit'])} above usual go every active day:"
+                    f"Above usual at this rate: {words.amount(more, reason['unit'])} on every active day,"
                     f" about {words.amount(30 * more, reason['unit'])} in 30 such days."
                 )
     if story in OTHER_HANDS:

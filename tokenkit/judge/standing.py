@@ -299,7 +299,7 @@ def blind(
     ]  # fmt: skip
     leak = smallest_leak(judgement)
     if leak:
-        said.append({"what": "Slow leaks below the line", "means": leak})
+        said.append({"what": "Slow leaks below the threshold", "means": leak})
     return said
 
 

@@ -304,8 +304,8 @@ def _ip(value: str | None) -> str | None:
 def _without_empty(value: Any) -> Any:
     """Leave out what is not known: OCSF has no null."""
     if isinstance(value, dict):
-        kept = {k: _without_empty(v) for k, v in value.items()}
-        return {k: v for k, v in kept.items() if v is not None and v != [] and v != {}}
+        cleaned = {k: _without_empty(v) for k, v in value.items()}
+        return {k: v for k, v in cleaned.items() if v is not None and v != [] and v != {}}
     if isinstance(value, list):
         return [v for v in (_without_empty(item) for item in value) if v is not None and v != {}]
     return value

@@ -45,13 +45,13 @@ def dates(start: datetime, end: datetime, most: int) -> list[tuple[datetime, str
     at = start.replace(minute=0, second=0, microsecond=0)
     if step > 1:
         at = at.replace(hour=0)
-    found = []
+    labels = []
     while at <= end:
         if at >= start:
             midnight = at.hour == 0 and at.minute == 0 and hours > 2
-            found.append((at, _short_day(at) if midnight else f"{at:%H:%M}"))
+            labels.append((at, _short_day(at) if midnight else f"{at:%H:%M}"))
         at += timedelta(hours=step)
-    return found
+    return labels
 
 
 def _points(series: Sequence[Point]) -> list[tuple[datetime, float]]:
@@ -171,10 +171,10 @@ def _timeline(parsed: _Series, width: int) -> Canvas:
     ]
     labels[0] = (0, "0")
     left = max(len(text) for _, text in labels) * 6.7 + 8
-    said = bool(parsed.flagged)
-    height = (212 if width > NARROW else 196) - (0 if said else 24)
-    canvas = Canvas(width, height, left=left, right=2, top=26 if said else 6, bottom=22)
-    ceiling = parsed.top * (1.2 if said or parsed.band else 1.04)  # room above the line, for what is said there
+    labelled = bool(parsed.flagged)
+    height = (212 if width > NARROW else 196) - (0 if labelled else 24)
+    canvas = Canvas(width, height, left=left, right=2, top=26 if labelled else 6, bottom=22)
+    ceiling = parsed.top * (1.2 if labelled or parsed.band else 1.04)  # room above the values for labels
     canvas.scale(_x(parsed.start), _x(parsed.end), 0, ceiling)
     for a, b in parsed.flagged:
         canvas.area([_x(a), _x(a), _x(b), _x(b)], [0, ceiling, ceiling, 0], WASH)
@@ -303,12 +303,12 @@ def share_bar(share: float) -> Markup:
 
 
 def score(incident: Incident, name: str) -> Markup:
-    """The parts of a score, end to end, against the line above which it is reported."""
+    """The parts of a score, end to end, against the threshold from which on it is reported."""
     parts = [max(r["bits"], 0.0) for r in incident["reasons"] if r["bits"]]
     total, threshold = incident["score_bits"], incident["threshold_bits"]
     if not parts or total <= 0:
         return Markup("")
-    label = f"{total:.1f} points against a line of {threshold:.1f}, from {words.plural(len(parts), 'reason')}."
+    label = f"{total:.1f} points against a threshold of {threshold:.1f}, from {words.plural(len(parts), 'reason')}."
     with style():
         drawings = []
         for width, kind in ((WIDE, "wide"), (NARROW, "narrow")):
@@ -322,7 +322,7 @@ def score(incident: Incident, name: str) -> Markup:
                     canvas.text(begin + bits / 2, 0, f"{bits:.1f}", ha="center", dy=-14)
                 begin += bits
             canvas.line([threshold, threshold], [-0.1, 1.25], INK, 1.2, dash=DASHED)
-            canvas.text(threshold, 1.25, f"line {threshold:.1f}", INK, ha="center", dy=4)
+            canvas.text(threshold, 1.25, f"threshold {threshold:.1f}", INK, ha="center", dy=4)
             canvas.text(max(total, threshold), 0.5, f"{total:.1f}", INK, dx=8, dy=-5, bold=True)
             drawings.append(canvas.svg(f"{name}-{width}", label, kind))
     return Markup("").join(drawings)

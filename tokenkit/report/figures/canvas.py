@@ -108,12 +108,14 @@ class Canvas:
 
 def _thin(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
     """The same line without the points that lie between two others at the same height, or straight above each other."""
-    kept: list[tuple[float, float]] = []
+    points: list[tuple[float, float]] = []
     for point in zip(xs, ys, strict=True):
-        if len(kept) > 1 and (kept[-2][1] == kept[-1][1] == point[1] or kept[-2][0] == kept[-1][0] == point[0]):
-            kept.pop()
-        kept.append(point)
-    return [x for x, _ in kept], [y for _, y in kept]
+        if len(points) > 1 and (
+            points[-2][1] == points[-1][1] == point[1] or points[-2][0] == points[-1][0] == point[0]
+        ):
+            points.pop()
+        points.append(point)
+    return [x for x, _ in points], [y for _, y in points]
 
 
 def _embed(svg: str, name: str, label: str, kind: str, width: float, height: float) -> Markup:

@@ -50,7 +50,7 @@ def panel(frame: pd.DataFrame, since: pd.Timestamp, title: str, unit: str, name:
             canvas.line([learned[0], learned[-1]], [-0.1 * ceiling] * 2, INK, 1.4)
         for at, t, side in ((xs[0], shown.index[0], "left"), (xs[-1], shown.index[-1], "right")):
             canvas.text(at, 0, words.day(t.to_pydatetime()).split(" ", 1)[1], ha=side, dy=-22)
-        return canvas.svg(name, f"{title}: {_said(shown, now, unit)}")
+        return canvas.svg(name, f"{title}: {_description(shown, now, unit)}")
 
 
 def _ceiling(shown: pd.DataFrame, values: list[float]) -> float:
@@ -67,7 +67,7 @@ def _band(canvas: Canvas, shown: pd.DataFrame, xs: list[float], ceiling: float) 
     canvas.area(xs + xs[::-1], high + low[::-1], BAND)
 
 
-def _said(shown: pd.DataFrame, now: list[tuple[float, float]], unit: str) -> str:
+def _description(shown: pd.DataFrame, now: list[tuple[float, float]], unit: str) -> str:
     largest = max((v for _, v in now), default=0.0)
     high = shown["high"].dropna()
     usual = f"; usually at most {words.short_amount(float(high.median()), unit)}" if len(high) else ""

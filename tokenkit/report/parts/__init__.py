@@ -53,8 +53,8 @@ def incidents(facts: Facts, top: int = 10) -> Part:
     every = facts["incidents"]
     if not every:
         return Part("incidents")
-    known_before = facts["previous"] is not None
-    cards = [(i, card.card(n, i, known_before)) for n, i in enumerate(every[:top], 1)]
+    has_previous = facts["previous"] is not None
+    cards = [(i, card.card(n, i, has_previous)) for n, i in enumerate(every[:top], 1)]
     quiet = sum(i["state"] == "quiet" for i in every)
     n = len(every) - quiet
     return part(
@@ -65,7 +65,7 @@ def incidents(facts: Facts, top: int = 10) -> Part:
         cards=[c for i, c in cards if i["state"] != "quiet"],
         calm_title=f"{say.number(quiet).capitalize()} from before, quiet in these days" if quiet else "",
         calm=[c for i, c in cards if i["state"] == "quiet"],
-        others=[{**card.line(i), "since": say.instant(i["start"])} for i in every[top:]],
+        others=[{**card.row(i), "since": say.instant(i["start"])} for i in every[top:]],
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def answered(facts: Facts) -> Part:
     """What was answered or suppressed and still happens: who answered, why, until when, and what goes on."""
     rows: list[Values] = [
         {"uid": card.anchor(i), "label": card.name(i), "mask": i["token"]["mask"], "short": i["short"],
-         "answer": card.answer(i["answer"]), "goes_on": _goes_on(i), "last": i["last_seen"],
+         "answer": card.answer_text(i["answer"]), "goes_on": _goes_on(i), "last": i["last_seen"],
          "last_text": say.instant(i["last_seen"]), "score": say.points(i["score_bits"])}
         for i in facts["answered"]
     ]  # fmt: skip
@@ -102,21 +102,21 @@ def risk(facts: Facts) -> Part:
     """The tokens of highest risk, with their owners and the next step."""
     rows = []
     for r in facts["riskiest"][:ROWS] if enough_history(facts) else []:
-        rows.append({**r, "used_in": card.depends(r), "known": say.plural(r["known_days"], "day")})
+        rows.append({**r, "used_in": card.where_used(r), "known": say.plural(r["known_days"], "day")})
     lede = "Risk joins how unusual a token behaves with how much depends on it, from 0 to 100."
     return part("risk", rows=rows, lede=lede)
 
 
 def watch(facts: Facts) -> Part:
-    """Tokens that drift away from what they were and have not crossed the line."""
+    """Tokens that drift away from what they were and have not reached their threshold."""
     rows = []
     for n, r in enumerate(facts["watch"] if enough_history(facts) else []):
         share = say.percent(min(r["score_bits"] / r["threshold_bits"], 1))
-        way = f"For {say.plural(r['days'], 'day')}; {share} of the way to the line."
+        way = f"For {say.plural(r['days'], 'day')}; {share} of the way to the threshold."
         rows.append({**r, "figure": figures.small(r, f"w{n}"), "way": way})
     many = "One token has" if len(rows) == 1 else f"{say.number(len(rows)).capitalize()} tokens have"
     lede = (
-        f"{many} moved away from what was usual in the reference, without crossing the line. "
+        f"{many} moved away from what was usual in the reference, without reaching the threshold. "
         "A word with the owner now may spare an incident."
     )
     return part("watch", rows=rows, lede=lede)
@@ -240,7 +240,7 @@ _LEVELS: list[tuple[str, str, str, float, float]] = [
     ),
     (
         f"{2 * FIRST_DAYS} days",
-        "the same, with lines that hold what the budget promises",
+        "the same, with thresholds that hold what the budget promises",
         "slow leaks over weeks",
         2 * FIRST_DAYS,
         FULL_DAYS,

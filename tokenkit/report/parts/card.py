@@ -63,11 +63,11 @@ def since(incident: Incident) -> list[str]:
         if n < days:
             return [f"{n} of {words.plural(days, 'day')}"]
         return [f"{words.plural(days, 'day')} in a row"]
-    here, _, there = words.clock(incident["start"], incident["owner"]["timezone"]).partition(" / ")
-    return [f"{here} /", there] if there else [here]
+    utc, _, local = words.clock(incident["start"], incident["owner"]["timezone"]).partition(" / ")
+    return [f"{utc} /", local] if local else [utc]
 
 
-def line(incident: Incident) -> Values:
+def row(incident: Incident) -> Values:
     """The incident as one row of *In one minute* and of the list of those that are not written out."""
     owner, team = holder(incident)
     action, sure = incident["action"], incident["sure"]
@@ -94,59 +94,59 @@ def confirmed(incident: Incident) -> bool:
     return answer is not None and answer["verdict"] == "true_positive"
 
 
-def answer(given: Answer | None) -> str:
+def answer_text(answer: Answer | None) -> str:
     """Who answered what, and when, in one sentence; empty where nobody did.
 
     Examples
     --------
-    >>> answer({"verdict": "true_positive", "who": "ana", "made_time": "2026-03-03T09:12:00Z", "reason": "in a gist",
-    ...         "until": None, "uid": "lab1_0", "closes": False, "expired": False})
+    >>> answer_text({"verdict": "true_positive", "who": "ana", "made_time": "2026-03-03T09:12:00Z",
+    ...              "reason": "in a gist", "until": None, "uid": "lab1_0", "closes": False, "expired": False})
     'Confirmed by ana on Tue 3 Mar: in a gist.'
     """
-    if given is None:
+    if answer is None:
         return ""
-    by = f" by {words.clean(given['who'], 60)}" if given["who"] else ""
-    on = f" on {words.day(given['made_time'])}"
-    day = words.day(f"{given['until']}T00:00:00Z") if given["until"] else ""
+    by = f" by {words.clean(answer['who'], 60)}" if answer["who"] else ""
+    on = f" on {words.day(answer['made_time'])}"
+    day = words.day(f"{answer['until']}T00:00:00Z") if answer["until"] else ""
     text = {
         "true_positive": f"Confirmed{by}{on}",
         "false_positive": f"Called a false alarm{by}{on}",
         "suppressed": f"Suppressed until {day}{by}{on}",
-    }.get(given["verdict"], f"Answered{by}{on}")
-    if given["expired"]:
+    }.get(answer["verdict"], f"Answered{by}{on}")
+    if answer["expired"]:
         text = f"It was suppressed until {day}{by}; that day has come and it goes on"
-    elif given["verdict"] == "suppressed" and not given["closes"]:
+    elif answer["verdict"] == "suppressed" and not answer["closes"]:
         text = f"Suppressed in part until {day}{by}; what is not goes on"
-    return words.sentence(f"{text}: {words.clean(given['reason'], 200)}" if given["reason"] else text)
+    return words.sentence(f"{text}: {words.clean(answer['reason'], 200)}" if answer["reason"] else text)
 
 
-def place(number: int, incident: Incident, known_before: bool) -> str:
+def number_and_news(number: int, incident: Incident, has_previous: bool) -> str:
     """The number of the incident on the page, and what is new about it.
 
-    ``known_before`` says whether there was a report before this one.
+    ``has_previous`` says whether there was a report before this one.
     """
     state = incident["state"]
     if ended := incident["ended"]:
         news = f"ended on {words.last_day(ended)}"
     elif state == "grown":
-        news = "grew since the last report" if known_before else "still growing"
+        news = "grew since the last report" if has_previous else "still growing"
     elif state == "quiet":
         news = f"quiet since {words.day(incident['last_seen'])}"
     elif state == "closed":
         news = "closed"
-    elif known_before and incident["new_since_last"]:
+    elif has_previous and incident["new_since_last"]:
         news = "new since the last report"
     else:
         news = f"raised {words.instant(incident['created_time'])}"
     return f"Incident {number}: {news}"
 
 
-def card(number: int, incident: Incident, known_before: bool) -> Values:
+def card(number: int, incident: Incident, has_previous: bool) -> Values:
     """Everything a card shows, in its order."""
     uid, timeline = anchor(incident), incident["timeline"]
     return {
         "uid": uid,
-        "place": place(number, incident, known_before),
+        "place": number_and_news(number, incident, has_previous),
         "risk": incident["risk"],
         "risk_level": incident["risk_level"],
         "headline": words.clean(incident["headline"], 300),
@@ -176,11 +176,11 @@ def _facts(incident: Incident) -> list[tuple[str, list[Markup | str]]]:
     began = [Markup('<span class="keep">{}</span>').format(line) for line in since(incident)]
     rows: list[tuple[str, list[Markup | str]]] = [
         ("Token", _token(incident)),
-        ("Answer", [answer(incident["answer"])]),
+        ("Answer", [answer_text(incident["answer"])]),
         ("Owner", [_bold(render.bdi(who, 80)) if who else nobody, render.bdi(team, 120), _address(incident["owner"])]),
         ("Since", [_bold(render.time(incident["start"], day)), *began, _last(incident)]),
         ("How sure", [_sure(sure["level"]), words.sentence(sure["text"])]),
-        ("What it is for", [render.bdi(incident["purpose"]), render.bdi(depends(incident))]),
+        ("What it is for", [render.bdi(incident["purpose"]), render.bdi(where_used(incident))]),
         ("What it may do", [render.bdi(incident["scopes"], 160)]),
         ("Taken so far", [words.sentence(incident["taken"])]),
         (
@@ -208,10 +208,10 @@ def _token(incident: Incident) -> list[Markup | str]:
     return [label, *ids, *([f"and {len(uids) - 2} more keys"] if len(uids) > 2 else [])]
 
 
-def depends(row: Incident | Risky) -> str:
+def where_used(token: Incident | Risky) -> str:
     """Where the token works, and how much depends on it."""
-    critical = words.clean(row["criticality"], 40)
-    texts = (words.clean(row["environment"], 40), f"{critical} criticality" if critical else "")
+    critical = words.clean(token["criticality"], 40)
+    texts = (words.clean(token["environment"], 40), f"{critical} criticality" if critical else "")
     return ", ".join(text for text in texts if text)
 
 
@@ -325,7 +325,7 @@ def _score(incident: Incident, uid: str) -> Values:
         for r in incident["reasons"]
     ]
     return {
-        "score": f"{incident['score_bits']:.1f} points against a line of {incident['threshold_bits']:.1f}.",
+        "score": f"{incident['score_bits']:.1f} points against a threshold of {incident['threshold_bits']:.1f}.",
         "score_figure": figures.score(incident, f"s-{uid[-8:]}"),
         "parts": rows,
         "made_of": f"Raised by {channels}, in {windows}. Values are those of the "

@@ -115,11 +115,11 @@ def fingerprint_card(source: View | Workspace, token: str = "", window: str = "d
     person = view.people.loc[profile]
     panels = []
     for name, title in explore.SHOWN.items():
-        its = fingerprint.features()[name]
-        if window in its.windows:
+        feature = fingerprint.features()[name]
+        if window in feature.windows:
             frame = explore.series(view, profile, name, window)
-            figure = figures.panel(frame, pd.Timestamp(view.start, tz="UTC"), title, its.unit, f"p-{name}")
-            panels.append({"title": title, "figure": figure, "text": _now(frame, view, its.unit, window)})
+            figure = figures.panel(frame, pd.Timestamp(view.start, tz="UTC"), title, feature.unit, f"p-{name}")
+            panels.append({"title": title, "figure": figure, "text": _now(frame, view, feature.unit, window)})
     label = say.clean(person["label"], 80)
     hours, changed = explore.week(view, profile), explore.changes(view, profile)
     return part(
@@ -179,8 +179,8 @@ def _lede(view: View, rows: pd.DataFrame) -> str:
     far = rows[rows["peak"] >= 2 * SHOWN_Z]
     if far.empty:
         return "In these days it behaved as it did in the reference."
-    said = [say.inside(reasons[name].reason) for name in far["feature"].head(3)]
-    return say.sentence(f"In these days it {say.joined(said)}")
+    changes = [say.inside(reasons[name].reason) for name in far["feature"].head(3)]
+    return say.sentence(f"In these days it {say.joined(changes)}")
 
 
 def _now(frame: pd.DataFrame, view: View, unit: str, window: str) -> str:
@@ -214,7 +214,7 @@ def _changed(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _values(view: View, profile: str) -> list[dict[str, Any]]:
     """The tables of what it is used from, by and for: the new values first."""
-    found = []
+    tables = []
     for kind, title in explore.KINDS.items():
         rows = explore.values(view, profile, kind)
         listed = [
@@ -223,5 +223,5 @@ def _values(view: View, profile: str) -> list[dict[str, Any]]:
             for r in rows.head(30).itertuples()
         ]  # fmt: skip
         unit = "Sessions" if kind == "pair" else "Calls"
-        found.append({"title": title, "kind": kind, "rows": listed, "unit": unit, "n": len(rows), "show": VALUES})
-    return found
+        tables.append({"title": title, "kind": kind, "rows": listed, "unit": unit, "n": len(rows), "show": VALUES})
+    return tables

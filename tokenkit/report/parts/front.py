@@ -195,7 +195,7 @@ def brief(facts: Facts) -> Part:
         "brief",
         title="In one minute" if enough_history(facts) else "What was read",
         lede="What to do first stands first." if incidents != open_incidents(facts) else "",
-        rows=[card.line(i) for i in incidents[:BRIEF_ROWS]],
+        rows=[card.row(i) for i in incidents[:BRIEF_ROWS]],
         more=f"{say.number(more).capitalize()} more {verb} further down." if more > 0 else "",
         keys=_keys(facts) if enough_history(facts) else _keys_of_little(facts),
         jump=_jump(facts),
@@ -306,4 +306,4 @@ def _jump(facts: Facts) -> list[tuple[str, str]]:
         ("by-owner", "By owner", facts["by_owner"]),
         ("words", "Words used", True),
     ]
-    return [(anchor, name) for anchor, name, there in every if there]
+    return [(anchor, name) for anchor, name, shown in every if shown]

@@ -26,7 +26,7 @@ def coverage_and_health(facts: Facts) -> Part:
         sources=[_source(s, gaps) for s in c["sources"]],
         sums=_sums(c),
         notes=c["notes"],
-        channels=[{**h, "line": say.points(h["threshold_bits"])} for h in channels],
+        channels=[{**h, "threshold": say.points(h["threshold_bits"])} for h in channels],
         budget_note=_budget(facts["budget"]),
         checks=_checks(facts),
         checks_title="What else was checked" if channels else "What it rests on",
@@ -38,12 +38,12 @@ def coverage_and_health(facts: Facts) -> Part:
 
 def _lede(gaps: list[Gap]) -> str:
     n = len(gaps)
-    found = (
+    gaps_text = (
         f"{say.number(n).capitalize()} {'gap' if n == 1 else 'gaps'} in the logs"
         if n
         else "No gap in the logs was found"
     )
-    return f"{found}. How often it speaks up is set by the budget; what it would miss is said below."
+    return f"{gaps_text}. How often it speaks up is set by the budget; what it would miss is said below."
 
 
 def _source(source: Source, gaps: list[Gap]) -> Values:
@@ -83,7 +83,7 @@ def _budget(b: Budget) -> str:
     text += f": {b['per_1000']:g} new ones a day for each 1,000 profiles. It holds on average, not on each day."
     if b["calibration_days"] and b["calibration_opened"] is not None:
         days, opened = say.plural(b["calibration_days"], "day"), say.count(b["calibration_opened"])
-        text += f" In the {days} on which the lines were set it would have opened {opened}."
+        text += f" In the {days} on which the thresholds were set it would have opened {opened}."
     return text
 
 
@@ -93,7 +93,7 @@ def _checks(facts: Facts) -> list[tuple[str, str]]:
     if span := history["reference"]:
         checks.append(("What is usual", f"taken from {_days(span)}"))
     if span := history["calibration"]:
-        checks.append(("The lines", f"set on {_days(span)}"))
+        checks.append(("Thresholds", f"set on {_days(span)}"))
     if history["provisional"]:
         checks.append(("Provisional", say.sentence(history["note"])))
     if opinion := health["second_opinion"]:
@@ -188,9 +188,9 @@ _JUDGED = [
     ),
     ("Peers", "Other tokens with the same kind of job."),
     (
-        "Points, the line",
-        "How surprising it was for this token: one more point is half as likely to be chance. Above the line it "
-        "becomes an incident; the line is set so that the budget holds.",
+        "Points, threshold",
+        "How surprising it was for this token: one more point is half as likely to be chance. At or above the "
+        "threshold it becomes an incident; the threshold is set so that the budget holds.",
     ),
     ("Budget", "How many new incidents a day people have time for: here BUDGET."),
     ("Risk", "Surprise and what depends on the token, joined, from 0 to 100."),

@@ -36,7 +36,7 @@ def tuning(scored: Scored, trial: Trial, saved: Trial) -> Part:
         "tuning",
         keys=keys,
         days=days_figure(scored, trial, change, "tune-days"),
-        lines=lines_figure(scored, trial, saved, "tune-lines"),
+        thresholds=thresholds_figure(scored, trial, saved, "tune-lines"),
         rows=[_row(r) for r in shown.head(ROWS).to_dict("records")],
         more=max(len(shown) - ROWS, 0),
         kept=counts["kept"],
@@ -59,7 +59,7 @@ def days_figure(scored: Scored, trial: Trial, change: pd.DataFrame, name: str) -
         counted[kind] = np.array([(begun == day).sum() for day in days], dtype=float)
     allowed = trial.allowed / max(len(days), 1)
     top, low = max((counted["kept"] + counted["gained"]).max(), allowed, 1.0), counted["lost"].max()
-    said = (
+    counts = (
         f"{int(counted['gained'].sum())} gained, {int(counted['lost'].sum())} lost, {int(counted['kept'].sum())} kept"
     )
     with style():
@@ -76,7 +76,7 @@ def days_figure(scored: Scored, trial: Trial, change: pd.DataFrame, name: str) -
         for n in sorted({0, len(days) // 2, len(days) - 1}):
             canvas.text(n, -low * 1.1, say.day(days[n].to_pydatetime()).split(" ", 1)[1], ha="center", dy=-18)
         canvas.text(-0.6, top * 1.15, "blue: kept, orange: gained, black: lost; dashes: allowed a day", dx=4, dy=0)
-        return canvas.svg(name, f"Incidents opened by the day: {said}.")
+        return canvas.svg(name, f"Incidents opened by the day: {counts}.")
 
 
 def _bars(canvas: Canvas, bottom: np.ndarray, top: np.ndarray, color: str) -> None:
@@ -89,8 +89,8 @@ def _bars(canvas: Canvas, bottom: np.ndarray, top: np.ndarray, color: str) -> No
     canvas.area([*x.tolist(), *back.tolist()], [*y.tolist(), *np.repeat(bottom, 2)[::-1].tolist()], color)
 
 
-def lines_figure(scored: Scored, trial: Trial, saved: Trial, name: str) -> Markup:
-    """The line of each channel above which it raises an incident: as saved (small) and in the trial (large)."""
+def thresholds_figure(scored: Scored, trial: Trial, saved: Trial, name: str) -> Markup:
+    """The threshold of each channel: as saved (small) and in the trial (large)."""
     since = pd.Timestamp(scored.periods.start, tz="UTC")
     pairs = []
     for channel in trial.thresholds.columns:
@@ -116,5 +116,5 @@ def lines_figure(scored: Scored, trial: Trial, saved: Trial, name: str) -> Marku
             else:
                 canvas.text(low, n, "off", dx=4, dy=-4)
         canvas.text(low, len(pairs) - 0.5, "bits a channel must reach; small: saved, large: this one", dx=0, dy=-18)
-        said = ", ".join(f"{c} {now:.1f} (saved {was:.1f})" for c, was, now in pairs if np.isfinite(now))
-        return canvas.svg(name, f"Thresholds in bits: {said}.")
+        texts = ", ".join(f"{c} {now:.1f} (saved {was:.1f})" for c, was, now in pairs if np.isfinite(now))
+        return canvas.svg(name, f"Thresholds in bits: {texts}.")

@@ -21,14 +21,13 @@ from typing import Any
 from tokenkit.errors import InputError, LockedError, ReportError
 from tokenkit.incidents import words
 from tokenkit.report.publishing import kernel, notebooks, page, runs
+from tokenkit.schema.facts import Run
 
 PATIENCE_S = 5.0  # how long to wait for another publisher
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
-def publish(
-    notebook: Path, parameters: dict[str, Any], out: Path, run: dict[str, Any], incidents: list[dict[str, Any]]
-) -> Path:
+def publish(notebook: Path, parameters: dict[str, Any], out: Path, run: Run, incidents: list[dict[str, Any]]) -> Path:
     """Execute the notebook with these parameters and publish the report.
 
     Parameters
@@ -36,8 +35,7 @@ def publish(
     notebook : what is executed; its cells tagged ``report`` make the page
     parameters : by name, as the notebook's cell tagged ``parameters`` declares them; never a secret
     out : folder of all reports
-    run : the record of the run, written to ``run.json``; ``run_uid`` is required, and the list of runs reads
-        ``period``, ``state``, ``counts``, ``organisation``, ``made`` and ``opened`` (or ``budget``), as facts do
+    run : the record of the run, written to ``run.json``
     incidents : OCSF findings, written to ``incidents.json``
 
     Returns
@@ -53,7 +51,7 @@ def publish(
     ReportError
         The notebook failed; names the cell and where the remains are. What was published before stands.
     """
-    uid = str(run.get("run_uid") or "")
+    uid = str(run["run_uid"] or "")
     if not _UID.fullmatch(uid) or uid == "failed":
         raise InputError(f"run_uid {uid!r} cannot name a folder; expected letters, digits, _ and -")
     notebooks.check_parameters(notebook, parameters)
@@ -64,8 +62,8 @@ def publish(
         staging.mkdir()
         record = {"parameters": parameters, **run, "notebook": notebook.name}
         try:
-            made = kernel.execute(notebook, staging / notebook.name, parameters)
-            record["page"] = page.write(made, staging / "index.html")
+            executed = kernel.execute(notebook, staging / notebook.name, parameters)
+            record["page"] = page.write(executed, staging / "index.html")
             _write_json(staging / "incidents.json", incidents)
             _write_json(staging / "run.json", record)
         except Exception as error:

@@ -13,31 +13,31 @@ from tokenkit.report import figures
 from tokenkit.report.parts import render
 from tokenkit.report.publishing.page import POLICY
 
-Run = dict[str, Any]
+Record = dict[str, Any]  # a ``facts.Run`` as it was read: of any version, and perhaps damaged
 ROWS = 14  # the others fold
 
 
-def read(out: Path) -> tuple[list[Run], list[str]]:
+def read(out: Path) -> tuple[list[Record], list[str]]:
     """The records of a folder, newest first, and the names of those that cannot be read."""
-    found, damaged = [], []
+    records, damaged = [], []
     for path in sorted([*out.glob("*/run.json"), *out.glob("failed/*/run.json")]):
-        place = str(path.parent.relative_to(out))
-        if place.startswith("."):
+        name = str(path.parent.relative_to(out))
+        if name.startswith("."):
             continue
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(run, dict):
                 raise ValueError("not an object")
-            found.append({**run, "place": place, "failed": run.get("failed") if place.startswith("failed") else None})
+            records.append({**run, "place": name, "failed": run.get("failed") if name.startswith("failed") else None})
         except (OSError, ValueError):
-            damaged.append(place)
-    found.sort(
+            damaged.append(name)
+    records.sort(
         key=lambda r: (str(_of(r, "period").get("end") or ""), str(r.get("made") or ""), r["place"]), reverse=True
     )
-    return found, damaged
+    return records, damaged
 
 
-def _of(run: Run, key: str) -> Run:
+def _of(run: Record, key: str) -> Record:
     value = run.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -51,8 +51,8 @@ def write_index(out: Path) -> Path:
     """
     runs, damaged = read(out)
     rows = [_row(run) for run in runs]
-    good = [row for row in rows if not row["failed"]]
-    latest = good[0] if good else None
+    published = [row for row in rows if not row["failed"]]
+    latest = published[0] if published else None
     failed = [row for row in rows if row["failed"]]
     template = render.environment().get_template("runs.html.j2")
     html = template.render(
@@ -61,9 +61,9 @@ def write_index(out: Path) -> Path:
         organisation=next((words.clean(r["organisation"], 80) for r in runs if r.get("organisation")), ""),
         pill=render.PILLS.get(latest["state"], render.PILLS["not_enough_history"]) if latest else "",
         headline=_headline(latest, rows),
-        lead=_lead(good, failed),
+        lead=_lead(published, failed),
         latest=latest,
-        figure=_figure(good),
+        figure=_figure(published),
         rows=rows,
         shown=ROWS,
         failed=failed[:3],
@@ -75,7 +75,7 @@ def write_index(out: Path) -> Path:
     return path
 
 
-def _row(run: Run) -> Run:
+def _row(run: Record) -> Record:
     period, budget, counts, page = (_of(run, key) for key in ("period", "budget", "counts", "page"))
     return {
         "place": run["place"],
@@ -95,7 +95,7 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _allowed(run: Run) -> float | None:
+def _allowed(run: Record) -> float | None:
     """How many incidents the budget allowed in the period, where the record does not say so itself."""
     per_1000, profiles = _of(run, "parameters").get("budget_per_1000"), _of(run, "counts").get("profiles")
     days = _of(run, "period").get("days")
@@ -103,16 +103,16 @@ def _allowed(run: Run) -> float | None:
     return numbers[0] * numbers[1] * numbers[2] / 1000 if len(numbers) == 3 else None
 
 
-def _headline(latest: Run | None, rows: list[Run]) -> str:
+def _headline(latest: Record | None, rows: list[Record]) -> str:
     if latest:
         return latest["headline"]
     return "No report yet: the only runs so far failed." if rows else "No report yet."
 
 
-def _lead(good: list[Run], failed: list[Run]) -> str:
-    if not good and not failed:
+def _lead(published: list[Record], failed: list[Record]) -> str:
+    if not published and not failed:
         return "Reports are listed here as they are made."
-    text = f"{words.plural(len(good), 'report')} so far" if good else "No report so far"
+    text = f"{words.plural(len(published), 'report')} so far" if published else "No report so far"
     return (
         f"{text}; {words.plural(len(failed), 'run')} failed and changed nothing that was published."
         if failed
@@ -120,8 +120,8 @@ def _lead(good: list[Run], failed: list[Run]) -> str:
     )
 
 
-def _figure(good: list[Run]) -> render.Markup:
+def _figure(published: list[Record]) -> render.Markup:
     """Incidents opened against the budget, oldest first; nothing to compare in fewer than four."""
-    known = [(r["end"], r["opened"], r["allowed"]) for r in reversed(good[:28])
+    bars = [(r["end"], r["opened"], r["allowed"]) for r in reversed(published[:28])
              if r["end"] is not None and r["opened"] is not None and r["state"] != "not_enough_history"]  # fmt: skip
-    return figures.bars(known, "runs") if len(known) > 3 else render.Markup("")
+    return figures.bars(bars, "runs") if len(bars) > 3 else render.Markup("")

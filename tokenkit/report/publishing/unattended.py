@@ -33,16 +33,16 @@ def run_notebook(notebook: Path, parameters: dict[str, Any], out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tokenkit-") as scratch:
         try:
-            made = kernel.execute(notebook, Path(scratch) / notebook.name, parameters)
+            executed = kernel.execute(notebook, Path(scratch) / notebook.name, parameters)
         except Exception as error:
             # papermill, nbclient and the kernel each raise their own
-            said = f"{notebook.name}, {kernel.where(error)}: {kernel.what(error)}"
-            raise ReportError(f"{said}. Nothing was written to {out}.") from error
-    page.strip(made)
-    headings = (c.source.strip().lstrip("# ") for c in made.cells if c.cell_type == "markdown")
+            reason = f"{notebook.name}, {kernel.where(error)}: {kernel.what(error)}"
+            raise ReportError(f"{reason}. Nothing was written to {out}.") from error
+    page.strip(executed)
+    headings = (c.source.strip().lstrip("# ") for c in executed.cells if c.cell_type == "markdown")
     title = next((text.splitlines()[0] for text in headings if text), notebook.stem)
     shown = ", ".join(f"{name}: {value}" for name, value in parameters.items())
-    text = page.html(made, {"title": f"{title} | tokenkit", "issue": shown}, "notebook.html.j2")
+    text = page.html(executed, {"title": f"{title} | tokenkit", "issue": shown}, "notebook.html.j2")
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8", errors="replace")
     part.replace(out)
@@ -65,13 +65,13 @@ def parsed(pairs: list[str], notebook: Path) -> dict[str, Any]:
     InputError
         A name it does not know, or a value that is not of its type; lists what exists.
     """
-    known = notebooks.parameters_of(notebook)
+    declared_parameters = notebooks.parameters_of(notebook)
     values: dict[str, Any] = {}
     for pair in pairs:
-        name, given, text = pair.partition("=")
-        if not given:
+        name, equals, text = pair.partition("=")
+        if not equals:
             raise InputError(f"parameter {pair!r}: expected NAME=VALUE, such as budget=8")
-        declared = known[name].type if name in known else "str"
+        declared = declared_parameters[name].type if name in declared_parameters else "str"
         values[name] = text if declared.startswith("str") else _literal(text)
     notebooks.check_parameters(notebook, values)
     return values
