@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tokenkit import activity, channels, config, fingerprint, ingest, run
+from tokenkit import activity, channels, config, fingerprint, ingest
 from tokenkit.channels import calibration
 from tokenkit.days import plan
 from tokenkit.incidents import thresholds
 from tokenkit.normal.evidence import of_workspace
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
+from tokenkit.tokens import load
 from tokenkit.world import simulate_logs
 
 REFERENCE_DAYS, REPORTED_DAYS = 10, 14
@@ -32,7 +33,7 @@ def heights_of(folder: Path, seed: int) -> tuple[dict[str, np.ndarray], int]:
     """Largest raw score of each profile and reported day by channel, and the number of profiles."""
     simulate_logs(folder / "raw", days=REFERENCE_DAYS + REPORTED_DAYS, seed=seed, attacks=False, events=400_000)
     workspace = config.init(folder / "workspace")
-    run.load_inventory(workspace, folder / "raw/inventory.csv")
+    load.load_inventory(workspace, folder / "raw/inventory.csv")
     ingest.ingest(workspace, [Input(folder / "raw/logs")])
     activity.build(workspace)
     fingerprint.build(workspace)

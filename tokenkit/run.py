@@ -1,35 +1,29 @@
-"""Run: every stage in order, under one lock, for a person or for a scheduler at 3 a.m.
+"""Run: read, form, judge, publish: every stage in order, under one lock, for a person or for a scheduler at 3 a.m.
 
 logs -> events -> activity -> fingerprint -> deviation -> scores -> incidents -> report. A stage that is up to date is
 not repeated, so a run that was killed is taken up by the next one, and the same input makes the same report.
 """
 
-import hashlib
 import json
 import math
-import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
-from deltalake.exceptions import DeltaError
-from filelock import FileLock, Timeout
-
 from tokenkit import activity, config, fingerprint, report, sources
 from tokenkit.config import Workspace
 from tokenkit.days import day_of
-from tokenkit.errors import ConfigError, InputError, LockedError, ReportError
+from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
-from tokenkit.judge import facts as report_facts
+from tokenkit.judge.facts import gather, summary
 from tokenkit.progress import Progress, silent
 from tokenkit.sources.inputs import Input, configured_inputs
 from tokenkit.store import lake, state
-from tokenkit.tokens import inventory
+from tokenkit.store.access import locked
+from tokenkit.tokens.load import load_inventory
 
 
 @dataclass(frozen=True)
@@ -39,48 +33,6 @@ class Result:
     page: Path
     facts: dict[str, Any]
     counts: Counts
-
-
-@contextmanager
-def locked(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace; only one run works in it at a time.
-
-    Raises
-    ------
-    LockedError
-        Another run holds it. The lock goes with its process, so there is nothing to clean up.
-    """
-    with sound(workspace):
-        workspace.key.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(workspace.key.parent / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise LockedError(
-                f"another run works in {workspace.root}. Wait until it has finished; nothing was changed."
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-
-@contextmanager
-def sound(workspace: Workspace) -> Iterator[None]:
-    """Say plainly what is wrong where a file of the workspace cannot be read or written.
-
-    Raises
-    ------
-    InputError
-        The disk is full, a file is missing, damaged or somebody else's.
-    """
-    try:
-        yield
-    except (sqlite3.DatabaseError, DeltaError, duckdb.IOException, OSError) as error:
-        raise InputError(
-            f"{workspace.root}: the workspace cannot be read or written: {str(error).splitlines()[0]}. "
-            "What was published stands. See what to do: tokenkit doctor"
-        ) from error
 
 
 def workspace_for(events: Sequence[Input], out: Path | None) -> Workspace:
@@ -104,33 +56,6 @@ def workspace_for(events: Sequence[Input], out: Path | None) -> Workspace:
     return config.init((out or Path("tokenkit-out")) / "workspace")
 
 
-def load_inventory(workspace: Workspace, path: Path | None) -> None:
-    """Bring the list of owners into the lake; without one, what is there stays.
-
-    Raises
-    ------
-    InventoryError
-        The list cannot be used; what was there stays.
-    """
-    named = path or (workspace.root / workspace.settings.inventory if workspace.settings.inventory else None)
-    if named is None:
-        return
-    if not named.exists():
-        raise InputError(f"{named}: there is no such list of owners (inventory). Correct the path, or leave it out.")
-    with state.connect(workspace.state) as db:
-        key = open_key(workspace, db)
-        digest = hashlib.sha256(named.read_bytes()).hexdigest()[:16] + ":" + workspace.settings.gateway.realm
-        known = state.built(db, "inventory").get("tokens")
-    if known == digest and lake.version(workspace.lake, "tokens") is not None:
-        return
-    tokens, notes = inventory.load(named, key, workspace.settings.gateway.realm)
-    lake.replace(workspace.lake, "tokens", tokens)
-    with state.connect(workspace.state) as db:
-        state.set_meta(db, "inventory_notes", json.dumps(notes))
-        state.set_meta(db, "inventory_name", named.name)
-        state.mark_built(db, "inventory", {"tokens": digest})
-
-
 def run(
     workspace: Workspace,
     events: Sequence[Input] | None = None,
@@ -144,7 +69,7 @@ def run(
     progress: Progress = silent,
     notebook: Path | None = None,
 ) -> Result:
-    """Read, score and publish.
+    """Read the logs, form fingerprints, judge the period and publish the report.
 
     Parameters
     ----------
@@ -175,40 +100,62 @@ def run(
     page_notebook = report.report_notebook(notebook)
     check_out(out or workspace.reports)
     with locked(workspace):
-        inputs = events or configured_inputs(workspace)
-        with state.connect(workspace.state) as db:
-            open_key(workspace, db)
-        load_inventory(workspace, owners)
-        counts = ingest(workspace, inputs, progress) if inputs else Counts()
-        activity.build(workspace, progress)
-        fingerprint.build(workspace, progress)
+        counts = read(workspace, events, owners, progress)
+        form(workspace, progress)
         if since_last and not start:
-            with state.connect(workspace.state) as db:
-                previous = state.last_run(db)
-            start = previous["end"] if previous else ""
-            days = sorted(lake.days(workspace.lake, "events"))
-            if start and days and str(start) > str(days[-1]):
-                start = days[-1]  # no new day yet: report the newest again
-        facts = report.gather(workspace, start, end, budget, pseudonymous, progress)
-        progress("writing the report", 0, 1)
-        try:
-            page = report.publish(
-                page_notebook,
-                {"workspace": str(workspace.root), "start": facts["period"]["start"][:10],
-                 "end": facts["period"]["end"][:10],
-                 "budget": float(budget or 0.0), "pseudonymous": facts["pseudonymous"]},
-                out or workspace.reports,
-                record(facts),
-                report.findings(facts),
-            )  # fmt: skip
-        except OSError as error:
-            raise ReportError(
-                f"{out or workspace.reports}: the report cannot be written: {error}. Free some space."
-            ) from error
-        progress("writing the report", 1, 1)
+            start = end_of_last_report(workspace)
+        facts = gather(workspace, start, end, budget, pseudonymous, progress)  # judges the period
+        page = publish(workspace, facts, page_notebook, out or workspace.reports, budget, progress)
         remember(workspace, facts)
         lake.tidy(workspace.lake)
     return Result(page, facts, counts)
+
+
+def read(workspace: Workspace, events: Sequence[Input] | None, owners: Path | None, progress: Progress) -> Counts:
+    """Bring the list of owners and the logs into the lake; returns what was counted."""
+    inputs = events or configured_inputs(workspace)
+    with state.connect(workspace.state) as db:
+        open_key(workspace, db)
+    load_inventory(workspace, owners)
+    return ingest(workspace, inputs, progress) if inputs else Counts()
+
+
+def form(workspace: Workspace, progress: Progress) -> None:
+    """Form activity and fingerprints of what was read; what is up to date stays."""
+    activity.build(workspace, progress)
+    fingerprint.build(workspace, progress)
+
+
+def publish(
+    workspace: Workspace, facts: dict[str, Any], notebook: Path, out: Path, budget: float | None, progress: Progress
+) -> Path:
+    """Make the page of the facts, and put it in place; returns its path.
+
+    Raises
+    ------
+    ReportError
+        It cannot be written; what was published before stands.
+    """
+    progress("writing the report", 0, 1)
+    parameters = {
+        "workspace": str(workspace.root), "start": facts["period"]["start"][:10], "end": facts["period"]["end"][:10],
+        "budget": float(budget or 0.0), "pseudonymous": facts["pseudonymous"],
+    }  # fmt: skip
+    try:
+        page = report.publish(notebook, parameters, out, record(facts), report.findings(facts))
+    except OSError as error:
+        raise ReportError(f"{out}: the report cannot be written: {error}. Free some space.") from error
+    progress("writing the report", 1, 1)
+    return page
+
+
+def end_of_last_report(workspace: Workspace) -> str | date:
+    """The day after the last report, or the newest day where there is none after it; empty without a report."""
+    with state.connect(workspace.state) as db:
+        previous = state.last_run(db)
+    start = previous["end"] if previous else ""
+    days = sorted(lake.days(workspace.lake, "events"))
+    return days[-1] if start and days and str(start) > str(days[-1]) else start
 
 
 def check_out(out: Path) -> None:
@@ -252,7 +199,7 @@ def remember(workspace: Workspace, facts: dict[str, Any]) -> None:
             facts["run_uid"],
             facts["period"]["start"][:10],
             facts["period"]["end"][:10],
-            report_facts.summary(facts),
+            summary(facts),
         )
         for r in facts["incidents"] + facts["answered"]:
             row = [facts["run_uid"], r["incident_uid"], r["profile_uid"], r["state"], json.dumps(r)]

@@ -172,9 +172,9 @@ def test_a_csv_that_is_opened_in_a_spreadsheet_calculates_nothing(organisation, 
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
-    from tokenkit import run
+    from tokenkit.tokens import load
 
-    run.load_inventory(config.find(workspace), workspace / "odd.csv")
+    load.load_inventory(config.find(workspace), workspace / "odd.csv")
     owners = {row["owner"] for row in rows(command("tokens", "--csv", cwd=workspace))} - {""}
     assert owners == {'\'=HYPERLINK("http://x")'}
     assert '=HYPERLINK("http://x")' in {row["owner"] for row in command("tokens", "--json", cwd=workspace).json}

@@ -28,6 +28,7 @@ from tokenkit.normal.labelled_periods import LabelledPeriods
 from tokenkit.report import parts
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
+from tokenkit.tokens import load
 
 ONCE = (Phase.explicit, Phase.reuse, Phase.generate)  # an example takes two seconds: a failing one is not made smaller
 
@@ -170,7 +171,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     for days in (3, 12):
         small.plant(logs, stolen, DAY + timedelta(days), range(1, 3), **THEFT)
     place = config.init(folder / "w")
-    run.load_inventory(place, folder / "inventory.csv")
+    load.load_inventory(place, folder / "inventory.csv")
     ingest(place, [Input(logs)])
     activity.build(place)
     fingerprint.build(place)

@@ -97,11 +97,11 @@ def inject(
     out: Out = HERE / "inject",
 ) -> None:
     """Inject attacks into a copy of your own events and count which would be raised; nothing of yours changes."""
-    from tokenkit import run as runner
     from tokenkit.bench import inject as injection
+    from tokenkit.store.access import locked
 
     workspace = injection.workspace_of(events)
-    with runner.locked(workspace), progress_bars() as progress:
+    with locked(workspace), progress_bars() as progress:
         done = injection.inject(workspace, scenario or (), out, each, seed, start, end, progress)
     rows = [
         (r.scenario, f"{r.intensity:g} {r.unit}", f"{r.caught} of {r.trials}",

@@ -33,9 +33,10 @@ def label(
     from tokenkit import run as runner
     from tokenkit.errors import InputError
     from tokenkit.incidents import attribution, labels
+    from tokenkit.store.access import readable
 
     workspace = runner.workspace_for([], None)
-    with runner.sound(workspace):
+    with readable(workspace):
         if listed:
             _show(labels.labels(workspace), ("incident_uid", "token", "verdict", "accept", "expires", "who",
                                                "made_time", "reason", "counts"), as_json)  # fmt: skip
@@ -73,9 +74,10 @@ def suppress(
     from tokenkit import run as runner
     from tokenkit.errors import InputError
     from tokenkit.incidents import attribution, labels
+    from tokenkit.store.access import readable
 
     workspace = runner.workspace_for([], None)
-    with runner.sound(workspace):
+    with readable(workspace):
         if listed:
             _show(labels.suppressions(workspace), ("suppression_uid", "profile_uid", "channel", "until", "state",
                                                      "who", "made_time", "reason"), as_json)  # fmt: skip

@@ -126,9 +126,10 @@ def ingest(
     from tokenkit import ingest as ingesting
     from tokenkit import run as runner
     from tokenkit.sources.inputs import parse_input
+    from tokenkit.store.access import locked
 
     workspace = runner.workspace_for([], None)
-    with runner.locked(workspace), progress_bars() as progress:
+    with locked(workspace), progress_bars() as progress:
         counts = ingesting.ingest(workspace, [parse_input(text) for text in paths], progress)
     if as_json:
         names = ("files", "files_known", "read", "stored", "duplicates", "quarantined", "ignored")

@@ -48,12 +48,12 @@ def _settle(workspace: "Workspace", who: str = "") -> None:
 def list_actions(as_json: AsJson = False) -> None:
     """Every proposal of the newest report and every action that was applied, with its state and what to type."""
     from tokenkit import respond
-    from tokenkit import run as runner
     from tokenkit.cli.output import print_table
     from tokenkit.respond import journal
+    from tokenkit.store.access import readable
 
     workspace = _workspace()
-    with runner.sound(workspace):
+    with readable(workspace):
         _settle(workspace)
         rows = respond.overview(workspace)
         broken = journal.check(journal.read(workspace))
@@ -79,12 +79,12 @@ def show(
 ) -> None:
     """One action: what it would do, what it costs, how it is undone, and what the journal says of it."""
     from tokenkit import respond
-    from tokenkit import run as runner
     from tokenkit.respond import journal
     from tokenkit.respond.ocsf import remediation
+    from tokenkit.store.access import readable
 
     workspace = _workspace()
-    with runner.sound(workspace):
+    with readable(workspace):
         proposal = respond.find_proposal(workspace, action)
         journal_rows = journal.read(workspace)
         rows = [row for row in journal_rows if row.action_uid == action]
@@ -115,12 +115,12 @@ def apply(
 ) -> None:
     """Do what is proposed: journalled before and after, verified, and done once however often it is asked for."""
     from tokenkit import respond
-    from tokenkit import run as runner
     from tokenkit.errors import InputError
     from tokenkit.respond import act
+    from tokenkit.store.access import readable
 
     workspace = _workspace()
-    with runner.sound(workspace):
+    with readable(workspace):
         proposal = respond.find_proposal(workspace, action)
         if dry_run:
             typer.echo(_plan(workspace, proposal))
@@ -142,10 +142,10 @@ def apply(
 def undo(action: Action, why: Why = "", who: Who = "", as_json: AsJson = False) -> None:
     """Put back what was there before the action: journalled and verified as apply is."""
     from tokenkit import respond
-    from tokenkit import run as runner
+    from tokenkit.store.access import readable
 
     workspace = _workspace()
-    with runner.sound(workspace):
+    with readable(workspace):
         _say(respond.undo(workspace, action, who, why), as_json)
 
 

@@ -54,10 +54,11 @@ def tokens(
 ) -> None:
     """Every token with its profile, label, owner and status; with native ids, which token_uid each of them has."""
     from tokenkit import run as runner
+    from tokenkit.store.access import readable
     from tokenkit.tokens import listing
 
     workspace = runner.workspace_for([], None)
-    with runner.sound(workspace):
+    with readable(workspace):
         frame = listing.tokens(workspace, native_ids, datetime.now(UTC))
     if as_json:
         typer.echo(frame.to_json(orient="records"))

@@ -1,0 +1,57 @@
+"""Access: one run at a time in a workspace, and a plain message where its files cannot be read or written.
+
+Writes  .tokenkit/lock.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+from deltalake.exceptions import DeltaError
+from filelock import FileLock, Timeout
+
+from tokenkit.config import Workspace
+from tokenkit.errors import InputError, LockedError
+
+
+@contextmanager
+def locked(workspace: Workspace) -> Iterator[None]:
+    """Hold the workspace; only one run works in it at a time.
+
+    Raises
+    ------
+    LockedError
+        Another run holds it. The lock goes with its process, so there is nothing to clean up.
+    """
+    with readable(workspace):
+        workspace.key.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(workspace.key.parent / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LockedError(
+                f"another run works in {workspace.root}. Wait until it has finished; nothing was changed."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def readable(workspace: Workspace) -> Iterator[None]:
+    """Turn an error of reading or writing a file of the workspace into one that says what to do.
+
+    Raises
+    ------
+    InputError
+        The disk is full, a file is missing, damaged or somebody else's.
+    """
+    try:
+        yield
+    except (sqlite3.DatabaseError, DeltaError, duckdb.IOException, OSError) as error:
+        raise InputError(
+            f"{workspace.root}: the workspace cannot be read or written: {str(error).splitlines()[0]}. "
+            "What was published stands. See what to do: tokenkit doctor"
+        ) from error
