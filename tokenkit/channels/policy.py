@@ -9,6 +9,7 @@ import ipaddress
 from datetime import date
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from tokenkit.config import Workspace
@@ -129,12 +130,12 @@ def _outside(connection: duckdb.DuckDBPyConnection, declared: pd.Series, network
     pairs = pairs.dropna(subset=["declared", "network"])
     allowed = {text: _networks(text) for text in pairs["declared"].unique()}
     used = {text: ipaddress.ip_network(text, strict=False) for text in pairs["network"].unique() if "/" in text}
-    distinct = pairs[["declared", "network"]].drop_duplicates()
-    outside = [
-        network in used and is_outside(used[network], allowed[text])
-        for text, network in zip(distinct["declared"], distinct["network"], strict=True)
-    ]
-    return pairs.merge(distinct[outside], on=["declared", "network"])[["inventory_row", "network_key"]]
+    outside = {
+        (text, network): network in used and is_outside(used[network], allowed[text])
+        for text, network in pairs[["declared", "network"]].drop_duplicates().itertuples(index=False)
+    }
+    rows = np.array([outside[pair] for pair in zip(pairs["declared"], pairs["network"], strict=True)], dtype=bool)
+    return pairs.loc[rows, ["inventory_row", "network_key"]]
 
 
 def is_outside(network: Network, allowed: list[Network]) -> bool:
