@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from tokenkit import activity, config, fingerprint, report, sources
 from tokenkit.config import Workspace
@@ -20,6 +19,7 @@ from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.judge.facts import gather, summary
 from tokenkit.progress import Progress, silent
+from tokenkit.schema.facts import Facts, Run
 from tokenkit.sources.inputs import Input, configured_inputs
 from tokenkit.store import lake, state
 from tokenkit.store.access import locked
@@ -31,7 +31,7 @@ class Result:
     """What a run leaves: the page, what it says, and what was read for it."""
 
     page: Path
-    facts: dict[str, Any]
+    facts: Facts
     counts: Counts
 
 
@@ -127,7 +127,7 @@ def form(workspace: Workspace, progress: Progress) -> None:
 
 
 def publish(
-    workspace: Workspace, facts: dict[str, Any], notebook: Path, out: Path, budget: float | None, progress: Progress
+    workspace: Workspace, facts: Facts, notebook: Path, out: Path, budget: float | None, progress: Progress
 ) -> Path:
     """Make the page of the facts, and put it in place; returns its path.
 
@@ -177,7 +177,7 @@ def check_out(out: Path) -> None:
         ) from error
 
 
-def record(facts: dict[str, Any]) -> dict[str, Any]:
+def record(facts: Facts) -> Run:
     """What run.json says: what made the page, so that it can be made again."""
     return {
         "run_uid": facts["run_uid"], "organisation": facts["organisation"], "period": facts["period"],
@@ -191,7 +191,7 @@ def record(facts: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def remember(workspace: Workspace, facts: dict[str, Any]) -> None:
+def remember(workspace: Workspace, facts: Facts) -> None:
     """Keep what later runs compare with; fix the reference once it has its full length."""
     with state.connect(workspace.state) as db:
         state.save_run(
@@ -205,6 +205,6 @@ def remember(workspace: Workspace, facts: dict[str, Any]) -> None:
             row = [facts["run_uid"], r["incident_uid"], r["profile_uid"], r["state"], json.dumps(r)]
             db.execute("insert or replace into incidents values (?, ?, ?, ?, ?)", row)
         reference = facts["history"]["reference"]
-        full = reference and reference["days"] >= workspace.settings.history.reference_days
-        if full and not state.get_meta(db, "reference"):
+        full = reference is not None and reference["days"] >= workspace.settings.history.reference_days
+        if reference is not None and full and not state.get_meta(db, "reference"):
             state.set_meta(db, "reference", json.dumps([reference["start"][:10], reference["end"][:10]]))

@@ -147,5 +147,5 @@ def test_a_card_names_owner_peers_and_reference_and_is_the_same_twice(view, enum
     assert one == two
     for said in ("Emre Yilmaz", "its own past, 28 active days", "walked through consecutive numbers", "aria-label"):
         assert said in one
-    assert "fingerprint" in report.fingerprint_card(view.ws, enumerated, window="hour").html.lower()
+    assert "fingerprint" in report.fingerprint_card(explore.look(view.ws), enumerated, window="hour").html.lower()
     assert np.isfinite(explore.groups(view)["tokens"]).all() and view.start == date(2026, 2, 15) - timedelta(days=10)

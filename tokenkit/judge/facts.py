@@ -23,6 +23,7 @@ from tokenkit.judge import coverage, judge, standing
 from tokenkit.judge.record import iso
 from tokenkit.judge.standing import accepted_normals
 from tokenkit.progress import Progress, silent
+from tokenkit.schema.facts import Facts, Summary
 from tokenkit.store import lake, state
 
 
@@ -33,7 +34,7 @@ def gather(
     budget: float | None = None,
     pseudonymous: bool | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Facts:
     """Everything the report of a period says.
 
     Parameters
@@ -69,8 +70,8 @@ def gather(
         kept = json.loads(stored)
         if kept["key"] == key:
             return kept["facts"]
-    facts = _gather(opened, periods, run_uid, previous, progress)
-    facts = json.loads(json.dumps(facts, allow_nan=False, default=_plain))
+    made = _gather(opened, periods, run_uid, previous, progress)
+    facts: Facts = json.loads(json.dumps(made, allow_nan=False, default=_plain))
     with state.connect(opened.state) as db:
         db.execute("delete from meta where name like 'facts:%' and name <> ?", [f"facts:{run_uid}"])
         state.set_meta(db, f"facts:{run_uid}", json.dumps({"key": key, "facts": facts}))
@@ -208,7 +209,7 @@ def _ownership(workspace: Workspace, people: pd.DataFrame) -> dict[str, Any]:
     return {"rows": rows, "source": source, "with_owner": owned}
 
 
-def summary(facts: dict[str, Any]) -> dict[str, Any]:
+def summary(facts: Facts) -> Summary:
     """What a later run needs to say what is new: incident ids with their ends, and counts."""
     return {
         "end": facts["period"]["end"], "state": facts["state"], "organisation": facts["organisation"],

@@ -1,6 +1,6 @@
-"""Report: facts about a period, and the page, the findings and the list of runs that are made from them.
+"""Report: the page, the findings and the list of runs, made from the facts of a period.
 
-    facts = report.gather(workspace, start, end)    everything the page says, as plain data
+    facts = report.gather(workspace, start, end)    everything the page says (from ``judge``)
     report.parts.verdict(facts)                     a section, in a notebook and on the page
     report.publish(notebook, parameters, out, run, incidents)
 
@@ -8,7 +8,15 @@ In a notebook ``report.parts`` is all that is needed; ``publish`` executes that 
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenkit.judge.facts import gather
+    from tokenkit.report import parts
+    from tokenkit.report.ocsf import findings
+    from tokenkit.report.parts.exploration import fingerprint_card, notice, organisation, peer_groups
+    from tokenkit.report.publishing import publish
+    from tokenkit.report.publishing.notebooks import find_notebook, report_notebook
 
 __all__ = [
     "find_notebook",

@@ -5,7 +5,7 @@ Large tables live in the lake; this file may be opened with any SQLite client.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def mark_built(db: sqlite3.Connection, stage: str, parts: dict[str, str]) -> Non
     db.executemany("insert or replace into built values (?, ?, ?)", [(stage, p, d) for p, d in parts.items()])
 
 
-def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record: dict[str, Any]) -> None:
+def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record: Mapping[str, Any]) -> None:
     """Keep a run; the same run again replaces itself and keeps its place in the order."""
     known = db.execute("select number from runs where run_uid = ?", [run_uid]).fetchone()
     number = known[0] if known else db.execute("select coalesce(max(number), 0) + 1 from runs").fetchone()[0]

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from tokenkit import fingerprint
-from tokenkit.config import Workspace
 from tokenkit.incidents import words as say
 from tokenkit.report.figures import fingerprint_figures as figures
 from tokenkit.report.parts.render import Part, part
@@ -94,12 +93,12 @@ def _span(low: float, usual: float, high: float, unit: str) -> str:
     return f"{say.short_amount(float(round(usual)), short)} ({ends})"
 
 
-def fingerprint_card(source: View | Workspace, token: str = "", window: str = "day") -> Part:
+def fingerprint_card(view: View, token: str = "", window: str = "day") -> Part:
     """One token: whose it is, what it is judged by, what it does with each band of normal, and what changed.
 
     Parameters
     ----------
-    source : a view of ``explore.look``, or a workspace (its newest week)
+    view : of ``explore.look``
     token : label, mask, principal or id; empty for the one to look at first (``explore.first``)
     window : ``day`` or ``hour``, of the panels
 
@@ -108,7 +107,6 @@ def fingerprint_card(source: View | Workspace, token: str = "", window: str = "d
     InputError
         There is no token of that name.
     """
-    view = source if isinstance(source, View) else explore.look(source)
     if not view:
         return notice(view)
     profile = explore.first(view, token)
