@@ -199,7 +199,7 @@ def remember(workspace: Workspace, facts: Facts) -> None:
             facts["run_uid"],
             facts["period"]["start"][:10],
             facts["period"]["end"][:10],
-            summary(facts),
+            {**summary(facts)},
         )
         for r in facts["incidents"] + facts["answered"]:
             row = [facts["run_uid"], r["incident_uid"], r["profile_uid"], r["state"], json.dumps(r)]

@@ -20,6 +20,7 @@ from tokenkit.days import day_of
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import attribution
 from tokenkit.normal.labelled_periods import LabelledPeriods
+from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens.find import find_profile
 
@@ -298,16 +299,19 @@ def _answer(verdict: str, row: Any, uid: str, until: str | None, closes: bool, e
     }  # fmt: skip
 
 
-def tally(labels: pd.DataFrame) -> dict[str, Any]:
-    """How many incidents were judged by people and how, and the precision of what was raised.
+def tally(labels: pd.DataFrame) -> facts.Labels:
+    """How many incidents people labelled and how, and the share of confirmed misuse among them.
 
     Examples
     --------
     >>> tally(pd.DataFrame({"verdict": ["benign", "true_positive", "true_positive", "false_positive"]}))["precision"]
     0.5
     """
-    counted = {name: int((labels["verdict"] == name).sum()) for name in VERDICTS}
-    return counted | {"precision": counted["true_positive"] / len(labels) if len(labels) else None}
+    true_positive, benign, false_positive = (int((labels["verdict"] == name).sum()) for name in VERDICTS)
+    precision = true_positive / len(labels) if len(labels) else None
+    return {
+        "true_positive": true_positive, "benign": benign, "false_positive": false_positive, "precision": precision
+    }  # fmt: skip
 
 
 def _said(reason: str, who: str) -> tuple[str, str]:

@@ -3,7 +3,9 @@
 Reads  Evidence, tokens, activity, labels. Writes baseline, deviations, scores.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +24,9 @@ from tokenkit.progress import Progress, silent
 __all__ = ["Judgement", "detect", "judge"]
 
 
-def judge(workspace: Workspace, periods: Periods, progress: Progress = silent) -> Judgement:
+def judge(
+    workspace: Workspace, periods: Periods, progress: Progress = silent, previous: Collection[str] = ()
+) -> Judgement:
     """Judge the reported days of a workspace: incidents, explained, each with a proposal what to do.
 
     Parameters
@@ -30,9 +34,11 @@ def judge(workspace: Workspace, periods: Periods, progress: Progress = silent) -
     workspace : its fingerprints are up to date
     periods : as ``periods_of`` plans them
     progress : function of stage, done, total
+    previous : ids of the incidents that the report before this one had
     """
     judgement = detect(workspace, periods, progress)
-    incidents = respond.add_actions(workspace, records(workspace, judgement), periods.end)
+    explained: Any = records(workspace, judgement, previous)
+    incidents: Any = respond.add_actions(workspace, explained, periods.end)
     return replace(judgement, incidents=incidents)
 
 

@@ -6,12 +6,12 @@ Reads  files, quarantine (state.db), activity_hour, events. Writes nothing.
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
+from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 
 LISTED = 20
@@ -25,7 +25,7 @@ GAP_HOURS = 6
 MIN_CALLS_AN_HOUR = 5
 
 
-def coverage(workspace: Workspace, periods: Periods) -> dict[str, Any]:
+def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
     """Counts by source (all files ever read), quarantine, gaps of the reported days."""
     with state.connect(workspace.state) as db:
         files = [dict(r) for r in db.execute("select * from files where status = 'stored' order by source, path")]
@@ -34,15 +34,18 @@ def coverage(workspace: Workspace, periods: Periods) -> dict[str, Any]:
     rules: Counter[str] = Counter(ignored)
     for file in files:
         rules.update(json.loads(file["ignored_rules"]))
-    sources = []
+    sources: list[facts.Source] = []
     for name in sorted({f["source"] for f in files}):
-        mine = [f for f in files if f["source"] == name]
+        own = [f for f in files if f["source"] == name]
+        read, stored, duplicates, quarantined, ignored_records, unattributed = (
+            sum(f[column] for f in own)
+            for column in ("read", "stored", "duplicates", "quarantined", "ignored", "unattributed")
+        )
         sources.append(
-            {"source": name, "files": len(mine)}
-            | {c: sum(f[c] for f in mine) for c in ("read", "stored", "duplicates", "quarantined", "ignored",
-            "unattributed")}
-            | {"first": _time(min((f["first"] for f in mine if f["first"]), default=None)),
-               "last": _time(max((f["last"] for f in mine if f["last"]), default=None)), "lag_s": None}
+            {"source": name, "files": len(own), "read": read, "stored": stored, "duplicates": duplicates,
+             "quarantined": quarantined, "ignored": ignored_records, "unattributed": unattributed,
+             "first": _time(min((f["first"] for f in own if f["first"]), default=None)),
+             "last": _time(max((f["last"] for f in own if f["last"]), default=None)), "lag_s": None}
         )  # fmt: skip
     return {
         "sources": sources,
@@ -67,14 +70,14 @@ def _notes(workspace: Workspace) -> list[str]:
         return json.loads(state.get_meta(db, "inventory_notes") or "[]")
 
 
-def gaps(workspace: Workspace, periods: Periods) -> list[dict[str, Any]]:
+def gaps(workspace: Workspace, periods: Periods) -> list[facts.Gap]:
     """Hours of the reported days without a single call of a source that is usually busy at that hour."""
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "events", periods.first, periods.end).create_view("e")
         counted = connection.sql(
             "select source, time_ms // 3600000 * 3600 as hour_s, count(*) as n from e group by all order by all"
         ).df()
-    found = []
+    silent_hours: list[facts.Gap] = []
     for source, rows in counted.groupby("source"):
         at = pd.to_datetime(rows["hour_s"], unit="s", utc=True)
         full = pd.date_range(at.min(), pd.Timestamp(periods.end, tz="UTC"), freq="h", inclusive="left")
@@ -86,15 +89,16 @@ def gaps(workspace: Workspace, periods: Periods) -> list[dict[str, Any]]:
         for _, part in series[silent].groupby(run[silent]):
             if len(part) >= GAP_HOURS:
                 start, end = part.index[0], part.index[-1] + pd.Timedelta("1h")
-                found.append(
+                silent_hours.append(
                     {"source": source, "start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
                 )
-    return found
+    return silent_hours
 
 
-def calls_series(workspace: Workspace, periods: Periods) -> dict[str, Any]:
+def calls_series(workspace: Workspace, periods: Periods) -> facts.CallsSeries:
     """All attributed calls over the reported period, by day, hour or minute, whichever reads best."""
     days = (periods.end - periods.start).days
+    unit: facts.Window
     unit, span = ("day", 86400) if days > 7 else ("hour", 3600) if days > 1 else ("minute", 60)
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "events", periods.start, periods.end).create_view("e")
@@ -106,4 +110,4 @@ def calls_series(workspace: Workspace, periods: Periods) -> dict[str, Any]:
         for second, n in rows:
             merged[second // 3600 * 3600] += n
         unit, rows = "hour", sorted(merged.items())
-    return {"unit": unit, "points": [[f"{pd.Timestamp(s, unit='s'):%Y-%m-%dT%H:%M:%SZ}", int(n)] for s, n in rows]}
+    return {"unit": unit, "points": [(f"{pd.Timestamp(s, unit='s'):%Y-%m-%dT%H:%M:%SZ}", int(n)) for s, n in rows]}

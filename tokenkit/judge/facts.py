@@ -17,13 +17,14 @@ import pandas as pd
 import tokenkit
 from tokenkit import config, fingerprint, respond
 from tokenkit.config import Workspace
-from tokenkit.days import Periods, day_of, periods_of
+from tokenkit.days import Periods, Span, day_of, periods_of
 from tokenkit.incidents import labels
-from tokenkit.judge import coverage, judge, standing
-from tokenkit.judge.record import iso
-from tokenkit.judge.standing import accepted_normals
+from tokenkit.judge import coverage, health, judge, organisation
+from tokenkit.judge.record import iso, iso_text
 from tokenkit.progress import Progress, silent
-from tokenkit.schema.facts import Facts, Summary
+from tokenkit.schema import facts as types
+from tokenkit.schema.facts import Facts
+from tokenkit.schema.incident import Incident
 from tokenkit.store import lake, state
 
 
@@ -35,7 +36,7 @@ def gather(
     pseudonymous: bool | None = None,
     progress: Progress = silent,
 ) -> Facts:
-    """Everything the report of a period says.
+    """Judge a period and return everything that its report says.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def gather(
 
     Returns
     -------
-    dict, JSON-able, times as ISO 8601 UTC.
+    Facts, JSON-able, times as ISO 8601 UTC.
 
     Raises
     ------
@@ -112,58 +113,70 @@ def _plain(value: Any) -> Any:
 
 def _gather(
     workspace: Workspace, periods: Periods, run_uid: str, previous: dict[str, Any] | None, progress: Progress
-) -> dict[str, Any]:
-    judgement = judge(workspace, periods, progress)
+) -> Facts:
+    before = previous["record"]["incidents"] if previous else ()
+    judgement = judge(workspace, periods, progress, before)
     people, mapped = judgement.population.people, judgement.population.tokens
-    before = set(previous["record"]["incidents"]) if previous else set()
-    every = [r | {"new_since_last": r["incident_uid"] not in before} for r in judgement.incidents]
+    every = judgement.incidents
     if workspace.settings.report.pseudonymous:
-        every = [r | {"answer": r["answer"] and r["answer"] | {"who": None}} for r in every]
-    listed, closed = ([r for r in every if bool((r["answer"] or {}).get("closes")) == c] for c in (False, True))
-    accepted = accepted_normals(workspace, judgement, people, mapped)
-    watched, broken = standing.watch(judgement, people, every), standing.rules(judgement, people)
-    used = standing.usage(workspace, mapped, periods)
+        every = [_without_name(r) for r in every]
+    listed, closed = (
+        [r for r in every if (r["answer"] is not None and r["answer"]["closes"]) == c] for c in (False, True)
+    )
+    accepted = organisation.accepted_normals(workspace, judgement, people, mapped)
+    drifting = organisation.drifting_tokens(judgement, people, every)
+    broken = organisation.broken_rules(judgement, people)
+    used = organisation.usage(workspace, mapped, periods)
     read = coverage.coverage(workspace, periods)
-    counts = standing.counts(workspace, judgement, people, mapped, read)
-    counts |= {"answered": len(closed), "accepted": len(accepted)}
+    counts = organisation.counts(workspace, judgement, people, mapped, len(closed), len(accepted))
     last = read["last"]
     judged = periods.reference is not None
     shown = [
-        r for r in listed if r["state"] in ("opened", "grown") or (r["answer"] or {}).get("verdict") == "true_positive"
+        r
+        for r in listed
+        if r["state"] in ("opened", "grown") or (r["answer"] is not None and r["answer"]["verdict"] == "true_positive")
     ]
     return {
         "organisation": workspace.settings.name,
         "run_uid": run_uid,
         "made": last,
-        "period": {"start": iso(periods.start), "end": iso(periods.end), "days": (periods.end - periods.start).days},
+        "period": _days((periods.start, periods.end)),
         "state": "not_enough_history" if not judged else "attention" if shown else "quiet",
         "pseudonymous": workspace.settings.report.pseudonymous,
         "history": _history(periods, read),
         "previous": _previous(previous, listed, closed, counts),
         "counts": counts,
-        "budget": standing.budget(judgement, listed, workspace.settings.detection.budget),
+        "budget": organisation.budget(judgement, listed, workspace.settings.detection.budget),
         "incidents": listed,
         "answered": closed,
         "accepted": accepted,
-        "watch": watched,
+        "watch": drifting,
         "policy": broken,
-        "owners_missing": standing.owners_missing(people, used),
-        "riskiest": standing.riskiest(listed),
-        "active_tokens": standing.active_tokens(people, used),
+        "owners_missing": organisation.owners_missing(people, used),
+        "riskiest": organisation.riskiest(listed),
+        "active_tokens": organisation.active_tokens(people, used),
         "calls_series": coverage.calls_series(workspace, periods),
-        "rare_values": standing.rare_values(workspace, people, mapped, periods),
-        "coverage": read | {"owners": _ownership(workspace, people)},
-        "health": standing.health(workspace, judgement, listed) | {"verdicts": labels.tally(judgement.labels.table)},
-        "blind": standing.blind(judgement, counts, read, listed),
-        "by_owner": standing.by_owner(people, listed, watched, broken),
+        "rare_values": organisation.rare_values(workspace, people, mapped, periods),
+        "coverage": {**read, "owners": _ownership(workspace, people)},
+        "health": health.health(workspace, judgement, listed),
+        "blind": health.blind_spots(judgement, counts, read),
+        "by_owner": organisation.by_owner(people, listed, drifting, broken),
         "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
     }
 
 
-def _history(periods: Periods, read: dict[str, Any]) -> dict[str, Any]:
-    def span(days: tuple[date, date] | None) -> dict[str, Any] | None:
-        return {"start": iso(days[0]), "end": iso(days[1]), "days": (days[1] - days[0]).days} if days else None
+def _without_name(incident: Incident) -> Incident:
+    """The incident without the name of who answered about it."""
+    answer = incident["answer"]
+    return incident if answer is None else {**incident, "answer": {**answer, "who": None}}
 
+
+def _days(days: Span) -> types.Days:
+    start, end = (iso_text(pd.Timestamp(day)) for day in days)
+    return {"start": start, "end": end, "days": (days[1] - days[0]).days}
+
+
+def _history(periods: Periods, read: types.Logs) -> types.History:
     hours = 0.0
     if read["first"]:
         hours = (pd.Timestamp(read["last"]) - pd.Timestamp(read["first"])).total_seconds() / 3600
@@ -175,14 +188,15 @@ def _history(periods: Periods, read: dict[str, Any]) -> dict[str, Any]:
         )
     return {
         "first": read["first"], "last": read["last"], "days": hours / 24, "hours": hours,
-        "reference": span(periods.reference), "calibration": span(periods.calibration),
+        "reference": _days(periods.reference) if periods.reference else None,
+        "calibration": _days(periods.calibration) if periods.calibration else None,
         "provisional": periods.provisional, "note": note,
     }  # fmt: skip
 
 
 def _previous(
-    previous: dict[str, Any] | None, listed: list[dict[str, Any]], closed: list[dict[str, Any]], counts: dict[str, Any]
-) -> dict[str, Any] | None:
+    previous: dict[str, Any] | None, listed: list[Incident], closed: list[Incident], counts: types.Counts
+) -> types.Previous | None:
     if previous is None:
         return None
     before = previous["record"]
@@ -201,7 +215,7 @@ def _previous(
     }  # fmt: skip
 
 
-def _ownership(workspace: Workspace, people: pd.DataFrame) -> dict[str, Any]:
+def _ownership(workspace: Workspace, people: pd.DataFrame) -> types.Ownership:
     rows = lake.read(workspace.lake, "tokens").num_rows
     owned = float((people["owner_status"] == "owned").mean()) if len(people) else 0.0
     with state.connect(workspace.state) as db:
@@ -209,7 +223,7 @@ def _ownership(workspace: Workspace, people: pd.DataFrame) -> dict[str, Any]:
     return {"rows": rows, "source": source, "with_owner": owned}
 
 
-def summary(facts: Facts) -> Summary:
+def summary(facts: Facts) -> types.Summary:
     """What a later run needs to say what is new: incident ids with their ends, and counts."""
     return {
         "end": facts["period"]["end"], "state": facts["state"], "organisation": facts["organisation"],

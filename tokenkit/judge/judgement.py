@@ -1,7 +1,6 @@
 """Judgement: what a run has judged, as one object that the facts of the page are made from."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -10,6 +9,7 @@ from tokenkit.days import Periods
 from tokenkit.incidents.labels import Labels
 from tokenkit.incidents.thresholds import Thresholds
 from tokenkit.normal.evidence import Evidence, Population
+from tokenkit.schema.incident import Incident
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Judgement:
     thresholds : Thresholds, or None
     allowed_a_day : float
         New incidents a day that the budget grants.
-    incidents : list of dict
+    incidents : list of Incident
         One record an incident, with its proposal: confirmed misuse first, then by risk (``record.records``).
     """
 
@@ -46,7 +46,7 @@ class Judgement:
     scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*COLUMNS, "score_bits"]))
     thresholds: Thresholds | None = None
     allowed_a_day: float = 0.0
-    incidents: list[dict[str, Any]] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
 
     @property
     def threshold_table(self) -> pd.DataFrame:

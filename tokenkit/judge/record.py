@@ -3,7 +3,8 @@
 Reads  incidents.Findings, people, the activity and events of the profiles concerned. Writes nothing.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -14,6 +15,7 @@ from tokenkit.fingerprint import features
 from tokenkit.incidents import advice, explain, labels, merge, risk, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.normal import baseline
+from tokenkit.schema.incident import Incident
 from tokenkit.store import engine, lake
 
 TOKENS_LISTED = 25
@@ -24,8 +26,13 @@ OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
 
-def records(workspace: Workspace, judgement: Judgement) -> list[dict[str, Any]]:
-    """Every incident of the reported days, labelled ones too (``answer``): confirmed misuse first, then by risk."""
+def records(workspace: Workspace, judgement: Judgement, previous: Collection[str] = ()) -> list[Incident]:
+    """Every incident of the reported days, labelled ones too (``answer``): confirmed misuse first, then by risk.
+
+    Parameters
+    ----------
+    previous : ids of the incidents that the report before this one had
+    """
     people, mapped = judgement.population.people, judgement.population.tokens
     made = []
     credentials = lake.read(workspace.lake, "dim_token").to_pandas().set_index("token_uid")
@@ -41,8 +48,9 @@ def records(workspace: Workspace, judgement: Judgement) -> list[dict[str, Any]]:
             connection.register("concerned", mine[["token_key"]])
             record = _record(connection, judgement, incident, people.loc[incident["profile_uid"]], mine, mapped)
             answer = labels.answer_of(judgement.labels, windows)
-            made.append(record | {"state": state, "answer": answer})
-    return sorted(made, key=_order)
+            new = incident["incident_uid"] not in previous
+            made.append(record | {"state": state, "new_since_last": new, "answer": answer})
+    return cast(list[Incident], sorted(made, key=_order))
 
 
 def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
@@ -58,6 +66,11 @@ def views(connection: duckdb.DuckDBPyConnection, workspace: Workspace, judgement
         lake.scan(connection, workspace.lake, name, judgement.periods.first, judgement.periods.end).create_view(name)
     for name in ("dim_network", "dim_client", "dim_operation", "seen"):
         lake.scan(connection, workspace.lake, name).create_view(name)
+
+
+def iso_text(moment: pd.Timestamp) -> str:
+    """ISO 8601 in UTC to the second."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def iso(moment: Any) -> str | None:

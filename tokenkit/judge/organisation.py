@@ -1,23 +1,23 @@
-"""Standing: where the organisation stands beside its incidents: owners, drift, rules, budget, health, blind spots.
+"""Organisation: facts about all tokens of an organisation, beside its incidents: counts, owners, drift, rules, values.
 
-Reads  incidents.Findings, people, activity. Writes nothing.
+Reads  Judgement, activity_hour, activity_network, activity_client, activity_operation, events. Writes nothing.
 """
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tokenkit import channels, config
 from tokenkit.channels.policy import TITLES
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
 from tokenkit.incidents import explain, words
 from tokenkit.judge.judgement import Judgement
-from tokenkit.judge.record import iso
+from tokenkit.judge.record import iso, iso_text
 from tokenkit.normal import baseline
+from tokenkit.schema import facts
+from tokenkit.schema.incident import Incident
 from tokenkit.store import engine, lake
 
 TOP = 10
@@ -28,8 +28,8 @@ WATCH_FROM = 0.75  # of the threshold
 
 
 def counts(
-    workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame, read: dict[str, Any]
-) -> dict[str, Any]:
+    workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame, answered: int, accepted: int
+) -> facts.Counts:
     """Tokens and calls of the reported days."""
     periods = judgement.periods
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
@@ -57,10 +57,11 @@ def counts(
         "unattributed_calls": int(unattributed),
         "calls": int(calls),
         "judged": len(days.profiles) - young if days else 0, "young": young,
+        "answered": answered, "accepted": accepted,
     }  # fmt: skip
 
 
-def budget(judgement: Judgement, listed: list[dict[str, Any]], per_1000: float) -> dict[str, Any]:
+def budget(judgement: Judgement, listed: list[Incident], per_1000: float) -> facts.Budget:
     """What was asked for and what was opened in the reported days."""
     days = (judgement.periods.end - judgement.periods.start).days
     allowed = judgement.allowed_a_day * days
@@ -85,8 +86,8 @@ def _calibration_opened(judgement: Judgement) -> int:
     )
 
 
-def watch(judgement: Judgement, people: pd.DataFrame, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Profiles whose last days drift and that have not crossed the line, the nearest first."""
+def drifting_tokens(judgement: Judgement, people: pd.DataFrame, listed: list[Incident]) -> list[facts.Drifting]:
+    """Profiles whose last days drift and are still below their threshold, the nearest to it first."""
     if judgement.evidence is None or judgement.threshold_table.empty:
         return []
     last = judgement.threshold_table.index[-1]
@@ -100,10 +101,10 @@ def watch(judgement: Judgement, people: pd.DataFrame, listed: list[dict[str, Any
     recent = (
         recent.sort_values(["near", "profile_uid"], ascending=[False, True]).drop_duplicates("profile_uid").head(TOP)
     )
-    return [_watched(judgement, people.loc[row.profile_uid], row) for row in recent.itertuples()]
+    return [_drifting(judgement, people.loc[row.profile_uid], row) for row in recent.itertuples()]
 
 
-def _watched(judgement: Judgement, person: pd.Series, row: Any) -> dict[str, Any]:
+def _drifting(judgement: Judgement, person: pd.Series, row: Any) -> facts.Drifting:
     assert judgement.evidence is not None
     days = judgement.evidence.days
     name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
@@ -122,33 +123,33 @@ def _watched(judgement: Judgement, person: pd.Series, row: Any) -> dict[str, Any
         "score_bits": row.score_bits,
         "threshold_bits": row.limit, "text": f"{said['observed']}; usual {said['usual']}.",
         "usual": words.amount(said["expected"], feature.unit), "observed": words.amount(said["value"], feature.unit),
-        "series": [[iso(days.days[d]), float(days.values[name][k, d])] for d in shown],
-        "band": [[max(0.0, float(np.expm1(center[d] - 2 * sd[d]))),
-        float(np.expm1(center[d] + 2 * sd[d]))] for d in shown],
+        "series": [(iso_text(days.days[d]), float(days.values[name][k, d])) for d in shown],
+        "band": [(max(0.0, float(np.expm1(center[d] - 2 * sd[d]))),
+        float(np.expm1(center[d] + 2 * sd[d]))) for d in shown],
         "unit": feature.unit,
     }  # fmt: skip
 
 
-def rules(judgement: Judgement, people: pd.DataFrame) -> list[dict[str, Any]]:
+def broken_rules(judgement: Judgement, people: pd.DataFrame) -> list[facts.BrokenRule]:
     """Rules broken in the reported days."""
     todo = {
         "orphan_in_use": "Name a new owner, or lock it.",
         "expired_in_use": "Replace it, or move its end date; then make the service refuse expired keys.",
         "outside_networks": "Ask the owner whether the network is theirs; add it to the list or lock the token.",
     }
-    made = []
+    rows: list[facts.BrokenRule] = []
     for row in judgement.broken_rules.sort_values(["standing", "rule", "profile_uid"]).itertuples():
         person = people.loc[row.profile_uid]
         which = ", ".join(v for v in row.what if v)
-        made.append(
+        rows.append(
             {"rule": row.rule, "title": TITLES[row.rule], "label": str(person["label"]), "mask": person["mask"],
              "token_uid": row.token_uid, "profile_uid": row.profile_uid, "owner": person["owner_name"],
-             "since": iso(pd.Timestamp(row.first_s, unit="s", tz="UTC")), "requests": int(row.requests),
+             "since": iso_text(pd.Timestamp(row.first_s, unit="s", tz="UTC")), "requests": int(row.requests),
              "standing": bool(row.standing),
              "text": f"{words.plural(row.requests, 'call')} in these days" + (f" ({which})" if which else "") + ".",
              "do": todo[row.rule]}
         )  # fmt: skip
-    return made
+    return rows
 
 
 def usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.DataFrame:
@@ -175,7 +176,7 @@ def usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.Da
         ).df()
 
 
-def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.Active]:
     """The busiest profiles (of ``usage``): a map, not a ranking of suspicion."""
     return [
         {"label": str(people.at[r.profile_uid, "label"]), "mask": people.at[r.profile_uid, "mask"],
@@ -188,13 +189,13 @@ def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, An
     ]  # fmt: skip
 
 
-def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, Any]]:
+def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.Ownerless]:
     """Active profiles (of ``usage``) nobody answers for, the busiest first."""
     used = used.assign(status=used["profile_uid"].map(people["owner_status"]))
     return [
         {"label": str(p["label"]), "mask": p["mask"], "token_uid": r.profile_uid, "principal": p["principal"],
          "kind": p["kind"], "status": r.status, "owner": p["owner_name"], "requests": int(r.requests),
-         "last_seen": iso(pd.Timestamp(r.last_s, unit="s", tz="UTC")), "ask": p["team"]}
+         "last_seen": iso_text(pd.Timestamp(r.last_s, unit="s", tz="UTC")), "ask": p["team"]}
         for r in used[used["status"] != "owned"].itertuples()
         for p in [people.loc[r.profile_uid]]
     ]  # fmt: skip
@@ -202,12 +203,12 @@ def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[dict[str, A
 
 def rare_values(
     workspace: Workspace, people: pd.DataFrame, mapped: pd.DataFrame, periods: Periods
-) -> list[dict[str, Any]]:
+) -> list[facts.RareValue]:
     """Values that one profile shows in the reported days and hardly any other: programs first, then networks.
 
     Two profiles may share one where there are ten or more: a key and the role that it assumes use the same program.
     """
-    made = []
+    values: list[facts.RareValue] = []
     most = 2 if len(people) >= MANY_PROFILES else 1
     for kind, title, text in (("client", "Program", "user_agent"), ("network", "Network", "network")):
         with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
@@ -222,146 +223,72 @@ def rare_values(
                 f" count(*) as profiles from used group by {kind}_key, value having count(*) <= {most}"
                 " order by profiles, n, value"
             ).df()
-        made += [
+        values += [
             {"kind": title, "value": str(r.value), "label": str(people.at[r.profile_uid, "label"]),
              "mask": people.at[r.profile_uid, "mask"], "requests": int(r.n),
-             "first": iso(pd.Timestamp(r.s, unit="s", tz="UTC")),
+             "first": iso_text(pd.Timestamp(r.s, unit="s", tz="UTC")),
              "note": "one other uses it too" if r.profiles > 1 else None}
             for r in rows.itertuples()
         ]  # fmt: skip
-    return made[:RARE_LISTED]
+    return values[:RARE_LISTED]
 
 
-def riskiest(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def riskiest(listed: list[Incident]) -> list[facts.Risky]:
     """The ten riskiest profiles, one row each."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, facts.Risky] = {}
     for r in listed:
         rows.setdefault(
             r["profile_uid"],
             {"label": r["token"]["label"], "mask": r["token"]["mask"], "profile_uid": r["profile_uid"],
              "risk": r["risk"],
-             "level": r["risk_level"], "owner": _answers(r), "team": r["owner"]["team"],
+             "level": r["risk_level"], "owner": _owner_name(r), "team": r["owner"]["team"],
              "environment": r["environment"], "criticality": r["criticality"], "known_days": r["known_days"],
              "do": r["action"]["title"], "incident_uid": r["incident_uid"]},
         )  # fmt: skip
     return list(rows.values())[:TOP]
 
 
-def _answers(record: dict[str, Any]) -> str | None:
+def _owner_name(record: Incident) -> str | None:
     """Who answers for an incident's token; None where the owner has left or there is none."""
     return record["owner"]["name"] if record["owner"]["status"] == "owned" else None
 
 
-def health(workspace: Workspace, judgement: Judgement, listed: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a data scientist asks of the detectors."""
-    shares = workspace.settings.detection.shares
-    rows = []
-    for detector in channels.detectors(workspace.settings.detection.panel):
-        limit = float(judgement.threshold_table[detector.name].iloc[-1]) if len(judgement.threshold_table) else None
-        rows.append(
-            {"channel": detector.name, "title": detector.title, "share": shares.get(detector.name, 0.0),
-             "opened": sum(r["state"] == "opened" and r["channels"][0] == detector.name for r in listed),
-             "threshold_bits": limit if limit is not None and np.isfinite(limit) else None}
-        )  # fmt: skip
-    asked = [r["second_opinion"] for r in listed if r["second_opinion"]]
-    return {
-        "channels": rows,
-        "second_opinion": {"name": f"PyOD ({', '.join(asked[0]['members'])})",
-                           "agree": sum(s["agrees"] for s in asked), "of": len(asked)}
-        if asked else None,
-        "assumed": ["Most tokens were not misused while the reference was taken.",
-                    "A token is compared with its own past, and one younger than the reference with its peers."],
-        "settings_digest": config.digest(workspace.settings), "seed": workspace.settings.detection.seed,
-        "settings_set": {name: getattr(workspace.settings.detection, f"set_{name}") for name in ("by", "on", "why")},
-        "versions": {name: version(name) for name in ("tokenkit", "pyod", "duckdb", "deltalake", "narwhals", "pandas")},
-        "tables": lake.versions(workspace.lake),
-    }  # fmt: skip
-
-
-def blind(
-    judgement: Judgement, counted: dict[str, Any], read: dict[str, Any], listed: list[dict[str, Any]]
-) -> list[dict[str, str]]:
-    """What this report would still miss, from what was measured."""
-    said = [
-        {"what": "A thief who behaves like the owner",
-         "means": "The usual network, program, calls, hours and amounts raise nothing."},
-    ]  # fmt: skip
-    if counted["young"]:
-        said.append({"what": f"{words.plural(counted['young'], 'token')} too new for a past of their own",
-                     "means": "Judged by their peers only; slow changes are not seen."})  # fmt: skip
-    if counted["unattributed_calls"]:
-        said.append({"what": f"{words.plural(counted['unattributed_calls'], 'call')} without a token",
-                     "means": "Counted, and not judged."})  # fmt: skip
-    said += [
-        {"what": f"{g['source']}: no logs from {g['start'][5:16]} to {g['end'][5:16]} UTC".replace("T", " ", 2),
-         "means": "What happened then is not on this page."}
-        for g in read["gaps"][:5]
-    ]  # fmt: skip
-    leak = smallest_leak(judgement)
-    if leak:
-        said.append({"what": "Slow leaks below the threshold", "means": leak})
-    return said
-
-
-def smallest_leak(judgement: Judgement) -> str | None:
-    """The median over profiles of the sustained rise of data per call that two weeks would need to cross the line."""
-    if (
-        judgement.evidence is None
-        or judgement.threshold_table.empty
-        or not np.isfinite(judgement.threshold_table["drift_amounts"].iloc[-1])
-    ):
-        return None
-    days, fit = judgement.evidence.days, judgement.evidence.fits["response_bytes"]
-    v = baseline.variance(fit, features()["response_bytes"], days)[:, -14:]
-    mature = (days.maturity == "mature") & (np.nansum(days.values["response_bytes"], axis=1) > 0)
-    limit = judgement.threshold_table["drift_amounts"].iloc[-1]
-    rows = judgement.scores[judgement.scores["channel"] == "drift_amounts"]
-    near = rows.iloc[(rows["score_bits"] - limit).abs().argsort()[:5]]["raw_bits"].median()
-    from scipy.stats import norm
-
-    needed = float(norm.isf(2.0 ** -(near + 1.0)))
-    with np.errstate(all="ignore"):
-        error = np.sqrt(1.0 / np.nansum(1.0 / v[mature], axis=1) + 0.1**2)
-    rise = float(np.exp(needed * np.nanmedian(error)) - 1)
-    return (
-        f"For half of the tokens, a rise of less than about {100 * rise:.0f}% in data per call over two weeks"
-        " stays below it."
-    )
-
-
 def by_owner(
-    people: pd.DataFrame, listed: list[dict[str, Any]], drifting: list[dict[str, Any]], broken: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """What each owner has to do, said to that owner: incidents, then drifting tokens, then rules broken."""
-    rows: dict[str | None, dict[str, Any]] = {}
-    answered = people["owner_name"].where(people["owner_status"] == "owned")
-    sizes = answered.value_counts()
+    people: pd.DataFrame, listed: list[Incident], drifting: list[facts.Drifting], broken: list[facts.BrokenRule]
+) -> list[facts.ToDo]:
+    """What each owner has to do: about incidents, then drifting tokens, then broken rules."""
+    rows: dict[str | None, facts.ToDo] = {}
+    to_do: dict[str | None, list[str]] = {}
+    owners = people["owner_name"].where(people["owner_status"] == "owned")
+    sizes = owners.value_counts()
     todo = {
         "lock": "Expect the key to be locked; issue a new one",
         "step_up": "Sign in again with a second factor",
         "restrict": "Say what the extra work was for",
         "notify": "Say whether the change is meant",
     }
-    found = [
-        (_answers(r), r["owner"]["team"], r["token"]["label"], r["incident_uid"], todo[r["action"]["verb"]])
+    tasks: list[tuple[str | None, str | None, str | None, str | None, str]] = [
+        (_owner_name(r), r["owner"]["team"], r["token"]["label"], r["incident_uid"], todo[r["action"]["verb"]])
         for r in listed
     ]
-    found += [(answered.get(r["profile_uid"]), r["team"], r["label"], None, todo["notify"]) for r in drifting]
+    tasks += [(owners.get(r["profile_uid"]), r["team"], r["label"], None, todo["notify"]) for r in drifting]
     for r in broken:
-        owner = answered.get(r["profile_uid"])
-        found.append((owner, people.at[r["profile_uid"], "team"], r["label"], None, r["do"].rstrip(".")))
-    for owner, team, label, uid, do in found:
+        owner = owners.get(r["profile_uid"])
+        tasks.append((owner, people.at[r["profile_uid"], "team"], r["label"], None, r["do"].rstrip(".")))
+    for owner, team, label, uid, do in tasks:
         owner = owner if isinstance(owner, str) else None
-        size = int(sizes.get(owner, 0)) if owner else int(answered.isna().sum())
-        row = rows.setdefault(owner, {"owner": owner, "team": team, "tokens": size, "on_page": [], "do": []})
+        size = int(sizes.get(owner, 0)) if owner else int(owners.isna().sum())
+        row = rows.setdefault(owner, {"owner": owner, "team": team, "tokens": size, "on_page": [], "do": ""})
         row["on_page"].append({"label": label, "incident_uid": uid})
-        row["do"].append(do if owner else "Name an owner")
-    return [row | {"do": "; ".join(dict.fromkeys(row["do"]))} for row in rows.values()]
+        to_do.setdefault(owner, []).append(do if owner else "Name an owner")
+    for owner, row in rows.items():
+        row["do"] = "; ".join(dict.fromkeys(to_do[owner]))
+    return list(rows.values())
 
 
 def accepted_normals(
     workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame
-) -> list[dict[str, Any]]:
+) -> list[facts.Accepted]:
     """New normals that were accepted, the newest first, with what their tokens do in the reported days."""
     rows = judgement.labels.table
     rows = rows[rows["accept"].astype(bool)] if len(rows) else rows
