@@ -67,18 +67,18 @@ def test_a_detector_of_other_versions_is_refused(model: Any, tmp_path: Path, lib
         detector_cache.load(path, KEY)
 
 
-def test_a_shelf_fits_anew_what_was_made_of_something_else(model: Any, tmp_path: Path) -> None:
-    shelf, fits = detector_cache.Shelf(tmp_path, KEY), []
+def test_a_cache_fits_anew_what_was_made_of_something_else(model: Any, tmp_path: Path) -> None:
+    cache, fits = detector_cache.DetectorCache(tmp_path, KEY), []
 
     def fit() -> Any:
         fits.append(1)
         return model
 
     for made_of in ("a", "a", "b"):
-        shelf.get("panel-HBOS", made_of, fit)
+        cache.get("panel-HBOS", made_of, fit)
     assert len(fits) == 2
     (tmp_path / "panel-HBOS.fitted").write_bytes(b"no detector")
-    shelf.get("panel-HBOS", "b", fit)
+    cache.get("panel-HBOS", "b", fit)
     assert len(fits) == 3
 
 
@@ -94,4 +94,4 @@ def test_a_detector_whose_class_has_moved_is_refused_and_fitted_anew(
     monkeypatch.setattr(persistence, "load", gone)
     with pytest.raises(DetectorError, match="fitted by other versions: No module named"):
         detector_cache.load(tmp_path / "panel-HBOS.fitted", KEY)
-    assert detector_cache.Shelf(tmp_path, KEY).get("panel-HBOS", "abc", lambda: model) is model
+    assert detector_cache.DetectorCache(tmp_path, KEY).get("panel-HBOS", "abc", lambda: model) is model

@@ -76,11 +76,11 @@ def test_the_matrix_has_no_feature_that_is_only_context(evidence: Evidence) -> N
     assert {features()[name].bad for name in matrix_features(evidence)} == {"high"}
 
 
-def test_a_fitted_panel_is_taken_from_the_shelf_and_scores_the_same(evidence: Evidence, tmp_path: Path) -> None:
-    shelf = detector_cache.Shelf(tmp_path, b"k" * 32)
-    first = fitted(evidence, shelf=shelf).score(evidence, day_of(42), day_of(70))
+def test_a_fitted_panel_is_taken_from_the_cache_and_scores_the_same(evidence: Evidence, tmp_path: Path) -> None:
+    cache = detector_cache.DetectorCache(tmp_path, b"k" * 32)
+    first = fitted(evidence, cache=cache).score(evidence, day_of(42), day_of(70))
     files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    second = fitted(evidence, shelf=shelf).score(evidence, day_of(42), day_of(70))
+    second = fitted(evidence, cache=cache).score(evidence, day_of(42), day_of(70))
     assert first.equals(second)
     assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert set(files) == {f"panel-{name}.fitted" for name in PANEL}

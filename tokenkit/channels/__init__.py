@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import pandas as pd
 
 from tokenkit import plugins
@@ -19,7 +20,7 @@ from tokenkit.errors import DetectorError
 from tokenkit.normal.evidence import Evidence
 
 if TYPE_CHECKING:
-    from tokenkit.channels.detector_cache import Shelf
+    from tokenkit.channels.detector_cache import DetectorCache
 
 COLUMNS = ["profile_uid", "window", "start", "channel", "raw_bits", "parts"]
 
@@ -45,14 +46,14 @@ class Detector(Protocol):
         ...
 
 
-def detectors(panel: Sequence[str] = PANEL, seed: int = 0, shelf: "Shelf | None" = None) -> list[Detector]:
+def detectors(panel: Sequence[str] = PANEL, seed: int = 0, cache: "DetectorCache | None" = None) -> list[Detector]:
     """The channels of a run, in the order of the page: ours, then those of installed packages.
 
     Parameters
     ----------
     panel : detectors of PyOD that make the channel ``panel``, by class name
     seed : of everything random in them
-    shelf : where fitted ones are kept; None to fit them each time
+    cache : where fitted ones are kept; None to fit them each time
 
     Raises
     ------
@@ -68,7 +69,7 @@ def detectors(panel: Sequence[str] = PANEL, seed: int = 0, shelf: "Shelf | None"
     from tokenkit.channels.panel import Panel
     from tokenkit.channels.point import PointDay, PointHour
 
-    ours: list[Detector] = [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel(panel, seed, shelf)]
+    ours: list[Detector] = [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel(panel, seed, cache)]
     return ours + [make() for make in _installed().values()]
 
 
@@ -112,3 +113,20 @@ def _installed() -> dict[str, Callable[[], Detector]]:
             )
         found[point.name] = make
     return found
+
+
+def score_rows(channel: str, window: str, profiles: np.ndarray, start: pd.Series, parts: pd.DataFrame) -> pd.DataFrame:
+    """Scores as the table that a detector returns (``COLUMNS``); parts of zero are left out.
+
+    Parameters
+    ----------
+    window : ``hour`` or ``day``
+    profiles, start : profile and start of each row
+    parts : DataFrame, one column a part (bits, which add up to the raw score)
+    """
+    names, values = list(parts.columns), parts.to_numpy()
+    dicts = [{n: float(v) for n, v in zip(names, row, strict=True) if v > 0} for row in values]
+    return pd.DataFrame(
+        {"profile_uid": profiles, "window": window, "start": pd.DatetimeIndex(start), "channel": channel,
+         "raw_bits": values.sum(axis=1), "parts": dicts}
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Kept: fitted detectors at rest, each in one file signed with the workspace's key.
+"""Detector cache: fitted detectors of earlier runs, each in one file signed with the workspace's key.
 
 Reads and writes  .tokenkit/models/<name>.fitted: a line with signature and what it was made of, then PyOD's own format.
 Loading such a file runs code that is in it, so the signature is checked before a byte of it is loaded; and a detector
@@ -21,7 +21,7 @@ MAGIC = b"tokenkit-fitted-1"
 
 
 @dataclass(frozen=True)
-class Shelf:
+class DetectorCache:
     """Where fitted detectors of a workspace are kept, and the key that signs them."""
 
     folder: Path
@@ -34,17 +34,17 @@ class Shelf:
             if path.exists() and made_of_in(path) == made_of:
                 return load(path, self.key)
         except DetectorError:
-            pass  # another version's, or no longer whole: what follows replaces it
+            pass  # another version's, or damaged: what follows replaces it
         model = fit()
         save(model, path, self.key, made_of)
         return model
 
 
-def shelf(workspace: Workspace) -> Shelf | None:
-    """The shelf of a workspace; None where it has no key yet."""
+def open_cache(workspace: Workspace) -> DetectorCache | None:
+    """The detector cache of a workspace; None where it has no key yet."""
     if not workspace.key.exists():
         return None
-    return Shelf(workspace.key.parent / "models", identity.load_key(workspace.key))
+    return DetectorCache(workspace.key.parent / "models", identity.load_key(workspace.key))
 
 
 def save(model: Any, path: Path, key: bytes, made_of: str = "") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import log_ndtr
 
-from tokenkit.channels.point import _frame
+from tokenkit.channels import score_rows
 from tokenkit.days import MIN_DAYS
 from tokenkit.fingerprint import features
 from tokenkit.normal import baseline
@@ -48,8 +48,7 @@ class _Drift:
             self.phi[name] = _lag_one(evidence, name)
             self.tau[name] = self._fit_tau(evidence, name, start, end)
             zs.append(self._learned(evidence, name))
-        days = evidence.days.days
-        inside = (days >= pd.Timestamp(start, tz="UTC")) & (days < pd.Timestamp(end, tz="UTC"))
+        inside = evidence.days.between(start, end)
         stacked = np.stack([z[evidence.days.core][:, inside].ravel() for z in zs])
         stacked = np.clip(stacked[:, ~np.isnan(stacked).any(axis=0)], -3, 3)
         enough = stacked.shape[1] > 50
@@ -59,8 +58,7 @@ class _Drift:
 
     def _fit_tau(self, evidence: Evidence, name: str, start: date, end: date) -> float:
         """The tau at which nine in ten of the calibration days' z are as small as those of a standard normal."""
-        days = evidence.days.days
-        last = np.flatnonzero(days < pd.Timestamp(end, tz="UTC"))
+        last = np.flatnonzero(evidence.days.between(None, end))
         if not len(last) or (end - start).days < MIN_DAYS:
             return TAU_DEFAULT
         low, high = 0.0, 1.0
@@ -93,7 +91,7 @@ class _Drift:
     def _learned(self, evidence: Evidence, name: str, tau: float | None = None) -> np.ndarray:
         """``_z`` as if nothing had been accepted, NaN where the two weeks hold a day of confirmed misuse.
 
-        What is learned from it for all must not follow an answer about one profile.
+        What is learned from it for all must not depend on a label of one profile.
         """
         off, v, _ = _plain(evidence, name)
         return np.where(in_two_weeks(evidence.days.misuse), np.nan, self._two_weeks(evidence, name, off, v, tau))
@@ -143,12 +141,11 @@ class _Drift:
         together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
         largest = np.maximum(z.max(axis=0), together)
         bits = np.maximum(-log_ndtr(-largest) / np.log(2) - 1.0, 0.0)
-        wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-        rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & wanted[None, :])
+        rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & days.between(start, end)[None, :])
         squares = np.maximum(z[:, rows, columns], 0.0) ** 2
         share = squares / np.maximum(squares.sum(axis=0), 1e-9)
         parts = pd.DataFrame((share * bits[rows, columns]).T, columns=[f"drift_{n}" for n in self.names])
-        return _frame(self.name, "day", days.profiles[rows], days.days[columns], parts)  # type: ignore[attr-defined]
+        return score_rows(self.name, "day", days.profiles[rows], days.days[columns], parts)  # type: ignore[attr-defined]
 
 
 class DriftAmounts(_Drift):

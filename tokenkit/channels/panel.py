@@ -17,8 +17,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from tokenkit.channels import detector_cache
-from tokenkit.channels.point import _frame
+from tokenkit.channels import detector_cache, score_rows
 from tokenkit.config import PANEL
 from tokenkit.errors import DetectorError, did_you_mean
 from tokenkit.fingerprint import features
@@ -44,10 +43,12 @@ class Panel:
     name, title, gap_days = "panel", "PyOD detectors on deviations", 1
     least_shape = 0.2
 
-    def __init__(self, names: Sequence[str] = PANEL, seed: int = 0, shelf: detector_cache.Shelf | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str] = PANEL, seed: int = 0, cache: detector_cache.DetectorCache | None = None
+    ) -> None:
         self.names = tuple(names)
         self.seed = seed
-        self.shelf = shelf
+        self.cache = cache
         self.members: dict[str, tuple[Any, Tail]] = {}
         self.fitted_until = date.min
 
@@ -76,12 +77,12 @@ class Panel:
         return self
 
     def _fitted(self, name: str, matrix: np.ndarray) -> Any:
-        """The detector, from the shelf where the same rows were fitted before by the same versions."""
+        """The detector, from the cache where the same rows were fitted before by the same versions."""
         model = detector(name, self.seed)
-        if self.shelf is None:
+        if self.cache is None:
             return model.fit(matrix)
         made_of = hashlib.sha256(repr((matrix.shape, self.seed, model)).encode() + matrix.tobytes()).hexdigest()[:16]
-        return self.shelf.get(f"panel-{name}", made_of, lambda: model.fit(matrix))
+        return self.cache.get(f"panel-{name}", made_of, lambda: model.fit(matrix))
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active day after those it was fitted on.
@@ -95,7 +96,7 @@ class Panel:
             f"panel_{name}": np.maximum(tail.bits(model.decision_function(matrix)), LEAST_BITS) / len(self.members)
             for name, (model, tail) in self.members.items()
         } if n else {}  # fmt: skip
-        return _frame(self.name, "day", profiles[:n], days[:n], pd.DataFrame(bits, index=range(n)))
+        return score_rows(self.name, "day", profiles[:n], days[:n], pd.DataFrame(bits, index=range(n)))
 
 
 def detector(name: str, seed: int) -> Any:

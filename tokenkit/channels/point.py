@@ -1,4 +1,4 @@
-"""Point: an hour or a day that is unlike the profile.
+"""Point: one hour or one day that is unlike the profile (docs/method/channels.md).
 
 Hours: new networks, programs, calls and odd hours, which count for more together than alone (conjunction).
 Days: amounts, objects, outcomes: the largest bits of each family, summed with weights 1 / i^1.5.
@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from tokenkit.channels import score_rows
 from tokenkit.fingerprint import scored_features
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.novelty import USUAL_BITS
@@ -31,7 +32,7 @@ class PointHour:
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active hour."""
-        hours = _between(evidence.hours, start, end)
+        hours = evidence.hours_between(start, end)
         network = np.maximum(hours["network"] - USUAL_BITS, 0.0)
         client = np.maximum(hours["client"] - USUAL_BITS, 0.0)
         operation = np.maximum(hours["operation"] - USUAL_BITS, 0.0) / 2
@@ -48,7 +49,7 @@ class PointHour:
                 "hour_of_week": odd_hour * (1 + share),
             }
         )
-        return _frame(self.name, "hour", hours["profile_uid"].to_numpy(), hours["start"], parts)
+        return score_rows(self.name, "hour", hours["profile_uid"].to_numpy(), hours["start"], parts)
 
 
 class PointDay:
@@ -64,8 +65,7 @@ class PointDay:
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active day."""
         days = evidence.days
-        wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-        rows, columns = np.nonzero(~np.isnan(days.values["requests"]) & wanted[None, :])
+        rows, columns = days.active_cells(start, end)
         names = list(scored_features())
         families = sorted({its.family for its in scored_features().values()})
         bits = np.column_stack([np.nan_to_num(evidence.bits[n][rows, columns]) for n in names])
@@ -82,19 +82,4 @@ class PointDay:
         best = best * WEIGHTS[np.minimum(rank, len(WEIGHTS) - 1)]
         parts = np.zeros((len(rows), len(names)))
         np.put_along_axis(parts, which, best, axis=1)
-        return _frame(self.name, "day", days.profiles[rows], days.days[columns], pd.DataFrame(parts, columns=names))
-
-
-def _between(frame: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
-    inside = (frame["start"] >= pd.Timestamp(start, tz="UTC")) & (frame["start"] < pd.Timestamp(end, tz="UTC"))
-    return frame[inside].reset_index(drop=True)
-
-
-def _frame(channel: str, window: str, profiles: np.ndarray, start: pd.Series, parts: pd.DataFrame) -> pd.DataFrame:
-    """Scores as a frame; parts of zero are left out."""
-    names, values = list(parts.columns), parts.to_numpy()
-    dicts = [{n: float(v) for n, v in zip(names, row, strict=True) if v > 0} for row in values]
-    return pd.DataFrame(
-        {"profile_uid": profiles, "window": window, "start": pd.DatetimeIndex(start), "channel": channel,
-         "raw_bits": values.sum(axis=1), "parts": dicts}
-    )  # fmt: skip
+        return score_rows(self.name, "day", days.profiles[rows], days.days[columns], pd.DataFrame(parts, columns=names))

@@ -1,6 +1,6 @@
-"""Signed: who says or does something and why, fit to be stored and printed.
+"""Attribution: who labels or does something and why, fit to be stored and printed.
 
-An answer, an action and a saved setting each have both. What a person types may hold a secret that was pasted.
+A label, an action and a saved setting each have both. What a person types may hold a secret that was pasted.
 """
 
 import getpass

@@ -79,23 +79,23 @@ def reasons(
 
     Parameters
     ----------
-    incident : a row of ``incidents.summary``
+    incident : a row of ``merge.summary``
     new_values : kind (network, client, operation) to ``values_of`` of this incident
     users : kind to {value key: how many profiles of the peer group used it before}
     """
     total = sum(incident["parts"].values()) or 1.0
-    found = []
+    rows = []
     for part, bits in sorted(incident["parts"].items(), key=lambda item: (-item[1], item[0])):
-        words_of = _describe(part, incident, evidence, new_values, users)
-        observed, usual, peers = words_of["observed"], words_of["usual"], words_of["peers"]
-        sentence = f"{words_of['title']}: {observed}; usual: {usual}" + (f"; peers: {peers}." if peers else ".")
-        found.append(
-            {"feature": part, "family": words_of["family"], "channel": words_of["channel"], "title": words_of["title"],
+        entry = _describe(part, incident, evidence, new_values, users)
+        observed, usual, peers = entry["observed"], entry["usual"], entry["peers"]
+        sentence = f"{entry['title']}: {observed}; usual: {usual}" + (f"; peers: {peers}." if peers else ".")
+        rows.append(
+            {"feature": part, "family": entry["family"], "channel": entry["channel"], "title": entry["title"],
              "observed": observed, "usual": usual, "peers": peers, "sentence": sentence, "share": bits / total,
-             "bits": bits, "value": words_of.get("value"), "expected": words_of.get("expected"),
-             "unit": words_of.get("unit", ""), "measured_as": words_of["measured_as"]}
+             "bits": bits, "value": entry.get("value"), "expected": entry.get("expected"),
+             "unit": entry.get("unit", ""), "measured_as": entry["measured_as"]}
         )  # fmt: skip
-    return found
+    return rows
 
 
 def _describe(
@@ -115,7 +115,7 @@ def _describe(
                 "measured_as": "how_surprise, bits"}  # fmt: skip
     assert evidence is not None, f"no evidence for {part}"
     if part.startswith("drift_"):
-        return _drift(part.removeprefix("drift_"), incident, evidence)
+        return drift_in_words(part.removeprefix("drift_"), incident, evidence)
     if part in evidence.fits:
         return _amount(part, incident, evidence)
     return _of_detector(part, incident)
@@ -144,7 +144,7 @@ def _value(
     usual_rows = rows[rows["before"] > 0].sort_values(["before", "value"], ascending=[False, True])
     usual = ", ".join(words.clip(str(v)) for v in usual_rows["value"].head(2)) or "other values"
     if evidence is not None:
-        group = _peers(evidence, incident["profile_uid"])
+        group = peers_of(evidence, incident["profile_uid"])
         of = max(len(group) - 1, 0)
         peers = f"{max((users.get(int(k), 0) for k in strange['key'].head(3)), default=0)} of {of} use it" if of else ""
     else:
@@ -162,7 +162,8 @@ def _value(
             "value": float(n), "expected": 0.0, "unit": "calls", "measured_as": f"{kind} novelty, bits"}  # fmt: skip
 
 
-def _peers(evidence: Evidence, profile_uid: str) -> np.ndarray:
+def peers_of(evidence: Evidence, profile_uid: str) -> np.ndarray:
+    """The rows of the profiles in the peer group of a profile, itself among them."""
     k = int(np.flatnonzero(evidence.days.profiles == profile_uid)[0])
     return np.flatnonzero(evidence.days.group == evidence.days.group[k])
 
@@ -185,11 +186,11 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
     center = baseline.expected(fit, feature, days)[k, d]
     sd = float(np.sqrt(baseline.variance(fit, feature, days)[k, d]))
     usual, high = (max(0.0, float(np.expm1(center + s * sd))) for s in (0, 2))
-    group = [g for g in _peers(evidence, incident["profile_uid"]) if g != k]
-    theirs = days.values[part][group][:, max(0, d - 6) : d + 1] if group else np.array([np.nan])
+    group = [g for g in peers_of(evidence, incident["profile_uid"]) if g != k]
+    of_peers = days.values[part][group][:, max(0, d - 6) : d + 1] if group else np.array([np.nan])
     peers = ""
-    if group and (~np.isnan(theirs)).any():
-        q10, q90 = np.nanquantile(theirs, [0.1, 0.9])
+    if group and (~np.isnan(of_peers)).any():
+        q10, q90 = np.nanquantile(of_peers, [0.1, 0.9])
         peers = words.amount_range(q10, q90, feature.unit) + " a day"
     given = f" for as many {features()[feature.given].unit}" if feature.given else ""
     return {"family": feature.family, "channel": "point_day", "title": feature.reason,
@@ -200,7 +201,8 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
             "measured_as": f"{part}, robust z {evidence.z[part][k, d]:.1f}"}  # fmt: skip
 
 
-def _drift(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+def drift_in_words(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    """How far a feature drifted in the two weeks before an incident ends, in words and numbers."""
     feature, days = features()[name], evidence.days
     k = int(np.flatnonzero(days.profiles == incident["profile_uid"])[0])
     last = int(np.flatnonzero(days.days < incident["end"])[-1])
@@ -209,7 +211,7 @@ def _drift(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]
     values = days.values[name][k, window][seen]
     usual = np.expm1(baseline.expected(evidence.fits[name], feature, days)[k, window][seen])
     ratio = values.sum() / max(usual.sum(), 1e-9)
-    group = [g for g in _peers(evidence, incident["profile_uid"]) if g != k]
+    group = [g for g in peers_of(evidence, incident["profile_uid"]) if g != k]
     peers = ""
     if group:
         r = baseline.residual(evidence.fits[name], feature, days)[group][:, window]

@@ -1,9 +1,9 @@
-"""Verdicts: what people said of incidents, and what follows: labels, suppressions, acceptance of a new normal.
+"""Labels: what people answered about incidents, and what follows from it: suppressions and accepted changes.
 
 Reads  labels, suppressions, incidents, runs (state.db), tokens, scores. Writes labels, suppressions (state.db).
-The newest label of an incident counts, and all are kept. *true_positive*: nothing learns from those windows. *benign*:
-the new normal is accepted, or the profile is suppressed until a day. *false_positive*: that incident is closed. What is
-answered and goes on is still judged and listed; it only leaves the main list and the budget.
+The newest label of an incident counts, and all are kept. *true_positive*: nothing is learned from those windows.
+*benign*: the new normal is accepted, or the profile is suppressed until a day. *false_positive*: that incident is
+closed. An incident that is closed and goes on is still judged and listed; it only leaves the main list and the budget.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ LABELS = [
 SUPPRESSIONS = [
     "suppression_uid", "profile_uid", "channel", "reason", "who", "made_time", "until", "withdrawn_time",
 ]  # fmt: skip
-HEIGHTS = ["profile_uid", "channel", "start", "score_bits"]
+SCORES = ["profile_uid", "channel", "start", "score_bits"]
 RUNS_KNOWN = 20  # of which an unknown incident may have been meant
 
 
@@ -48,7 +48,7 @@ class Labels:
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=LABELS))
     suppressions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SUPPRESSIONS))
     periods: LabelledPeriods = field(default_factory=LabelledPeriods)
-    accepted_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=HEIGHTS))
+    accepted_scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SCORES))
     digest: str = ""
 
 
@@ -56,7 +56,7 @@ def label(
     workspace: Workspace, incident_uid: str, verdict: str, reason: str, who: str, accept: bool = False,
     until: date | str | None = None, now: datetime | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Say what an incident was.
+    """Store a label: what a person answers about an incident.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def label(
     verdict : ``true_positive``, ``benign`` or ``false_positive``
     reason, who : why, and who says so
     accept : what was seen is normal from now on (*benign* only)
-    until : say nothing of this token before that day, UTC (*benign* only)
+    until : list no incident of this token before that day, UTC (*benign* only)
     now : the moment; default: now
 
     Returns
@@ -81,7 +81,7 @@ def label(
     now = now or datetime.now(UTC)
     if verdict not in VERDICTS:
         raise InputError(f"verdict is {verdict!r}; {did_you_mean(verdict, list(VERDICTS))}")
-    reason, who = _said(reason, who)
+    reason, who = _reason_and_name(reason, who)
     expires = _day(until, now) if until else None
     if verdict != "benign" and (accept or expires):
         raise InputError(
@@ -99,8 +99,8 @@ def label(
             "select record from labels where incident_uid = ? and accept = 1 order by number limit 1", [incident_uid]
         ).fetchone()
     if accept:
-        # once accepted, the next run scores it anew: the heights that it had are those of the first acceptance
-        record["heights"] = json.loads(first[0])["heights"] if first else _heights(workspace, record)
+        # once accepted, the next run scores it anew: the scores that it had are those of the first acceptance
+        record["heights"] = json.loads(first[0])["heights"] if first else _scores_of(workspace, record)
     with state.connect(workspace.state) as db:
         for earlier in db.execute("select label_uid from labels where incident_uid = ?", [incident_uid]).fetchall():
             _withdraw(db, _suppression_of(earlier[0]), now)
@@ -125,7 +125,7 @@ def suppress(
     workspace: Workspace, token: str, reason: str, who: str, until: date | str, channel: str = "",
     now: datetime | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Raise nothing of a token before a day; what goes on stays on the page, in a section of its own.
+    """List no incident of a token before a day; what goes on stays on the page, in a section of its own.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def suppress(
         No such token or channel, several tokens of that name, no reason, or ``until`` not in the future.
     """
     now = now or datetime.now(UTC)
-    reason, who = _said(reason, who)
+    reason, who = _reason_and_name(reason, who)
     last = _day(until, now)
     known = [*(d.name for d in detectors()), "policy"]
     if channel and channel not in known:
@@ -197,7 +197,7 @@ def suppressions(workspace: Workspace, when: datetime | None = None) -> pd.DataF
 
 
 def read(workspace: Workspace, end: date) -> Labels:
-    """What counts for a report that ends with ``end``.
+    """The labels and suppressions that count for a report that ends with ``end``.
 
     Confirmed misuse reaches as far as the incident had grown in the reports that ended before: what a report itself
     finds does not change it, or the same report made twice would not be the same.
@@ -205,8 +205,10 @@ def read(workspace: Workspace, end: date) -> Labels:
     with state.connect(workspace.state) as db:
         given = pd.DataFrame([tuple(r) for r in db.execute("select * from labels order by number")], columns=LABELS)
         given = given.drop_duplicates("incident_uid", keep="last").reset_index(drop=True)
-        kept = db.execute("select * from suppressions where withdrawn_time is null order by made_time, suppression_uid")
-        hushed = pd.DataFrame([tuple(r) for r in kept.fetchall()], columns=SUPPRESSIONS)
+        active = db.execute(
+            "select * from suppressions where withdrawn_time is null order by made_time, suppression_uid"
+        )
+        suppressed = pd.DataFrame([tuple(r) for r in active.fetchall()], columns=SUPPRESSIONS)
         grown = {}
         for uid in given["incident_uid"]:
             rows = db.execute(
@@ -214,19 +216,19 @@ def read(workspace: Workspace, end: date) -> Labels:
                 " where i.incident_uid = ? and r.end < ?", [uid, end.isoformat()],
             ).fetchall()  # fmt: skip
             grown[uid] = max((r[0] for r in rows if r[0]), default="")
-    if given.empty and hushed.empty:
+    if given.empty and suppressed.empty:
         return Labels()
     given["accept"] = given["accept"].astype(bool)
     reach = given["incident_uid"].map(grown)
     confirmed = given["verdict"] == "true_positive"
     given["end"] = given["end"].mask(confirmed & (reach > given["end"]), reach)
     periods = LabelledPeriods(_windows(given[confirmed]), _windows(given[given["accept"]]))
-    text = given.drop(columns="record").to_json() + hushed.to_json()
+    text = given.drop(columns="record").to_json() + suppressed.to_json()
     rows = [h for text, accept in zip(given["record"], given["accept"], strict=True) if accept
             for h in json.loads(text).get("heights", [])]  # fmt: skip
-    heights = pd.DataFrame(rows, columns=HEIGHTS)
-    heights["start"] = pd.to_datetime(heights["start"], utc=True).astype("datetime64[us, UTC]")
-    return Labels(given, hushed, periods, heights, hashlib.sha256(text.encode()).hexdigest())
+    scores = pd.DataFrame(rows, columns=SCORES)
+    scores["start"] = pd.to_datetime(scores["start"], utc=True).astype("datetime64[us, UTC]")
+    return Labels(given, suppressed, periods, scores, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _windows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -241,10 +243,10 @@ def _windows(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_accepted(flagged: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFrame:
-    """Flagged windows without those that lie in an accepted stretch of their profile: they were answered.
+    """Flagged windows without those that lie in an accepted period of their profile.
 
-    What comes after it and still exceeds the line begins an incident of its own, so that a larger change is raised as
-    new, and is not taken for more of what was accepted.
+    What comes after it and still exceeds the threshold begins an incident of its own, so that a larger change is new,
+    and not more of what was accepted.
     """
     keep = pd.Series(True, index=flagged.index)
     for row in accepted.itertuples():
@@ -254,7 +256,7 @@ def without_accepted(flagged: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFr
 
 
 def answer_of(labels: Labels, windows: pd.DataFrame) -> dict[str, Any] | None:
-    """What was said of one incident, or None.
+    """The label or suppression that holds for one incident, or None.
 
     Parameters
     ----------
@@ -268,7 +270,7 @@ def answer_of(labels: Labels, windows: pd.DataFrame) -> dict[str, Any] | None:
 
     Notes
     -----
-    An incident is the labelled one if it has its id, or begins in its stretch: an answer may move the first flagged
+    An incident is the labelled one if it has its id, or begins in its period: a label may move the first flagged
     window by an hour. A suppression holds while every flagged window starts before its day.
     """
     first = windows.sort_values(["start", "end"]).iloc[0]
@@ -277,10 +279,10 @@ def answer_of(labels: Labels, windows: pd.DataFrame) -> dict[str, Any] | None:
         begins = pd.Timestamp(row.start) <= first["start"] < pd.Timestamp(row.end)
         if (row.incident_uid == first["incident_uid"] or begins) and not row.accept and pd.isna(row.expires):
             return _answer(row.verdict, row, row.label_uid, None, row.verdict == "false_positive", False)
-    hushed = labels.suppressions[labels.suppressions["profile_uid"] == first["profile_uid"]]
+    suppressed = labels.suppressions[labels.suppressions["profile_uid"] == first["profile_uid"]]
     left = pd.Series(True, index=windows.index)
     ended = None
-    for row in hushed.itertuples():
+    for row in suppressed.itertuples():
         concerned = (windows["channel"] == row.channel) if row.channel else pd.Series(True, index=windows.index)
         inside = concerned & (windows["start"] < pd.Timestamp(row.until, tz="UTC"))
         left &= ~inside
@@ -314,7 +316,7 @@ def tally(labels: pd.DataFrame) -> facts.Labels:
     }  # fmt: skip
 
 
-def _said(reason: str, who: str) -> tuple[str, str]:
+def _reason_and_name(reason: str, who: str) -> tuple[str, str]:
     """Reason and name, fit to be stored."""
     if not reason.strip():
         raise InputError("an answer needs a reason: --reason 'what you found out', for whoever reads the page next")
@@ -349,8 +351,8 @@ def _newest(db: Any, incident_uid: str) -> dict[str, Any]:
     raise InputError(f"no incident {incident_uid!r}; {hint}")
 
 
-def _heights(workspace: Workspace, record: dict[str, Any]) -> list[list[Any]]:
-    """The largest score of each channel on each day of an incident, as the last run stored them: ``HEIGHTS``."""
+def _scores_of(workspace: Workspace, record: dict[str, Any]) -> list[list[Any]]:
+    """The largest score of each channel on each day of an incident, as the last run stored them (``SCORES``)."""
     start, end = (pd.Timestamp(record[n]) for n in ("start", "end"))
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         last = (end + pd.Timedelta("1D")).date()

@@ -69,7 +69,7 @@ def detect(
     measured = evidence.measure(workspace, periods, population.groups, known_labels.periods)
     progress("scoring", 1, 3)
     detection = workspace.settings.detection
-    scores = calibration.score(measured, detection, detector_cache.shelf(workspace))
+    scores = calibration.score(measured, detection, detector_cache.open_cache(workspace))
     budget = thresholds.Budget.of_run(detection)
     heights = thresholds.daily_heights(scores, measured, budget.gaps)
     limits = thresholds.set_thresholds(heights, budget, known_labels.accepted_scores)

@@ -110,19 +110,19 @@ def _drifting(judgement: Judgement, person: pd.Series, row: Any) -> facts.Drifti
     name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
     k = int(np.flatnonzero(days.profiles == row.profile_uid)[0])
     incident = pd.Series({"profile_uid": row.profile_uid, "end": row.start + pd.Timedelta("1D")})
-    said = explain._drift(name, incident, judgement.evidence)
+    drift = explain.drift_in_words(name, incident, judgement.evidence)
     feature, fit = features()[name], judgement.evidence.fits[name]
     center = baseline.expected(fit, feature, days)[k]
     sd = np.sqrt(baseline.variance(fit, feature, days)[k])
     shown = [d for d in range(max(0, len(days.days) - 28), len(days.days)) if not np.isnan(days.values[name][k, d])]
-    ratio = said["value"] / max(said["expected"], 1e-9)
+    ratio = drift["value"] / max(drift["expected"], 1e-9)
     return {
         "profile_uid": row.profile_uid, "label": str(person["label"]), "mask": person["mask"],
         "owner": person["owner_name"],
         "team": person["team"], "days": 14, "ratio": ratio, "what": feature.doc.rstrip("."),
         "score_bits": row.score_bits,
-        "threshold_bits": row.limit, "text": f"{said['observed']}; usual {said['usual']}.",
-        "usual": words.amount(said["expected"], feature.unit), "observed": words.amount(said["value"], feature.unit),
+        "threshold_bits": row.limit, "text": f"{drift['observed']}; usual {drift['usual']}.",
+        "usual": words.amount(drift["expected"], feature.unit), "observed": words.amount(drift["value"], feature.unit),
         "series": [(iso_text(days.days[d]), float(days.values[name][k, d])) for d in shown],
         "band": [(max(0.0, float(np.expm1(center[d] - 2 * sd[d]))),
         float(np.expm1(center[d] + 2 * sd[d]))) for d in shown],

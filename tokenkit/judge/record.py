@@ -1,6 +1,6 @@
 """Record: one incident as everything that the page, the findings for machines and a person at the desk need to know.
 
-Reads  incidents.Findings, people, the activity and events of the profiles concerned. Writes nothing.
+Reads  Judgement, the activity and events of the profiles concerned. Writes nothing.
 """
 
 from collections.abc import Collection
@@ -34,7 +34,7 @@ def records(workspace: Workspace, judgement: Judgement, previous: Collection[str
     previous : ids of the incidents that the report before this one had
     """
     people, mapped = judgement.population.people, judgement.population.tokens
-    made = []
+    incidents = []
     credentials = lake.read(workspace.lake, "dim_token").to_pandas().set_index("token_uid")
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         views(connection, workspace, judgement)
@@ -43,18 +43,18 @@ def records(workspace: Workspace, judgement: Judgement, previous: Collection[str
             state = merge.state(windows, judgement.periods.start, judgement.periods.end)
             if state == "closed":
                 continue
-            mine = mapped[mapped["profile_uid"] == incident["profile_uid"]]
-            mine = mine.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
-            connection.register("concerned", mine[["token_key"]])
-            record = _record(connection, judgement, incident, people.loc[incident["profile_uid"]], mine, mapped)
+            own = mapped[mapped["profile_uid"] == incident["profile_uid"]]
+            own = own.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
+            connection.register("concerned", own[["token_key"]])
+            record = _record(connection, judgement, incident, people.loc[incident["profile_uid"]], own, mapped)
             answer = labels.answer_of(judgement.labels, windows)
             new = incident["incident_uid"] not in previous
-            made.append(record | {"state": state, "new_since_last": new, "answer": answer})
-    return cast(list[Incident], sorted(made, key=_order))
+            incidents.append(record | {"state": state, "new_since_last": new, "answer": answer})
+    return cast(list[Incident], sorted(incidents, key=_order))
 
 
 def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
-    """What goes on before what is quiet, confirmed misuse before anything else, then by risk."""
+    """Sort key: incidents that go on before quiet ones, among them confirmed misuse first, then by risk."""
     confirmed = (record["answer"] or {}).get("verdict") == "true_positive"
     quiet = record["state"] == "quiet"
     return quiet, not confirmed, -record["risk"], -record["score_bits"], record["incident_uid"]
@@ -80,7 +80,7 @@ def iso(moment: Any) -> str | None:
 
 def _record(
     connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, person: pd.Series,
-    mine: pd.DataFrame, mapped: pd.DataFrame,
+    own: pd.DataFrame, mapped: pd.DataFrame,
 ) -> dict[str, Any]:  # fmt: skip
     start, end = incident["start"], min(incident["end"], pd.Timestamp(judgement.periods.end, tz="UTC"))
     since = start - pd.Timedelta(days=28)
@@ -98,7 +98,7 @@ def _record(
     return {
         "incident_uid": incident["incident_uid"],
         "profile_uid": incident["profile_uid"],
-        "token_uids": _concerned(incident["profile_uid"], mine, evidence),
+        "token_uids": _concerned(incident["profile_uid"], own, evidence),
         "start": iso(start),
         "end": iso(end),
         "created_time": iso(incident["created_time"]),
@@ -123,7 +123,7 @@ def _record(
         "known_days": _known_days(judgement, k, start),
         **_peers(judgement, k),
         "sure": certainty,
-        "taken": _taken(judgement, k, incident, calls),
+        "taken": _amount_in_words(judgement, k, incident, calls),
         "reasons": reasons,
         "timeline": timeline(connection, judgement, incident, reasons),
         "new_values": _new_values(new),
@@ -175,9 +175,9 @@ def _users(
     """How many other profiles of the peer group used each value before the incident."""
     if judgement.evidence is None or rows.empty:
         return {}
-    peers = judgement.evidence.days.profiles[explain._peers(judgement.evidence, incident["profile_uid"])]
-    theirs = mapped[mapped["profile_uid"].isin(set(peers) - {incident["profile_uid"]})]
-    connection.register("peers", theirs[["token_key", "profile_uid"]])
+    peers = judgement.evidence.days.profiles[explain.peers_of(judgement.evidence, incident["profile_uid"])]
+    of_peers = mapped[mapped["profile_uid"].isin(set(peers) - {incident["profile_uid"]})]
+    connection.register("peers", of_peers[["token_key", "profile_uid"]])
     connection.register("wanted", rows[["key"]].head(50))
     counts = connection.sql(
         f"select value_key, count(distinct profile_uid) from seen join peers using (token_key) join wanted on"
@@ -186,12 +186,12 @@ def _users(
     return dict(counts)
 
 
-def _concerned(profile_uid: str, mine: pd.DataFrame, evidence: list[dict[str, Any]]) -> list[str]:
+def _concerned(profile_uid: str, own: pd.DataFrame, evidence: list[dict[str, Any]]) -> list[str]:
     """Identities concerned: the profile, the credentials seen in the evidence, and the role or user behind them."""
     uids = [profile_uid, *(e["token_uid"] for e in evidence if e["token_uid"])]
-    if mine["profile_kind"].iloc[0] not in ("token", "rotated"):
-        uids += [u for c in ("principal_token_uid", "role_token_uid") for u in mine[c].dropna().unique()[:3]]
-    return list(dict.fromkeys([*uids, *mine["token_uid"].tolist()[-TOKENS_LISTED:]]))[: TOKENS_LISTED + 6]
+    if own["profile_kind"].iloc[0] not in ("token", "rotated"):
+        uids += [u for c in ("principal_token_uid", "role_token_uid") for u in own[c].dropna().unique()[:3]]
+    return list(dict.fromkeys([*uids, *own["token_uid"].tolist()[-TOKENS_LISTED:]]))[: TOKENS_LISTED + 6]
 
 
 def sure(incident: pd.Series, n_profiles: int) -> dict[str, str]:
@@ -206,8 +206,8 @@ def sure(incident: pd.Series, n_profiles: int) -> dict[str, str]:
             if nights < 1000 else often}  # fmt: skip
 
 
-def _taken(judgement: Judgement, k: int | None, incident: pd.Series, calls: int) -> str | None:
-    said = [words.plural(calls, "call")]
+def _amount_in_words(judgement: Judgement, k: int | None, incident: pd.Series, calls: int) -> str | None:
+    parts = [words.plural(calls, "call")]
     if judgement.evidence is not None and k is not None:
         days = judgement.evidence.days
         inside = (days.days >= incident["start"].normalize()) & (days.days < incident["end"])
@@ -216,8 +216,8 @@ def _taken(judgement: Judgement, k: int | None, incident: pd.Series, calls: int)
         )
         more = float(np.nansum(days.values["response_bytes"][k, inside] - usual))
         if more > 0.1 * float(np.nansum(usual)) and more > 1000:
-            said.insert(0, f"{words.amount(more, 'bytes')} more than usual")
-    return ", ".join(said)
+            parts.insert(0, f"{words.amount(more, 'bytes')} more than usual")
+    return ", ".join(parts)
 
 
 def timeline(
@@ -280,16 +280,16 @@ def _hours(
 
 
 def _new_values(new: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    made = []
+    listed_values = []
     for kind, rows in new.items():
         total = int(rows["before"].sum())
         listed = rows.head(4) if len(rows) <= 5 else pd.concat([rows.head(3), rows.tail(1)])
-        made += [
+        listed_values += [
             {"kind": explain.VALUES[kind][0], "value": str(row.value), "mark": explain.mark(int(row.before), total),
              "now": int(row.now), "before": int(row.before), "before_days": 28}
             for row in listed.itertuples()
         ]  # fmt: skip
-    return made
+    return listed_values
 
 
 def _evidence(
@@ -327,8 +327,8 @@ def _evidence(
 def _second_opinion(judgement: Judgement, incident: pd.Series) -> dict[str, Any] | None:
     """What the PyOD detectors of the panel say of the incident's most unusual day: each against its held-out days."""
     rows = judgement.scores
-    mine = rows[(rows["channel"] == "panel") & (rows["profile_uid"] == incident["profile_uid"])]
-    inside = mine[(mine["start"] >= incident["start"].normalize()) & (mine["start"] < incident["end"])]
+    of_panel = rows[(rows["channel"] == "panel") & (rows["profile_uid"] == incident["profile_uid"])]
+    inside = of_panel[(of_panel["start"] >= incident["start"].normalize()) & (of_panel["start"] < incident["end"])]
     if inside.empty:
         return None
     day = inside.loc[inside["raw_bits"].idxmax()]

@@ -121,7 +121,7 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
     progress("scoring", 1, 2)
     detection = workspace.settings.detection
     even = detection.model_copy(update={"shares": {name: 1.0 for name in channels.gaps()}})
-    scores = calibration.score(evidence, even, detector_cache.shelf(workspace))
+    scores = calibration.score(evidence, even, detector_cache.open_cache(workspace))
     shown = population.without_names() if workspace.settings.report.pseudonymous else population
     breaches = policy.breaches(workspace, population.tokens, periods.end)
     scored = Scored(
