@@ -15,6 +15,7 @@ from tokenkit.bench.detectors import registry
 from tokenkit.bench.metrics import ranking
 from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.errors import DetectorError
+from tokenkit.incidents.thresholds import MIN_BITS
 from tokenkit.judge import detect
 
 
@@ -154,3 +155,10 @@ def test_the_ablations_have_no_rule_that_raises_what_the_family_would_have():
     lacking = registry.choose(["ablation"])
     assert lacking[0].name == registry.WITHOUT_RULES and not any(one.policy for one in lacking)
     assert all(one.shares == registry.choose(["tokenkit"])[0].shares for one in lacking)
+
+
+def test_only_tokenkit_has_thresholds_that_no_budget_lowers(ground):
+    for name, floor in (("tokenkit", MIN_BITS), ("random", 0.0)):
+        table = protocol.fit(ground, registry.choose([name])[0], 0, [200.0]).thresholds[200.0].for_all
+        least = table.to_numpy()[np.isfinite(table)].min()
+        assert least == floor if name == "tokenkit" else floor <= least < MIN_BITS

@@ -25,7 +25,7 @@ from tokenkit.channels.calibration import Calibration
 from tokenkit.config import Workspace
 from tokenkit.errors import DetectorError
 from tokenkit.incidents import merge, rules, thresholds
-from tokenkit.incidents.thresholds import Thresholds
+from tokenkit.incidents.thresholds import Budget, Curve, Thresholds
 from tokenkit.normal.evidence import Evidence
 from tokenkit.tokens.profiles import token_profiles
 
@@ -90,7 +90,7 @@ def fit(
     rows = _with_surprise(contender, rows, scale)
     fitted = Fitted(contender, detectors, scale, {}, rows, fit_s, score_s, gaps)
     benign = rows if unattacked is None else _unattacked_scores(fitted, unattacked)
-    return replace(fitted, thresholds={b: _thresholds(fitted, benign, evidence, b) for b in budgets})
+    return replace(fitted, thresholds=_thresholds(fitted, benign, evidence, budgets))
 
 
 def _unattacked_scores(fitted: Fitted, unattacked: Evidence) -> pd.DataFrame:
@@ -124,17 +124,24 @@ def _raw_scores(contender: Contender, detectors: list[Detector], evidence: Evide
     return rows
 
 
-def _thresholds(fitted: Fitted, rows: pd.DataFrame, evidence: Evidence, per_1000: float) -> Thresholds:
-    """The thresholds of each channel on each day: what would have opened its share of the budget in the 14 days before.
+def _thresholds(
+    fitted: Fitted, rows: pd.DataFrame, evidence: Evidence, budgets: Sequence[float]
+) -> dict[float, Thresholds]:
+    """The thresholds of each budget: for each channel and day what would have opened its share in the 14 days before.
 
     A rule flags whatever it scores above 0.
     """
     contender = fitted.contender
     if contender.rule:
         table = pd.DataFrame(RULE_THRESHOLD, index=evidence.periods.scored_days, columns=list(contender.shares))
-        return Thresholds(table, table)
+        return dict.fromkeys(budgets, Thresholds(table, table))
     heights = thresholds.daily_heights(rows, evidence, contender.shares)
-    return thresholds.set_thresholds(heights, thresholds.Budget(per_1000, contender.shares, fitted.gaps))
+    curves: dict[bytes, Curve] = {}  # the same for every budget
+    tables = {}
+    for per_1000 in budgets:
+        budget = Budget(per_1000, contender.shares, fitted.gaps, contender.least_bits)
+        tables[per_1000] = thresholds.set_thresholds(heights, budget, curves=curves)
+    return tables
 
 
 def surprise(fitted: Fitted, evidence: Evidence) -> pd.DataFrame:
