@@ -59,7 +59,7 @@ def tables(events: pa.Table, frames: Frames = in_duckdb) -> dict[str, pa.Table]:
         made = {name: table(prepared) for name, table in activity.TABLES.items()}
         operations = activity.session_operations(prepared)
         made |= {name: table(operations) for name, table in activity.SESSION_TABLES.items()}
-        made["activity_object"] = activity.touched(prepared, frames(OBJECTS))
+        made["activity_object"] = activity.daily_objects(prepared, frames(OBJECTS))
         collected = {name: frame.collect(backend="pyarrow").to_native() for name, frame in made.items()}
     return {
         name: schema.conform(name, table).sort_by([(c, "ascending") for c in activity.table_keys(name)])

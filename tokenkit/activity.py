@@ -1,4 +1,4 @@
-"""Activity: what each token did, hour by hour, in narrow tables whose whole days add up.
+"""Activity: count what each token did, hour by hour, in narrow tables with one part a day.
 
 Reads  events and dimensions (integer columns only). Writes activity_* (by day) and seen.
 Narwhals expressions: the same on DuckDB, Spark, pandas and Polars. After ingest there is only integer arithmetic, and
@@ -23,7 +23,7 @@ SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one se
 SESSION_OPERATIONS = 60  # pairs grow with the square: of a session's operations the first 60 make pairs, 1,770 at most
 PACED_LEAST_S = 2  # times have whole seconds in some logs: gaps of 0 and 1 s are equal by chance
 DAYS_A_QUERY = 30
-VERSION = "2"  # raise when a definition changes, so that every day is rebuilt
+VERSION = "2"  # to be raised when a definition changes: every day is then rebuilt
 
 Keep = Callable[[nw.LazyFrame], nw.LazyFrame]
 
@@ -33,7 +33,7 @@ def _total(name: str) -> nw.Expr:
 
 
 def prepare(events: nw.LazyFrame) -> nw.LazyFrame:
-    """Attributed events with the columns every table starts from: hour, minute, outcome, counts without null."""
+    """Return the events that have a token, with the columns that every table needs: hour, minute, outcome, counts."""
     status = nw.col("http_status").fill_null(0)
     denied = nw.col("is_denied").fill_null(False)
     failed = nw.col("status_id") == 2
@@ -107,7 +107,7 @@ def operation(events: nw.LazyFrame) -> nw.LazyFrame:
     return _by(events, "operation_key", "outcome")
 
 
-def touched(events: nw.LazyFrame, dim_object: nw.LazyFrame) -> nw.LazyFrame:
+def daily_objects(events: nw.LazyFrame, dim_object: nw.LazyFrame) -> nw.LazyFrame:
     """Token x day x object: calls, bytes, and whether the object one number below was touched the same day."""
     objects = (
         events.filter(nw.col("object_key") != 0)
@@ -232,58 +232,58 @@ SESSION_TABLES = {"activity_session": session, "activity_pair": pair}
 
 
 def build(workspace: Workspace, progress: Progress = silent) -> int:
-    """Bring the activity tables up to date with the events; returns the number of days rebuilt."""
+    """Bring the activity tables up to date with the events; return the number of days rebuilt."""
     root = workspace.lake
     with state.connect(workspace.state) as db:
-        done = state.built(db, "activity")
-        seen_of = state.built(db, "seen").get("all")
-    now = {d: f"{VERSION}:{digest}" for d, digest in lake.days(root, "events").items()}
-    stale = [d for d, digest in now.items() if done.get(d.isoformat()) != digest]
-    for number in range(0, len(stale), DAYS_A_QUERY):
-        part = stale[number : number + DAYS_A_QUERY]
-        progress("counting activity", number, len(stale))
+        digests_built = state.stage_digests(db, "activity")
+        seen_digest = state.stage_digests(db, "seen").get("all")
+    digests = {d: f"{VERSION}:{digest}" for d, digest in lake.days(root, "events").items()}
+    stale_days = [d for d, digest in digests.items() if digests_built.get(d.isoformat()) != digest]
+    for number in range(0, len(stale_days), DAYS_A_QUERY):
+        days = stale_days[number : number + DAYS_A_QUERY]
+        progress("counting activity", number, len(stale_days))
         with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-            relation = lake.scan(connection, root, "events", part[0], part[-1] + timedelta(days=1))
-            events = prepare(nw.from_native(relation.filter(_days(part))))
+            relation = lake.scan(connection, root, "events", days[0], days[-1] + timedelta(days=1))
+            events = prepare(nw.from_native(relation.filter(_in_days(days))))
             for name, table in TABLES.items():
-                _write(workspace, name, table(events), part)
+                _write(workspace, name, table(events), days)
             operations = session_operations(events, _in_tables(connection))
             for name, of_sessions in SESSION_TABLES.items():
-                _write(workspace, name, of_sessions(operations), part)
+                _write(workspace, name, of_sessions(operations), days)
             objects = nw.from_native(lake.scan(connection, root, "dim_object"))
-            _write(workspace, "activity_object", touched(events, objects), part)
+            _write(workspace, "activity_object", daily_objects(events, objects), days)
         with state.connect(workspace.state) as db:
-            state.mark_built(db, "activity", {d.isoformat(): now[d] for d in part})
-    counted = lake.digest(root, [f"activity_{kind}" for kind in ("network", "client", "operation", "object")])
-    if seen_of != counted or lake.version(root, "seen") is None:
+            state.save_stage_digests(db, "activity", {d.isoformat(): digests[d] for d in days})
+    counts_digest = lake.digest(root, [f"activity_{kind}" for kind in ("network", "client", "operation", "object")])
+    if seen_digest != counts_digest or lake.version(root, "seen") is None:
         lake.replace(root, "seen", _seen(workspace))
         with state.connect(workspace.state) as db:
-            state.mark_built(db, "seen", {"all": counted})
-    if stale:
-        progress("counting activity", len(stale), len(stale))
-    return len(stale)
+            state.save_stage_digests(db, "seen", {"all": counts_digest})
+    if stale_days:
+        progress("counting activity", len(stale_days), len(stale_days))
+    return len(stale_days)
 
 
 def _in_tables(connection: duckdb.DuckDBPyConnection) -> Keep:
-    """Keeps frames in tables of the connection, which spill where memory ends and go with it."""
+    """Return a function that stores a frame as a table of the connection, on disk where memory ends."""
 
     def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
         relation: duckdb.DuckDBPyRelation = frame.to_native()
-        name = f"kept_{len(connection.sql('show tables').fetchall())}"
+        name = f"stored_{len(connection.sql('show tables').fetchall())}"
         relation.create(name)
         return nw.from_native(connection.table(name))
 
     return keep
 
 
-def _days(part: list[date]) -> str:
-    return "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in part))
+def _in_days(days: list[date]) -> str:
+    return "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in days))
 
 
-def _write(workspace: Workspace, name: str, frame: nw.LazyFrame, part: list[date]) -> None:
+def _write(workspace: Workspace, name: str, frame: nw.LazyFrame, days: list[date]) -> None:
     table: pa.Table = frame.collect(backend="pyarrow").to_native()
     table = schema.conform(name, table).sort_by([(c, "ascending") for c in table_keys(name)])
-    lake.replace_days(workspace.lake, name, table, part)
+    lake.replace_days(workspace.lake, name, table, days)
 
 
 def table_keys(name: str) -> list[str]:

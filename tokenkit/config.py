@@ -1,4 +1,4 @@
-"""Config: one TOML, its model, and the workspace folder that holds it.
+"""Config: the settings (tokenkit.toml), and the workspace: the folder that holds settings, key and tables.
 
 A workspace is a folder with ``tokenkit.toml``, ``lake/``, ``state.db`` and ``.tokenkit/key``. It is found upward from
 the current folder, as git finds a repository, by the command line and by notebooks alike.
@@ -39,7 +39,7 @@ class Gateway(_Section):
 
 
 class History(_Section):
-    """Which past a token is compared with."""
+    """Which past days a token is compared with."""
 
     reference_days: int = Field(default=28, ge=7, le=28, description="length of the frozen reference, days")
     calibration_days: int = Field(
@@ -48,7 +48,7 @@ class History(_Section):
 
 
 class Detection(_Section):
-    """What raises an incident. Tuned in a notebook, saved here, used by the nightly run."""
+    """How incidents are detected; tuned in a notebook, saved here, used by the nightly run."""
 
     budget: float = Field(default=5.0, gt=0, description="new incidents a day for each 1,000 profiles")
     shares: dict[str, float] = Field(
@@ -68,10 +68,10 @@ class Detection(_Section):
     @field_validator("shares")
     @classmethod
     def _known_channels(cls, shares: dict[str, float]) -> dict[str, float]:
-        known = [*CHANNELS, *(point.name for point in entry_points(group=DETECTORS_GROUP))]
+        channels = [*CHANNELS, *(point.name for point in entry_points(group=DETECTORS_GROUP))]
         for channel, share in shares.items():
-            if channel not in known:
-                raise ValueError(f"unknown channel {channel!r}: {did_you_mean(channel, known)}")
+            if channel not in channels:
+                raise ValueError(f"unknown channel {channel!r}: {did_you_mean(channel, channels)}")
             if not 0 <= share <= 1:
                 raise ValueError(f"share of {channel} is {share}, expected 0 to 1")
         if sum(shares.values()) > 1.0001:
@@ -107,7 +107,7 @@ class Engine(_Section):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set, with its default."""
+    """All settings with their defaults."""
 
     model_config = SettingsConfigDict(extra="forbid", env_prefix="TOKENKIT_", env_nested_delimiter="__")
 
@@ -148,7 +148,6 @@ def load_settings(path: Path) -> Settings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
-    # the workspace is found by its own variable, which is not a setting
     try:
         return Settings(**values)
     except SettingsError as error:
@@ -170,7 +169,7 @@ def _explain(path: Path, problem: Any) -> str:
 
 
 def describe(settings: Settings) -> list[tuple[str, Any, str]]:
-    """Every setting as (name, value, what it means), in the order of the file."""
+    """Return every setting as (name, value, meaning), in the order of the file."""
     return _described("", settings)
 
 
@@ -186,7 +185,7 @@ def _described(prefix: str, section: BaseModel) -> list[tuple[str, Any, str]]:
 
 
 def digest(settings: Settings) -> str:
-    """Twelve hex digits that change when a setting that shapes a result changes.
+    """Return 12 hex digits that change when a setting changes that affects a result.
 
     Examples
     --------
@@ -201,7 +200,7 @@ def digest(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with a lake, a key and settings. Every path of tokenkit's own is named here."""
+    """A folder with a lake, a key and settings, and the paths of all files in it."""
 
     root: Path
     settings: Settings
@@ -248,7 +247,7 @@ budget = 5.0   # new incidents a day for each 1,000 profiles
 
 
 def workspace_at(folder: Workspace | Path | str = "") -> Workspace:
-    """The workspace of a folder, or the one at or above the current folder (or named by ``TOKENKIT_WORKSPACE``).
+    """Return the workspace of a folder, or the one at or above the current folder (or named by ``TOKENKIT_WORKSPACE``).
 
     Raises
     ------
@@ -257,14 +256,14 @@ def workspace_at(folder: Workspace | Path | str = "") -> Workspace:
     """
     if isinstance(folder, Workspace):
         return folder
-    found = find(Path(folder)) if str(folder) else find()
-    if found is None:
+    workspace = find(Path(folder)) if str(folder) else find()
+    if workspace is None:
         raise InputError(f"no tokenkit workspace at or above {folder or Path.cwd()}. Make one: tokenkit init DIR")
-    return found
+    return workspace
 
 
 def init(folder: Path, name: str = "") -> Workspace:
-    """Make a workspace, or open the one that is there.
+    """Make a workspace, or open it if there is one.
 
     Nothing that exists is changed: a second call is harmless.
     """
@@ -282,20 +281,22 @@ def init(folder: Path, name: str = "") -> Workspace:
 
 
 def find(start: Path | None = None) -> Workspace | None:
-    """The workspace at or above a folder (default: ``TOKENKIT_WORKSPACE``, else the current folder), or None.
+    """Return the workspace at or above a folder (default: ``TOKENKIT_WORKSPACE``, else the current folder), or None.
 
     Raises
     ------
     ConfigError
         ``TOKENKIT_WORKSPACE`` names a folder that is no workspace.
     """
-    named = os.environ.get("TOKENKIT_WORKSPACE")
-    if start is None and named:
-        if not (Path(named) / FILE_NAME).exists():
-            raise ConfigError(f"TOKENKIT_WORKSPACE is {named}, but there is no {FILE_NAME}. Run: tokenkit init {named}")
-        return Workspace(Path(named).resolve(), load_settings(Path(named) / FILE_NAME))
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
+    named_folder = os.environ.get("TOKENKIT_WORKSPACE")
+    if start is None and named_folder:
+        if not (Path(named_folder) / FILE_NAME).exists():
+            raise ConfigError(
+                f"TOKENKIT_WORKSPACE is {named_folder}, but there is no {FILE_NAME}. Run: tokenkit init {named_folder}"
+            )
+        return Workspace(Path(named_folder).resolve(), load_settings(Path(named_folder) / FILE_NAME))
+    folder_of_start = (start or Path.cwd()).resolve()
+    for folder in (folder_of_start, *folder_of_start.parents):
         if (folder / FILE_NAME).exists():
             return Workspace(folder, load_settings(folder / FILE_NAME))
     return None

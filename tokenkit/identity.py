@@ -1,7 +1,7 @@
-"""Identity: keyed ids for tokens and owners, their int64 twins, and masks that can be shown.
+"""Identity: keyed ids of tokens and owners, their twins (int64 numbers for joins), and masks that may be shown.
 
 A token's id is ``tok1_`` and 24 hex digits of HMAC-SHA256(workspace key, issuer + "|" + native id). The issuer is who
-issued it (``aws``, ``gateway:<realm>``), never the log it was seen in. Native ids are stored nowhere but as a mask.
+issued it (``aws``, ``gateway:<realm>``), never the log it was seen in. Of a native id only its mask is stored.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ KEY_BYTES = 32
 
 
 def create_key(path: Path) -> bytes:
-    """Make a workspace's key (mode 0600), or read the one that is there."""
+    """Create a workspace's key (mode 0600), or read it if there is one."""
     if path.exists():
         return load_key(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = secrets.token_hex(KEY_BYTES)
-    # whole or not at all: a run killed in the middle would leave an empty key that no later run accepts
+    # written whole or not at all: a run killed in between would leave an empty key that no later run accepts
     number, name = tempfile.mkstemp(dir=path.parent, prefix="key-")  # mode 0600
     try:
         with os.fdopen(number, "w") as file:
@@ -62,7 +62,7 @@ def load_key(path: Path) -> bytes:
 
 
 def key_check(key: bytes) -> str:
-    """Sixteen hex digits that tell one key from another and reveal neither.
+    """Return 16 hex digits that differ for different keys and do not reveal them.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def key_check(key: bytes) -> str:
 
 
 def token_uid(key: bytes, issuer: str, native_id: str) -> str:
-    """The id of a credential or principal.
+    """Return the id of a credential or principal.
 
     Examples
     --------
@@ -84,12 +84,12 @@ def token_uid(key: bytes, issuer: str, native_id: str) -> str:
 
 
 def owner_uid(key: bytes, native_id: str) -> str:
-    """The id of an owner: keyed, because a hash of an e-mail can be guessed."""
+    """Return the id of an owner; it is keyed, because a plain hash of an e-mail address can be guessed."""
     return "own1_" + hmac.new(key, f"owner|{native_id}".encode(), hashlib.sha256).hexdigest()[:24]
 
 
 def twin(uid: str) -> int:
-    """The int64 twin of a token's or owner's id: its first 63 bits. The empty id has 0.
+    """Return the int64 twin of a token's or owner's id: its first 63 bits. The empty id has 0.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def twin(uid: str) -> int:
 
 
 def value_twin(kind: str, value: str) -> int:
-    """The int64 twin of any other value: 63 bits of SHA-256 over kind and value.
+    """Return the int64 twin of any other value: 63 bits of SHA-256 over kind and value.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def value_twin(kind: str, value: str) -> int:
 
 
 def twins(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """``value_twin`` of a whole column, each distinct value hashed once; null and empty give 0."""
+    """Return ``value_twin`` of a whole column; each distinct value is hashed once, and null and empty give 0."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     encoded = array.dictionary_encode()
     lookup = np.array([value_twin(kind, v) if v else 0 for v in encoded.dictionary.to_pylist()] + [0], dtype=np.int64)
@@ -122,7 +122,7 @@ def twins(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def mask(native_id: str) -> str:
-    """What may be shown of a native id: four characters at each end, or less of a short one.
+    """Return the mask of a native id, which may be shown: four characters at each end, or less of a short one.
 
     Examples
     --------
@@ -137,14 +137,14 @@ def mask(native_id: str) -> str:
 
 
 def check_twins(pairs: Iterable[tuple[int, str]], table: str) -> None:
-    """Fail loudly where one int64 stands for two strings (5e-8 for a million tokens).
+    """Raise where one int64 stands for two strings (its probability is 5e-8 for a million tokens).
 
     Raises
     ------
     IdentityError
         Two values share a twin; names them.
     """
-    known: dict[int, str] = {}
+    texts: dict[int, str] = {}
     for number, text in pairs:
-        if known.setdefault(number, text) != text:
-            raise IdentityError(f"{table}: {known[number]!r} and {text!r} have the same key {number}. Report this.")
+        if texts.setdefault(number, text) != text:
+            raise IdentityError(f"{table}: {texts[number]!r} and {text!r} have the same key {number}. Report this.")

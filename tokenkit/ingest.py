@@ -1,4 +1,4 @@
-"""Ingest: raw log files into the lake, each file once, each event once, whatever happens meanwhile.
+"""Ingest: read raw log files into the lake, each file and each event exactly once, also where a run is killed.
 
 Reads  files of any source. Writes events and dimensions (Delta), files and quarantine (state.db).
 A file is one transaction of the events table, named by its content. Its counts are written to state.db as *pending*
@@ -31,7 +31,7 @@ EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, 
 
 @dataclass
 class Counts:
-    """What became of the records of one run's files."""
+    """How many records of a run's files were read, stored and not stored."""
 
     files: int = 0
     files_known: int = 0
@@ -43,7 +43,7 @@ class Counts:
     ignored_files: Counter[str] = field(default_factory=Counter)
 
     def line(self) -> str:
-        """One line a person can add up."""
+        """Return the counts as one line of text: a sum that adds up."""
         return (
             f"{self.read:,} records read = {self.stored:,} stored + {self.duplicates:,} duplicates"
             f" + {self.quarantined:,} quarantined + {self.ignored:,} ignored"
@@ -64,12 +64,12 @@ class _File:
 
 
 def open_key(workspace: Workspace, db: sqlite3.Connection) -> bytes:
-    """The workspace's key, made on first use, and refused when it is not the one the lake was made with.
+    """Return the workspace's key, which is made on first use.
 
     Raises
     ------
     IdentityError
-        The key is missing though the lake has data, or is another one.
+        The key is missing though the lake has data, or it is not the key that the lake was made with.
     """
     check = state.get_meta(db, "key_check")
     made_before = check is not None or lake.version(workspace.lake, "events") is not None
@@ -107,12 +107,12 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
     IdentityError
         The workspace key is missing or another one.
     """
-    found: list[tuple[Path, sources.Source]] = []
+    log_files: list[tuple[Path, sources.Source]] = []
     counts = Counts()
     ignored: dict[str, str] = {}
     for logs in inputs:
         files, by_rule = sources.find_files(logs.path, logs.source)
-        found += files
+        log_files += files
         for rule, paths in by_rule.items():
             ignored |= {str(p): rule for p in paths}
     counts.ignored_files = Counter(ignored.values())
@@ -120,42 +120,41 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
         reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway)
         _recover(workspace, db)
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
-        known = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
+        digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
         group: list[_File] = []
-        waiting = 0
-        for number, (path, source) in enumerate(found):
-            progress("reading logs", number, len(found))
+        events_waiting = 0
+        for number, (path, source) in enumerate(log_files):
+            progress("reading logs", number, len(log_files))
             digest = _digest(path)
-            if (digest, source.name) in known:
+            if (digest, source.name) in digests_read:
                 counts.files_known += 1
                 continue
-            known.add((digest, source.name))
+            digests_read.add((digest, source.name))
             tally = sources.Tally()
             file = _File(path, source.name, digest, tally, [])
             for batch in source.read(path, reading, tally):
                 file.batches.append(batch)
-                waiting += batch.events.num_rows
+                events_waiting += batch.events.num_rows
             group.append(file)
-            if waiting >= EVENTS_A_COMMIT:
+            if events_waiting >= EVENTS_A_COMMIT:
                 _store(workspace, db, group, counts)
-                group, waiting = [], 0
+                group, events_waiting = [], 0
         if group:
             _store(workspace, db, group, counts)
-        progress("reading logs", len(found), len(found))
+        progress("reading logs", len(log_files), len(log_files))
     return counts
 
 
 def read_before(workspace: Workspace, path: Path, source: str) -> bool:
-    """Whether this file's content was read under that source's name; then it is not read again, whatever its mapping.
+    """Whether the content of this file was read before under the name of this source.
 
-    The events it gave are there, under ids that the former mapping may have made: read again by another one they would
-    count twice.
+    Such a file is not read again, even if its mapping has changed: its events would get other ids and count twice.
     """
     if not workspace.state.exists():
         return False
     with state.connect(workspace.state) as db:
-        found = db.execute("select 1 from files where digest = ? and source = ?", [_digest(path), source]).fetchone()
-    return found is not None
+        row = db.execute("select 1 from files where digest = ? and source = ?", [_digest(path), source]).fetchone()
+    return row is not None
 
 
 def _digest(path: Path) -> str:
@@ -167,7 +166,7 @@ def _digest(path: Path) -> str:
 
 
 def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
-    """Settle what a killed run left pending."""
+    """Mark the files that a killed run left pending as stored, or forget them so that they are read again."""
     for row in db.execute("select digest, source from files where status = 'pending'").fetchall():
         key = [row["digest"], row["source"]]
         if lake.has_transaction(workspace.lake, "events", f"{row['source']}:{row['digest']}"):
@@ -179,7 +178,7 @@ def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
 
 
 def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], counts: Counts) -> None:
-    """Write the files of one commit: dimensions, pending counts, events, stored."""
+    """Store the files of one commit: dimensions, then counts as pending, then events, then the files as stored."""
     tables = [
         batch.events.append_column("_file", pa.repeat(number, batch.events.num_rows))
         for number, file in enumerate(group)
@@ -198,10 +197,10 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         rows = [b.dimensions[name] for f in group for b in f.batches if name in b.dimensions]
         if rows:
             lake.grow_dimension(workspace.lake, name, pa.concat_tables(rows))
-    fresh = _only_new(workspace, pa.concat_tables(tables)) if tables else None
+    new_events = _new_events(workspace, pa.concat_tables(tables)) if tables else None
     stored = [0] * len(group)
-    if fresh is not None:
-        stored = np.bincount(fresh["_file"].to_numpy(), minlength=len(group)).tolist()
+    if new_events is not None:
+        stored = np.bincount(new_events["_file"].to_numpy(), minlength=len(group)).tolist()
     for number, file in enumerate(group):
         tally, span = file.tally, spans.get(number, (None, None))
         row = [
@@ -232,24 +231,24 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         counts.quarantined += row[3]
         counts.ignored += row[4]
     db.commit()
-    if fresh is not None and fresh.num_rows:
-        lake.append(workspace.lake, "events", fresh.drop_columns(["_file"]), [f.transaction for f in group])
+    if new_events is not None and new_events.num_rows:
+        lake.append(workspace.lake, "events", new_events.drop_columns(["_file"]), [f.transaction for f in group])
     marks = [(f.digest, f.source) for f in group]
     db.executemany("update files set status = 'stored' where digest = ? and source = ?", marks)
     db.commit()
 
 
-def _only_new(workspace: Workspace, offered: pa.Table) -> pa.Table:
-    """The events that neither the lake nor an earlier row of the same table has, sorted by day, token and time."""
-    low, high = pc.min_max(offered["day"]).as_py().values()
-    keys = offered.select(["event_key", "day", "token_key", "time"])
-    keys = keys.append_column("place", pa.array(np.arange(offered.num_rows)))
+def _new_events(workspace: Workspace, events: pa.Table) -> pa.Table:
+    """Return the events that are neither in the lake nor in an earlier row, sorted by day, token and time."""
+    low, high = pc.min_max(events["day"]).as_py().values()
+    keys = events.select(["event_key", "day", "token_key", "time"])
+    keys = keys.append_column("place", pa.array(np.arange(events.num_rows)))
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        there = lake.scan(connection, workspace.lake, "events", low, high + timedelta(days=1)).project("event_key")
+        stored = lake.scan(connection, workspace.lake, "events", low, high + timedelta(days=1)).project("event_key")
         connection.register("offered", keys)
-        there.create_view("there")
-        kept = connection.sql(
-            "select min(place) as place from offered anti join there using (event_key)"
+        stored.create_view("stored")
+        first_rows = connection.sql(
+            "select min(place) as place from offered anti join stored using (event_key)"
             " group by event_key order by min(day), min(token_key), min(time), event_key"
         ).to_arrow_table()
-    return offered.take(kept["place"])
+    return events.take(first_rows["place"])

@@ -1,6 +1,6 @@
-"""Plugins: what installed packages bring under one of our entry-point groups.
+"""Plugins: load sources, features and detectors of other installed packages, by their entry points.
 
-Reads  the metadata of installed packages. Sources, features and detectors of others are found here and nowhere else.
+Reads  the metadata of installed packages. Nothing else looks for plug-ins.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from tokenkit.errors import TokenkitError
 
 
 def installed(group: str, noun: str, error: type[TokenkitError]) -> Iterator[tuple[EntryPoint, str, Any]]:
-    """Each entry point of a group, the name of its package, and what it leads to.
+    """Yield each entry point of a group, the name of its package, and the object that it loads.
 
     Parameters
     ----------
     group : such as ``tokenkit.sources``
-    noun : what the group holds, for the message
-    error : what is raised where one cannot be loaded
+    noun : a word for such an object, for the message
+    error : class of the error where one cannot be loaded
 
     Examples
     --------
@@ -27,18 +27,18 @@ def installed(group: str, noun: str, error: type[TokenkitError]) -> Iterator[tup
     for point in entry_points(group=group):
         package = point.dist.name if point.dist else point.value
         try:
-            found = point.load()
+            loaded = point.load()
         except Exception as failed:
-            # whatever a plug-in raises at import, its package is what the user can act on
+            # a plug-in may raise anything at import; the user can only repair or remove its package
             raise error(
                 f"{noun} {point.name!r} of package {package} cannot be loaded: {type(failed).__name__}: {failed}. "
                 f"{remedy(package)}"
             ) from failed
-        yield point, package, found
+        yield point, package, loaded
 
 
 def remedy(package: str) -> str:
-    """What a user can do about a package that does not work.
+    """Return what a user can do about a package that does not work.
 
     Examples
     --------

@@ -31,11 +31,11 @@ def test_the_file_can_be_read_while_another_process_writes(tmp_path: Path) -> No
 
 def test_what_a_stage_was_built_from_is_replaced_part_by_part(tmp_path: Path) -> None:
     with state.connect(tmp_path / "state.db") as db:
-        state.mark_built(db, "activity", {"2026-03-02": "a", "2026-03-03": "b"})
-        state.mark_built(db, "activity", {"2026-03-03": "c"})
-        state.mark_built(db, "fingerprint", {"2026-03-03": "d"})
-        assert state.built(db, "activity") == {"2026-03-02": "a", "2026-03-03": "c"}
-        assert state.built(db, "none") == {}
+        state.save_stage_digests(db, "activity", {"2026-03-02": "a", "2026-03-03": "b"})
+        state.save_stage_digests(db, "activity", {"2026-03-03": "c"})
+        state.save_stage_digests(db, "fingerprint", {"2026-03-03": "d"})
+        assert state.stage_digests(db, "activity") == {"2026-03-02": "a", "2026-03-03": "c"}
+        assert state.stage_digests(db, "none") == {}
 
 
 def test_the_same_run_again_replaces_itself_and_keeps_its_place(tmp_path: Path) -> None:

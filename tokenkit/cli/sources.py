@@ -11,7 +11,7 @@ from tokenkit.cli import app
 from tokenkit.cli.output import console, print_table
 
 if TYPE_CHECKING:
-    from tokenkit.sources.check import Checked
+    from tokenkit.sources.check import CheckResult
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 VALUE_WIDTH = 26  # characters of a value on a terminal
@@ -91,7 +91,7 @@ def check(
         _show(checked)
 
 
-def _show(checked: "Checked") -> None:
+def _show(checked: "CheckResult") -> None:
     c = checked.counts
     typer.echo(
         f"{checked.path} as {checked.source}: {c['read']:,} records read = {c['stored']:,} stored"
@@ -119,7 +119,7 @@ def _section(title: str, rows: list[tuple[str, ...]]) -> None:
         print_table(("",) * len(rows[0]), rows)
 
 
-def _records(checked: "Checked") -> None:
+def _records(checked: "CheckResult") -> None:
     """Our columns down, records across, as many beside each other as the terminal is wide."""
     names = [name for name in checked.records[0] if any(r[name] is not None for r in checked.records)]
     wide = sys.stdout.isatty()

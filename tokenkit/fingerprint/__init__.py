@@ -1,8 +1,8 @@
-"""Fingerprint: what each profile did in each hour and each day, as raw feature values.
+"""Fingerprint: describe what each profile did in each hour and each day, by the raw values of its features.
 
 Reads  activity_*, seen, dimensions, tokens. Writes fingerprint (by day; one column a feature).
-One file a family; a feature is one expression (``feature.feature``) over one of ``tables``. The map from tokens to
-profiles is applied here, so that a corrected inventory rewrites no lake.
+Each family of features has a file; a feature is one expression (``feature.feature``) over one of the ``tables``. Tokens
+are mapped to profiles here, so that a corrected inventory does not change the tables of activity.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
     rhythm,
     volume,
 )
-from tokenkit.fingerprint import tables as _tables
 from tokenkit.fingerprint.feature import REGISTRY, Feature
+from tokenkit.fingerprint.tables import activity_tables
 from tokenkit.progress import Progress, silent
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens.profiles import token_profiles
 
 DAYS_A_QUERY = 30
-VERSION = "2"  # raise when a definition changes, so that every day is formed again
+VERSION = "2"  # to be raised when a definition changes: every day is then formed again
 GROUP = "tokenkit.features"
 
 
 @cache
 def features() -> dict[str, Feature]:
-    """All features by name, those of installed packages (entry points of the group ``tokenkit.features``) included.
+    """Return all features by name, also those of installed packages (entry points of the group ``tokenkit.features``).
 
     Raises
     ------
@@ -55,31 +55,31 @@ def features() -> dict[str, Feature]:
     'calls'
     """
     for _ in plugins.installed(GROUP, "features", SchemaError):
-        pass  # loading registers them
-    judged = [name for name, its in REGISTRY.items() if its.bad != "context"]
-    for its in REGISTRY.values():
-        if its.given is not None and its.given not in judged:
+        pass  # a package's features are registered when it is loaded
+    scored = [name for name, feature in REGISTRY.items() if feature.bad != "context"]
+    for feature in REGISTRY.values():
+        if feature.given is not None and feature.given not in scored:
             raise SchemaError(
-                f"feature {its.name} of {its.expression.__module__} is given {its.given!r}, which is no judged feature;"
-                f" {did_you_mean(its.given, judged)}"
+                f"feature {feature.name} of {feature.expression.__module__} is given {feature.given!r},"
+                f" which is no judged feature; {did_you_mean(feature.given, scored)}"
             )
     return REGISTRY
 
 
 def scored_features() -> dict[str, Feature]:
-    """The features that are compared with the baseline: all but context.
+    """Return the features that are compared with the baseline: all but context.
 
     Examples
     --------
     >>> "requests" in scored_features(), "age_days" in scored_features()
     (True, False)
     """
-    return {name: its for name, its in features().items() if its.bad != "context"}
+    return {name: feature for name, feature in features().items() if feature.bad != "context"}
 
 
 def definitions() -> str:
-    """A digest of what the features are: ours by ``VERSION``, those of other packages by the text of their modules."""
-    modules = sorted({its.expression.__module__ for its in features().values()})
+    """Return a digest of the features: of ours by ``VERSION``, of other packages' by the text of their modules."""
+    modules = sorted({feature.expression.__module__ for feature in features().values()})
     files = [getattr(sys.modules[m], "__file__", None) for m in modules if not m.startswith("tokenkit.")]
     texts = [Path(file).read_bytes() for file in files if file]  # a notebook has none
     parts = [VERSION.encode(), *(name.encode() for name in sorted(features())), *texts]
@@ -87,38 +87,39 @@ def definitions() -> str:
 
 
 def build(workspace: Workspace, progress: Progress = silent) -> int:
-    """Bring the fingerprint up to date with the activity and the owners; returns the number of days rebuilt."""
-    mapped = token_profiles(workspace)
-    how = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
+    """Bring the fingerprint up to date with the activity and the owners; return the number of days rebuilt."""
+    profiles = token_profiles(workspace)
+    definitions_digest = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
     with state.connect(workspace.state) as db:
-        done = state.built(db, "fingerprint")
-    now = _digests(how, lake.days(workspace.lake, "activity_hour"))
-    stale = [d for d in now if done.get(d.isoformat()) != now[d]]
-    for number in range(0, len(stale), DAYS_A_QUERY):
-        part = stale[number : number + DAYS_A_QUERY]
-        progress("forming fingerprints", number, len(stale))
-        lake.replace_days(workspace.lake, "fingerprint", _form(workspace, mapped, part), part)
+        digests_built = state.stage_digests(db, "fingerprint")
+    digests = _digests(definitions_digest, lake.days(workspace.lake, "activity_hour"))
+    stale_days = [d for d in digests if digests_built.get(d.isoformat()) != digests[d]]
+    for number in range(0, len(stale_days), DAYS_A_QUERY):
+        days = stale_days[number : number + DAYS_A_QUERY]
+        progress("forming fingerprints", number, len(stale_days))
+        lake.replace_days(workspace.lake, "fingerprint", _form(workspace, profiles, days), days)
         with state.connect(workspace.state) as db:
-            state.mark_built(db, "fingerprint", {d.isoformat(): now[d] for d in part})
-    if stale:
-        progress("forming fingerprints", len(stale), len(stale))
-    return len(stale)
+            state.save_stage_digests(db, "fingerprint", {d.isoformat(): digests[d] for d in days})
+    if stale_days:
+        progress("forming fingerprints", len(stale_days), len(stale_days))
+    return len(stale_days)
 
 
-def _digests(how: str, days: dict[date, str]) -> dict[date, str]:
-    """What each day is formed from: its activity and that of all days before, which say what is new on it."""
-    chained = {}
+def _digests(digest_so_far: str, days: dict[date, str]) -> dict[date, str]:
+    """Return a digest for each day: of its activity and that of all days before, on which it depends what is new."""
+    digests = {}
     for day, digest in days.items():
-        how = hashlib.sha256(f"{how}:{digest}".encode()).hexdigest()[:16]
-        chained[day] = how
-    return chained
+        digest_so_far = hashlib.sha256(f"{digest_so_far}:{digest}".encode()).hexdigest()[:16]
+        digests[day] = digest_so_far
+    return digests
 
 
-def _form(workspace: Workspace, mapped: pd.DataFrame, part: list[date]) -> pa.Table:
+def _form(workspace: Workspace, profiles: pd.DataFrame, days: list[date]) -> pa.Table:
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        tables = {n: nw.from_native(r) for n, r in _tables.of_days(connection, workspace, mapped, part).items()}
+        relations = activity_tables(connection, workspace, profiles, days)
+        tables = {name: nw.from_native(relation) for name, relation in relations.items()}
         windows = [window_table(tables, window) for window in ("hour", "day")]
-    names = mapped.drop_duplicates("profile_key").set_index("profile_key")["profile_uid"]
+    names = profiles.drop_duplicates("profile_key").set_index("profile_key")["profile_uid"]
     frame = pd.concat([w.to_pandas().assign(window=kind) for w, kind in zip(windows, ("hour", "day"), strict=True)])
     frame["profile_uid"] = frame.pop("profile_key").map(names)
     start = pd.to_datetime(frame.pop("window_s"), unit="s", utc=True).dt.as_unit("us")
@@ -129,7 +130,7 @@ def _form(workspace: Workspace, mapped: pd.DataFrame, part: list[date]) -> pa.Ta
 
 
 def window_table(tables: dict[str, nw.LazyFrame], window: str) -> pa.Table:
-    """Every feature of one kind of window.
+    """Return every feature of one kind of window.
 
     Parameters
     ----------
@@ -141,14 +142,14 @@ def window_table(tables: dict[str, nw.LazyFrame], window: str) -> pa.Table:
     Table with ``profile_key``, ``window_s`` (start, seconds since 1970) and one column a feature (int64, zero where
     nothing happened).
     """
-    span = 3600 if window == "hour" else 86400
+    window_length_s = 3600 if window == "hour" else 86400
     joined: nw.LazyFrame | None = None
     for name, frame in tables.items():
-        wanted = {f.name: f.expression() for f in features().values() if f.table == name and window in f.windows}
-        if not wanted:
+        expressions = {f.name: f.expression() for f in features().values() if f.table == name and window in f.windows}
+        if not expressions:
             continue
-        keyed = frame.with_columns((nw.col("hour_s") // span * span).alias("window_s"))
-        table = keyed.group_by("profile_key", "window_s").agg(**wanted)
+        with_window = frame.with_columns((nw.col("hour_s") // window_length_s * window_length_s).alias("window_s"))
+        table = with_window.group_by("profile_key", "window_s").agg(**expressions)
         joined = table if joined is None else joined.join(table, on=["profile_key", "window_s"], how="left")
     assert joined is not None, "activity_hour has features"
     counts = [f.name for f in features().values() if window in f.windows and f.table in tables]

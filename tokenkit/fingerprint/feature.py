@@ -1,7 +1,7 @@
-"""A feature: one expression with its unit, whether more of it is bad, and the plain question it answers.
+"""Feature: one expression with its unit, whether a high value counts, and the plain question it answers.
 
 ``@feature(...)`` above a function that returns a Narwhals expression registers it under the function's name; the
-module's name is its family. ``tokenkit features`` and the report print from here and nowhere else.
+module's name is its family. ``tokenkit features`` and the report take their texts from here.
 """
 
 import re
@@ -14,7 +14,7 @@ from tokenkit.errors import SchemaError, did_you_mean
 from tokenkit.fingerprint.tables import DAILY, HOURLY
 
 BAD = ("high", "context")
-# columns of the fingerprint, and parts of a score that are no features: a reason must say which of them it is about
+# columns of the fingerprint, and parts of a score that are no features
 RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|hour_of_week)$|panel|drift_")
 
 
@@ -22,9 +22,9 @@ RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|ho
 class Feature:
     """A raw value of a profile in a window.
 
-    ``given`` names the feature that the value is judged against (amounts are judged given the requests, so that a busy
-    day is not a theft); ``reason`` is how the report speaks of it. ``bad`` says what is made of it:
-    ``high``, it is compared with the baseline and a high value counts; ``context``, it is kept and shown, no more.
+    ``given`` names the feature that the value is judged against: bytes are judged given the requests, so that a busy
+    day does not look like a theft. ``reason`` is its wording in the report. ``bad`` is ``high`` where the value is
+    compared with the baseline and a high value counts, and ``context`` where it is only stored and shown.
     """
 
     name: str
@@ -61,10 +61,9 @@ def feature(
     unit : unit of the value: calls, bytes, minutes, ...
     asks : the plain question it answers
     reason : what the report says when it is far off, with the token as its subject: "Made far more calls"
-    bad : ``high``, a value above the usual counts, and a low one never raises an incident; or ``context``, it is kept
-        and shown but never judged
-    given : name of the feature the value is judged given, or None
-    daily : True where only whole days have it; of a daily table it always is so
+    bad : ``high``, only a value above the expected counts; or ``context``, it is stored and shown but never judged
+    given : name of the feature against which the value is judged, or None
+    daily : True where only whole days have it, as always with a daily table
 
     Raises
     ------
@@ -96,15 +95,15 @@ def feature(
 
 
 def total(column: str) -> nw.Expr:
-    """The sum of an integer column, as Int64."""
+    """Return the sum of an integer column, as Int64."""
     return nw.col(column).sum().cast(nw.Int64)
 
 
 def distinct(column: str) -> nw.Expr:
-    """How many different values, as Int64."""
+    """Return how many different values a column has, as Int64."""
     return nw.col(column).n_unique().cast(nw.Int64)
 
 
 def where(condition: nw.Expr, column: str = "requests") -> nw.Expr:
-    """The sum of a column over the rows where a condition holds, as Int64."""
+    """Return the sum of a column over the rows where a condition holds, as Int64."""
     return nw.when(condition).then(nw.col(column)).otherwise(nw.lit(0)).sum().cast(nw.Int64)

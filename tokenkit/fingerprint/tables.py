@@ -1,4 +1,4 @@
-"""Tables: what features are aggregated from: the activity of some days, by profile, with what the dimensions know.
+"""Tables: the activity of some days by profile, joined with the dimensions, from which features are aggregated.
 
 Reads  activity_*, seen, dim_operation, tokens, dim_token. Writes nothing.
 Each has ``profile_key``, ``hour_s`` (of a daily table the first hour of its day), and ``one``, 1, to count rows with.
@@ -12,26 +12,26 @@ import pandas as pd
 from tokenkit.config import Workspace
 from tokenkit.store import lake
 
-# the tables that a feature may name; of a daily one there is a row a day and no hours
+# the tables that a feature may name; a daily table has a row a day and no hours
 HOURLY = ("activity_hour", "activity_network", "activity_client", "activity_operation", "activity_denied")
 DAILY = ("activity_object", "activity_transition", "activity_session", "activity_pair", "lifecycle")
 
 _DAY = "epoch(day)::bigint as hour_s, 1::bigint as one"
 
 
-def of_days(
-    connection: duckdb.DuckDBPyConnection, workspace: Workspace, mapped: pd.DataFrame, part: list[date]
+def activity_tables(
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, profiles: pd.DataFrame, days: list[date]
 ) -> dict[str, duckdb.DuckDBPyRelation]:
-    """The tables of some days, ``activity_hour`` first: what else a profile did, it did in an hour with a call.
+    """Return the tables of some days, ``activity_hour`` first: it has every hour that occurs in the others.
 
     Parameters
     ----------
-    mapped : DataFrame of ``token_key``, ``token_uid``, ``profile_uid``, ``profile_key``
-    part : the days, sorted; what is new on a day is told from all days before it
+    profiles : DataFrame of ``token_key``, ``token_uid``, ``profile_uid``, ``profile_key``
+    days : sorted; new on a day is what no day before it has
     """
-    connection.register("profiles", mapped[["token_key", "profile_key"]])
-    end = part[-1] + timedelta(days=1)
-    wanted = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in part))
+    connection.register("profiles", profiles[["token_key", "profile_key"]])
+    end = days[-1] + timedelta(days=1)
+    in_days = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in days))
 
     def view(name: str, *between: date | None) -> None:
         lake.scan(connection, workspace.lake, name, *between).create_view(name, replace=True)
@@ -39,17 +39,17 @@ def of_days(
     for kind in ("hour", "transition", "pair"):
         view(f"activity_{kind}", None, end)  # all days before too
     for kind in ("network", "client", "operation", "object", "session"):
-        view(f"activity_{kind}", part[0], end)
+        view(f"activity_{kind}", days[0], end)
     for name in ("dim_operation", "dim_token", "seen"):
         view(name)
 
-    def mine(name: str, columns: str = "*, 1::bigint as one") -> duckdb.DuckDBPyRelation:
-        return connection.sql(f"select {columns} from {name} join profiles using (token_key) where {wanted}")
+    def rows_of_profiles(name: str, columns: str = "*, 1::bigint as one") -> duckdb.DuckDBPyRelation:
+        return connection.sql(f"select {columns} from {name} join profiles using (token_key) where {in_days}")
 
-    tables = {name: mine(name) for name in HOURLY[:3]}
+    tables = {name: rows_of_profiles(name) for name in HOURLY[:3]}
     tables["activity_operation"] = connection.sql(
         "select *, 1::bigint as one from activity_operation join profiles using (token_key)"
-        f" left join dim_operation using (operation_key) where {wanted}"
+        f" left join dim_operation using (operation_key) where {in_days}"
     )
     tables["activity_denied"] = tables["activity_operation"].filter("outcome = 2")
     tables["activity_object"] = connection.sql(
@@ -57,29 +57,29 @@ def of_days(
         " join profiles using (token_key) where kind = 'object' group by all)"
         f" select *, {_DAY}, day = first_day as is_new"
         f" from activity_object join profiles using (token_key) left join first using (profile_key, object_key)"
-        f" where {wanted}"
+        f" where {in_days}"
     )
-    tables["activity_session"] = mine("activity_session", f"*, {_DAY}")
+    tables["activity_session"] = rows_of_profiles("activity_session", f"*, {_DAY}")
     sums = ("steps", "gap_s", "squared_gap_s2", "paced")
     tables["activity_transition"] = _first_seen(
-        connection, "activity_transition", ("previous_key", "operation_key"), wanted,
+        connection, "activity_transition", ("previous_key", "operation_key"), in_days,
         ", ".join(f"sum({c})::bigint as {c}" for c in sums) + ", max(max_gap_s) as max_gap_s",
     )  # fmt: skip
     tables["activity_pair"] = _first_seen(
-        connection, "activity_pair", ("operation_key", "other_key"), wanted, "sum(sessions)::bigint as sessions"
+        connection, "activity_pair", ("operation_key", "other_key"), in_days, "sum(sessions)::bigint as sessions"
     )
-    tables["lifecycle"] = _lifecycle(connection, workspace, mapped, wanted)
+    tables["lifecycle"] = _lifecycle(connection, workspace, profiles, in_days)
     return tables
 
 
 def _first_seen(
-    connection: duckdb.DuckDBPyConnection, name: str, keys: tuple[str, str], wanted: str, measures: str
+    connection: duckdb.DuckDBPyConnection, name: str, keys: tuple[str, str], in_days: str, measures: str
 ) -> duckdb.DuckDBPyRelation:
-    """Profile x day x two operations, and whether the profile had them on an earlier day (``is_new``)."""
+    """Return profile x day x two operations, and whether that day is the first with both (``is_new``)."""
     both = ", ".join(keys)
     return connection.sql(
         f"with mine as (select profile_key, day, {both}, {measures} from {name} join profiles using (token_key)"
-        f" where {wanted} group by profile_key, day, {both}),"
+        f" where {in_days} group by profile_key, day, {both}),"
         f" first as (select profile_key, {both}, min(day) as first_day from {name} join profiles using (token_key)"
         f" semi join mine using (profile_key, {both}) group by profile_key, {both})"
         f" select mine.*, {_DAY}, day = first_day as is_new from mine join first using (profile_key, {both})"
@@ -87,18 +87,18 @@ def _first_seen(
 
 
 def _lifecycle(
-    connection: duckdb.DuckDBPyConnection, workspace: Workspace, mapped: pd.DataFrame, wanted: str
+    connection: duckdb.DuckDBPyConnection, workspace: Workspace, profiles: pd.DataFrame, in_days: str
 ) -> duckdb.DuckDBPyRelation:
-    """Profile x active day: what its owner's list and its past say, as of that day.
+    """Return profile x active day: age, rotation, idle days, owner and scopes as of that day.
 
-    ``created`` and ``newest`` are the first days of the profile and of its newest credential: as the list has them, or
-    the first day with a call where that is earlier or the list has none. ``last_active`` is the active day before.
-    The row of the list is chosen as ``owners.people`` does: the newest credential's, else the user's or the role's.
+    ``created`` and ``newest`` are the first days of the profile and of its newest credential: as in the inventory, or
+    the first day with a call if that is earlier or the inventory has none. ``last_active`` is the active day before.
+    The row of the inventory is chosen as in ``owners.people``: the newest credential's, else the user's or the role's.
     """
-    owned = lake.read(workspace.lake, "tokens").to_pandas()
+    inventory = lake.read(workspace.lake, "tokens").to_pandas()
     columns = ["token_uid", "created_time", "owner_status", "scopes", "valid_from", "valid_to"]
-    connection.register("owned", owned[columns])
-    connection.register("mapped", mapped[["token_key", "token_uid", "profile_uid", "profile_key"]])
+    connection.register("owned", inventory[columns])
+    connection.register("mapped", profiles[["token_key", "token_uid", "profile_uid", "profile_key"]])
     return connection.sql(
         f"""
         with active as (
@@ -131,6 +131,6 @@ def _lifecycle(
             (coalesce(owner_status, '') = 'orphaned')::bigint as orphaned,
             len(regexp_extract_all(coalesce(scopes, ''), '[^\\s,;]+'))::bigint as scopes
         from days join ages using (profile_key, day)
-        left join (from entries where place = 1) using (profile_key, day) where {wanted}
+        left join (from entries where place = 1) using (profile_key, day) where {in_days}
         """
     )

@@ -83,7 +83,7 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
     """``(run_uid, digest)``: the same for the same tables, settings, period, answers and version."""
     with state.connect(workspace.state) as db:
         read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
-        owned = state.built(db, "inventory").get("tokens", "")
+        owned = state.stage_digests(db, "inventory").get("tokens", "")
     settings = workspace.settings
     parts = [
         tokenkit.__version__, _code(), fingerprint.definitions(), config.digest(settings),

@@ -1,7 +1,7 @@
 """Sources: one file a log source, from raw files to batches of events.
 
-``sources`` lists them: ours, registered here by name, and those of installed packages under the entry-point group
-``tokenkit.sources``, each of which is a ``Source``. A new source of ours touches its own file and one line here.
+``sources`` lists them: ours, registered in ``OURS``, and those of installed packages under the entry-point group
+``tokenkit.sources``, each of which is a ``Source``. A new source is a file of its own and a name in ``OURS``.
 """
 
 import re
@@ -25,7 +25,7 @@ HIDDEN, OTHER_NAME, UNREADABLE = "hidden file", "name of another kind of file", 
 
 @cache
 def sources() -> dict[str, Source]:
-    """Every source by its name.
+    """Return every source by its name.
 
     Raises
     ------
@@ -37,42 +37,44 @@ def sources() -> dict[str, Source]:
     >>> sorted(sources())
     ['cloudtrail', 'haproxy', 'nginx']
     """
-    found = {source.name: source for source in OURS}
+    by_name = {source.name: source for source in OURS}
     for point, package, source in plugins.installed(GROUP, "source", SourceError):
         if not isinstance(source, Source):
             raise SourceError(f"source {point.name!r} of package {package} is no Source but {type(source).__name__}")
-        if source.name in found:
+        if source.name in by_name:
             raise SourceError(f"package {package} brings a second source {source.name!r}. Remove the package.")
-        found[source.name] = source
-    return found
+        by_name[source.name] = source
+    return by_name
 
 
 def get(name: str) -> Source:
-    """The source of that name, or of that mapping: a name that ends in ``.toml`` is the path of one.
+    """Return the source of that name; a name that ends in ``.toml`` is the path of a mapping.
 
     Raises
     ------
     SourceError
-        There is none; says which was probably meant.
+        There is none; suggests which was probably meant.
     ConfigError
-        The mapping cannot be used; says what to correct.
+        The mapping cannot be used; tells what to correct.
     """
-    known = sources()
+    known_sources = sources()
     if name.endswith(".toml"):
         source = mapped.load(Path(name))
-        if source.name in known:
+        if source.name in known_sources:
             raise SourceError(f"{name}: name is {source.name!r}, which is another source's. Choose another name.")
         return source
-    if name not in known:
-        raise SourceError(f"no source {name!r}: {did_you_mean(name, sorted(known))} (tokenkit sources lists them)")
-    return known[name]
+    if name not in known_sources:
+        raise SourceError(
+            f"no source {name!r}: {did_you_mean(name, sorted(known_sources))} (tokenkit sources lists them)"
+        )
+    return known_sources[name]
 
 
 def recognise(path: Path) -> Source | None:
-    """The source of a file, by its first record, or None.
+    """Return the source of a file, by its first record, or None.
 
-    A cut-off file is recognised as far as a record can be read; broken records before the first whole one are passed
-    over. A digest file is of no source: it is no log.
+    A cut-off file is recognised if one record of it can be read; broken records before it are skipped. A digest file
+    is not a log and has no source.
     """
     return _recognise(path)[0]
 
@@ -88,7 +90,7 @@ def _recognise(path: Path) -> tuple[Source | None, bool]:
 
 
 def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, Source]], dict[str, list[Path]]]:
-    """The log files at a path, a file or a tree of folders.
+    """Return the log files at a path, a file or a tree of folders.
 
     Parameters
     ----------
@@ -109,26 +111,26 @@ def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, 
     InputError
         There is no such path.
     SourceError
-        No such source, or nothing that can be read; says what was found.
+        No such source, or nothing that can be read; tells what is there.
     """
     named = get(source) if source else None
     if not path.exists():
         raise InputError(f"{path}: no such file or folder. Check the path; it is taken from {Path.cwd()}")
-    found: list[tuple[Path, Source]] = []
+    log_files: list[tuple[Path, Source]] = []
     ignored: dict[str, list[Path]] = {}
-    every = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in every:
-        rule, its = _judge(file, path, named)
-        if its:
-            found.append((file, its))
+    candidates = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in candidates:
+        rule, file_source = _source_of(file, path, named)
+        if file_source:
+            log_files.append((file, file_source))
         else:
             ignored.setdefault(rule, []).append(file)
-    if not found:
-        raise SourceError(_nothing(path, named, ignored))
-    return found, ignored
+    if not log_files:
+        raise SourceError(_why_nothing(path, named, ignored))
+    return log_files, ignored
 
 
-def _judge(file: Path, root: Path, named: Source | None) -> tuple[str, Source | None]:
+def _source_of(file: Path, root: Path, named: Source | None) -> tuple[str, Source | None]:
     inside = file.relative_to(root).parts if file != root else ()
     if any(part.startswith(".") for part in inside):
         return HIDDEN, None
@@ -138,31 +140,31 @@ def _judge(file: Path, root: Path, named: Source | None) -> tuple[str, Source | 
         if file.stat().st_size == 0:
             return EMPTY, None
         if named:
-            usual = any(re.search(re.escape(suffix) + r"($|[.-])", file.name) for suffix in named.suffixes)
-            if not usual and file != root:
+            has_suffix = any(re.search(re.escape(suffix) + r"($|[.-])", file.name) for suffix in named.suffixes)
+            if not has_suffix and file != root:
                 return OTHER_NAME, None
-            digest = named is cloudtrail.SOURCE and _recognise(file)[1]
-            return DIGEST, None if digest else named
-        found, digest = _recognise(file)
-        return (DIGEST if digest else UNKNOWN), found
+            is_digest = named is cloudtrail.SOURCE and _recognise(file)[1]
+            return DIGEST, None if is_digest else named
+        recognised, is_digest = _recognise(file)
+        return (DIGEST if is_digest else UNKNOWN), recognised
     except OSError:
         return UNREADABLE, None
 
 
-def _nothing(path: Path, named: Source | None, ignored: dict[str, list[Path]]) -> str:
+def _why_nothing(path: Path, named: Source | None, ignored: dict[str, list[Path]]) -> str:
     count = sum(map(len, ignored.values()))
     if not count:
         return f"{path}: the folder is empty, expected log files."
-    what = ", ".join(f"{rule}: {len(those)} (such as {those[0].name})" for rule, those in sorted(ignored.items()))
-    known = ", ".join(sorted(sources()))
+    what = ", ".join(f"{rule}: {len(paths)} (such as {paths[0].name})" for rule, paths in sorted(ignored.items()))
+    known_names = ", ".join(sorted(sources()))
     remedy = (
         f"Files of {named.name} usually end in {', '.join(named.suffixes)}; one file alone is read whatever its name."
         if named
-        else f"Name the source if it is one of {known}: SOURCE={path} (tokenkit sources describes them). "
+        else f"Name the source if it is one of {known_names}: SOURCE={path} (tokenkit sources describes them). "
         f"For columns of your own: tokenkit sources check {_example(path, ignored)}"
     )
     return f"{path}: nothing to read in {count} file{'s' * (count > 1)}: {what}. {remedy}"
 
 
 def _example(path: Path, ignored: dict[str, list[Path]]) -> Path:
-    return next((those[0] for rule, those in ignored.items() if rule == UNKNOWN), path)
+    return next((paths[0] for rule, paths in ignored.items() if rule == UNKNOWN), path)

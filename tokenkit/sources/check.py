@@ -1,4 +1,4 @@
-"""Check: what a source makes of a file, before anything is read into a lake.
+"""Check: read a file by a source and show the result, before anything is stored.
 
 Reads  one file by one source. Writes nothing. Credentials are shown as masks alone, and reasons quote nothing.
 """
@@ -20,9 +20,9 @@ from tokenkit.sources import tabular
 from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
 from tokenkit.sources.fields.masking import tidy_text
 
-SHOWN = 10
+SHOWN_RECORDS = 10
 REFUSED_LISTED = 20
-# what a column that is null in every record costs
+# what is lost where a column is null in every record
 COSTS = {
     "token_uid": "every call is unattributed: stored and counted, never judged",
     "src_ip": "family network stays blind: new networks, a key used from two places",
@@ -39,15 +39,15 @@ COSTS = {
     "service": "two services' operations of one name are one operation",
     "duration_ms": "cannot be seen in the evidence; nothing is judged by it",
 }
-# what is made from other columns or at ingest, and so is neither the file's nor missing from it
+# columns that are derived from others or at ingest: they are not in the file, and not missing from it
 DERIVED = {"day", "raw_ref", "class_uid", "source", "ua_family", "network_class", "activity_id", "token_type_id",
            "owner_uid", "owner_status"}  # fmt: skip
 COLUMNS = [c.name for c in schema.EVENTS.columns if not c.name.endswith("_key") and c.name not in DERIVED]
 
 
 @dataclass
-class Checked:
-    """What a source makes of a file.
+class CheckResult:
+    """The result of reading a file by a source.
 
     Attributes
     ----------
@@ -56,15 +56,15 @@ class Checked:
     records : list of dict
         The first ten as they would be stored; ``token`` is the mask of the credential.
     filled : dict of str to str
-        Column of ours to the columns of theirs that fill it.
+        Columns of ``events`` to the columns of the file that fill them.
     null : dict of str to str
         Columns that are null in every record, and what that costs; "" where nothing is judged by them.
     unused : list of str
-        Their columns that nothing is made of.
+        Columns of the file that are not used.
     refused : list of Bad
         The first pieces that cannot be used.
     notes : list of str
-        What was taken for granted.
+        What was assumed.
     """
 
     path: Path
@@ -78,8 +78,8 @@ class Checked:
     notes: list[str] = field(default_factory=list)
 
 
-def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> Checked:
-    """Read a file as ingest would, and say what came of it.
+def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> CheckResult:
+    """Read a file as ingest would, and return what would be stored and what is refused.
 
     Parameters
     ----------
@@ -97,16 +97,16 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
         The source is a mapping, and the file lacks a column of it.
     """
     tally = Tally()
-    made: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     event_keys: list[np.ndarray[Any, np.dtype[np.int64]]] = []
-    there: dict[str, int] = dict.fromkeys(COLUMNS, 0)
+    filled_rows: dict[str, int] = dict.fromkeys(COLUMNS, 0)
     unattributed = 0
     for batch in source.read(path, reading, tally):
-        if len(made) < SHOWN:
-            made += _records(batch, SHOWN - len(made), keyed)
+        if len(records) < SHOWN_RECORDS:
+            records += _records(batch, SHOWN_RECORDS - len(records), keyed)
         event_keys.append(batch.events["event_key"].to_numpy())
         for name in COLUMNS:
-            there[name] += _present(batch.events[name], name)
+            filled_rows[name] += _present(batch.events[name], name)
         unattributed += pc.sum(pc.equal(batch.events["token_kind"], "none")).as_py() or 0
     events = sum(map(len, event_keys))
     stored = len(np.unique(np.concatenate(event_keys))) if event_keys else 0
@@ -114,18 +114,20 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
         "read": tally.read, "stored": stored, "duplicates": events - stored, "ignored": sum(tally.ignored.values()),
         "quarantined": len(tally.quarantined),
     }  # fmt: skip
-    given = dict(source.columns)
-    if given and "token_uid" not in given:
-        given["token_uid"] = tuple(reading.gateway.key_fields)
-    checked = Checked(path, source.name, counts, made, refused=sorted(tally.quarantined, key=_place)[:REFUSED_LISTED])
-    names = _names(path, set(chain.from_iterable(given.values())))
-    checked.filled = {ours: " + ".join(_of_file(theirs, names)) for ours, theirs in given.items()}
+    fields_by_column = dict(source.columns)
+    if fields_by_column and "token_uid" not in fields_by_column:
+        fields_by_column["token_uid"] = tuple(reading.gateway.key_fields)
+    result = CheckResult(
+        path, source.name, counts, records, refused=sorted(tally.quarantined, key=_place)[:REFUSED_LISTED]
+    )
+    names = _names(path, set(chain.from_iterable(fields_by_column.values())))
+    result.filled = {ours: " + ".join(_of_file(theirs, names)) for ours, theirs in fields_by_column.items()}
     if events:
-        checked.null = {name: COSTS.get(name, "") for name in COLUMNS if not there[name]}
-    used = tuple(chain.from_iterable(given.values()))
-    checked.unused = [tidy_text(name, 60) for name in names if not _is_used(name, used)]
-    checked.notes = _notes(path, source, reading, counts, unattributed, names)
-    return checked
+        result.null = {name: COSTS.get(name, "") for name in COLUMNS if not filled_rows[name]}
+    used = tuple(chain.from_iterable(fields_by_column.values()))
+    result.unused = [tidy_text(name, 60) for name in names if not _is_used(name, used)]
+    result.notes = _notes(path, source, reading, counts, unattributed, names)
+    return result
 
 
 def _place(bad: Bad) -> int:
@@ -135,7 +137,7 @@ def _place(bad: Bad) -> int:
 
 
 def _present(column: pa.ChunkedArray, name: str) -> int:
-    """In how many rows a column says something."""
+    """Return in how many rows a column has a value."""
     if name == "token_uid":
         return pc.sum(pc.not_equal(column, "")).as_py() or 0
     if name == "status_id":
@@ -146,14 +148,14 @@ def _present(column: pa.ChunkedArray, name: str) -> int:
 def _records(batch: Batch, count: int, keyed: bool) -> list[dict[str, Any]]:
     tokens = batch.dimensions["dim_token"]
     masks = dict(zip(tokens["token_key"].to_pylist(), tokens["mask"].to_pylist(), strict=True))
-    made = []
+    records = []
     for row in batch.events.slice(0, count).select([*COLUMNS, "token_key"]).to_pylist():
         token = masks.get(row.pop("token_key"))
         if not keyed:
             row |= {"token_uid": None, "session_uid": None}
         record = {name: _plain(value) for name, value in row.items() if name != "token_uid"}
-        made.append({"time": record.pop("time"), "token": token, "token_uid": row["token_uid"] or None} | record)
-    return made
+        records.append({"time": record.pop("time"), "token": token, "token_uid": row["token_uid"] or None} | record)
+    return records
 
 
 def _plain(value: Any) -> Any:
@@ -161,12 +163,12 @@ def _plain(value: Any) -> Any:
 
 
 def _names(path: Path, used: set[str]) -> list[str]:
-    """The file's own columns; none where it is not of a kind whose columns have names."""
+    """Return the names of the file's columns; none where its columns have no names."""
     try:
-        found = tabular.names(path, tabular.format_of(path))
+        names = tabular.names(path, tabular.format_of(path))
     except SourceError:
         return []
-    return found if any(_is_used(name, tuple(used)) for name in found) else []
+    return names if any(_is_used(name, tuple(used)) for name in names) else []
 
 
 def _is_used(name: str, used: tuple[str, ...]) -> bool:
@@ -174,7 +176,7 @@ def _is_used(name: str, used: tuple[str, ...]) -> bool:
 
 
 def _of_file(theirs: tuple[str, ...], names: list[str]) -> list[str]:
-    """Of several spellings those that the file has; all where its columns have no names."""
+    """Return those of several spellings that the file has; all where its columns have no names."""
     return [name for name in theirs if name.startswith('"') or _is_used(name, tuple(names))] or list(theirs)
 
 

@@ -74,31 +74,31 @@ def is_digest(document: Any) -> bool:
 
 
 def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
-    """Events of one CloudTrail file, whole or cut off."""
+    """Yield the events of one CloudTrail file, whole or cut off."""
     reader = files.Reader(path)
     document = reader.document()
     try:
         with files.without_collection():
             parsed = files.parse(document)
-        whole = isinstance(parsed, dict) and isinstance(parsed.get("Records"), list)
+        has_records = isinstance(parsed, dict) and isinstance(parsed.get("Records"), list)
         reason = 'no "Records" list'
     except ValueError as error:
-        parsed, whole, reason = None, False, f"the document is {error}"
-    if whole:
+        parsed, has_records, reason = None, False, f"the document is {error}"
+    if has_records:
         records: list[Any] = parsed["Records"]
         raw = _RawPieces(document)
         for start in range(0, len(records), BATCH):
-            chosen = records[start : start + BATCH]
-            numbers = range(start + 1, start + 1 + len(chosen))
+            part = records[start : start + BATCH]
+            numbers = range(start + 1, start + 1 + len(part))
             with files.without_collection():
-                batch = _batch(path, reading, tally, chosen, numbers, raw)
+                batch = _batch(path, reading, tally, part, numbers, raw)
             if batch:
                 yield batch
     elif is_digest(parsed):
         tally.read += 1
         tally.ignored[DIGEST_FILE] += 1
     elif parsed is None and reader.broken != files.TOO_LARGE:
-        yield from _salvage(path, reading, tally, document, reader.broken, reason)
+        yield from _complete_records(path, reading, tally, document, reader.broken, reason)
         return
     else:
         _quarantine(tally, "record 1", document, reader.broken or reason)
@@ -113,7 +113,7 @@ def _quarantine(tally: Tally, place: str, piece: bytes, reason: str) -> None:
 
 
 class _RawPieces:
-    """The raw bytes of each record; looked for only once one of them is broken."""
+    """The raw bytes of each record; split only when the first broken record asks for them."""
 
     def __init__(self, document: bytes) -> None:
         self._document = document
@@ -121,23 +121,23 @@ class _RawPieces:
 
     def __getitem__(self, number: int) -> bytes:
         if self._pieces is None:
-            self._pieces = [piece for _, piece, whole in files.pieces(self._document) if whole]
+            self._pieces = [piece for _, piece, complete in files.pieces(self._document) if complete]
         return self._pieces[number - 1] if number <= len(self._pieces) else self._document
 
 
-def _salvage(
+def _complete_records(
     path: Path, reading: Reading, tally: Tally, document: bytes, broken: str | None, reason: str
 ) -> Iterator[Batch]:
-    """Every complete record of a document that is not JSON as a whole; what remains is one piece."""
+    """Yield the complete records of a document that is not JSON as a whole; the rest is quarantined as one piece."""
     records: list[Any] = []
     numbers: list[int] = []
     raw: dict[int, bytes] = {}
-    end, cut_off, bad = 0, False, len(tally.quarantined)
-    for number, (at, piece, complete) in enumerate(files.pieces(document), start=1):
+    end, cut_off, quarantined_before = 0, False, len(tally.quarantined)
+    for number, (offset, piece, complete) in enumerate(files.pieces(document), start=1):
         if not complete:
-            end, cut_off = at, True
+            end, cut_off = offset, True
             break
-        end = at + len(piece)
+        end = offset + len(piece)
         raw[number] = piece
         try:
             records.append(files.parse(piece))
@@ -150,22 +150,22 @@ def _salvage(
             records, numbers, raw = [], [], {}
     if batch := _batch(path, reading, tally, records, numbers, raw):
         yield batch
-    # a record that is not JSON explains why the document is none; otherwise it is what follows the last one
-    if broken or cut_off or len(tally.quarantined) == bad or document[end:].strip(b" \t\r\n,]}"):
+    # a record that is not JSON explains why the document is not; else the cause lies behind the last record
+    if broken or cut_off or len(tally.quarantined) == quarantined_before or document[end:].strip(b" \t\r\n,]}"):
         _quarantine(tally, f"byte {end}", document[end:], broken or (files.CUT_OFF if cut_off else reason))
 
 
 def _batch(
     path: Path, reading: Reading, tally: Tally, records: Sequence[Any], numbers: Sequence[int], raw: Any
 ) -> Batch | None:
-    """The events among these records; the others are counted."""
+    """Return the events among these records; the others are counted."""
     tally.read += len(records)
     if set(map(type, records)) - {dict}:
-        odd = {i for i, record in enumerate(records) if type(record) is not dict}
-        for i in sorted(odd):
+        no_objects = {i for i, record in enumerate(records) if type(record) is not dict}
+        for i in sorted(no_objects):
             place = f"record {numbers[i]}"
             tally.quarantined.append(Bad(place, files.digest(raw[numbers[i]]), "the record is not an object"))
-        records, numbers = files.without(records, odd), files.without(numbers, odd)
+        records, numbers = files.without(records, no_objects), files.without(numbers, no_objects)
     insights = {i for i, record in enumerate(records) if record.get("eventCategory") == "Insight"}
     if insights:
         tally.ignored[INSIGHT] += len(insights)
@@ -186,7 +186,7 @@ def _batch(
 
 
 def _columns(records: Sequence[Record]) -> tuple[ColumnReader, dict[str, Any]]:
-    """The raw columns of a batch, and what is wrong with which record."""
+    """Return the raw columns of a batch; the reader has the faults of its records."""
     reader = ColumnReader(records)
     raw: dict[str, Any] = {column: reader.texts(field) for column, field in TEXTS.items()}
     reader.require(raw["operation"], "eventName")
@@ -215,7 +215,7 @@ def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[s
     columns: dict[str, Any] = {name: Coded.of(raw[name]) for name in TEXTS if name != "user_agent"}
     columns["user_agent"] = Coded.of(raw["user_agent"], USER_AGENT_CAP)
     columns["event_uid"] = raw["event_uid"]
-    tokens = _callers(reading.key, raw, columns)
+    tokens = _add_token_columns(reading.key, raw, columns)
     code: Coded = columns["status_code"]
     failed = np.array([bool(c or m) for c, m in zip(raw["status_code"], raw["error_message"], strict=True)], dtype=bool)
     statuses = code.each(status_of_error)
@@ -231,15 +231,15 @@ def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[s
     return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers)
 
 
-def _callers(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
-    """Who calls: the columns about token, session and principal, made once for each distinct caller."""
+def _add_token_columns(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
+    """Add the columns about token, session and principal; each distinct caller is worked on once."""
     parts = ("type", "arn", "principal_id", "key_id", "bearer", "account", "issuer_type", "issuer_arn", "session_start")
-    known: dict[tuple[str | None, ...], int] = {}
+    callers: dict[tuple[str | None, ...], int] = {}
     codes = np.array(
-        [known.setdefault(c, len(known)) for c in zip(*(raw[part] for part in parts), strict=True)], dtype=np.int64
+        [callers.setdefault(c, len(callers)) for c in zip(*(raw[part] for part in parts), strict=True)], dtype=np.int64
     )
     uids, kinds, lifetimes, types, principals, principal_types, sessions, rows = [], [], [], [], [], [], [], []
-    for type_, arn, principal_id, key_id, bearer, account, issuer_type, issuer_arn, start in known:
+    for type_, arn, principal_id, key_id, bearer, account, issuer_type, issuer_arn, start in callers:
         principal = arn or (principal_id if type_ != "AWSService" else None) or None
         native = key_id or bearer or principal
         if key_id:
@@ -257,19 +257,19 @@ def _callers(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Tab
         sessions.append(identity.token_uid(key, "aws:session", f"{principal}|{start}") if principal and start else None)
         if native:
             rows.append((uid, ISSUER, kind, lifetime, shown(native), principal, role, account or None))
-    who = Coded(codes, uids)
-    columns["token_uid"] = who
-    columns["token_kind"] = who.spread(kinds, pa.string())
-    columns["token_lifetime"] = who.spread(lifetimes, pa.string())
-    columns["token_type_id"] = who.spread(types, pa.int8())
-    columns["principal_uid"] = who.spread(tidy(pa.array(principals, pa.string())).to_pylist(), pa.string())
-    columns["principal_type_id"] = who.spread(principal_types, pa.int8())
-    columns["session_uid"] = who.spread(sessions, pa.string())
+    tokens = Coded(codes, uids)
+    columns["token_uid"] = tokens
+    columns["token_kind"] = tokens.spread(kinds, pa.string())
+    columns["token_lifetime"] = tokens.spread(lifetimes, pa.string())
+    columns["token_type_id"] = tokens.spread(types, pa.int8())
+    columns["principal_uid"] = tokens.spread(tidy(pa.array(principals, pa.string())).to_pylist(), pa.string())
+    columns["principal_type_id"] = tokens.spread(principal_types, pa.int8())
+    columns["session_uid"] = tokens.spread(sessions, pa.string())
     return token_rows(key, rows)
 
 
 def _activity(read_only: list[bool | None], operation: Coded) -> pa.Array:
-    """What a call does: reading where AWS says so, else by the first word of its name."""
+    """Return what each call does: it reads where AWS says so, else the first word of its name tells it."""
     by_name = np.array([*operation.each(operations.activity_of_name), 0], dtype=np.int8)[operation.codes]
     changes = np.array([flag is False for flag in read_only], dtype=bool)
     reads = np.array([flag is True for flag in read_only], dtype=bool)
@@ -278,31 +278,31 @@ def _activity(read_only: list[bool | None], operation: Coded) -> pa.Array:
 
 
 def _resources(records: Sequence[Record], raw: dict[str, Any]) -> tuple[Coded, Coded]:
-    """What is touched: the first resource named, an object before its bucket, else an S3 bucket and key."""
+    """Return the resource of each call: the first listed, an object before its bucket; else an S3 bucket and key."""
     uids: list[str | None] = [None] * len(records)
     types: list[str | None] = [None] * len(records)
     for i, (listed, service) in enumerate(zip(raw["resources"], raw["service"], strict=True)):
         if listed:
-            uids[i], types[i] = _named(listed)
+            uids[i], types[i] = _resource_of(listed)
         elif service == "s3.amazonaws.com":
             parameters = records[i].get("requestParameters")
-            uids[i], types[i] = _in_bucket(parameters if type(parameters) is dict else NOTHING)
+            uids[i], types[i] = _s3_object(parameters if type(parameters) is dict else NOTHING)
     return Coded.of([uid.split("?", 1)[0] if uid else None for uid in uids]), Coded.of(types)
 
 
-def _named(listed: list[Any]) -> tuple[str | None, str | None]:
-    found: tuple[str | None, str | None] = (None, None)
-    for item in listed:
+def _resource_of(resources: list[Any]) -> tuple[str | None, str | None]:
+    first: tuple[str | None, str | None] = (None, None)
+    for item in resources:
         if type(item) is dict and type(arn := item.get("ARN")) is str:
             type_ = item.get("type") if type(item.get("type")) is str else None
             if type_ and type_.endswith("::Object"):
                 return arn, type_
-            if found[0] is None:
-                found = arn, type_
-    return found
+            if first[0] is None:
+                first = arn, type_
+    return first
 
 
-def _in_bucket(parameters: Record) -> tuple[str | None, str | None]:
+def _s3_object(parameters: Record) -> tuple[str | None, str | None]:
     bucket, key = parameters.get("bucketName"), parameters.get("key")
     if type(bucket) is not str or not bucket:
         return None, None

@@ -1,6 +1,7 @@
-"""Files: raw bytes, plain or gzip, whole or cut off, as lines or as the records of one JSON document.
+"""Files: read a file, plain or gzip, whole or cut off, as lines or as the records of one JSON document.
 
-Nothing here raises for what a file holds. A cut-off file gives what came before the cut, and says so at its end.
+Nothing here raises for the content of a file. Of a cut-off file the part before the cut is read; ``Reader.broken``
+has the reason.
 """
 
 import gc
@@ -31,7 +32,7 @@ TOO_LARGE = f"larger than {MAX_DOCUMENT >> 30} GB"
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """No garbage collection: parsed records hold no cycle, and searching millions of them for one halves the speed."""
+    """Switch garbage collection off: parsed records hold no cycles, and looking for one halves the speed."""
     if not gc.isenabled():
         yield
         return
@@ -43,19 +44,19 @@ def without_collection() -> Iterator[None]:
 
 
 def digest(piece: bytes) -> str:
-    """Sixteen hex digits that tell one broken piece from another."""
+    """Return 16 hex digits that identify a broken piece."""
     return hashlib.sha256(piece).hexdigest()[:16]
 
 
 class Reader:
-    """The bytes of a file, decompressed; ``broken`` says afterwards what was wrong with it, if anything."""
+    """The bytes of a file, decompressed; ``broken`` has the reason afterwards if it could not be read to its end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.broken: str | None = None
 
     def blocks(self, size: int = 0) -> Iterator[bytes]:
-        """The content in blocks, as far as it can be decompressed."""
+        """Yield the content in blocks, as far as it can be decompressed."""
         size = size or BLOCK
         with self.path.open("rb") as file:
             start = file.read(2)
@@ -93,7 +94,7 @@ class Reader:
                 stream = zlib.decompressobj(wbits=31)
 
     def document(self) -> bytes:
-        """The whole content."""
+        """Return the whole content."""
         parts: list[bytes] = []
         size = 0
         for block in self.blocks():
@@ -102,24 +103,24 @@ class Reader:
             if size > MAX_DOCUMENT:
                 self.broken = TOO_LARGE
                 return b""
-        return _without_mark(b"".join(parts))
+        return _without_byte_order_mark(b"".join(parts))
 
     def head(self, size: int) -> bytes:
-        """At least the first ``size`` bytes, where there are so many."""
+        """Return at least the first ``size`` bytes, or the whole content if it is shorter."""
         head = b""
         for block in self.blocks(16 << 10):
             head += block
             if len(head) >= size:
                 break
-        return _without_mark(head)
+        return _without_byte_order_mark(head)
 
     def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[tuple[int, bytes, str]]]]:
-        """Lines in groups of about ``count``: their numbers from 1, the lines, and the pieces that are no line.
+        """Yield lines in groups of about ``count``: their numbers from 1, the lines, and the pieces that are no line.
 
         Blank lines are skipped. The last line may lack its end, unless the file is cut off: then it is a piece.
         """
         number = 0
-        rest = b""
+        tail = b""
         numbers: list[int] = []
         lines: list[bytes] = []
         pieces: list[tuple[int, bytes, str]] = []
@@ -127,19 +128,19 @@ class Reader:
         skipping = False
         for block in self.blocks():
             if first:
-                block, first = _without_mark(block), False
+                block, first = _without_byte_order_mark(block), False
             if skipping:  # the tail of a line that was given up
                 end = block.find(b"\n")
                 if end < 0:
                     continue
                 block, skipping = block[end + 1 :], False
-            new = (rest + block).split(b"\n")
-            rest = new.pop()
-            if len(rest) > MAX_LINE:
-                number_of_rest = number + len(new) + 1
-                pieces.append((number_of_rest, rest, TOO_LONG))
+            new = (tail + block).split(b"\n")
+            tail = new.pop()
+            if len(tail) > MAX_LINE:
+                tail_number = number + len(new) + 1
+                pieces.append((tail_number, tail, TOO_LONG))
                 new.append(b"")
-                rest, skipping = b"", True
+                tail, skipping = b"", True
             numbers.extend(range(number + 1, number + 1 + len(new)))
             lines.extend(new)
             number += len(new)
@@ -147,26 +148,26 @@ class Reader:
                 yield (*_not_blank(numbers[:count], lines[:count]), pieces)
                 numbers, lines, pieces = numbers[count:], lines[count:], []
         if self.broken:
-            pieces.append((number + 1, rest, self.broken))
-        elif rest:
+            pieces.append((number + 1, tail, self.broken))
+        elif tail:
             numbers.append(number + 1)
-            lines.append(rest)
+            lines.append(tail)
         if lines or pieces:
             yield (*_not_blank(numbers, lines), pieces)
 
 
 def _up_to_the_damage(stream: Any, raw: bytes) -> bytes:
-    """What of a block can be decompressed: again in small steps, for zlib gives nothing of a step that fails."""
-    out = b""
+    """Decompress the block again in small steps, up to the damage: zlib gives nothing of a step that fails."""
+    content = b""
     try:
-        for at in range(0, len(raw), 64):
-            out += stream.decompress(raw[at : at + 64])
+        for offset in range(0, len(raw), 64):
+            content += stream.decompress(raw[offset : offset + 64])
     except zlib.error:
         pass
-    return out
+    return content
 
 
-def _without_mark(block: bytes) -> bytes:
+def _without_byte_order_mark(block: bytes) -> bytes:
     return block[3:] if block.startswith(b"\xef\xbb\xbf") else block
 
 
@@ -178,7 +179,7 @@ def _not_blank(numbers: list[int], lines: list[bytes]) -> tuple[list[int], list[
 
 
 def parse(piece: bytes) -> Any:
-    r"""A JSON value. Invalid UTF-8, raw control characters and lone surrogates become harmless.
+    r"""Return a JSON value. Invalid UTF-8, raw control characters and lone surrogates are replaced.
 
     Raises
     ------
@@ -195,7 +196,7 @@ def parse(piece: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return _harmless(json.loads(piece.decode("utf-8", "replace"), strict=False, parse_constant=_refuse))
+        return _storable(json.loads(piece.decode("utf-8", "replace"), strict=False, parse_constant=_refuse))
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError:
@@ -233,13 +234,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _harmless(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
-        return [_harmless(item) for item in value]
+        return [_storable(item) for item in value]
     if isinstance(value, dict):
-        return {_harmless(name): _harmless(item) for name, item in value.items()}
+        return {_storable(name): _storable(item) for name, item in value.items()}
     if type(value) is int and value.bit_length() > 63:
         return math.inf if value > 0 else -math.inf  # orjson gives a float, too
     return value
@@ -252,7 +253,7 @@ _SCALAR = re.compile(rb"[^,\]]+")
 
 
 def _end_of_object(document: bytes, start: int) -> int | None:
-    """Where the object that begins at ``start`` ends, or None: brackets are counted, so depth costs no stack."""
+    """Return where the object that begins at ``start`` ends, or None; brackets are counted, so depth costs no stack."""
     depth = 0
     for match in _TOKEN.finditer(document, start):
         mark = match.group()
@@ -268,68 +269,70 @@ def _end_of_object(document: bytes, start: int) -> int | None:
 
 
 def pieces(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """The items of the "Records" lists of a document, whole or broken: offset, bytes, and whether it is complete.
+    """Yield the items of the "Records" lists of a document: offset, bytes, and whether it is complete.
 
     Examples
     --------
-    >>> [(at, whole) for at, _, whole in pieces(b'{"Records": [{"a": [1]}, 7, {"b":')]
+    >>> [(offset, complete) for offset, _, complete in pieces(b'{"Records": [{"a": [1]}, 7, {"b":')]
     [(13, True), (25, True), (28, False)]
     """
-    found = _RECORDS.search(document)
-    while found:
-        at = found.end()
+    match = _RECORDS.search(document)
+    while match:
+        offset = match.end()
         while True:
-            gap = _GAP.match(document, at)
-            at = gap.end() if gap else at
-            if at >= len(document):
-                yield at, b"", False
+            gap = _GAP.match(document, offset)
+            offset = gap.end() if gap else offset
+            if offset >= len(document):
+                yield offset, b"", False
                 return
-            if document[at : at + 1] == b"]":
+            if document[offset : offset + 1] == b"]":
                 break
-            if document[at : at + 1] in (b"{", b"["):
-                end = _end_of_object(document, at)
+            if document[offset : offset + 1] in (b"{", b"["):
+                end = _end_of_object(document, offset)
             else:
-                scalar = _SCALAR.match(document, at)
+                scalar = _SCALAR.match(document, offset)
                 end = scalar.end() if scalar and scalar.end() < len(document) else None
             if end is None:
-                yield at, document[at:], False
+                yield offset, document[offset:], False
                 return
-            yield at, document[at:end], True
-            at = end
-        found = _RECORDS.search(document, at)
+            yield offset, document[offset:end], True
+            offset = end
+        match = _RECORDS.search(document, offset)
 
 
 def first_records(path: Path) -> Iterator[Record]:
-    """The first objects of a file, as far as they can be read: of a "Records" list, else of lines, else the document.
+    """Yield the first objects of a file that can be read: of a "Records" list, else of lines, else the document.
 
-    A document whose list is empty is given as it is.
+    A document whose list is empty is yielded itself.
     """
     for size in HEADS:
         head = Reader(path).head(size)
-        any_yet = False
+        any_record = False
         for value in _objects(head):
-            any_yet = True
+            any_record = True
             yield value
-        if any_yet or len(head) < size:
+        if any_record or len(head) < size:
             return
 
 
 def _objects(head: bytes) -> Iterator[Record]:
-    listed = _RECORDS.search(head, 0, 4096) is not None
-    if listed:
-        found = (_parsed(piece) for _, piece, complete in pieces(head) if complete)
+    has_list = _RECORDS.search(head, 0, 4096) is not None
+    if has_list:
+        values = (_value_or_none(piece) for _, piece, complete in pieces(head) if complete)
     else:
-        found = (_parsed(line) for line in head.split(b"\n")[:50] if line.rstrip().endswith(b"}"))
-    any_yet = False
-    for value in found:
+        values = (_value_or_none(line) for line in head.split(b"\n")[:50] if line.rstrip().endswith(b"}"))
+    any_object = False
+    for value in values:
         if isinstance(value, dict):
-            any_yet = True
+            any_object = True
             yield value
-    if not any_yet and isinstance(value := _parsed(head), dict):  # a document over many lines, or of an empty list
+    if not any_object and isinstance(
+        value := _value_or_none(head), dict
+    ):  # a document over many lines, or of an empty list
         yield value
 
 
-def _parsed(piece: bytes) -> Any:
+def _value_or_none(piece: bytes) -> Any:
     try:
         return parse(piece)
     except ValueError:

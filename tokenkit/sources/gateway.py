@@ -27,7 +27,7 @@ SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 
 @dataclass(frozen=True)
 class LogFormat:
-    """Names of one gateway's fields, each with its spellings; the first that the batch has is used.
+    """The names of one gateway's fields, each with its spellings; the first that a batch has is used.
 
     ``per_second``: what one second is in the time field; ``duration_unit_ms``: what one unit of the duration is, ms;
     ``handle_field``: as in ``Source``.
@@ -92,7 +92,7 @@ HAPROXY_FORMAT = LogFormat(
 
 
 def _lines(path: Path, log_format: LogFormat, reading: Reading, tally: Tally) -> Iterator[Batch]:
-    """Events of one file of JSON lines, plain or gzip, whole or cut off."""
+    """Yield the events of one file of JSON lines, plain or gzip, whole or cut off."""
     for numbers, lines, broken in files.Reader(path).lines(BATCH):
         with files.without_collection():
             batch = _batch(path, log_format, reading, tally, numbers, lines)
@@ -106,7 +106,7 @@ def _lines(path: Path, log_format: LogFormat, reading: Reading, tally: Tally) ->
 def _batch(
     path: Path, log_format: LogFormat, reading: Reading, tally: Tally, numbers: list[int], lines: list[bytes]
 ) -> Batch | None:
-    """The events among these lines; the others are counted."""
+    """Return the events among these lines; the others are counted."""
     tally.read += len(lines)
     records, faults = files.parse_lines(lines)
     if faults:
@@ -130,7 +130,7 @@ def _batch(
 
 
 def _first(reads: Callable[[str], list[Any]], names: tuple[str, ...] | list[str]) -> list[Any]:
-    """For each record the first of these fields that it has."""
+    """Return, for each record, the first of these fields that it has."""
     values = reads(names[0])
     for name in names[1:]:
         if None not in values:
@@ -140,7 +140,7 @@ def _first(reads: Callable[[str], list[Any]], names: tuple[str, ...] | list[str]
 
 
 def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> tuple[ColumnReader, dict[str, Any]]:
-    """The raw columns of a batch, and what is wrong with which record."""
+    """Return the raw columns of a batch; the reader has the faults of its records."""
     reader = ColumnReader(records)
     raw: dict[str, Any] = {}
     raw["time"] = reader.times(
@@ -170,7 +170,7 @@ _HMAC = re.compile(r"[0-9a-fA-F]{40,128}")
 
 
 def _handles(connector: str, keys: list[str | None], declared: list[str | None]) -> dict[str, tuple[str, str]]:
-    """Of each id that was taken from the field declared to hold no secret, and looks like it: connector and handle."""
+    """Return connector and handle of each id that is an HMAC from the field that is declared to hold no secret."""
     return {k: (connector, k) for k, d in zip(keys, declared, strict=True) if k and k == d and _HMAC.fullmatch(k)}
 
 

@@ -30,14 +30,14 @@ ENDINGS = {
 }
 SEPARATORS = ",;\t|"
 MAX_SPAN = 100  # lines that one value in quotes may go over; beyond it somebody forgot to close the quote
-LOOKED_AT = 50  # rows from which the columns of a file without header are known
+SAMPLE_ROWS = 50  # rows from which the columns of a file without a header are collected
 OPEN = "a quote is not closed"
 _DATA = re.compile(r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-fA-F-]{16,}$")
 
 
 @dataclass
 class Rows:
-    """Rows of a file, column by column, and what between them could not be read.
+    """Rows of a file, column by column, and the pieces of it that could not be read.
 
     Attributes
     ----------
@@ -57,13 +57,13 @@ class Rows:
     place: str = "line"
 
     def without(self, faults: dict[int, str]) -> "Rows":
-        """The rows whose index has no fault."""
-        kept = [i for i in range(len(self.numbers)) if i not in faults]
-        columns = {name: [values[i] for i in kept] for name, values in self.columns.items()}
-        return Rows([self.numbers[i] for i in kept], columns, [self.pieces[i] for i in kept], [], self.place)
+        """Return the rows whose index has no fault."""
+        indices = [i for i in range(len(self.numbers)) if i not in faults]
+        columns = {name: [values[i] for i in indices] for name, values in self.columns.items()}
+        return Rows([self.numbers[i] for i in indices], columns, [self.pieces[i] for i in indices], [], self.place)
 
     def bad(self, faults: dict[int, str]) -> list[Bad]:
-        """The rows that have a fault."""
+        """Return the rows that have a fault, as broken pieces."""
         return [
             Bad(f"{self.place} {self.numbers[i]}", files.digest(self.pieces[i]), why)
             for i, why in sorted(faults.items())
@@ -71,7 +71,7 @@ class Rows:
 
 
 def format_of(path: Path) -> str:
-    """Whether a file is csv, jsonl or parquet: by its first bytes, and between the first two by how a line begins."""
+    """Return csv, jsonl or parquet: Parquet begins with its own bytes, a line of JSON with a bracket."""
     head = files.Reader(path).head(4096).lstrip()
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -96,14 +96,14 @@ def names(path: Path, form: str) -> list[str]:
             if lines:
                 return header(path, lines[0])[0]
         raise SourceError(f"{path}: no line in it, expected a CSV with a header.")
-    found: dict[str, None] = {}
+    columns: dict[str, None] = {}
     for number, record in enumerate(files.first_records(path)):
-        if number == LOOKED_AT:
+        if number == SAMPLE_ROWS:
             break
-        found |= dict.fromkeys(_leaves(record))
-    if not found:
+        columns |= dict.fromkeys(_leaves(record))
+    if not columns:
         raise SourceError(f"{path}: no object in its first lines, expected one JSON object a line.")
-    return list(found)
+    return list(columns)
 
 
 def _leaves(record: Record, before: str = "") -> Iterator[str]:
@@ -129,56 +129,56 @@ def header(path: Path, line: bytes) -> tuple[list[str], str]:
     cells, why = _row([text], separator)
     if cells is None or "\0" in text:
         raise SourceError(f"{path}: the first line cannot be read ({why or 'not text in UTF-8'}), expected a header.")
-    found = [cell.strip() for cell in cells]
-    for at, cell in enumerate(found, 1):
+    names = [cell.strip() for cell in cells]
+    for number, cell in enumerate(names, 1):
         if _DATA.search(cell) or len(cell) > 100:
             raise SourceError(
-                f"{path}: its first line looks like data (column {at}), expected the names of the columns. "
+                f"{path}: its first line looks like data (column {number}), expected the names of the columns. "
                 "Put a line with names on top."
             )
-    return found, separator
+    return names, separator
 
 
-def shown_names(found: Sequence[str]) -> str:
-    """Column names for a message: hostile ones made harmless.
+def printable_names(names: Sequence[str]) -> str:
+    """Return column names for a message, without control characters and secrets.
 
     Examples
     --------
-    >>> shown_names(["at", "key"])
+    >>> printable_names(["at", "key"])
     'at, key'
     """
-    return ", ".join(tidy_text(name, 60) for name in found[:60]) + (", ..." if len(found) > 60 else "")
+    return ", ".join(tidy_text(name, 60) for name in names[:60]) + (", ..." if len(names) > 60 else "")
 
 
 def rows(
-    path: Path, form: str, wanted: Sequence[str], parse: Callable[[bytes], Record] | None = None
+    path: Path, form: str, columns: Sequence[str], parse: Callable[[bytes], Record] | None = None
 ) -> Iterator[Rows]:
-    """The columns ``wanted`` of a file, in batches.
+    """Yield some columns of a file, in batches of rows.
 
     Parameters
     ----------
     path : Path
     form : str
         csv, jsonl or parquet.
-    wanted : list of str
+    columns : list of str
         Names of the file's columns; of JSON and Parquet also with dots, for what lies in an object.
     parse : function of a line, optional
         Makes the record of a line that is neither; raises ValueError where it is none, quoting nothing of it.
     """
     if parse is not None:
-        return _lines(path, wanted, parse)
-    return {"csv": _csv, "jsonl": _lines, "parquet": _parquet}[form](path, wanted)
+        return _lines(path, columns, parse)
+    return {"csv": _csv, "jsonl": _lines, "parquet": _parquet}[form](path, columns)
 
 
-def _lines(path: Path, wanted: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
+def _lines(path: Path, columns: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
     for numbers, lines, broken in files.Reader(path).lines(BATCH):
         with files.without_collection():
             records, faults = files.parse_lines(lines) if parse is None else _parsed(lines, parse)
-            every = Rows(numbers, {}, lines)
-            made = every.without(faults) if faults else every
-            made.columns = {name: _dug(records, name) for name in wanted}
-        made.broken = every.bad(faults) + [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
-        yield made
+            all_rows = Rows(numbers, {}, lines)
+            rows = all_rows.without(faults) if faults else all_rows
+            rows.columns = {name: _field_of_each(records, name) for name in columns}
+        rows.broken = all_rows.bad(faults) + [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        yield rows
 
 
 def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[Record], dict[int, str]]:
@@ -191,7 +191,7 @@ def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[
     return records, faults
 
 
-def _dug(records: Sequence[Record], name: str) -> list[Any]:
+def _field_of_each(records: Sequence[Record], name: str) -> list[Any]:
     """A field of every record; a name with dots that no record has as such leads into objects."""
     values = [record.get(name) for record in records]
     if "." not in name or any(value is not None for value in values):
@@ -202,48 +202,48 @@ def _dug(records: Sequence[Record], name: str) -> list[Any]:
     return inner
 
 
-def _csv(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
-    found: list[str] = []
+def _csv(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
+    names: list[str] = []
     separator = ","
     numbers: list[int] = []
     lines: list[bytes] = []
     for more_numbers, more_lines, broken in files.Reader(path).lines(BATCH):
         numbers, lines = numbers + more_numbers, lines + more_lines
-        if not found and lines:
-            found, separator = header(path, lines[0])
+        if not names and lines:
+            names, separator = header(path, lines[0])
             numbers, lines = numbers[1:], lines[1:]
         with files.without_collection():
-            made, begun = _table(numbers, lines, found, separator, wanted, last=False)
-        made.broken += [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
-        numbers, lines = numbers[begun:], lines[begun:]
-        yield made
+            rows, complete_lines = _table(numbers, lines, names, separator, columns, last=False)
+        rows.broken += [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        numbers, lines = numbers[complete_lines:], lines[complete_lines:]
+        yield rows
     if lines:
-        yield _table(numbers, lines, found, separator, wanted, last=True)[0]
+        yield _table(numbers, lines, names, separator, columns, last=True)[0]
 
 
 def _table(
-    numbers: list[int], lines: list[bytes], found: list[str], separator: str, wanted: Sequence[str], last: bool
+    numbers: list[int], lines: list[bytes], names: list[str], separator: str, columns: Sequence[str], last: bool
 ) -> tuple[Rows, int]:
-    """The rows of these lines, and how many lines they took: what follows begins a value that is not at its end."""
+    """Return the rows of these lines, and how many lines they take up; the value in the lines after them is cut off."""
     texts = [line.decode("utf-8", "replace") for line in lines]
-    made = Rows(numbers, {}, lines)
-    begun = len(lines)
+    rows = Rows(numbers, {}, lines)
+    complete_lines = len(lines)
     try:
         cells = list(csv.reader(texts, delimiter=separator, strict=True))
     except csv.Error:
         cells = []
     # as many rows as lines: each line is one
-    if len(cells) != len(lines) or set(map(len, cells)) - {len(found)}:
-        cells, begun = _one_by_one(made, texts, len(found), separator, last)
-    by_column = list(zip(*cells, strict=True)) if cells else [()] * len(found)
-    made.columns = {
-        name: list(by_column[found.index(name)]) if name in found else [None] * len(cells) for name in wanted
+    if len(cells) != len(lines) or set(map(len, cells)) - {len(names)}:
+        cells, complete_lines = _one_by_one(rows, texts, len(names), separator, last)
+    by_column = list(zip(*cells, strict=True)) if cells else [()] * len(names)
+    rows.columns = {
+        name: list(by_column[names.index(name)]) if name in names else [None] * len(cells) for name in columns
     }
-    return made, begun
+    return rows, complete_lines
 
 
-def _one_by_one(made: Rows, texts: list[str], width: int, separator: str, last: bool) -> tuple[list[list[str]], int]:
-    """Rows where some line is none: those that cannot be read go to ``made.broken``."""
+def _one_by_one(rows: Rows, texts: list[str], width: int, separator: str, last: bool) -> tuple[list[list[str]], int]:
+    """Read row by row, where some line is not a row of its own; unreadable rows go to ``rows.broken``."""
     cells, numbers, pieces = [], [], []
     odd = np.array([text.count('"') % 2 for text in texts], dtype=bool)
     at = 0
@@ -262,29 +262,29 @@ def _one_by_one(made: Rows, texts: list[str], width: int, separator: str, last: 
             row = row[:width]
         if row is None or len(row) != width:
             why = why or f"{len(row or ())} values, expected {width}"
-            made.broken.append(Bad(f"line {made.numbers[at]}", files.digest(made.pieces[at]), why))
+            rows.broken.append(Bad(f"line {rows.numbers[at]}", files.digest(rows.pieces[at]), why))
         else:
             cells.append(row)
-            numbers.append(made.numbers[at])
-            pieces.append(made.pieces[at] if end == at + 1 else b"\n".join(made.pieces[at:end]))
+            numbers.append(rows.numbers[at])
+            pieces.append(rows.pieces[at] if end == at + 1 else b"\n".join(rows.pieces[at:end]))
         at = end
-    made.numbers, made.pieces = numbers, pieces
+    rows.numbers, rows.pieces = numbers, pieces
     return cells, at
 
 
 def _row(texts: list[str], separator: str) -> tuple[list[str] | None, str]:
-    """One row of these lines, or None and why."""
+    """Return the one row that these lines are, or None and the reason."""
     try:
-        found = list(csv.reader(texts, delimiter=separator, strict=True))
+        rows = list(csv.reader(texts, delimiter=separator, strict=True))
     except csv.Error as error:
         if "unexpected end" in str(error):
             return None, OPEN
         return None, "a value is too long" if "limit" in str(error) else "a quote or a line end stands inside a value"
-    return (found[0], "") if len(found) == 1 else (None, "a line end stands inside a value")
+    return (rows[0], "") if len(rows) == 1 else (None, "a line end stands inside a value")
 
 
-def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
-    """By row groups; a damaged one costs that group."""
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
+    """Read row group by row group; the rows of a damaged one are lost."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -298,7 +298,7 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
             try:
                 for batch in file.iter_batches(BATCH, row_groups=[group]):
                     with files.without_collection():
-                        yield _plain_rows(batch, number + 1, wanted)
+                        yield _plain_rows(batch, number + 1, columns)
                     number += batch.num_rows
             except (pa.ArrowException, OSError) as error:
                 why = "the row group is damaged"
@@ -306,12 +306,18 @@ def _parquet(path: Path, wanted: Sequence[str]) -> Iterator[Rows]:
             number = begin + file.metadata.row_group(group).num_rows
 
 
-def _plain_rows(batch: pa.RecordBatch, first: int, wanted: Sequence[str]) -> Rows:
-    columns = {name: _plain(values) for name, values in zip(batch.schema.names, batch.columns, strict=True)}
-    records = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+def _plain_rows(batch: pa.RecordBatch, first: int, columns: Sequence[str]) -> Rows:
+    values_by_name = {name: _plain(values) for name, values in zip(batch.schema.names, batch.columns, strict=True)}
+    records = [dict(zip(values_by_name, cells, strict=True)) for cells in zip(*values_by_name.values(), strict=True)]
     pieces = [orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS) for record in records]
     numbers = list(range(first, first + batch.num_rows))
-    return Rows(numbers, {name: columns.get(name) or _dug(records, name) for name in wanted}, pieces, [], "row")
+    return Rows(
+        numbers,
+        {name: values_by_name.get(name) or _field_of_each(records, name) for name in columns},
+        pieces,
+        [],
+        "row",
+    )
 
 
 def _plain(values: pa.Array) -> list[Any]:

@@ -1,6 +1,7 @@
-"""Engine: where queries run. DuckDB over the lake's own Parquet files, or a frame the user already has.
+"""Engine: DuckDB connections, in which all queries over the Parquet files of the lake run.
 
-Memory is bounded and spills; time is UTC. Narwhals expressions run on what ``scan`` returns.
+Memory is bounded, and what does not fit is written to disk; times are UTC. Narwhals expressions run on what
+``lake.scan`` returns.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from tokenkit.config import Engine
 
 
 @contextmanager
-def connect(limits: Engine, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection with a memory limit, threads, and a folder to spill to.
+def connect(settings: Engine, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB connection with a memory limit, a number of threads, and a folder for temporary files.
 
     Examples
     --------
@@ -27,8 +28,8 @@ def connect(limits: Engine, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection
     connection = duckdb.connect()
     try:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"set memory_limit = '{limits.memory_limit}'")
-        connection.execute(f"set threads = {limits.threads}")
+        connection.execute(f"set memory_limit = '{settings.memory_limit}'")
+        connection.execute(f"set threads = {settings.threads}")
         connection.execute("set temp_directory = ?", [str(scratch)])
         connection.execute("set enable_progress_bar = false")
         yield connection

@@ -1,6 +1,6 @@
-"""Lake: the Delta tables, by day, and their way in.
+"""Lake: read and write the Delta tables, most of them stored by day.
 
-Reads  nothing (``ingest`` is the way in). Writes any table of ``schema.TABLES``.
+Reads  any table of ``schema.TABLES``. Writes any table of ``schema.TABLES``.
 A day is replaced in one transaction; a dimension only grows. ``deltalake`` writes no deletion vectors, so a table's
 file list is the table, and DuckDB reads the Parquet files themselves.
 """
@@ -28,19 +28,19 @@ def _open(lake: Path, name: str) -> DeltaTable | None:
 
 
 def version(lake: Path, name: str) -> int | None:
-    """The table's Delta version, or None where there is none yet."""
+    """Return the table's Delta version, or None where there is no table yet."""
     table = _open(lake, name)
     return table.version() if table else None
 
 
 def versions(lake: Path) -> dict[str, int]:
-    """Delta versions of all tables that exist."""
-    found = {name: version(lake, name) for name in schema.TABLES}
-    return {name: number for name, number in found.items() if number is not None}
+    """Return the Delta versions of all tables that exist."""
+    numbers = {name: version(lake, name) for name in schema.TABLES}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def days(lake: Path, name: str) -> dict[date, str]:
-    """Each day of a table with a digest that changes when the day's content does.
+    """Return each day of a table with a digest that changes when the day's content does.
 
     Delta never changes a file in place, so the names of a day's files identify what is in it.
     """
@@ -55,7 +55,7 @@ def days(lake: Path, name: str) -> dict[date, str]:
 
 
 def digest(lake: Path, names: Iterable[str]) -> str:
-    """A digest of what several tables hold now: equal digests, equal content."""
+    """Return a digest of the content of several tables: equal digests mean equal content."""
     parts = []
     for name in names:
         table = _open(lake, name)
@@ -64,7 +64,7 @@ def digest(lake: Path, names: Iterable[str]) -> str:
 
 
 def files(lake: Path, name: str) -> list[Path]:
-    """The Parquet files of a table."""
+    """Return the Parquet files of a table."""
     table = _open(lake, name)
     return [Path(uri) for uri in table.file_uris()] if table else []
 
@@ -72,9 +72,9 @@ def files(lake: Path, name: str) -> list[Path]:
 def scan(
     connection: duckdb.DuckDBPyConnection, lake: Path, name: str, start: date | None = None, end: date | None = None
 ) -> duckdb.DuckDBPyRelation:
-    """A table, or its days in ``[start, end)``, as a DuckDB relation; zero rows where there is none.
+    """Return a table, or its days in ``[start, end)``, as a DuckDB relation; zero rows where there is none.
 
-    Events carry one more column: ``time_ms``, milliseconds since 1970, so that what follows is integer arithmetic.
+    Events have one more column: ``time_ms``, milliseconds since 1970, so that the next stages use integers only.
     """
     table = _open(lake, name)
     uris: list[str] = table.file_uris() if table else []
@@ -93,13 +93,13 @@ def _day_of(uri: str) -> str:
 
 
 def read(lake: Path, name: str) -> pa.Table:
-    """A whole table in memory, zero rows where there is none. For dimensions and other small tables."""
+    """Return a whole table in memory, with zero rows if it does not exist. For dimensions and other small tables."""
     table = _open(lake, name)
     return schema.conform(name, table.to_pyarrow_table()) if table else schema.empty(name)
 
 
 def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = ()) -> None:
-    """Add rows in one commit that also records each of the transactions."""
+    """Append rows in one commit that also records each of the transactions."""
     lake.mkdir(parents=True, exist_ok=True)
     partition = schema.table(name).partition
     write_deltalake(
@@ -118,23 +118,23 @@ def has_transaction(lake: Path, name: str, transaction: str) -> bool:
     return table is not None and table.transaction_version(transaction) is not None
 
 
-def replace_days(lake: Path, name: str, data: pa.Table, replaced: Iterable[date]) -> None:
-    """Put these rows in the place of whole days, in one commit."""
-    listed = sorted(replaced)
-    if not listed:
+def replace_days(lake: Path, name: str, data: pa.Table, days: Iterable[date]) -> None:
+    """Replace whole days by these rows, in one commit."""
+    sorted_days = sorted(days)
+    if not sorted_days:
         return
     if _open(lake, name) is None:
         if data.num_rows:
             append(lake, name, data)
         return
-    predicate = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in listed))
+    predicate = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in sorted_days))
     write_deltalake(
         str(lake / name), data, mode="overwrite", predicate=predicate, partition_by=["day"], schema_mode="merge"
     )
 
 
 def replace(lake: Path, name: str, data: pa.Table) -> None:
-    """Put these rows in the place of the whole table, in one commit."""
+    """Replace the whole table by these rows, in one commit."""
     lake.mkdir(parents=True, exist_ok=True)
     partition = schema.table(name).partition
     write_deltalake(
@@ -149,7 +149,7 @@ def replace(lake: Path, name: str, data: pa.Table) -> None:
 def tidy(lake: Path) -> None:
     """Remove files that no version of the last week needs, and keep the transaction logs short.
 
-    Each run replaces days; without this, what was replaced would stay for ever. Time travel reaches back a week.
+    Each run replaces days; without this, their old files would stay for ever. Time travel reaches back a week.
     """
     for name in schema.TABLES:
         table = _open(lake, name)
@@ -160,35 +160,37 @@ def tidy(lake: Path) -> None:
 
 
 def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
-    """Add the rows whose key is not there yet. One number for two values is refused (``identity.check_twins``)."""
+    """Append the rows whose key is not stored yet. One number for two values is refused (``identity.check_twins``)."""
     key, text = schema.table(name).names[:2] if name != "dim_client" else ("client_key", "user_agent")
     if name == "dim_operation":
         text = "operation"
     numbers, first = np.unique(data[key].to_numpy(), return_index=True)
-    known = read(lake, name).select([key, text])
-    met = known.filter(pc.is_in(known[key], value_set=pa.array(numbers)))
-    both = {c: pa.chunked_array(met[c].chunks + data[c].chunks, met[c].type) for c in (key, text)}
-    pairs = pa.table(both).group_by([key, text]).aggregate([])
+    stored = read(lake, name).select([key, text])
+    stored_again = stored.filter(pc.is_in(stored[key], value_set=pa.array(numbers)))
+    columns = {c: pa.chunked_array(stored_again[c].chunks + data[c].chunks, stored_again[c].type) for c in (key, text)}
+    pairs = pa.table(columns).group_by([key, text]).aggregate([])
     identity.check_twins(zip(pairs[key].to_pylist(), map(str, pairs[text].to_pylist()), strict=True), name)
-    fresh = data.take(np.sort(first))
-    fresh = fresh.filter(pc.invert(pc.is_in(fresh[key], value_set=met[key])))
-    if fresh.num_rows:
-        append(lake, name, fresh.sort_by(key))
+    new_rows = data.take(np.sort(first))
+    new_rows = new_rows.filter(pc.invert(pc.is_in(new_rows[key], value_set=stored_again[key])))
+    if new_rows.num_rows:
+        append(lake, name, new_rows.sort_by(key))
     if name == "dim_token":
-        _give_handles(lake, data)
+        _fill_handles(lake, data)
 
 
-def _give_handles(lake: Path, data: pa.Table) -> None:
-    """Rows that were stored without a handle get the one that is seen now; rare, so the whole table is replaced."""
-    found = data.filter(pc.is_valid(data["enforce_handle"]))
-    if not found.num_rows:
+def _fill_handles(lake: Path, data: pa.Table) -> None:
+    """Fill in the handles of tokens that were stored without one; this is rare, so the whole table is replaced."""
+    rows_with_handle = data.filter(pc.is_valid(data["enforce_handle"]))
+    if not rows_with_handle.num_rows:
         return
     table = read(lake, "dim_token")
     without = table.filter(pc.is_null(table["enforce_handle"]))["token_key"]
-    found = found.filter(pc.is_in(found["token_key"], value_set=without.combine_chunks()))
-    if not found.num_rows:
+    rows_with_handle = rows_with_handle.filter(
+        pc.is_in(rows_with_handle["token_key"], value_set=without.combine_chunks())
+    )
+    if not rows_with_handle.num_rows:
         return
     names = ("enforce_connector", "enforce_handle")
-    given = {row["token_key"]: {n: row[n] for n in names} for row in found.to_pylist()}
-    rows = [row if row["enforce_handle"] else row | given.get(row["token_key"], {}) for row in table.to_pylist()]
+    handles = {row["token_key"]: {n: row[n] for n in names} for row in rows_with_handle.to_pylist()}
+    rows = [row if row["enforce_handle"] else row | handles.get(row["token_key"], {}) for row in table.to_pylist()]
     replace(lake, "dim_token", pa.Table.from_pylist(rows, schema=table.schema))

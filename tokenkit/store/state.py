@@ -1,6 +1,6 @@
-"""State: the small things that change, in one SQLite file (WAL): files read, what is built, runs, incidents.
+"""State: the small tables that change, in one SQLite file (WAL): files read, stages built, runs, incidents, labels.
 
-Large tables live in the lake; this file may be opened with any SQLite client.
+Large tables are in the lake. Any SQLite client can open this file.
 """
 
 import json
@@ -45,7 +45,7 @@ create table if not exists suppressions (suppression_uid text primary key, profi
 
 @contextmanager
 def connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """The state of a workspace; commits when the block ends well, and rolls back when it does not.
+    """Open the state of a workspace; commit at the end of the block, or roll back if it raises.
 
     Examples
     --------
@@ -68,30 +68,30 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def get_meta(db: sqlite3.Connection, name: str) -> str | None:
-    """A single value, or None."""
+    """Return a single value, or None."""
     row = db.execute("select value from meta where name = ?", [name]).fetchone()
     return row["value"] if row else None
 
 
 def set_meta(db: sqlite3.Connection, name: str, value: str) -> None:
-    """Keep a single value."""
+    """Save a single value."""
     db.execute("insert or replace into meta values (?, ?)", [name, value])
 
 
-def built(db: sqlite3.Connection, stage: str) -> dict[str, str]:
-    """What of a stage is built: part to the digest of what it was built from."""
+def stage_digests(db: sqlite3.Connection, stage: str) -> dict[str, str]:
+    """Return, for each part of a stage that is built, the digest of what it was built from."""
     return dict(db.execute("select part, digest from built where stage = ?", [stage]).fetchall())
 
 
-def mark_built(db: sqlite3.Connection, stage: str, parts: dict[str, str]) -> None:
-    """Remember from what the parts of a stage were built."""
+def save_stage_digests(db: sqlite3.Connection, stage: str, parts: dict[str, str]) -> None:
+    """Save the digests of what the parts of a stage were built from."""
     db.executemany("insert or replace into built values (?, ?, ?)", [(stage, p, d) for p, d in parts.items()])
 
 
 def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record: Mapping[str, Any]) -> None:
-    """Keep a run; the same run again replaces itself and keeps its place in the order."""
-    known = db.execute("select number from runs where run_uid = ?", [run_uid]).fetchone()
-    number = known[0] if known else db.execute("select coalesce(max(number), 0) + 1 from runs").fetchone()[0]
+    """Save a run; a run that is saved again keeps its number in the order of runs."""
+    saved = db.execute("select number from runs where run_uid = ?", [run_uid]).fetchone()
+    number = saved[0] if saved else db.execute("select coalesce(max(number), 0) + 1 from runs").fetchone()[0]
     db.execute(
         "insert or replace into runs values (?, ?, ?, ?, ?)",
         [run_uid, number, start, end, json.dumps(record, sort_keys=True)],
@@ -99,7 +99,7 @@ def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record:
 
 
 def last_run(db: sqlite3.Connection, before: str | None = None, end: str = "9999") -> dict[str, Any] | None:
-    """The newest run, or the newest before the run of that id whose period ended before ``end``; ``record`` parsed."""
+    """Return the newest run, or the newest before the run ``before`` whose period ended before ``end``; or None."""
     if before is None:
         row = db.execute("select * from runs order by number desc limit 1").fetchone()
     else:

@@ -1,8 +1,8 @@
 """Inventory: who owns which token, from a CSV, and who owned it at a time.
 
 Reads  a CSV of tokens (only ``native_id`` is required) -> ``schema.TOKENS``, native ids hashed at once.
-Gives  the row of each token that is true at a time (``as_of``).
-Common spellings are accepted, whatever was taken for what is reported, and nothing is guessed about an owner.
+Gives  the row of each token that is valid at a time (``as_of``).
+Common spellings of the columns are accepted and reported; nothing about an owner is guessed.
 """
 
 import csv
@@ -82,7 +82,7 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     Table
         ``schema.TOKENS``, one row a line, in the file's order.
     list of str
-        What was accepted though it was not as described, for the log and the page.
+        Deviations from the format that were accepted, for the log and the page.
 
     Raises
     ------
@@ -92,10 +92,10 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     header, rows = _read(path)
     notes: list[str] = []
     columns = _columns(path, header, notes)
-    said: dict[str, list[int]] = {}
-    tokens = [_token(_Line(path, number, cells, columns, said), key, realm) for number, cells in rows]
+    line_notes: dict[str, list[int]] = {}
+    tokens = [_token(_Line(path, number, cells, columns, line_notes), key, realm) for number, cells in rows]
     _check_owners(path, tokens)
-    for what, numbers in said.items():
+    for what, numbers in line_notes.items():
         numbers = list(dict.fromkeys(numbers))
         places = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
         notes.append(f"{what} (line{'s' * (len(numbers) > 1)} {places})")
@@ -122,12 +122,12 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[tuple[int, list[str]]] = []
-    before = 0
+    last_line = 0
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                lines.append((before + 1, row))
-            before = reader.line_num
+                lines.append((last_line + 1, row))
+            last_line = reader.line_num
     except csv.Error as error:
         raise InventoryError(f"{path}, line {reader.line_num}: not CSV ({error}). Correct that line.") from error
     header = lines[0][1]
@@ -141,44 +141,44 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
-    """Where each of our columns stands."""
+    """Return the place of each of our columns in a line."""
     names = [re.sub(r"[\s.-]+", "_", name.strip().lower()) for name in header]
-    found: dict[str, int] = {}
+    places: dict[str, int] = {}
     for column, spellings in SPELLINGS.items():
         for spelling in (column, *spellings):
-            if spelling in names and names.index(spelling) not in found.values():
-                found[column] = names.index(spelling)
+            if spelling in names and names.index(spelling) not in places.values():
+                places[column] = names.index(spelling)
                 if spelling != column:
-                    notes.append(f"column {header[found[column]].strip()} read as {column}")
+                    notes.append(f"column {header[places[column]].strip()} read as {column}")
                 break
-    if "native_id" not in found:
+    if "native_id" not in places:
         raise InventoryError(
             f"{path}, line 1: no column for the token's id, expected native_id "
-            f"(or {', '.join(SPELLINGS['native_id'][:6])}), found {', '.join(_named(name) for name in names)}. "
+            f"(or {', '.join(SPELLINGS['native_id'][:6])}), found {', '.join(map(_printable_name, names))}. "
             "Rename the column that holds the id to native_id."
         )
     unknown = [
-        header[i].strip() for i, name in enumerate(names) if name and i not in found.values() and name not in UNUSED
+        header[i].strip() for i, name in enumerate(names) if name and i not in places.values() and name not in UNUSED
     ]
     if unknown:
         notes.append(f"columns not read: {', '.join(unknown)}")
-    return found
+    return places
 
 
-def _named(name: str) -> str:
+def _printable_name(name: str) -> str:
     """A column's name, unless the file has no header and this is somebody's data."""
     return name if re.fullmatch(r"[a-z][a-z_]{0,29}", name) else "(no name)"
 
 
 @dataclass
 class _Line:
-    """One line of the file; ``said`` collects what is worth a note, with the lines it was seen in."""
+    """One line of the file; ``notes`` are those of all lines, each with the numbers of its lines."""
 
     path: Path
     number: int
     cells: list[str]
     columns: dict[str, int]
-    said: dict[str, list[int]]
+    notes: dict[str, list[int]]
 
     def text(self, column: str) -> str | None:
         at = self.columns.get(column, len(self.cells))
@@ -186,7 +186,7 @@ class _Line:
         return None if cell.lower() in NOTHING else cell
 
     def time(self, column: str) -> datetime | None:
-        """A time in UTC; a date is its midnight, a time without a zone is UTC, and one out of reach is none."""
+        """Return a time in UTC: of a date its midnight; without a zone UTC; None beyond what pandas can hold."""
         text = self.text(column)
         if text is None:
             return None
@@ -199,7 +199,7 @@ class _Line:
         return moment if EARLIEST < moment < LATEST else None
 
     def note(self, what: str) -> None:
-        self.said.setdefault(what, []).append(self.number)
+        self.notes.setdefault(what, []).append(self.number)
 
     def error(self, what: str) -> InventoryError:
         return InventoryError(f"{self.path}, line {self.number}: {what}")
@@ -233,7 +233,7 @@ def _token(line: _Line, key: bytes, realm: str) -> _Token:
     issuer = _issuer(line, native, realm)
     hint = shown(native)
     row: dict[str, Any] = {column: line.text(column) for column in TEXTS}
-    # an id may stand in a name as well; it goes from there, too
+    # the id may also be part of a name: it is masked there, too
     if len(native) >= 8:
         row = {column: text.replace(native, hint) if text else text for column, text in row.items()}
     row = {column: tidy_text(text, 512) if text else text for column, text in row.items()}
@@ -257,7 +257,7 @@ def _token(line: _Line, key: bytes, realm: str) -> _Token:
 
 
 def _issuer(line: _Line, native: str, realm: str) -> str:
-    """Who issued a token: aws, gateway:<realm>, or another name as it stands there."""
+    """Return who issued a token: aws, gateway:<realm>, or another name as it is written in the file."""
     source = line.text("source") or ""
     if source.lower() in AWS_NAMES:
         return "aws"
@@ -292,7 +292,7 @@ def _timezone(line: _Line) -> str | None:
 
 
 def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
-    """A token has one owner at a time."""
+    """Refuse a token that has two owners at one time."""
     by_token: dict[str, list[_Token]] = {}
     for token in tokens:
         by_token.setdefault(token.row["token_uid"], []).append(token)
@@ -312,7 +312,7 @@ def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
 
 
 def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
-    """The tokens as they are true at a time.
+    """Return the row of each token that is valid at a time.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
     Returns
     -------
     DataFrame, one row a token
-        The same columns; ``owner_status`` is ``ambiguous`` where several rows are true, and the row is the latest.
+        The same columns; where several rows are valid, the latest one, and ``owner_status`` is ``ambiguous``.
     """
     frame = tokens.to_pandas() if isinstance(tokens, pa.Table) else tokens
     moment = pd.Timestamp(when if when.tzinfo else when.replace(tzinfo=UTC))

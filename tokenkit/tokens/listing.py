@@ -1,4 +1,4 @@
-"""Listing: tokens as a person or another program asks for them."""
+"""Listing: the table of tokens for a person or another program (``tokenkit tokens``)."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,11 +15,11 @@ from tokenkit.tokens.find import tokens_by_id
 from tokenkit.tokens.profiles import token_profiles
 
 COLUMNS = ["token_uid", "profile_uid", "label", "mask", "owner", "team", "status"]
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one (OWASP, CSV injection)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet (OWASP, CSV injection)
 
 
 def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.DataFrame:
-    """Every token with its profile, label, owner and status.
+    """Return every token with its profile, label, owner and status.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.
     dim_token = lake.read(workspace.lake, "dim_token").to_pandas()
     frame = profiles.assign(profile_uid=profiles["profile_uid"].astype("str"))
     frame = frame.merge(dim_token[["token_uid", "mask"]], on="token_uid", how="left")
-    shown = people[["label", "owner_name", "team", "owner_status"]].set_axis(people.index.astype("str"))
-    frame = frame.merge(shown, left_on="profile_uid", right_index=True, how="left")
+    owners_of_profiles = people[["label", "owner_name", "team", "owner_status"]].set_axis(people.index.astype("str"))
+    frame = frame.merge(owners_of_profiles, left_on="profile_uid", right_index=True, how="left")
     frame = frame.rename(columns={"owner_name": "owner", "owner_status": "status"})[COLUMNS].sort_values("token_uid")
     if native_ids is None:
         return frame.reset_index(drop=True)
@@ -59,7 +59,7 @@ def tokens(workspace: Workspace, native_ids: Path | None, when: datetime) -> pd.
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a file that are not blank."""
+    """Return the lines of a file that are not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -70,7 +70,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def spreadsheet(frame: pd.DataFrame) -> str:
-    """The listing as CSV in which no cell is a formula, whatever somebody named a token: Excel would calculate it.
+    """Return the listing as CSV in which no cell is a formula, which a spreadsheet would calculate.
 
     Examples
     --------
@@ -80,13 +80,13 @@ def spreadsheet(frame: pd.DataFrame) -> str:
     '=1+1
     <BLANKLINE>
     """
-    shown = [c for c in ("label", "owner", "team") if c in frame]
-    safe = {c: frame[c].map(lambda text: f"'{text}" if str(text).startswith(FORMULA) else text) for c in shown}
+    columns = [c for c in ("label", "owner", "team") if c in frame]
+    safe = {c: frame[c].map(lambda text: f"'{text}" if str(text).startswith(FORMULA) else text) for c in columns}
     return frame.assign(**safe).to_csv(index=False)
 
 
 def _issuers(workspace: Workspace, native: str, seen: Iterable[str]) -> list[str]:
-    """Return who may have issued an id, the likeliest first: AWS, the gateways, then whoever else issued ids seen."""
+    """Return who may have issued an id, the likeliest first: AWS and the gateways, then the other issuers seen."""
     gateway = f"gateway:{workspace.settings.gateway.realm}"
-    first = ["aws", gateway] if native.startswith(("AKIA", "ASIA", "arn:")) else [gateway, "aws"]
-    return [*first, *sorted(set(seen) - set(first))]
+    likeliest = ["aws", gateway] if native.startswith(("AKIA", "ASIA", "arn:")) else [gateway, "aws"]
+    return [*likeliest, *sorted(set(seen) - set(likeliest))]

@@ -30,7 +30,7 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
     with state.connect(workspace.state) as db:
         key = open_key(workspace, db)
         digest = hashlib.sha256(named.read_bytes()).hexdigest()[:16] + ":" + workspace.settings.gateway.realm
-        loaded = state.built(db, "inventory").get("tokens")
+        loaded = state.stage_digests(db, "inventory").get("tokens")
     if loaded == digest and lake.version(workspace.lake, "tokens") is not None:
         return
     tokens, notes = inventory.load(named, key, workspace.settings.gateway.realm)
@@ -38,4 +38,4 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
     with state.connect(workspace.state) as db:
         state.set_meta(db, "inventory_notes", json.dumps(notes))
         state.set_meta(db, "inventory_name", named.name)
-        state.mark_built(db, "inventory", {"tokens": digest})
+        state.save_stage_digests(db, "inventory", {"tokens": digest})

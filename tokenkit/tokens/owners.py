@@ -1,7 +1,7 @@
-"""Owners: what people call each profile, and who answers for it.
+"""Owners: the label of each profile, and who is responsible for it.
 
 Reads  tokens, dim_token. Writes nothing.
-Without an inventory a profile is called by its principal and a mask of its key.
+Without an inventory the label is the principal or the mask of the key.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ COLUMNS = [
 
 
 def people(workspace: Workspace, mapped: pd.DataFrame, when: datetime) -> pd.DataFrame:
-    """Every profile with its name, owner and job at a moment.
+    """Return label, owner and purpose of every profile at a moment.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ def people(workspace: Workspace, mapped: pd.DataFrame, when: datetime) -> pd.Dat
 
 
 def hide_names(people: pd.DataFrame) -> pd.DataFrame:
-    """Ids in the place of names: label, mask, owner, team, principal (``report.pseudonymous``)."""
+    """Replace names by ids: label, mask, owner, team, principal (``report.pseudonymous``)."""
     short = pd.Series(people.index.str.slice(0, 13) + "...", index=people.index)
     hidden = {name: None for name in ("owner_name", "owner_email", "team", "principal")}
     return people.assign(label=short, mask=short, **hidden)
 
 
 def _replacements(uid: str, replaced: dict[str, object]) -> int:
-    """How many tokens stand before this one in its chain of rotations; ``map_profiles`` refuses circles."""
+    """Return how many tokens came before this one in its chain of rotations; ``map_profiles`` refuses circles."""
     steps = 0
     while isinstance(older := replaced.get(uid), str):
         uid, steps = older, steps + 1
@@ -66,7 +66,7 @@ def _replacements(uid: str, replaced: dict[str, object]) -> int:
 
 
 def _candidates(profile_uid: str, group: pd.DataFrame) -> list[str]:
-    """Identities under which the inventory may know a profile, the newest first: tokens, principal, role."""
+    """Return the ids under which the inventory may list a profile, the newest first: tokens, principal, role."""
     tokens = [uid for uid in dict.fromkeys(group["token_uid"]) if uid != profile_uid]
     rotated = group["profile_kind"].iloc[0] == "rotated"
     own = [*tokens, profile_uid] if rotated else [profile_uid, *tokens]

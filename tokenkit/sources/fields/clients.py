@@ -1,4 +1,4 @@
-"""Clients and networks: what a user agent and an address are, as far as they say without any lookup."""
+"""Clients and networks: program and version of a user agent, network and class of an address, without a lookup."""
 
 import ipaddress
 import re
@@ -13,7 +13,7 @@ _VERSION = re.compile(r"^v?\d")
 
 
 def client(user_agent: str) -> tuple[str, str | None]:
-    """Family and version of a program, from its (masked) user agent.
+    """Return family and version of a program, from its (masked) user agent.
 
     Browsers are read by ua-parser; of every other program the first product counts, which in AWS's partner format
     (``APN/1.0 HashiCorp/1.0 Terraform/1.1.2 ...``) is the one after the partner's name.
@@ -47,11 +47,11 @@ def _browser(user_agent: str) -> tuple[str, str | None]:
     # imported late: its 900 patterns take half a second, and most logs hold no browser
     from ua_parser import parse_user_agent
 
-    found = parse_user_agent(user_agent)
-    if found is None or found.family == "Other":
+    agent = parse_user_agent(user_agent)
+    if agent is None or agent.family == "Other":
         return "Mozilla", None
-    version = ".".join(part for part in (found.major, found.minor) if part)
-    return found.family[:FAMILY_CAP], version[:40] or None
+    version = ".".join(part for part in (agent.major, agent.minor) if part)
+    return agent.family[:FAMILY_CAP], version[:40] or None
 
 
 _PRIVATE = [
@@ -62,7 +62,7 @@ _PRIVATE = [
 
 
 def network(address: str) -> tuple[str, str, str] | None:
-    """Address, network (/24 or /48) and class (private or unknown) of a valid address, else None.
+    """Return address, network (/24 or /48) and class (private or unknown) of a valid address, else None.
 
     Documentation ranges count as public, unlike in ``ipaddress``: simulated organisations live in them.
 

@@ -1,4 +1,4 @@
-"""Masking: secrets in text that is stored become ``[masked]``, control characters and query strings go.
+"""Masking: replace secrets in text by ``[masked]``, and remove control characters and query strings.
 
 One small table of known token formats, written for RE2 and for ``re`` alike: RE2 (in Arrow) finds the few values that
 need work, ``re`` rewrites those. detect-secrets knows the same formats, but its last release is of 2024,
@@ -61,7 +61,7 @@ _WORD = re.compile(r"[^\s()<>]+")
 _COMPILED_CONTROL = re.compile(_CONTROL)
 
 
-def _kept(match: re.Match[str]) -> str:
+def _masked_match(match: re.Match[str]) -> str:
     before, after = ((*match.groups(), "", "")[:2]) if match.re.groups else ("", "")
     return (before or "") + MASK + (after or "")
 
@@ -73,7 +73,7 @@ def _without_parameters(match: re.Match[str]) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with known secrets, and the query strings of addresses in it, gone.
+    """Return the text without secrets of known formats, and without the query strings of URLs.
 
     Examples
     --------
@@ -84,29 +84,29 @@ def masked(text: str) -> str:
     """
     text = _WORD.sub(_without_parameters, text)
     for pattern in _COMPILED:
-        text = pattern.sub(_kept, text)
+        text = pattern.sub(_masked_match, text)
     return text
 
 
-def _marked(text: str, cap: int, whole: str) -> str:
+def _shortened(text: str, cap: int, whole: str) -> str:
     return f"{text[: cap - 18]}~{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def tidy_text(text: str, cap: int = 1024) -> str:
-    r"""One text made fit to be stored.
+    r"""Return a text without secrets and control characters, shortened to ``cap`` characters.
 
     Examples
     --------
     >>> tidy_text("curl/8\x1b[31m")
     'curl/8�[31m'
     """
-    kept = text
+    cleaned = text
     if len(text) > LONGEST:  # what follows is not looked at; half a secret at the cut goes, too
-        kept = text[:LONGEST].rstrip(_OF_SECRETS)
-    if _COMPILED_HINT.search(kept):
-        kept = masked(_COMPILED_CONTROL.sub("\ufffd", kept))
+        cleaned = text[:LONGEST].rstrip(_OF_SECRETS)
+    if _COMPILED_HINT.search(cleaned):
+        cleaned = masked(_COMPILED_CONTROL.sub("\ufffd", cleaned))
     # a longer text keeps its beginning and a digest, so that two stay two
-    return _marked(kept, cap, text) if len(kept) > cap or len(text) > LONGEST else kept
+    return _shortened(cleaned, cap, text) if len(cleaned) > cap or len(text) > LONGEST else cleaned
 
 
 LONGEST = 4096
@@ -122,7 +122,7 @@ def _tidy_few(text: str | None, cap: int) -> str | None:
 
 
 def tidy(values: pa.Array, cap: int = 1024) -> pa.Array:
-    """Distinct texts made fit to be stored: no control characters, no known secret, no more than ``cap`` characters."""
+    """Return distinct texts without secrets and control characters, shortened to ``cap`` characters."""
     if len(values) <= FEW:  # programs, operations, services: the same ones in every batch
         return pa.array([_tidy_few(text, cap) for text in values.to_pylist()], pa.string())
     odd = pc.or_(pc.match_substring_regex(values, _HINT), pc.greater(pc.utf8_length(values), cap))
@@ -141,7 +141,7 @@ _CUT = re.compile(r"[?#]|%(?:25)*(?:3[fF]|23)")
 
 
 def without_query(path: str) -> str:
-    """A path or URL as a plain path: decoded, without scheme, host, query string and fragment.
+    """Return the plain path of a path or URL: decoded, without scheme, host, query string and fragment.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def holds_secret(text: str) -> bool:
 
 
 def shown(native_id: str) -> str:
-    """What may be shown of a native id; of a raw secret that was logged as one, its prefix alone.
+    """Return the mask of a native id, which may be shown; of a raw secret that was logged as an id, only its prefix.
 
     Examples
     --------

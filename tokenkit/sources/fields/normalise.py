@@ -1,4 +1,4 @@
-"""Normalise: what every source shares, from raw columns to a batch of events with its dimension rows.
+"""Normalise: turn the raw columns of any source into a batch of events with its dimension rows.
 
 ``Coded`` is a column whose distinct values are worked on once; ``assemble`` makes the batch: masks, networks, clients,
 keys, dimensions.
@@ -30,28 +30,28 @@ class Coded:
 
     @classmethod
     def of(cls, column: Sequence[str | None], cap: int | None = 1024) -> "Coded":
-        """Encode a column; its distinct values made fit to be stored, unless ``cap`` is None."""
+        """Encode a column; its distinct values are cleaned by ``tidy``, unless ``cap`` is None."""
         encoded = pa.array(column, pa.string()).dictionary_encode()
         words = encoded.dictionary if cap is None else tidy(encoded.dictionary, cap)
         codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
         return cls(codes.astype(np.int64), words.to_pylist())
 
     def spread(self, values: Sequence[Any], type: pa.DataType, null: Any = None) -> pa.Array:
-        """One value for each distinct one, back as a whole column."""
+        """Return a whole column from one value for each distinct value."""
         return pa.array([*values, null], type).take(pa.array(self.codes))
 
     def texts(self) -> pa.Array:
-        """The column itself."""
+        """Return the column as text."""
         return self.spread(self.values, schema.STRING)
 
     def become(self, values: Sequence[str | None], null: str | None = None) -> "Coded":
-        """Other values in place of the distinct ones, encoded again: several may have become one, or null."""
+        """Replace the distinct values, and encode again: several may have become one, or null."""
         encoded = pa.array([*values, null], pa.string()).dictionary_encode()
         codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
         return Coded(codes[self.codes].astype(np.int64), encoded.dictionary.to_pylist())
 
     def each(self, function: Callable[[str], Any]) -> list[Any]:
-        """The function of every distinct value."""
+        """Apply a function to every distinct value."""
         return [function(value) for value in self.values]
 
 
@@ -61,7 +61,7 @@ def _types(name: str) -> pa.Schema:
 
 
 def _table(name: str, rows: dict[Any, tuple[Any, ...]]) -> pa.Table:
-    """Rows, by key, as a dimension table."""
+    """Return rows, by key, as a dimension table."""
     types = _types(name)
     columns = list(zip(*rows.values(), strict=True)) if rows else [()] * len(types)
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, types, strict=True)], schema=types)
@@ -77,19 +77,32 @@ TokenRow = (
 def token_rows(key: bytes, rows: Sequence[TokenRow]) -> pa.Table:
     """``dim_token`` from (token_uid, issuer, kind, lifetime, mask, principal, role, tenant), one row a token.
 
-    A ninth element, where there is one, is what the token can be locked by: (connector, handle), or None.
+    A ninth element, if there is one, is (connector, handle), by which the token can be locked, or None.
     """
-    kept: dict[int, tuple[Any, ...]] = {}
+    by_number: dict[int, tuple[Any, ...]] = {}
     for uid, issuer, kind, lifetime, mask, principal, role, tenant, *more in rows:
         handle = more[0] if more and more[0] else (None, None)
         number = identity.twin(uid)
-        if not uid or (number in kept and (kept[number][6] or not principal)):
+        if not uid or (number in by_number and (by_number[number][6] or not principal)):
             continue
-        own = identity.token_uid(key, issuer, principal) if principal else None
-        roles = identity.token_uid(key, issuer, role) if role else None
-        names = tidy(pa.array([principal, role, tenant], pa.string())).to_pylist()
-        kept[number] = (number, uid, issuer, kind, lifetime, mask, names[0], own, names[1], roles, names[2], *handle)
-    return _table("dim_token", kept)
+        principal_uid = identity.token_uid(key, issuer, principal) if principal else None
+        role_uid = identity.token_uid(key, issuer, role) if role else None
+        texts = tidy(pa.array([principal, role, tenant], pa.string())).to_pylist()
+        by_number[number] = (
+            number,
+            uid,
+            issuer,
+            kind,
+            lifetime,
+            mask,
+            texts[0],
+            principal_uid,
+            texts[1],
+            role_uid,
+            texts[2],
+            *handle,
+        )
+    return _table("dim_token", by_number)
 
 
 @lru_cache(maxsize=200_000)
@@ -108,25 +121,25 @@ def object_row(resource: str) -> tuple[int, str, int, int | None]:
     >>> object_row("/orders/17")[2] == object_row("/orders/18")[2], object_row("/orders/17/items")[3]
     (True, 17)
     """
-    found = LAST_NUMBER.match(resource)
+    match = LAST_NUMBER.match(resource)
     number, group = None, resource
-    if found:
-        before, digits, after = found.groups()
+    if match:
+        before, digits, after = match.groups()
         group = f"{before or ''}{{n}}{after}"
         number = int(digits) if len(digits) <= 18 else None
     return identity.value_twin("object", resource), resource, identity.value_twin("object_group", group), number
 
 
 def _event_ids(key: bytes, values: Sequence[str]) -> pa.Array:
-    """Event ids fit to be stored; one that held a secret becomes its keyed digest, so that events stay distinct."""
+    """Return event ids without secrets; one that holds a secret becomes its keyed digest, so that ids stay distinct."""
     raw = pa.array(values, pa.string())
-    fit = tidy(raw, 200)
-    if fit.equals(raw):
+    tidied = tidy(raw, 200)
+    if tidied.equals(raw):
         return raw
-    out = list(values)
-    for i in np.flatnonzero(pc.not_equal(raw, fit).to_numpy(zero_copy_only=False)).tolist():
-        out[i] = identity.token_uid(key, "event", values[i]).removeprefix("tok1_")
-    return pa.array(out, pa.string())
+    ids = list(values)
+    for i in np.flatnonzero(pc.not_equal(raw, tidied).to_numpy(zero_copy_only=False)).tolist():
+        ids[i] = identity.token_uid(key, "event", values[i]).removeprefix("tok1_")
+    return pa.array(ids, pa.string())
 
 
 def assemble(
@@ -138,7 +151,7 @@ def assemble(
     origin: str,
     places: list[int],
 ) -> Batch:
-    """Events and dimensions of one batch.
+    """Return events and dimensions of one batch.
 
     Parameters
     ----------

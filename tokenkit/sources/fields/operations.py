@@ -1,4 +1,4 @@
-"""Operations: what a call does, whether it lists, whether it is sensitive; and routes, which are paths without ids."""
+"""Operations: what a call does, whether it lists or is sensitive; and routes, which are paths without ids."""
 
 import re
 
@@ -49,7 +49,7 @@ _COLLECTION = re.compile(r"^(GET|HEAD) .*/([a-z0-9_-]*[a-rt-z0-9]s|list|search|e
 
 
 def activity_of_name(name: str) -> int:
-    """What a call of that name does, by its first word; 0 where the word says nothing.
+    """Return what a call of that name does, by its first word; 0 where the word is not known.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def activity_of_name(name: str) -> int:
 
 
 def activity_of_method(method: str) -> int:
-    """What an HTTP method does."""
+    """Return what an HTTP method does."""
     return _METHODS.get(method, OTHER)
 
 
 def known_method(method: str | None) -> str:
-    """The method in capitals; an invented one is OTHER, so that a scanner cannot fill the lake with names.
+    """Return the method in capitals; an invented one is OTHER, so that a scanner cannot fill the lake with names.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def lists(operation: str) -> bool:
 
 
 def sensitive_because(operation: str) -> str | None:
-    """Why an operation is sensitive, or None.
+    """Return why an operation is sensitive, or None.
 
     Examples
     --------
@@ -135,13 +135,13 @@ def is_id(segment: str) -> bool:
 
 
 class Routes:
-    """Paths to templates; each segment is judged once."""
+    """Turns paths into templates; each distinct segment is looked at once."""
 
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
     def template(self, path: str) -> str:
-        """The path with ids replaced by ``{id}`` and at most eight segments.
+        """Return the path with ids replaced by ``{id}`` and at most eight segments.
 
         Examples
         --------
@@ -150,11 +150,11 @@ class Routes:
         """
         segments = [part for part in path.split("/") if part]
         longer = len(segments) > MAX_SEGMENTS
-        seen = self._seen
-        out = []
+        replacements = self._seen
+        parts = []
         for segment in segments[:MAX_SEGMENTS]:
-            known = seen.get(segment)
-            if known is None:
-                known = seen[segment] = "{id}" if is_id(segment) else segment
-            out.append(known)
-        return "/" + "/".join(out) + ("/..." if longer else "")
+            replacement = replacements.get(segment)
+            if replacement is None:
+                replacement = replacements[segment] = "{id}" if is_id(segment) else segment
+            parts.append(replacement)
+        return "/" + "/".join(parts) + ("/..." if longer else "")

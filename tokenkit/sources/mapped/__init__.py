@@ -1,6 +1,6 @@
-"""Mapped: any CSV, JSON lines or Parquet whose columns a ``Mapping`` names; and lines that a function takes apart.
+"""Mapped: any CSV, JSON lines or Parquet whose columns a ``Mapping`` names; and lines that a function parses.
 
-Reads  files by ``tabular``. Gives batches of events, made by what the gateways' logs are made by.
+Reads  files by ``tabular``. Gives batches of events, by the functions that the gateways' logs use (``http``).
 A row without time or operation, or with text where a number belongs, is quarantined with its place and the name of the
 column, never its value.
 """
@@ -40,7 +40,7 @@ SHOWN_AS_MASK = ("path", "user_agent", "resource")
 
 
 def load(path: Path) -> Source:
-    """The source that a mapping TOML describes.
+    """Return the source that a mapping TOML describes.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def source(
     parse: Callable[[bytes], Record] | None = None,
     recognises: Callable[[Record], bool] | None = None,
 ) -> Source:
-    """A source from a mapping.
+    """Return a source that reads a log by a mapping.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def source(
     doc : str
         One line for ``tokenkit sources``.
     parse : function of a line, optional
-        For lines that are neither CSV nor JSON: makes a dict of one line (bytes); raises ValueError where it is none,
-        with a reason that quotes nothing.
+        For lines that are neither CSV nor JSON: turns one line (bytes) into a dict; raises ValueError where it cannot,
+        with a reason that quotes nothing of the line.
     recognises : function of a record, optional
         Whether the first JSON object of a file is this source's. Without it the source has to be named.
     """
@@ -86,7 +86,7 @@ def source(
 
 
 def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
-    """Every mapped column exists, and once.
+    """Make sure that every mapped column exists once.
 
     Raises
     ------
@@ -94,25 +94,25 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
         One does not; names the file, its columns and the line of the mapping.
     """
     try:
-        found = tabular.names(path, form)
+        names = tabular.names(path, form)
     except tabular.SourceError:
         if form == "parquet" or not files.Reader(path).head(4096).strip():
             return  # counted as a piece that cannot be read
         raise
     for name, theirs in mapping.columns.items():
-        there = theirs if form == "csv" else theirs if theirs in found else theirs.split(".", 1)[0]
-        if there not in found:
+        column = theirs if form == "csv" else theirs if theirs in names else theirs.split(".", 1)[0]
+        if column not in names:
             raise ConfigError(
                 f"{mapping.line(name)}, but {path} has no column {theirs!r}; "
-                f"{did_you_mean(theirs, [tabular.shown_names([name]) for name in found])} "
-                f"(its columns: {tabular.shown_names(found)})"
+                f"{did_you_mean(theirs, [tabular.printable_names([name]) for name in names])} "
+                f"(its columns: {tabular.printable_names(names)})"
             )
-        if found.count(there) > 1:
-            raise ConfigError(f"{mapping.line(name)}, but {path} has {found.count(there)} columns of that name.")
+        if names.count(column) > 1:
+            raise ConfigError(f"{mapping.line(name)}, but {path} has {names.count(column)} columns of that name.")
 
 
 def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: Rows) -> Batch | None:
-    """The events among these rows; the others are counted."""
+    """Return the events of these rows; rows that are no events are counted."""
     tally.read += len(rows.numbers) + len(rows.broken)
     tally.quarantined += rows.broken
     if not rows.numbers:
@@ -126,7 +126,7 @@ def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: R
 
 
 def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]]:
-    """The raw columns of a batch under our names, only those that are mapped; and which row is broken."""
+    """Return the raw columns of a batch under our names, those that are mapped, and which rows are broken."""
     reader = CellReader(rows)
     raw: dict[str, list[Any]] = {}
     read: dict[str, Callable[[str], list[Any]]] = {
@@ -208,20 +208,20 @@ def _finite(value: float | int | None) -> float | None:
 
 
 def _event_uids(key: bytes, uids: list[str | None], keys: list[str | None], rows: Rows) -> list[str]:
-    """The log's own ids, else the SHA-256 of the row; one that holds the credential's id is hashed with the key."""
-    made = []
+    """Return the log's own ids, else the SHA-256 of the row; an id with the credential in it is hashed with the key."""
+    event_uids = []
     for i, (uid, native) in enumerate(zip(uids, keys, strict=True)):
         if uid is None:
-            made.append(hashlib.sha256(rows.pieces[i]).hexdigest())
+            event_uids.append(hashlib.sha256(rows.pieces[i]).hexdigest())
         elif native and len(native) >= 8 and native in uid:
-            made.append(identity.token_uid(key, "event", uid).removeprefix("tok1_"))
+            event_uids.append(identity.token_uid(key, "event", uid).removeprefix("tok1_"))
         else:
-            made.append(uid)
-    return made
+            event_uids.append(uid)
+    return event_uids
 
 
 def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
-    """Operation, method, path, object and what the call does: as the log names them, else from method and path."""
+    """Add operation, method, path, object and activity: as the log names them, else from method and path."""
     operation = Coded.of(raw.get("operation", nulls), 256)
     resource = Coded.of([uid.split("?", 1)[0] if uid else None for uid in raw.get("resource", nulls)])
     method = raw.get("method")
@@ -255,7 +255,7 @@ def _first(first: Coded, second: Coded) -> Coded:
 
 
 def _activity(name: str) -> int:
-    """What a call does, by its method, or by its first or last word.
+    """Return what a call does, by its method, or by its first or last word.
 
     Examples
     --------
@@ -268,12 +268,12 @@ def _activity(name: str) -> int:
     by_method = operations.activity_of_method(words[0])
     if by_method != operations.OTHER:
         return by_method
-    found = (operations.activity_of_name(text) for text in (name, words[0].capitalize(), words[-1].capitalize()))
-    return next((activity for activity in found if activity), operations.UNKNOWN)
+    activities = (operations.activity_of_name(text) for text in (name, words[0].capitalize(), words[-1].capitalize()))
+    return next((activity for activity in activities if activity), operations.UNKNOWN)
 
 
 def _meaning(status: str) -> tuple[int, int, bool | None]:
-    """HTTP status (0: none), status id (1 ok, 2 failed, 0 unknown) and refusal that a status says.
+    """Return HTTP status (0: none), status id (1 ok, 2 failed, 0 unknown) and whether the call was refused.
 
     Examples
     --------
@@ -291,7 +291,7 @@ def _meaning(status: str) -> tuple[int, int, bool | None]:
 
 
 def _outcome(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
-    """Status, error and refusal, of whatever of them the log has: an error is a failure, a refusal too."""
+    """Add status, error and refusal, from those of them that the log has; an error or a refusal is a failure."""
     status, error = Coded.of(raw.get("status", nulls), 64), Coded.of(raw.get("error", nulls), 128)
     meanings = status.each(_meaning)
     http_status = np.array([*(code for code, _, _ in meanings), 0])[status.codes]

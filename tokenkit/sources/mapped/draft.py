@@ -17,7 +17,7 @@ from tokenkit.sources.fields.masking import MASK, shown, tidy_text, without_own_
 from tokenkit.sources.mapped.mapping import FIELDS, REQUIRED
 from tokenkit.sources.mapped.values import NOTHING, moment, yes_or_no
 
-LOOKED_AT = 200  # rows
+SAMPLE_ROWS = 200  # rows
 # names of logs for what we call so, in small letters with _; the first found is taken, and its values must agree
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "ts", "at", "date", "datetime", "event_time", "eventtime", "time_iso8601",
@@ -102,7 +102,7 @@ BY_VALUES: dict[str, Callable[[Any], bool]] = {
     "path": _is_path,
     "user_agent": lambda value: type(value) is str and bool(_AGENT.match(value)),
 }
-# shown as they are, since their values were looked at; of the others a mask is shown
+# their values are shown as they are, since they were checked; those of other fields are masked
 OPEN = {"time", "logged_time", "src_ip", "method", "src_country", "mfa", "denied"} | {
     name for name, field in FIELDS.items() if field.kind in ("number", "amount")
 }
@@ -143,8 +143,8 @@ def draft(path: Path) -> str:
             lines.append(f"{field} = {_quoted(theirs)}  # {why}, {_example(field, values[theirs], keys)}")
         elif field in REQUIRED or (field == "operation" and "path" not in guesses):
             lines.append(f'# {field} = ""  # required, and not found: {FIELDS[field].doc}')
-    taken = {theirs for theirs, _ in guesses.values()}
-    unused = [tidy_text(n, 60) for n in names if n not in taken]
+    used = {theirs for theirs, _ in guesses.values()}
+    unused = [tidy_text(n, 60) for n in names if n not in used]
     missing = [field for field in FIELDS if field not in guesses and field not in REQUIRED]
     lines += ["", f"# columns that nothing is made of: {', '.join(unused) or 'none'}"]
     lines += [f"# what else can be mapped: {', '.join(missing)}"]
@@ -152,34 +152,34 @@ def draft(path: Path) -> str:
 
 
 def _values(path: Path, form: str, names: list[str]) -> dict[str, list[Any]]:
-    """What the first rows have in each column, without nothing."""
+    """Return the values of each column in the first rows."""
     for rows in tabular.rows(path, form, names):
         if rows.numbers:
             return {
-                name: [v.strip() if type(v) is str else v for v in values[:LOOKED_AT]]
+                name: [v.strip() if type(v) is str else v for v in values[:SAMPLE_ROWS]]
                 for name, values in rows.columns.items()
             }
     return {name: [] for name in names}
 
 
 def _guess(names: list[str], values: dict[str, list[Any]]) -> dict[str, tuple[str, str]]:
-    """Our name to theirs and what the guess rests on; each of theirs once."""
+    """Return, for our name, the file's column and the reason for the guess; each column is used once."""
     plain = {name: _plain(name) for name in names if tidy_text(name, 200) == name}
     guesses: dict[str, tuple[str, str]] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for field, spellings in SPELLINGS.items():
         for spelling in spellings:
-            fits = [n for n, words in plain.items() if spelling in words and n not in taken]
+            fits = [n for n, words in plain.items() if spelling in words and n not in used]
             fits = [n for n in fits if _agree(values[n], AGREES.get(field, lambda value: True))]
             if fits:
                 guesses[field] = (fits[0], "by its name" + (" and values" if field in AGREES else ""))
-                taken.add(fits[0])
+                used.add(fits[0])
                 break
-    for field, looks in BY_VALUES.items():
-        fits = [n for n in plain if n not in taken and _there(values[n]) and _agree(values[n], looks)]
+    for field, is_like in BY_VALUES.items():
+        fits = [n for n in plain if n not in used and _present(values[n]) and _agree(values[n], is_like)]
         if field not in guesses and fits:
             guesses[field] = (fits[0], "by its values alone")
-            taken.add(fits[0])
+            used.add(fits[0])
     return guesses
 
 
@@ -189,16 +189,16 @@ def _plain(name: str) -> set[str]:
     return {re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in (words, words.rsplit(".", 1)[-1])}
 
 
-def _there(values: list[Any]) -> list[Any]:
+def _present(values: list[Any]) -> list[Any]:
     return [v for v in values if v is not None and not (type(v) is str and v in NOTHING)]
 
 
-def _agree(values: list[Any], looks: Callable[[Any], bool]) -> bool:
-    """Whether nine tenths of the values look so, or all but one of four and more; a file may have broken rows."""
-    there = _there(values)
-    scalar = [v for v in there if type(v) in (str, int, float, bool)]
-    needed = 0.9 * len(there)
-    return sum(map(looks, scalar)) >= (min(needed, len(there) - 1) if len(there) >= 4 else needed)
+def _agree(values: list[Any], is_like: Callable[[Any], bool]) -> bool:
+    """Whether nine in ten values are like that, or all but one of four or more: a file may have broken rows."""
+    present = _present(values)
+    scalar = [v for v in present if type(v) in (str, int, float, bool)]
+    needed = 0.9 * len(present)
+    return sum(map(is_like, scalar)) >= (min(needed, len(present) - 1) if len(present) >= 4 else needed)
 
 
 def _texts(values: list[Any]) -> list[str | None]:
@@ -206,13 +206,13 @@ def _texts(values: list[Any]) -> list[str | None]:
 
 
 def _example(field: str, values: list[Any], keys: list[str | None]) -> str:
-    """A value of the column, of which nothing secret is shown."""
-    there = [(v, k) for v, k in zip(values, keys or [None] * len(values), strict=True) if v in _there([v])]
+    """Return a value of the column as an example, with secrets masked."""
+    present = [(v, k) for v, k in zip(values, keys or [None] * len(values), strict=True) if v in _present([v])]
     if field in AGREES:
-        there = [(v, k) for v, k in there if type(v) in (str, int, float, bool) and AGREES[field](v)]
-    if not there:
+        present = [(v, k) for v, k in present if type(v) in (str, int, float, bool) and AGREES[field](v)]
+    if not present:
         return "no value in the first rows"
-    value, key = str(there[0][0]), there[0][1]
+    value, key = str(present[0][0]), present[0][1]
     if field == "time" and moment(value, "") is not None and not _is_number(value):
         value += "" if re.search(r"(Z|[+-]\d\d:?\d\d|UTC|GMT)$", value) else " (no zone: UTC)"
     if field in OPEN:

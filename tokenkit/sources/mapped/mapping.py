@@ -67,7 +67,7 @@ _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,39}$")
 
 @dataclass(frozen=True)
 class Mapping:
-    """A log in our words.
+    """Which columns of a log fill our columns.
 
     Attributes
     ----------
@@ -107,18 +107,18 @@ class Mapping:
     lines: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse names and values that do not exist."""
         _check(self, self.origin or f"mapping {self.name!r}")
 
     @property
     def endings(self) -> tuple[str, ...]:
         """How the names of its files end."""
-        every = [self.format] if self.format else list(FORMATS)
-        return self.files or tuple(ending for form in every for ending in ENDINGS[form])
+        formats = [self.format] if self.format else list(FORMATS)
+        return self.files or tuple(ending for form in formats for ending in ENDINGS[form])
 
     @property
     def filled(self) -> dict[str, tuple[str, ...]]:
-        """Column of ``events`` to what fills it: the file's columns, or a constant in quotes.
+        """Return, for each column of ``events``, what fills it: the file's columns, or a constant in quotes.
 
         Examples
         --------
@@ -133,7 +133,7 @@ class Mapping:
         return filled
 
     def line(self, name: str) -> str:
-        """Where one of our names is mapped, for a message."""
+        """Return where one of our names is mapped, for a message."""
         at = f", line {self.lines[name]}" if name in self.lines else ""
         return f'{self.origin or self.name}{at}: {name} = "{self.columns[name]}"'
 
@@ -144,11 +144,11 @@ def load_mapping(path: Path) -> Mapping:
     Raises
     ------
     ConfigError
-        There is no such file, it is not TOML, or it says what cannot be meant; names the line or the key.
+        There is no such file, it is not TOML, or a key or value does not exist; names the line or the key.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        given = tomllib.loads(text)
+        document = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(
             f"{path}: the mapping cannot be read ({error.strerror}); the path is taken from {Path.cwd()}. "
@@ -156,17 +156,17 @@ def load_mapping(path: Path) -> Mapping:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
-    for key in given:
+    for key in document:
         if key not in KEYS:
             raise ConfigError(f"{path}: no key {key}; {did_you_mean(key, [*KEYS, *FIELDS])}{_place(key)}")
     for key in ("name", "issuer", "columns"):
-        if key not in given:
+        if key not in document:
             raise ConfigError(f"{path}: {key} is missing, expected {_EXPECTED[key]}")
     for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("columns", dict),
                        ("values", dict), ("units", dict)):  # fmt: skip
-        if key in given and not isinstance(given[key], type_):
-            raise ConfigError(f"{path}: {key} is {given[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
-    return Mapping(**{**given, "files": tuple(given.get("files", ()))}, origin=str(path), lines=_lines(text))
+        if key in document and not isinstance(document[key], type_):
+            raise ConfigError(f"{path}: {key} is {document[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
+    return Mapping(**{**document, "files": tuple(document.get("files", ()))}, origin=str(path), lines=_lines(text))
 
 
 _TYPES: dict[type, str] = {str: "text", list: "a list of texts", dict: "a section"}
@@ -182,14 +182,14 @@ def _place(key: str) -> str:
 
 
 def _lines(text: str) -> dict[str, int]:
-    """In which line each name below ``[columns]`` stands."""
-    found, section = {}, ""
+    """Return the line of each name below ``[columns]``."""
+    lines, section = {}, ""
     for number, line in enumerate(text.splitlines(), 1):
         if head := re.match(r"\s*\[(\w+)\]", line):
             section = head.group(1)
         elif section == "columns" and (name := re.match(r"\s*[\"']?(\w+)[\"']?\s*=", line)):
-            found[name.group(1)] = number
-    return found
+            lines[name.group(1)] = number
+    return lines
 
 
 def _check(mapping: Mapping, where: str) -> None:
@@ -206,7 +206,7 @@ def _check(mapping: Mapping, where: str) -> None:
             if name not in known:
                 raise ConfigError(f"{where}: no {section}.{name}; {did_you_mean(name, list(known))}")
             if not isinstance(value, str) or not value.strip():
-                raise ConfigError(f"{where}: {section}.{name} is {value!r}, expected text: {_meant(section, name)}")
+                raise ConfigError(f"{where}: {section}.{name} is {value!r}, expected text: {_expected(section, name)}")
     for name, unit in mapping.units.items():
         if unit not in UNITS[name]:
             raise ConfigError(f"{where}: units.{name} is {unit!r}; {did_you_mean(unit, list(UNITS[name]))}")
@@ -224,5 +224,5 @@ def _check(mapping: Mapping, where: str) -> None:
 _CONSTANT = {name: f for name, f in FIELDS.items() if f.kind == "label" and name not in (*REQUIRED, "event_uid")}
 
 
-def _meant(section: str, name: str) -> str:
+def _expected(section: str, name: str) -> str:
     return f"a unit, {', '.join(UNITS[name])}" if section == "units" else FIELDS[name].doc
