@@ -203,11 +203,11 @@ def threshold_table(
                 rows[days[number]][channel] = np.inf
                 continue
             if curves is None:
-                found = curve(matrix, gap, window)
+                bits_and_counts = curve(matrix, gap, window)
             else:
                 key = digests[channel] + f"|{gap}|{number}".encode()
-                found = curves[key] if key in curves else curves.setdefault(key, curve(matrix, gap, window))
-            rows[days[number]][channel] = at_quota(*found, a_day * share * scored, budget.least_bits)
+                bits_and_counts = curves[key] if key in curves else curves.setdefault(key, curve(matrix, gap, window))
+            rows[days[number]][channel] = at_quota(*bits_and_counts, a_day * share * scored, budget.least_bits)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights.matrices))
     return table.reindex(days).bfill()
 

@@ -54,8 +54,8 @@ def detect(
     population : the profiles and their owners; default: as they are when the reported days end
     """
     population = population or evidence.population(workspace, periods.end)
-    known_labels = labels.read(workspace, periods.end)
-    accepted = known_labels.periods.accepted
+    given_labels = labels.read(workspace, periods.end)
+    accepted = given_labels.periods.accepted
     all_breaches = policy.breaches(workspace, population.tokens, periods.end)
     broken = policy.in_period(all_breaches, periods.start, periods.end)
     # over all scored days, as for the channels: what began in the last report would else be broken before in this one,
@@ -63,21 +63,21 @@ def detect(
     breaches = rules.new_breaches(all_breaches, periods.first_scored, periods.end, accepted)
     shown = population.without_names() if workspace.settings.report.pseudonymous else population
     if periods.reference is None:
-        return Judgement(periods, shown, known_labels, broken, merge.join(breaches, {}))
+        return Judgement(periods, shown, given_labels, broken, merge.join(breaches, {}))
 
     progress("comparing with the baseline", 0, 3)
-    measured = evidence.measure(workspace, periods, population.groups, known_labels.periods)
+    measured = evidence.measure(workspace, periods, population.groups, given_labels.periods)
     progress("scoring", 1, 3)
     detection = workspace.settings.detection
     scores = calibration.score(measured, detection, detector_cache.open_cache(workspace))
     budget = thresholds.Budget.of_run(detection)
     heights = thresholds.daily_heights(scores, measured, budget.gaps)
-    limits = thresholds.set_thresholds(heights, budget, known_labels.accepted_scores)
-    flagged = thresholds.flag(scores, limits, accepted)
+    threshold_tables = thresholds.set_thresholds(heights, budget, given_labels.accepted_scores)
+    flagged = thresholds.flag(scores, threshold_tables, accepted)
     windows = pd.concat([flagged, breaches], ignore_index=True) if len(breaches) else flagged
     windows = merge.join(windows, budget.gaps)
     progress("scoring", 2, 3)
-    tables.write(workspace, measured, scores, limits)
+    tables.write(workspace, measured, scores, threshold_tables)
     progress("scoring", 3, 3)
     allowed = budget.a_day(len(measured.days.profiles))
-    return Judgement(periods, shown, known_labels, broken, windows, measured, scores, limits, allowed)
+    return Judgement(periods, shown, given_labels, broken, windows, measured, scores, threshold_tables, allowed)

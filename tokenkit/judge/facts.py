@@ -1,7 +1,6 @@
-"""Facts: all that the page says, as one plain dict made from the tables, and nothing that they do not hold.
+"""Facts: everything that the page of a report says, as plain dicts made from a judgement and the tables.
 
-Reads  every table. Writes the facts of a period to state.db,
-so that the notebook that draws them does not compute twice.
+Reads  every table. Writes the facts of a period to state.db, so that the notebook that draws them does not judge twice.
 """
 
 import hashlib
@@ -68,9 +67,9 @@ def gather(
         key = f"{digest}:{previous['run_uid'] if previous else ''}:{respond.actions_digest(opened)}"
         stored = state.get_meta(db, f"facts:{run_uid}")
     if stored:
-        kept = json.loads(stored)
-        if kept["key"] == key:
-            return kept["facts"]
+        earlier = json.loads(stored)
+        if earlier["key"] == key:
+            return earlier["facts"]
     made = _gather(opened, periods, run_uid, previous, progress)
     facts: Facts = json.loads(json.dumps(made, allow_nan=False, default=_plain))
     with state.connect(opened.state) as db:

@@ -1,11 +1,11 @@
 """Baseline: what is usual for each profile, from a frozen reference that does not re-learn, and from its peers.
 
-Reads  fingerprint, tokens, what people answered. Writes baseline (profile x feature).
+Reads  Days. Writes nothing; ``table`` makes the table ``baseline``.
 A baseline that re-learns hides slow exfiltration; so the reference is fixed once (docs/method/baseline.md), and lies
 before the days on which thresholds are set (calibration), which lie before the days that are reported. A profile that
 is younger than the reference has its own first weeks as reference, or, until it has enough days, only its peers.
-Two answers change what is usual: confirmed misuse is learned from nowhere, and an accepted new normal raises what is
-expected of its profile from then on.
+Two kinds of labels change what is usual: nothing is learned from confirmed misuse, and an accepted new normal raises
+what is expected of its profile from then on.
 """
 
 from dataclasses import dataclass, replace
@@ -72,8 +72,8 @@ def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
     The shift is the median residual of the accepted days, where it is positive: the same level deviates by nothing
     then, and a larger one by what it is larger. Slope and noise stay, and so does everything before that day. Several
     add up. ``since`` says from which day a trailing level may look back: what stood before it is another level.
-    ``doubt`` is the error of a level that few days told: it widens each later day, and is in every day of drift's two
-    weeks.
+    ``doubt`` is the error of a level that was estimated from few days: it widens each later day, and is in every day
+    of drift's two weeks.
     """
     if not days.accepted:
         return fit
@@ -91,8 +91,8 @@ def accept(fit: Fit, feature: Feature, days: Days) -> Fit:
             shift[k, first:] += max(level, 0.0)
             since[k, first:] = first
         if level > 0.0:
-            told = variance(fit, feature, days)[k, first:stop][~np.isnan(now)]
-            doubt[k, first:] += np.median(told) / len(told)
+            variances = variance(fit, feature, days)[k, first:stop][~np.isnan(now)]
+            doubt[k, first:] += np.median(variances) / len(variances)
     return fit
 
 
@@ -183,9 +183,9 @@ def _fit_noise(fit: Fit, r: np.ndarray, days: Days, young: np.ndarray, spread: n
     from scipy.optimize import nnls
 
     calls = np.maximum(days.values["requests"], 1.0)
-    theirs = np.where(days.shared, r, np.nan)
-    middle = np.nanmedian(theirs**2) if (~np.isnan(theirs)).any() else 0.0
-    squares = np.minimum(theirs**2, 9 * middle / 0.455 + SCALE_FLOOR**2)
+    shared = np.where(days.shared, r, np.nan)
+    middle = np.nanmedian(shared**2) if (~np.isnan(shared)).any() else 0.0
+    squares = np.minimum(shared**2, 9 * middle / 0.455 + SCALE_FLOOR**2)
     known = ~np.isnan(squares)
     if known.sum() >= 20:
         weight = np.sqrt(calls[known] / (1 + calls[known]))
@@ -230,11 +230,11 @@ def table(fits: dict[str, Fit], days: Days, periods: Periods) -> pd.DataFrame:
     for name, fit in fits.items():
         for column, kind in enumerate(("weekday", "weekend")):
             scale = fit.scale * np.sqrt(fit.noise[0])
-            raised = fit.shift[:, -1] if fit.shift is not None else 0.0
+            shift = fit.shift[:, -1] if fit.shift is not None else 0.0
             rows.append(
                 pd.DataFrame(
                     {"profile_uid": days.profiles, "window": "day", "feature": name, "bin": kind,
-                     "location": fit.level[:, column] + raised, "scale": scale, "slope": fit.slope, "n": n,
+                     "location": fit.level[:, column] + shift, "scale": scale, "slope": fit.slope, "n": n,
                      "maturity": days.maturity, "version": 1 + signed["n"].fillna(0).to_numpy(dtype="int64"),
                      "accepted_by": signed["accepted_by"].to_numpy(),
                      "accepted_time": signed["accepted_time"].to_numpy()}

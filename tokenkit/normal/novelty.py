@@ -40,14 +40,14 @@ class Crowd:
 def crowds(workspace: Workspace, groups: pd.Series, start: date, end: date) -> dict[str, Crowd]:
     """The crowd of an organisation for each of ``KINDS``, so that others' rows can be graded as if they were in it."""
     mapped = token_profiles(workspace)
-    made = {}
+    crowds_by_kind = {}
     active: pd.DataFrame | None = None
     for kind, key in KINDS.items():
         uses = _uses(workspace, mapped, kind, key, start, end).assign(teaches=1)
         active = _active(uses) if active is None else active
         daily = _daily(uses)
-        made[kind] = _crowd(daily, daily["hours"] > 0, active, groups)
-    return made
+        crowds_by_kind[kind] = _crowd(daily, daily["hours"] > 0, active, groups)
+    return crowds_by_kind
 
 
 def graded_hours(

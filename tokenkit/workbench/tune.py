@@ -206,8 +206,8 @@ def checked(values: dict[str, Any]) -> Detection:
     try:
         return Detection(**values)
     except ValidationError as error:
-        said = [f"detection.{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})" for e in error.errors()]
-        raise ConfigError("\n".join(said)) from error
+        texts = [f"detection.{'.'.join(map(str, e['loc']))}: {e['msg']} (found {e['input']!r})" for e in error.errors()]
+        raise ConfigError("\n".join(texts)) from error
 
 
 def _of_panel(scored: Scored, names: tuple[str, ...]) -> tuple[DailyHeights, pd.DataFrame]:
@@ -329,5 +329,5 @@ def save(workspace: Workspace, detection: Detection, who: str, why: str) -> str:
 def calls(trial: Trial, who: str = "", why: str = "") -> str:
     """The function calls that make a trial, and save it where a reason is given: what was clicked, to be scripted."""
     d = trial.detection
-    made = f"trial = tune.trial(scored, budget={d.budget:g}, shares={d.shares!r}, panel={list(d.panel)!r})"
-    return made + (f"\ntune.save(ws, trial.detection, who={who!r}, why={why!r})" if who and why else "")
+    call = f"trial = tune.trial(scored, budget={d.budget:g}, shares={d.shares!r}, panel={list(d.panel)!r})"
+    return call + (f"\ntune.save(ws, trial.detection, who={who!r}, why={why!r})" if who and why else "")
