@@ -86,6 +86,55 @@ def environment(*installed: Path) -> dict[str, str]:
     return env | {"COLUMNS": "200", "PYTHONPATH": os.pathsep.join(map(str, installed)), "PATH": path}
 
 
+# one process that imports tokenkit once, and a child of it for each folder that holds a package
+IN_EACH = """
+import os, sys
+from pathlib import Path
+from tokenkit.cli import about, main
+from tokenkit import channels, fingerprint
+
+words, folders = sys.argv[1].split(), sys.argv[2:]
+for folder in map(Path, folders):
+    pid = os.fork()
+    if pid == 0:
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.argv = ["tokenkit", *words]
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+def with_mistakes(page: Path, module: str, mistakes: list[tuple[str, str]], root: Path, words: str) -> list[str]:
+    """Run a command with the page's package, each time with another text of its module replaced by a mistake.
+
+    Returns what each command wrote to standard error; each must leave with 2, and without a traceback.
+    """
+    folders = [root / f"mistake-{n}" for n in range(len(mistakes))]
+    for folder, (old, new) in zip(folders, mistakes, strict=True):
+        install(page, folder)
+        text = (folder / module).read_text(encoding="utf-8")
+        assert old in text
+        (folder / module).write_text(text.replace(old, new), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", IN_EACH, words, *map(str, folders)],
+        cwd=root, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    errors = [(folder / "stderr").read_text(encoding="utf-8") for folder in folders]
+    assert done.stdout.split() == ["2"] * len(folders), errors
+    assert not [text for text in errors if "Traceback" in text]
+    return errors
+
+
 def run(step: Step, folder: Path, installed: Path) -> str:
     """Run one command in the page's folder and return what it printed; it must do what the page says.
 

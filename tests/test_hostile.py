@@ -27,7 +27,7 @@ NAME = "</title><script>alert(6)</script> & Sons"
 def hostile(tmp_path_factory):
     """The folder of a report whose incident is all of it, and the facts."""
     root = tmp_path_factory.mktemp("hostile")
-    small.make(root / "raw", attacks=False)
+    small.make(root / "raw", tokens=20, events=12_000, attacks=False)
     key = small.victim(root / "raw")
     small.plant(root / "raw" / "logs", key, date(2026, 2, 17), range(1, 6), agent=AGENT, path=PATH)
     with (root / "raw" / "inventory.csv").open(encoding="utf-8") as file:

@@ -68,18 +68,19 @@ def test_without_its_package_its_share_is_refused_with_what_there_is(
     assert left.code == 2 and "unknown channel 'acme_breadth'" in left.err and "point_hour" in left.err
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("    gap_days = 1\n", "", "detector 'acme_breadth' of package acme-breadth has no gap_days"),
-        ('name = "acme_breadth"\n    title', 'name = "breadth"\n    title', "calls itself 'breadth'"),
-        ("import numpy as np", "import numpyy as np", "cannot be loaded: ModuleNotFoundError"),
-    ],
-)
-def test_a_mistake_is_said_with_the_package(tmp_path: Path, old: str, new: str, said: str) -> None:
-    environment = pages.install(PAGE, tmp_path)
-    module = tmp_path / "acme_breadth.py"
-    assert old in module.read_text()
-    module.write_text(module.read_text().replace(old, new))
-    left = tokenkit_process("detectors", cwd=tmp_path, env=environment)
-    assert left.code == 2 and said in left.err
+MISTAKES = [
+    ("    gap_days = 1\n", "", "detector 'acme_breadth' of package acme-breadth has no gap_days"),
+    ('name = "acme_breadth"\n    title', 'name = "breadth"\n    title', "calls itself 'breadth'"),
+    ("import numpy as np", "import numpyy as np", "cannot be loaded: ModuleNotFoundError"),
+]
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    pairs = [(old, new) for old, new, _ in MISTAKES]
+    return pages.with_mistakes(PAGE, "acme_breadth.py", pairs, tmp_path_factory.mktemp("mistakes"), "detectors")
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=lambda n: MISTAKES[n][2])
+def test_a_mistake_is_said_with_the_package(mistaken: list[str], number: int) -> None:
+    assert MISTAKES[number][2] in mistaken[number]

@@ -119,27 +119,27 @@ def test_every_table_that_a_feature_may_name_is_on_the_page() -> None:
     assert set(listed) == {*tables.HOURLY, *tables.DAILY}
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('table="activity_hour",\n', 'table="activity_huor",\n', "did you mean activity_hour?"),
-        ('unit="bytes",', 'unit="bytes", given="reqests",', "did you mean requests?"),
-        ('bad="context"', 'bad="low"', "no bad 'low'; known: high, context"),
-        ('    reason="Got a far larger single answer",\n', "", "a judged feature has a reason"),
-        ("def largest_answer", "def requests", "two features are called requests"),
-        ("def largest_answer", "def network", "the name means something else"),
-        ("import narwhals", "import narwhales", "No module named 'narwhales'"),
-    ],
-)  # fmt: skip
-def test_a_mistake_is_said_with_what_was_probably_meant(tmp_path: Path, old: str, new: str, said: str) -> None:
-    environment = pages.install(PAGE, tmp_path)
-    module = tmp_path / "acme_answers.py"
-    text = module.read_text()
-    assert old in text
-    module.write_text(text.replace(old, new))
-    left = tokenkit_process("features", cwd=tmp_path, env=environment)
-    assert left.code == 2 and said in left.err and "Traceback" not in left.err
-    assert "largest_answer" in left.err or "acme" in left.err
+MISTAKES = [
+    ('table="activity_hour",\n', 'table="activity_huor",\n', "did you mean activity_hour?"),
+    ('unit="bytes",', 'unit="bytes", given="reqests",', "did you mean requests?"),
+    ('bad="context"', 'bad="low"', "no bad 'low'; known: high, context"),
+    ('    reason="Got a far larger single answer",\n', "", "a judged feature has a reason"),
+    ("def largest_answer", "def requests", "two features are called requests"),
+    ("def largest_answer", "def network", "the name means something else"),
+    ("import narwhals", "import narwhales", "No module named 'narwhales'"),
+]
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    pairs = [(old, new) for old, new, _ in MISTAKES]
+    return pages.with_mistakes(PAGE, "acme_answers.py", pairs, tmp_path_factory.mktemp("mistakes"), "features")
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=lambda n: MISTAKES[n][2])
+def test_a_mistake_is_said_with_what_was_probably_meant(mistaken: list[str], number: int) -> None:
+    assert MISTAKES[number][2] in mistaken[number]
+    assert "largest_answer" in mistaken[number] or "acme" in mistaken[number]
 
 
 def test_the_days_of_the_test_lie_in_the_organisation() -> None:
