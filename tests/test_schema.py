@@ -54,7 +54,8 @@ def test_the_whole_pipeline_runs_on_an_empty_lake(tmp_path: Path) -> None:
     people = owners.people(place, mapped, NOW)
     assert len(people) == 0 and list(people.columns) == owners.COLUMNS
     assert listing.tokens(place, None, NOW).empty
-    assert policy.findings(place, mapped, raw_logs.FIRST, raw_logs.day_of(1)).empty
+    breaches = policy.breaches(place, mapped, raw_logs.day_of(1))
+    assert policy.in_period(breaches, raw_logs.FIRST, raw_logs.day_of(1)).empty
 
 
 def test_the_whole_pipeline_runs_on_events_that_nobody_made(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ def broken(folder: Path, text: str, start: int = 5, end: int = 10, **fields: obj
     raw_logs.form(place, raw_logs.write(folder / "a.log", lines))
     if text:
         raw_logs.own(place, folder, text)
-    return policy.findings(place, token_profiles(place), day_of(start), day_of(end))
+    breaches = policy.breaches(place, token_profiles(place), day_of(end))
+    return policy.in_period(breaches, day_of(start), day_of(end))
 
 
 def inventory(**columns: str) -> str:

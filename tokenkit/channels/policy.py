@@ -27,11 +27,6 @@ EXAMPLES = 5  # of networks or dates in ``what``
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def findings(workspace: Workspace, mapped: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
-    """Return the rules that are broken in the days ``[start, end)``: ``in_period`` of ``breaches``."""
-    return in_period(breaches(workspace, mapped, end), start, end)
-
-
 def in_period(breaches: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
     """Return the rules that are broken in the days ``[start, end)``.
 

@@ -5,7 +5,6 @@ Reads  deviation.Evidence and the activity of the profile. The shares are the pa
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 
@@ -33,28 +32,6 @@ DRIFT_TITLE = {
 }
 
 
-def values_of(
-    connection: duckdb.DuckDBPyConnection, kind: str, start: pd.Timestamp, end: pd.Timestamp, since: pd.Timestamp
-) -> pd.DataFrame:
-    """Values of one kind in ``[start, end)``: ``value``, ``now`` and ``before`` (calls), ``hours_before``, ``key``.
-
-    ``connection`` has the views of ``record.views``. Only values in use in the period are listed; ``before`` counts
-    from ``since`` to the start of its day.
-    """
-    key = f"{kind}_key"
-    text = {"network": "network", "client": "user_agent", "operation": "operation"}[kind]
-    low, high, old = (int(t.timestamp()) for t in (start, end, since))
-    day = low // 86400 * 86400
-    return connection.sql(
-        f"select {key} as key, first({text}) as value,"
-        f" coalesce(sum(requests) filter (hour_s >= {low} and hour_s < {high}), 0)::bigint as now,"
-        f" coalesce(sum(requests) filter (hour_s < {day}), 0)::bigint as before,"
-        f" count(distinct hour_s) filter (hour_s < {day}) as hours_before"
-        f" from activity_{kind} join concerned using (token_key) join dim_{kind} using ({key})"
-        f" where hour_s >= {old} and hour_s < {high} group by 1 having now > 0 order by before, now desc, value"
-    ).df()
-
-
 def mark(before: int, total_before: int) -> str:
     """How common a value was before: UNSEEN, RARE (< 1 of 1,000 calls), INFREQUENT (< 1 of 20), FREQUENT.
 
@@ -80,7 +57,7 @@ def reasons(
     Parameters
     ----------
     incident : a row of ``merge.summary``
-    new_values : kind (network, client, operation) to ``values_of`` of this incident
+    new_values : kind (network, client, operation) to its values (``judge.calls.Calls.values``)
     users : kind to {value key: how many profiles of the peer group used it before}
     """
     total = sum(incident["parts"].values()) or 1.0

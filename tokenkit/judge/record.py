@@ -1,25 +1,25 @@
 """Record: one incident as everything that the page, the findings for machines and a person at the desk need to know.
 
-Reads  Judgement, the activity and events of the profiles concerned. Writes nothing.
+Reads  Judgement, dim_token, and the calls of each incident. Writes nothing.
 """
 
 from collections.abc import Collection
 from typing import Any, cast
 
-import duckdb
 import numpy as np
 import pandas as pd
 
 from tokenkit.config import Workspace
+from tokenkit.days import Periods
 from tokenkit.fingerprint import features
 from tokenkit.incidents import advice, explain, labels, merge, risk, words
+from tokenkit.judge.calls import Calls, calls_of
 from tokenkit.judge.judgement import Judgement
 from tokenkit.normal import baseline
 from tokenkit.schema.incident import Incident
 from tokenkit.store import engine, lake
 
 TOKENS_LISTED = 25
-EVIDENCE = 10
 ENDED = pd.Timedelta("2D")  # without a flagged window before the end of the period, and an incident is over
 TIMELINE_HOURS = 72
 OPINION_BITS = -np.log2(0.01)
@@ -33,24 +33,35 @@ def records(workspace: Workspace, judgement: Judgement, previous: Collection[str
     ----------
     previous : ids of the incidents that the report before this one had
     """
-    people, mapped = judgement.population.people, judgement.population.tokens
-    incidents = []
+    people, mapped, periods = judgement.population.people, judgement.population.tokens, judgement.periods
+    windows = dict(list(judgement.windows.groupby("incident_uid")))
+    states = {uid: merge.state(rows, periods.start, periods.end) for uid, rows in windows.items()}
+    incidents = merge.summary(judgement.windows[judgement.windows["incident_uid"].map(states) != "closed"])
+    if incidents.empty:
+        return []
     credentials = lake.read(workspace.lake, "dim_token").to_pandas().set_index("token_uid")
+    mapped = mapped.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
+    records = []
+    for (_, incident), calls in zip(incidents.iterrows(), _calls(workspace, judgement, incidents), strict=True):
+        uid, profile_uid = incident["incident_uid"], incident["profile_uid"]
+        own = mapped[mapped["profile_uid"] == profile_uid]
+        record = _record(calls, judgement, incident, people.loc[profile_uid], own)
+        answer = labels.answer_of(judgement.labels, windows[uid])
+        records.append(record | {"state": states[uid], "new_since_last": uid not in previous, "answer": answer})
+    return cast(list[Incident], sorted(records, key=_order))
+
+
+def _calls(workspace: Workspace, judgement: Judgement, incidents: pd.DataFrame) -> list[Calls]:
+    """What the lake holds about each incident."""
+    periods, days = judgement.periods, judgement.evidence.days if judgement.evidence else None
+    spans = incidents[["profile_uid", "start"]].assign(
+        end=incidents["end"].clip(upper=pd.Timestamp(periods.end, tz="UTC"))
+    )
+    charted = [_charted_span(incident, periods) for _, incident in incidents.iterrows()]
+    spans[["chart_start", "chart_end"]] = pd.DataFrame(charted, spans.index)
+    groups = pd.Series(days.group, days.profiles) if days else pd.Series(dtype="int64")
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        views(connection, workspace, judgement)
-        for _, incident in merge.summary(judgement.windows).iterrows():
-            windows = judgement.windows[judgement.windows["incident_uid"] == incident["incident_uid"]]
-            state = merge.state(windows, judgement.periods.start, judgement.periods.end)
-            if state == "closed":
-                continue
-            own = mapped[mapped["profile_uid"] == incident["profile_uid"]]
-            own = own.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
-            connection.register("concerned", own[["token_key"]])
-            record = _record(connection, judgement, incident, people.loc[incident["profile_uid"]], own, mapped)
-            answer = labels.answer_of(judgement.labels, windows)
-            new = incident["incident_uid"] not in previous
-            incidents.append(record | {"state": state, "new_since_last": new, "answer": answer})
-    return cast(list[Incident], sorted(incidents, key=_order))
+        return calls_of(connection, workspace, periods, spans, judgement.population.tokens, groups)
 
 
 def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
@@ -58,14 +69,6 @@ def _order(record: dict[str, Any]) -> tuple[bool, bool, int, float, str]:
     confirmed = (record["answer"] or {}).get("verdict") == "true_positive"
     quiet = record["state"] == "quiet"
     return quiet, not confirmed, -record["risk"], -record["score_bits"], record["incident_uid"]
-
-
-def views(connection: duckdb.DuckDBPyConnection, workspace: Workspace, judgement: Judgement) -> None:
-    """The tables that records are made from, by name, on one connection; ``concerned`` is the incident's tokens."""
-    for name in ("activity_hour", "activity_network", "activity_client", "activity_operation", "events"):
-        lake.scan(connection, workspace.lake, name, judgement.periods.first, judgement.periods.end).create_view(name)
-    for name in ("dim_network", "dim_client", "dim_operation", "seen"):
-        lake.scan(connection, workspace.lake, name).create_view(name)
 
 
 def iso_text(moment: pd.Timestamp) -> str:
@@ -79,20 +82,16 @@ def iso(moment: Any) -> str | None:
 
 
 def _record(
-    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, person: pd.Series,
-    own: pd.DataFrame, mapped: pd.DataFrame,
-) -> dict[str, Any]:  # fmt: skip
+    calls: Calls, judgement: Judgement, incident: pd.Series, person: pd.Series, own: pd.DataFrame
+) -> dict[str, Any]:
     start, end = incident["start"], min(incident["end"], pd.Timestamp(judgement.periods.end, tz="UTC"))
-    since = start - pd.Timedelta(days=28)
-    new = {kind: explain.values_of(connection, kind, start, end, since) for kind in explain.VALUES}
-    users = {kind: _users(connection, judgement, incident, mapped, kind, new[kind]) for kind in explain.VALUES}
-    reasons = explain.reasons(incident, judgement.evidence, new, users)
+    reasons = explain.reasons(incident, judgement.evidence, calls.values, calls.users)
     story = advice.kind(incident["parts"])
     certainty = sure(incident, judgement.judged_profiles)
     label = str(person["label"])
     long, short, detail = advice.headline(story, label, reasons)
     value = risk.risk(incident["score_bits"], person["criticality"], person["owner_status"])
-    evidence, calls, last_seen = _evidence(connection, start, end, new)
+    evidence = _examples(calls.examples)
     ended = end if pd.Timestamp(judgement.periods.end, tz="UTC") - end > ENDED else None
     k = _row_of(judgement, incident["profile_uid"])
     return {
@@ -102,7 +101,7 @@ def _record(
         "start": iso(start),
         "end": iso(end),
         "created_time": iso(incident["created_time"]),
-        "last_seen": last_seen or iso(end),
+        "last_seen": iso(calls.last) or iso(end),
         "ended": iso(ended),
         "n_windows": int(incident["n_windows"]),
         "n_days": int(incident["n_days"]),
@@ -123,15 +122,15 @@ def _record(
         "known_days": _known_days(judgement, k, start),
         **_peers(judgement, k),
         "sure": certainty,
-        "taken": _amount_in_words(judgement, k, incident, calls),
+        "taken": _amount_in_words(judgement, k, incident, calls.total),
         "reasons": reasons,
-        "timeline": timeline(connection, judgement, incident, reasons),
-        "new_values": _new_values(new),
+        "timeline": timeline(calls.hours, judgement, incident, reasons),
+        "new_values": _new_values(calls.values),
         "explanations": advice.explanations(story, reasons, person),
         "action": advice.action(story, person, certainty["level"]),
         "if_nothing": advice.if_nothing(story, reasons, ended),
         "evidence": evidence,
-        "evidence_total": calls,
+        "evidence_total": calls.total,
         "second_opinion": _second_opinion(judgement, incident),
         "attack": [{"technique": t, "name": advice.ATTACK[t], "checked": True} for t in advice.technique_ids(story)],
     }  # fmt: skip
@@ -166,24 +165,6 @@ def _known_days(judgement: Judgement, k: int | None, start: pd.Timestamp) -> int
         return 0
     days = judgement.evidence.days
     return int((~np.isnan(days.values["requests"][k]) & (days.days < start)).sum())
-
-
-def _users(
-    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, mapped: pd.DataFrame, kind: str,
-    rows: pd.DataFrame,
-) -> dict[int, int]:  # fmt: skip
-    """How many other profiles of the peer group used each value before the incident."""
-    if judgement.evidence is None or rows.empty:
-        return {}
-    peers = judgement.evidence.days.profiles[explain.peers_of(judgement.evidence, incident["profile_uid"])]
-    of_peers = mapped[mapped["profile_uid"].isin(set(peers) - {incident["profile_uid"]})]
-    connection.register("peers", of_peers[["token_key", "profile_uid"]])
-    connection.register("wanted", rows[["key"]].head(50))
-    counts = connection.sql(
-        f"select value_key, count(distinct profile_uid) from seen join peers using (token_key) join wanted on"
-        f" wanted.key = value_key where kind = '{kind}' and first_day < date '{incident['start'].date()}' group by 1"
-    ).fetchall()
-    return dict(counts)
 
 
 def _concerned(profile_uid: str, own: pd.DataFrame, evidence: list[dict[str, Any]]) -> list[str]:
@@ -221,7 +202,7 @@ def _amount_in_words(judgement: Judgement, k: int | None, incident: pd.Series, c
 
 
 def timeline(
-    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, reasons: list[dict[str, Any]]
+    hours: pd.Series, judgement: Judgement, incident: pd.Series, reasons: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
     """The leading feature over time with its band of normal: hours around a sudden incident, days for amounts."""
     flagged = judgement.windows[judgement.windows["incident_uid"] == incident["incident_uid"]]
@@ -229,7 +210,7 @@ def timeline(
     leading = reasons[0]["feature"]
     name = leading.removeprefix("drift_")
     if judgement.evidence is None or name not in features():
-        return _hours(connection, judgement, incident, ranges)
+        return _hours(hours, judgement.periods, incident, ranges)
     evidence, feature = judgement.evidence, features()[name]
     k, days = _row_of(judgement, incident["profile_uid"]), evidence.days
     assert k is not None
@@ -248,24 +229,21 @@ def timeline(
     }  # fmt: skip
 
 
-def _hours(
-    connection: duckdb.DuckDBPyConnection, judgement: Judgement, incident: pd.Series, ranges: list[Any]
-) -> dict[str, Any]:
+def _charted_span(incident: pd.Series, periods: Periods) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """First and last moment of the hours around an incident that are charted or make up its band of normal."""
+    start = incident["start"].floor("D") - pd.Timedelta("1D")
+    end = min(incident["end"].ceil("D") + pd.Timedelta("1D"), pd.Timestamp(periods.end, tz="UTC"))
+    end = min(end, start + pd.Timedelta(hours=TIMELINE_HOURS * 3))
+    return max(start - pd.Timedelta(days=28), pd.Timestamp(periods.first, tz="UTC")), end
+
+
+def _hours(hours: pd.Series, periods: Periods, incident: pd.Series, ranges: list[Any]) -> dict[str, Any]:
     """Calls by the hour around an incident; normal is the middle 90% of that hour on such days before it."""
     start = incident["start"].floor("D") - pd.Timedelta("1D")
-    end = min(incident["end"].ceil("D") + pd.Timedelta("1D"), pd.Timestamp(judgement.periods.end, tz="UTC"))
-    if end - start > pd.Timedelta(hours=TIMELINE_HOURS * 3):
-        end = start + pd.Timedelta(hours=TIMELINE_HOURS * 3)
-    past = max(start - pd.Timedelta(days=28), pd.Timestamp(judgement.periods.first, tz="UTC"))
-    low, high = int(past.timestamp()), int(end.timestamp())
-    counted = connection.sql(
-        "select hour_s, sum(requests)::bigint as n from activity_hour join concerned using (token_key)"
-        f" where hour_s >= {low} and hour_s < {high} group by 1"
-    ).df()
-    hours = pd.date_range(past, end, freq="h", inclusive="left")
-    series = pd.Series(0.0, index=hours)
-    at = pd.to_datetime(counted["hour_s"], unit="s", utc=True)
-    series.loc[at[at.isin(hours)]] = counted.loc[at.isin(hours).to_numpy(), "n"].to_numpy(dtype=float)
+    past, end = _charted_span(incident, periods)
+    index = pd.date_range(past, end, freq="h", inclusive="left")
+    at = pd.to_datetime(hours.index, unit="s", utc=True)
+    series = pd.Series(hours.to_numpy(dtype=float), at).reindex(index, fill_value=0.0)
     before = series[series.index < start]
     key = [before.index.hour, before.index.day_of_week >= 5]
     floor, ceiling = before.groupby(key).quantile(0.05), before.groupby(key).quantile(0.95)
@@ -292,36 +270,14 @@ def _new_values(new: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     return listed_values
 
 
-def _evidence(
-    connection: duckdb.DuckDBPyConnection, start: pd.Timestamp, end: pd.Timestamp, new: dict[str, pd.DataFrame]
-) -> tuple[list[dict[str, Any]], int, str | None]:
-    """Ten calls of the incident, those with new values first, in order of time; how many there were, and the last."""
-    fresh = {
-        f"{kind}_key": [int(k) for k in rows.loc[rows["hours_before"] == 0, "key"].head(20)]
-        for kind, rows in new.items()
-    }
-    scored = " + ".join(
-        f"({column} in ({', '.join(map(str, keys))}))::int" for column, keys in fresh.items() if keys
-    ) or "0"  # fmt: skip
-    low, high = iso(start), iso(end)
-    inside = (
-        "from events join concerned using (token_key)"
-        f" where day >= date '{start.date()}' and day <= date '{end.date()}'"
-        f" and time >= timestamptz '{low}' and time < timestamptz '{high}'"
-    )
-    total, last = connection.sql(f"select count(*), max(time) {inside}").fetchall()[0]
-    rows = connection.sql(
-        "select * from (select time, coalesce(src_ip, src_svc) as src, user_agent, operation, resource_uid,"
-        f" status_code, http_status, response_bytes, token_uid, event_key, {scored} as score {inside}"
-        f" order by score desc, hash(event_key) limit {EVIDENCE}) order by time, event_key"
-    ).df()
-    listed = [
+def _examples(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Calls of an incident as the page lists them."""
+    return [
         {"time": iso(r.time), "from": _text(r.src), "client": _text(r.user_agent), "operation": r.operation,
          "object": _text(r.resource_uid), "answer": _text(r.status_code) or "ok",
          "response_bytes": None if pd.isna(r.response_bytes) else int(r.response_bytes), "token_uid": r.token_uid}
         for r in rows.itertuples()
     ]  # fmt: skip
-    return listed, int(total), iso(last)
 
 
 def _second_opinion(judgement: Judgement, incident: pd.Series) -> dict[str, Any] | None:
