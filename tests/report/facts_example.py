@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from report.incidents_example import days, drifting, iso, stolen, walking
 
-from tokenkit.schema.facts import Drifting, Facts, Risky, Source
+from tokenkit.schema.facts import DriftingToken, Facts, RiskyToken, Source
 from tokenkit.schema.incident import Incident
 
 START, END = datetime(2026, 2, 14, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
 
 
-def _watch() -> list[Drifting]:
+def _watch() -> list[DriftingToken]:
     rows = (
         (
             "warehouse-load",
@@ -56,7 +56,7 @@ def _watch() -> list[Drifting]:
     return found
 
 
-def _risk_row(incident: Incident, do: str) -> Risky:
+def _risk_row(incident: Incident, do: str) -> RiskyToken:
     owner = incident["owner"]
     return {
         "label": incident["token"]["label"],

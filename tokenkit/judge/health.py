@@ -45,9 +45,9 @@ def health(workspace: Workspace, judgement: Judgement, listed: list[Incident]) -
     }  # fmt: skip
 
 
-def blind_spots(judgement: Judgement, counted: facts.Counts, read: facts.Logs) -> list[facts.Blind]:
+def blind_spots(judgement: Judgement, counted: facts.Counts, read: facts.Logs) -> list[facts.BlindSpot]:
     """What this report would still miss, from what was measured."""
-    spots: list[facts.Blind] = [
+    spots: list[facts.BlindSpot] = [
         {"what": "A thief who behaves like the owner",
          "means": "The usual network, program, calls, hours and amounts raise nothing."},
     ]  # fmt: skip

@@ -86,7 +86,7 @@ def _calibration_opened(judgement: Judgement) -> int:
     )
 
 
-def drifting_tokens(judgement: Judgement, people: pd.DataFrame, listed: list[Incident]) -> list[facts.Drifting]:
+def drifting_tokens(judgement: Judgement, people: pd.DataFrame, listed: list[Incident]) -> list[facts.DriftingToken]:
     """Profiles whose last days drift and are still below their threshold, the nearest to it first."""
     if judgement.evidence is None or judgement.threshold_table.empty:
         return []
@@ -104,7 +104,7 @@ def drifting_tokens(judgement: Judgement, people: pd.DataFrame, listed: list[Inc
     return [_drifting(judgement, people.loc[row.profile_uid], row) for row in recent.itertuples()]
 
 
-def _drifting(judgement: Judgement, person: pd.Series, row: Any) -> facts.Drifting:
+def _drifting(judgement: Judgement, person: pd.Series, row: Any) -> facts.DriftingToken:
     assert judgement.evidence is not None
     days = judgement.evidence.days
     name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
@@ -176,7 +176,7 @@ def usage(workspace: Workspace, mapped: pd.DataFrame, periods: Periods) -> pd.Da
         ).df()
 
 
-def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.Active]:
+def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.ActiveToken]:
     """The busiest profiles (of ``usage``): a map, not a ranking of suspicion."""
     return [
         {"label": str(people.at[r.profile_uid, "label"]), "mask": people.at[r.profile_uid, "mask"],
@@ -189,7 +189,7 @@ def active_tokens(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.Active
     ]  # fmt: skip
 
 
-def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.Ownerless]:
+def owners_missing(people: pd.DataFrame, used: pd.DataFrame) -> list[facts.OwnerlessToken]:
     """Active profiles (of ``usage``) nobody answers for, the busiest first."""
     used = used.assign(status=used["profile_uid"].map(people["owner_status"]))
     return [
@@ -233,9 +233,9 @@ def rare_values(
     return values[:RARE_LISTED]
 
 
-def riskiest(listed: list[Incident]) -> list[facts.Risky]:
+def riskiest(listed: list[Incident]) -> list[facts.RiskyToken]:
     """The ten riskiest profiles, one row each."""
-    rows: dict[str, facts.Risky] = {}
+    rows: dict[str, facts.RiskyToken] = {}
     for r in listed:
         rows.setdefault(
             r["profile_uid"],
@@ -254,7 +254,7 @@ def _owner_name(record: Incident) -> str | None:
 
 
 def by_owner(
-    people: pd.DataFrame, listed: list[Incident], drifting: list[facts.Drifting], broken: list[facts.BrokenRule]
+    people: pd.DataFrame, listed: list[Incident], drifting: list[facts.DriftingToken], broken: list[facts.BrokenRule]
 ) -> list[facts.ToDo]:
     """What each owner has to do: about incidents, then drifting tokens, then broken rules."""
     rows: dict[str | None, facts.ToDo] = {}
@@ -288,7 +288,7 @@ def by_owner(
 
 def accepted_normals(
     workspace: Workspace, judgement: Judgement, people: pd.DataFrame, mapped: pd.DataFrame
-) -> list[facts.Accepted]:
+) -> list[facts.AcceptedChange]:
     """New normals that were accepted, the newest first, with what their tokens do in the reported days."""
     rows = judgement.labels.table
     rows = rows[rows["accept"].astype(bool)] if len(rows) else rows

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic checks the one of typing onl
 
 from tokenkit.schema.incident import Incident, Level, Point, Range, Window
 
-Verdict = Literal["attention", "quiet", "not_enough_history"]
+ReportState = Literal["attention", "quiet", "not_enough_history"]
 
 
 class Days(TypedDict):
@@ -82,7 +82,7 @@ class Budget(TypedDict):
     calibration_opened: int | None  # what the thresholds would have opened on the days on which they were set
 
 
-class Accepted(TypedDict):
+class AcceptedChange(TypedDict):
     """A new normal that was accepted, with what its token does in the reported days."""
 
     incident_uid: str
@@ -102,7 +102,7 @@ class Accepted(TypedDict):
     score_bits: float  # the highest of the reported days
 
 
-class Drifting(TypedDict):
+class DriftingToken(TypedDict):
     """A token that drifts towards its threshold."""
 
     profile_uid: str
@@ -140,7 +140,7 @@ class BrokenRule(TypedDict):
     do: str
 
 
-class Ownerless(TypedDict):
+class OwnerlessToken(TypedDict):
     """An active token nobody answers for."""
 
     label: str
@@ -155,7 +155,7 @@ class Ownerless(TypedDict):
     ask: str | None  # team
 
 
-class Risky(TypedDict):
+class RiskyToken(TypedDict):
     """A token of high risk; the numbers are those of its riskiest incident."""
 
     label: str | None
@@ -172,7 +172,7 @@ class Risky(TypedDict):
     incident_uid: str
 
 
-class Active(TypedDict):
+class ActiveToken(TypedDict):
     """A busy token."""
 
     label: str
@@ -313,7 +313,7 @@ class Health(TypedDict):
     verdicts: Labels
 
 
-class Blind(TypedDict):
+class BlindSpot(TypedDict):
     """Something the report would still miss."""
 
     what: str
@@ -351,7 +351,7 @@ class Facts(TypedDict):
     run_uid: str
     made: str | None  # time of the newest call, so that the same input makes the same page
     period: Days  # the reported days
-    state: Verdict
+    state: ReportState
     pseudonymous: bool  # ids in the place of names
     history: History
     previous: Previous | None
@@ -359,17 +359,17 @@ class Facts(TypedDict):
     budget: Budget
     incidents: list[Incident]  # by risk
     answered: list[Incident]  # closed by a label or suppression, and still judged
-    accepted: list[Accepted]
-    watch: list[Drifting]
+    accepted: list[AcceptedChange]
+    watch: list[DriftingToken]
     policy: list[BrokenRule]
-    owners_missing: list[Ownerless]
-    riskiest: list[Risky]
-    active_tokens: list[Active]
+    owners_missing: list[OwnerlessToken]
+    riskiest: list[RiskyToken]
+    active_tokens: list[ActiveToken]
     calls_series: CallsSeries
     rare_values: list[RareValue]
     coverage: Coverage
     health: Health
-    blind: list[Blind]
+    blind: list[BlindSpot]
     by_owner: list[ToDo]
     not_judged: NotJudged
 
@@ -378,7 +378,7 @@ class Summary(TypedDict):
     """What a later run needs to say what is new; the table ``runs`` of state.db keeps it."""
 
     end: str
-    state: Verdict
+    state: ReportState
     organisation: str
     incidents: dict[str, str]  # id to end
     tokens: int
@@ -392,7 +392,7 @@ class Run(TypedDict):
     run_uid: str
     organisation: str
     period: Days
-    state: Verdict
+    state: ReportState
     made: str | None
     opened: int
     incidents: list[str]  # ids

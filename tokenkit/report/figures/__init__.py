@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from tokenkit.incidents import words
 from tokenkit.report.figures.canvas import ACCENT, BAND, CARD, DASHED, INK, LINE, RULE, WASH, Canvas, style
-from tokenkit.schema.facts import Drifting
+from tokenkit.schema.facts import DriftingToken
 from tokenkit.schema.incident import Incident, Point, Timeline
 
 WIDE, NARROW = 740, 320
@@ -258,7 +258,7 @@ def _label(canvas: Canvas, parsed: _Series, ceiling: float) -> None:
         )
 
 
-def small(row: Drifting, name: str) -> Markup:
+def small(row: DriftingToken, name: str) -> Markup:
     """One of the watch list: the last weeks of a token, its band, and where it is now beside where it usually is."""
     points, unit, days = _points(row["series"]), row["unit"], row["days"]
     if len(points) < 2:

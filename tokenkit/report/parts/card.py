@@ -6,7 +6,7 @@ from tokenkit.incidents import words
 from tokenkit.report import figures
 from tokenkit.report.parts import render
 from tokenkit.report.parts.render import Values
-from tokenkit.schema.facts import Risky
+from tokenkit.schema.facts import RiskyToken
 from tokenkit.schema.incident import Answer, Incident, Level, Owner
 
 LINES = 3  # reasons written out; the others become one row, up to 100%
@@ -208,7 +208,7 @@ def _token(incident: Incident) -> list[Markup | str]:
     return [label, *ids, *([f"and {len(uids) - 2} more keys"] if len(uids) > 2 else [])]
 
 
-def where_used(token: Incident | Risky) -> str:
+def where_used(token: Incident | RiskyToken) -> str:
     """Where the token works, and how much depends on it."""
     critical = words.clean(token["criticality"], 40)
     texts = (words.clean(token["environment"], 40), f"{critical} criticality" if critical else "")
