@@ -194,7 +194,7 @@ def test_the_page_says_from_which_intensity_on_an_attack_is_caught(results):
     both = replace(results, trials=pd.concat([results.trials, weak], ignore_index=True))
     table = tables.reach(both, ["tokenkit", "random"]).set_index("title")
     assert len(table) == found.loc[found["kind"] == "attack", "scenario"].nunique()
-    stolen = table.loc["Stolen token replayed from the attacker's network"]
+    stolen = table.loc["Stolen token replayed from another network"]
     assert 1e-3 < float(stolen["tokenkit 50%"]) < 40 and stolen["random 90%"] == "-"
 
 

@@ -153,10 +153,11 @@ def test_each_published_figure_has_a_source_or_says_that_there_is_none():
 
 # ---- the simulated organisations ----
 def test_an_organisation_is_kept_and_used_again(tmp_path):
-    first = logs.organisations([3], **SIZE, folder=tmp_path)
+    size = {"tokens": 12, "days": 28}
+    first = logs.organisations([3], **size, folder=tmp_path)
     (kept,) = tmp_path.glob("realism-*/3/lake/tokens")
     before = kept.stat().st_mtime_ns
-    pd.testing.assert_frame_equal(first, logs.organisations([3], **SIZE, folder=tmp_path))
+    pd.testing.assert_frame_equal(first, logs.organisations([3], **size, folder=tmp_path))
     assert kept.stat().st_mtime_ns == before
 
 
@@ -203,7 +204,8 @@ def test_figures_are_pictures_and_say_in_words_what_they_show(simulated):
     ]
     for draw in draws:
         ax = draw()
-        assert drawing.png(ax) == drawing.png(draw()) and drawing.png(ax).startswith(b"\x89PNG")
+        picture = drawing.png(ax)
+        assert picture.startswith(b"\x89PNG") and picture == drawing.png(draw())
         assert len(drawing.alt(ax)) > 60 and "nan" not in drawing.alt(ax)
 
 

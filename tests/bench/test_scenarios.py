@@ -61,7 +61,7 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
     lake.scan(connection := duckdb.connect(), workspace.lake, "events").create_view("events")
     frame = connection.sql("select * from events where token_key <> 0 order by time, event_key").df()
-    by_token = [words.canonical(part) for _, part in frame.groupby("token_key")]
+    by_token = [words.event_columns(part) for _, part in frame.groupby("token_key")]
     return Organisation(
         workspace.lake, sorted(by_token, key=len, reverse=True),
         lake.read(workspace.lake, "dim_operation").to_pandas(),
@@ -392,7 +392,7 @@ def test_a_spent_refresh_token_is_refused_under_its_own_code(organisation: Organ
 @pytest.mark.parametrize("id", ["supply_chain", "invalid_token_storm"])
 def test_a_cohort_shares_the_attacker(organisation: Organisation, id: str) -> None:
     one = scenarios.get(id)
-    shared = words.share(organisation.setting(20))
+    shared = words.shared_traits(organisation.setting(20))
     suited = [own for own in organisation.tokens if one.suits(own)][: one.cohort]
     assert len(suited) == one.cohort == 6
     theirs = []
@@ -450,7 +450,7 @@ def test_after_an_outage_everything_succeeds(organisation: Organisation) -> None
 def test_a_poisoned_token_is_warmed_a_little_more_each_day(organisation: Organisation, id: str) -> None:
     one = scenarios.get(id)
     own, strong = organisation.suited(one), one.intensities[-1]
-    events = words.prewarm(one).edit(own, organisation.setting(strong)).events
+    events = words.with_warm_up(one).edit(own, organisation.setting(strong)).events
     assert list(events) == [*COLUMNS, "attack", "excess_bytes"]
     kept = events.loc[events["event_key"] != 0, "event_key"]
     assert kept.is_unique and set(kept) == set(own["event_key"])
@@ -469,7 +469,7 @@ def test_a_poisoned_token_is_warmed_a_little_more_each_day(organisation: Organis
 def test_who_warms_a_token_up_is_who_attacks_it(organisation: Organisation, id: str) -> None:
     one = scenarios.get(id)
     own = organisation.suited(one)
-    events = words.prewarm(one).edit(own, organisation.setting(one.intensities[-1])).events
+    events = words.with_warm_up(one).edit(own, organisation.setting(one.intensities[-1])).events
     theirs = events[events["attack"]]
     assert (theirs["time"] < START).any() and (theirs["time"] >= START).any()
     if id != "client_swap":
@@ -480,7 +480,7 @@ def test_who_warms_a_token_up_is_who_attacks_it(organisation: Organisation, id: 
 
 def test_what_cannot_begin_small_has_no_poisoned_variant() -> None:
     with pytest.raises(InputError, match="dormant_revived cannot begin small"):
-        words.prewarm(scenarios.get("dormant_revived"))
+        words.with_warm_up(scenarios.get("dormant_revived"))
 
 
 # ---- any log ----
@@ -498,7 +498,7 @@ def test_a_scenario_works_on_a_log_that_says_little_or_does_not_suit_it(
     organisation: Organisation, one: Scenario, lacks: str
 ) -> None:
     poor = {name: 0 if name.endswith("_key") else None for name in POOR[lacks]}
-    own = words.canonical(organisation.suited(one).assign(**poor))
+    own = words.event_columns(organisation.suited(one).assign(**poor))
     if not one.suits(own):
         return
     made = keys.keyed(one.edit(own, organisation.setting(one.intensities[0])).events, "x")
@@ -561,7 +561,7 @@ def test_a_wrong_id_is_met_with_the_one_that_was_meant() -> None:
 @given(st.integers(1, 400), st.floats(0.01, 800), st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_moments_lie_in_their_hours_by_time_and_begin_with_the_start(n: int, hours: float, seed: int) -> None:
-    moments = words.spread(START, hours, n, np.random.default_rng(seed))
+    moments = words.early_times(START, hours, n, np.random.default_rng(seed))
     assert len(moments) == n and moments[0] == START and moments.is_monotonic_increasing
     assert moments[-1] < START + pd.Timedelta(hours=hours)
 
@@ -576,7 +576,7 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     frame = frame.assign(time=START, event_key=0, network_key=0, client_key=0, operation_key=0, object_key=0)
     agents, called, resources, addresses = zip(*rows, strict=True)
     ips = [str(ip) for ip in addresses]
-    frame = words.canonical(frame.assign(user_agent=agents, operation=called, resource_uid=resources, src_ip=ips))
+    frame = words.event_columns(frame.assign(user_agent=agents, operation=called, resource_uid=resources, src_ip=ips))
     made = keys.keyed(frame, "hostile")
     reading = {"address": ips, "user_agent": agents, "resource_uid": resources}
     coded = {name: normalise.Coded.of(values, 256 if name == "user_agent" else 1024)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tokenkit.bench import scenarios
-from tokenkit.bench.scenarios.scenario import PREWARM_DAYS
+from tokenkit.bench.scenarios.scenario import WARM_UP_DAYS
 from tokenkit.bench.trials import draws, overlay, variants
 
 
@@ -51,7 +51,7 @@ def test_a_poisoned_token_is_warmed_for_two_weeks_and_no_other_is_touched(ground
         assert told.index.is_unique and len(told) <= 2  # few of the organisation at a time
         assert set(ground.evidence.days.profiles[days.any(axis=1)]) == set(told.index)
         first = ground.evidence.days.days[days.any(axis=0)].min()
-        assert first >= told["start"].min().floor("D") - pd.Timedelta(days=PREWARM_DAYS)
+        assert first >= told["start"].min().floor("D") - pd.Timedelta(days=WARM_UP_DAYS)
         assert first < ground.start <= told["start"].min()
         assert (attacked.taken["time"] >= attacked.taken["trial"].map(told.set_index("trial")["start"])).all()
         seen.append(attacked.trials)

@@ -18,7 +18,7 @@ from tokenkit.world import simulate_logs
 from tokenkit.world.draws import network_of
 
 SMALL: dict[str, Any] = {"tokens": 20, "days": 20, "events": 5_000}
-MEDIUM: dict[str, Any] = {"tokens": 80, "days": 56, "events": 120_000}
+MEDIUM: dict[str, Any] = {"tokens": 80, "days": 56, "events": 45_000}
 
 
 def records(out: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tokenkit.bench import scenarios
 from tokenkit.bench.protocol import BUDGETS, WINDOW, Fitted, flagged, surprise
-from tokenkit.bench.scenarios.scenario import PREWARM_DAYS
+from tokenkit.bench.scenarios.scenario import WARM_UP_DAYS
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.bench.trials.overlay import Attacked
 from tokenkit.bench.trials.variants import POISONED
@@ -136,7 +136,7 @@ def changed_windows(windows: pd.DataFrame, trials: pd.DataFrame, benign: pd.Data
 def warming_up_incidents(windows: pd.DataFrame, trials: pd.DataFrame, benign: pd.DataFrame) -> set[str]:
     """Incidents that a warming-up opened before its attack."""
     poisoned = trials[trials["variant"] == POISONED]
-    before = poisoned.assign(start=poisoned["start"] - pd.Timedelta(days=PREWARM_DAYS), end=poisoned["start"])
+    before = poisoned.assign(start=poisoned["start"] - pd.Timedelta(days=WARM_UP_DAYS), end=poisoned["start"])
     changed = changed_windows(windows, before, benign)
     return set(changed.loc[changed["end"] <= changed["end_attack"], "incident_uid"])
 

@@ -1,8 +1,6 @@
-"""Scenarios: the registry of what the bench does to tokens: 27 attacks and 12 benign changes
-(docs/method/scenarios.md).
+"""The registry of 27 attacks and 12 benign changes that the bench lays over tokens (docs/method/scenarios.md).
 
-Reads  the objects of this folder's modules. Writes nothing.
-One more is one more decorated function in one of them.
+To add one, decorate a function with ``scenario`` in one of this folder's modules.
 """
 
 from tokenkit.bench.scenarios import (  # noqa: F401  (they register their scenarios)

@@ -1,8 +1,8 @@
-"""Calls: what an attacker would call with a token, in the words of its own log; and how such a call is written down.
+"""Calls that an attacker would make with a token, written as the token's own log would write them.
 
-Reads  canonical events. Writes nothing.
-A log speaks either of routes ("GET /v1/orders/{id}") or of names ("ListUsers"). What others of the organisation call
-is preferred to what is only plausible.
+Reads  events (``scenario.COLUMNS``). Writes nothing.
+A log names calls by route ("GET /v1/orders/{id}") or by operation ("ListUsers"). Calls that others of the organisation
+make are preferred to calls that are only plausible.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.scenarios.scenario import SIZES, Setting, changed
+from tokenkit.bench.scenarios.scenario import SIZES, Setting, with_columns
 from tokenkit.sources.fields import normalise, operations
 
 
@@ -69,58 +69,59 @@ ROUTES: dict[str, str] = {
 }
 
 
-def speaks_routes(events: pd.DataFrame) -> bool:
-    """Whether the token's log speaks of routes rather than of names."""
+def logs_routes(events: pd.DataFrame) -> bool:
+    """Return whether most calls in the token's log are named by route."""
     called = events["operation"].value_counts()  # few are distinct
     routes = [bool(_ROUTE.match(one)) for one in called.index]
     return bool(called[routes].sum() > called.sum() / 2)
 
 
 def called_before(events: pd.DataFrame) -> set[tuple[str, str]]:
-    """Service and operation of all that the token called."""
+    """Return service and operation of all calls that the token made."""
     return set(events[["service", "operation"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def plausible(events: pd.DataFrame, purpose: str) -> list[Call]:
-    """Calls of a purpose (a key of ``NAMES`` or ``ROUTES``) as the token's log would name them."""
+def plausible_calls(events: pd.DataFrame, purpose: str) -> list[Call]:
+    """Return calls of a purpose (a key of ``NAMES`` or ``ROUTES``) as the token's log would name them."""
     own = str(events["service"].mode().get(0, ""))
-    if speaks_routes(events):
+    if logs_routes(events):
         base = _base(events["operation"].value_counts())
-        made = [one.split(" ", 1) for one in ROUTES.get(purpose, "").split(", ") if one]
-        return [Call(own, f"{method} {base}{path}") for method, path in made]
+        routes = [one.split(" ", 1) for one in ROUTES.get(purpose, "").split(", ") if one]
+        return [Call(own, f"{method} {base}{path}") for method, path in routes]
     named = [one.split(" ", 1) for one in NAMES.get(purpose, "").split(", ") if one]
     return [Call(service + AWS if own.endswith(AWS) else own, name) for service, name in named]
 
 
 def _base(called: pd.Series) -> str:
-    """What most routes begin with, such as "/v1"; ``called`` counts the operations."""
+    """Return what most routes begin with, such as "/v1"; ``called`` counts the operations."""
     found = [_BASE.match(one) for one in called.index]
     counts = called.groupby([match.group(1) if match else None for match in found]).sum()
     return str(counts.sort_index().idxmax()) if len(counts) else ""
 
 
-def unused(events: pd.DataFrame, setting: Setting, purpose: str, n: int) -> list[Call]:
-    """Up to ``n`` calls of a purpose that the token never made, those that others make first; at least one."""
+def unused_calls(events: pd.DataFrame, setting: Setting, purpose: str, n: int) -> list[Call]:
+    """Return one to ``n`` calls of a purpose that the token never made; first those that others make."""
     known = called_before(events)
     others = list(zip(setting.operations["service"], setting.operations["operation"], strict=True))
-    wanted = plausible(events, purpose)
+    wanted = plausible_calls(events, purpose)
     fresh = [call for call in wanted if call not in known]
     if purpose == "list":
-        routes = speaks_routes(events)
+        routes = logs_routes(events)
         lists = setting.operations["is_list"].fillna(False).to_numpy(dtype=bool)
         same = [bool(_ROUTE.match(operation)) == routes for _, operation in others]
         theirs = [Call(*call) for call, a, b in zip(others, lists, same, strict=True) if a and b and call not in known]
         fresh = list(dict.fromkeys([*theirs, *fresh]))
-    made = set(others)
+    made_by_others = set(others)
     setting.rng.shuffle(fresh)
-    fresh.sort(key=lambda call: call not in made)
+    fresh.sort(key=lambda call: call not in made_by_others)
     return (fresh or wanted)[:n]
 
 
-def calling(rows: pd.DataFrame, calls: Sequence[Call], events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The rows as calls of these, each in turn, as the token's log would write them: answered, touching nothing known.
+def as_calls(rows: pd.DataFrame, calls: Sequence[Call], events: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the rows as successful ``calls``, each in turn, as the token's log would write them.
 
-    Sizes are those of a small answer (2 kB, a listing 20 kB) where the log says them for every call, else unsaid.
+    A route with an id has a random object. Sizes are those of a small answer (2 kB, a listing 20 kB) where the log
+    records sizes for nearly all calls, else unknown.
     """
     which = np.arange(len(rows)) % len(calls)
     service = np.array([call.service or None for call in calls], dtype=object)[which]
@@ -137,7 +138,7 @@ def calling(rows: pd.DataFrame, calls: Sequence[Call], events: pd.DataFrame, rng
         part = parts[w]
         paths.append(part.group(2).replace("{id}", str(number)) if part else None)
     with_id = [path if "{id}" in word else None for path, word in zip(paths, operation, strict=True)]
-    made = changed(
+    called = with_columns(
         rows, service=service, operation=operation, operation_key=0, activity_id=np.array(acts)[which],
         http_method=np.array(methods, dtype=object)[which], url_path=paths, resource_uid=with_id, resource_type=None,
         object_key=0,
@@ -154,19 +155,19 @@ def calling(rows: pd.DataFrame, calls: Sequence[Call], events: pd.DataFrame, rng
     for column in SIZES:
         size = np.round(usual[column] * rng.lognormal(0.0, 0.3, len(rows)))
         sizes[column] = pd.Series(size, rows.index).where(known & said[column])
-    return answered(changed(made, **sizes), 200)
+    return with_status(with_columns(called, **sizes), 200)
 
 
 REFUSALS = {400: "ValidationException", 401: "ExpiredToken", 403: "AccessDenied", 404: "NoSuchKey",
             503: "ServiceUnavailable"}  # fmt: skip
 
 
-def answered(rows: pd.DataFrame, status: int | Sequence[int], code: str | None = None) -> pd.DataFrame:
-    """The rows with these outcomes (HTTP statuses), as the log of each row would write them; a refusal is short.
+def with_status(rows: pd.DataFrame, status: int | Sequence[int], code: str | None = None) -> pd.DataFrame:
+    """Return the rows with these HTTP statuses, as the log of each row would write them; a refusal has few bytes.
 
     Parameters
     ----------
-    code : the error in the words of the service; None for what is usual
+    code : the error code of the service; None for the usual one of the status
     """
     statuses = np.broadcast_to(np.asarray(status), len(rows))
     failed = statuses >= 400
@@ -181,30 +182,30 @@ def answered(rows: pd.DataFrame, status: int | Sequence[int], code: str | None =
         "response_bytes": rows["response_bytes"].mask(failed, rows["response_bytes"].clip(upper=300)),
         "rows": rows["rows"].mask(failed, rows["rows"].clip(upper=0)),
     }
-    return changed(
+    return with_columns(
         rows, http_status=http, status_id=np.where(failed, 2, 1), status_code=codes,
         is_denied=np.isin(statuses, (401, 403)), **sizes,
     )  # fmt: skip
 
 
 # ---- objects ----
-def numbered(events: pd.DataFrame) -> np.ndarray:
-    """Which events read an object whose id has a number (bool)."""
+def is_numbered_read(events: pd.DataFrame) -> np.ndarray:
+    """Return which events read an object whose id has a number (bool array)."""
     read = (events["activity_id"] == operations.READ).to_numpy(dtype=bool, na_value=False)
     return read & events["resource_uid"].astype("str").str.contains("[0-9]", na=False).to_numpy(dtype=bool)
 
 
-def reads(events: pd.DataFrame) -> pd.DataFrame:
-    """Successful reads of one object whose id has a number."""
-    return events[numbered(events) & (events["status_id"] == 1).to_numpy(dtype=bool, na_value=False)]
+def numbered_reads(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the successful reads of an object whose id has a number."""
+    return events[is_numbered_read(events) & (events["status_id"] == 1).to_numpy(dtype=bool, na_value=False)]
 
 
-def renumbered(resource: str, number: int) -> str:
-    """The resource with another last number, as wide as before.
+def with_number(resource: str, number: int) -> str:
+    """Return the resource with another last number, padded to the same width.
 
     Examples
     --------
-    >>> renumbered("/v1/orders/17/items", 18), renumbered("a/part-00009.parquet", 10)
+    >>> with_number("/v1/orders/17/items", 18), with_number("a/part-00009.parquet", 10)
     ('/v1/orders/18/items', 'a/part-00010.parquet')
     """
     found = normalise.LAST_NUMBER.match(resource)
@@ -213,12 +214,12 @@ def renumbered(resource: str, number: int) -> str:
     return f"{before or ''}{str(number).zfill(len(digits))}{after}"
 
 
-def number_of(resource: str) -> int:
-    """The last number of a resource.
+def last_number(resource: str) -> int:
+    """Return the last number of a resource.
 
     Examples
     --------
-    >>> number_of("/v1/orders/17/items")
+    >>> last_number("/v1/orders/17/items")
     17
     """
     found = normalise.LAST_NUMBER.match(resource)
@@ -226,25 +227,25 @@ def number_of(resource: str) -> int:
     return int(found.group(2))
 
 
-def touching(rows: pd.DataFrame, resources: Sequence[str]) -> pd.DataFrame:
-    """The rows on these objects, one each; a route's path is its object."""
+def on_objects(rows: pd.DataFrame, resources: Sequence[str]) -> pd.DataFrame:
+    """Return the rows on these objects, one each; of a route the path changes too."""
     names = np.array(resources, dtype=object)
     route = rows["operation"].str.match(_ROUTE).to_numpy(dtype=bool)
     paths = np.where(route, names, rows["url_path"].astype(object))
-    return changed(rows, resource_uid=names, url_path=paths, object_key=0)
+    return with_columns(rows, resource_uid=names, url_path=paths, object_key=0)
 
 
-def older(rows: pd.DataFrame, events: pd.DataFrame, rng: np.random.Generator) -> list[str]:
-    """For each row that touches a numbered object another of its kind that the token never touched: an older one."""
+def older_objects(rows: pd.DataFrame, events: pd.DataFrame, rng: np.random.Generator) -> list[str]:
+    """Return for each row an object of the same kind that the token never touched, with a lower number if possible."""
     known = set(events["resource_uid"].dropna())
-    numbers = [number_of(resource) for resource in known if re.search("[0-9]", resource)]
+    numbers = [last_number(resource) for resource in known if re.search("[0-9]", resource)]
     span = min(max(max(numbers, default=0) - min(numbers, default=0), 1_000, 4 * len(rows)), 10**9)
     out = []
     for resource in rows["resource_uid"]:
-        number = number_of(resource)
+        number = last_number(resource)
         while True:
             step = int(rng.integers(1, 2 * span))
-            found = renumbered(resource, number - step if number > step else number + step)
+            found = with_number(resource, number - step if number > step else number + step)
             if found not in known:
                 break
         known.add(found)

@@ -1,8 +1,8 @@
-"""Scenario: what one attack, or one benign change, does to the events of one token; and the words to say it in.
+"""What a scenario is, and the functions over events that scenarios are made of.
 
-Reads  canonical events of one token (``COLUMNS``), of a simulated organisation or of anybody's lake. Writes nothing.
-A scenario knows no catalogue: it copies the token's own calls, or calls what others of the organisation call.
-The scenarios themselves are in the folder ``scenarios``.
+A scenario is an attack or a benign change: a function that edits the events of one token.
+Reads  events of one token (``COLUMNS``), of a simulated organisation or of anybody's lake. Writes nothing.
+A scenario works on any log: it copies the token's own calls, or makes calls that others of the organisation make.
 """
 
 from collections.abc import Callable
@@ -28,18 +28,19 @@ COLUMNS = {
 SIZES = ("request_bytes", "response_bytes", "rows")
 PLACE = ("src_ip", "network", "network_class", "network_key", "user_agent", "ua_family", "client_key")
 DAY = pd.Timedelta("1D")
-PREWARM_DAYS = 14  # before the attack
-PREWARM_SHARE = 0.25  # of the intensity, reached on the last day before the attack
+WARM_UP_DAYS = 14  # before the attack
+WARM_UP_SHARE = 0.25  # of the intensity, reached on the last day before the attack
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and when a scenario happens.
+    """Where, when and how strongly a scenario happens.
 
     ``start`` is its first moment and ``end`` the end of the observed period (exclusive, UTC). ``operations`` is what
     the organisation calls (``service``, ``operation``, ``activity_id``, ``is_list``, ``is_sensitive``), ``networks``
     what it calls from, ``inventory`` the token's row of ``tokens`` (may be empty), ``timezone`` its owner's.
-    ``shared`` is what the attacker has in all he does (``share``): given for a cohort, else filled when first needed.
+    ``shared`` holds the attacker's address and program (``shared_traits``). It is the same for all tokens of a cohort;
+    for a single token it is filled when first needed.
     """
 
     rng: np.random.Generator
@@ -55,11 +56,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Edited:
-    """What a scenario made of a token's events.
+    """The events of a token after a scenario.
 
-    ``events`` has ``COLUMNS`` by time, and ``attack`` (bool: the event is the attacker's, or carries what he takes)
-    and ``excess_bytes`` (int64: response bytes he took with it). New events have the key 0, and so have new texts:
-    ``keyed`` fills them. ``inventory`` holds the fields of the token's row that are others from the start on.
+    ``events`` has ``COLUMNS`` by time, and ``attack`` (bool: the event is the attacker's, or carries stolen data)
+    and ``excess_bytes`` (int64: stolen response bytes). New events have the key 0, and so have new texts:
+    ``keyed`` fills them. ``inventory`` holds the fields of the token's row that change at the start.
     From ``rotated_at`` on, the events belong to a successor of the token.
     """
 
@@ -73,12 +74,13 @@ Edit = Callable[[pd.DataFrame, Setting], Edited]
 
 @dataclass(frozen=True)
 class Scenario:
-    """An attack or a benign change ("confounder"): what it is, how strong it can be, and what should show it.
+    """An attack or a benign change ("confounder"): its text, its intensities, and the reasons that should show it.
 
-    ``unit`` says what an intensity is, in words; ``days`` how long it lasts (None: until the end of the period).
+    ``what`` is the text of ``how``, for pages. ``unit`` says what an intensity is; ``days`` how long it lasts (None:
+    until the end of the period).
     ``shown_by`` names the parts of a score of which one should be among the first three reasons. ``suits`` says
-    whether a token can be attacked in this way, ``cohort`` how many tokens are at once. ``gradual``: it can begin
-    small (``prewarm``). ``lead`` is how many days before its start it changes, for each unit of intensity.
+    whether a token can have this scenario, ``cohort`` how many tokens have it at once. ``gradual``: it can begin small
+    (``with_warm_up``). ``lead`` is how many days before the start events change, for each unit of intensity.
     ``alike``: the tokens of the cohort have one purpose.
     """
 
@@ -99,8 +101,13 @@ class Scenario:
     alike: bool
     how: Edit
 
+    @property
+    def what(self) -> str:
+        """What happens, in one or two sentences."""
+        return " ".join((self.how.__doc__ or "").split())
+
     def edit(self, events: pd.DataFrame, setting: Setting) -> Edited:
-        """Do it to a token's events.
+        """Return a token's events with the scenario in them.
 
         Parameters
         ----------
@@ -112,16 +119,16 @@ class Scenario:
         InputError
             A column is missing, or the token has no event to go by.
         """
-        own = canonical(events)
+        own = event_columns(events)
         if own.empty:
-            raise InputError(f"{self.id}: the token has no events, and a scenario goes by what it usually does")
+            raise InputError(f"{self.id}: the token has no events, and a scenario copies what it usually does")
         edited = self.how(own, setting)
-        made = edited.events
-        new = made["event_key"] == 0
-        made = made[~new | (made["time"] < setting.end)].sort_values("time", kind="stable", ignore_index=True)
+        rows = edited.events
+        new = rows["event_key"] == 0
+        rows = rows[~new | (rows["time"] < setting.end)].sort_values("time", kind="stable", ignore_index=True)
         if self.kind == "confounder":
-            made = made.assign(attack=False, excess_bytes=np.int64(0))
-        return replace(edited, events=made)
+            rows = without_attack(rows)
+        return replace(edited, events=rows)
 
 
 REGISTRY: dict[str, Scenario] = {}
@@ -133,28 +140,28 @@ def scenario(
     unchecked: tuple[str, ...] = (), kind: str = "attack", cohort: int = 1, gradual: bool = True,
     lead: float = 0.0, alike: bool = False,
 ) -> Callable[[Edit], Scenario]:  # fmt: skip
-    """Make the decorated function a scenario, registered under the function's name.
+    """Register the decorated function as a scenario under its name.
 
     Parameters
     ----------
-    attack_ids : techniques of ATT&CK (or ATLAS) that it is an instance of
+    attack_ids : techniques of ATT&CK, ATLAS or the OWASP API list that the scenario is an example of
     unchecked : those of them that were not checked in public detection content
     """
 
     def register(how: Edit) -> Scenario:
-        made = Scenario(
+        registered = Scenario(
             number, how.__name__, title, kind, attack_ids, unchecked, intensities, unit, days, shown_by, suits, cohort,
             gradual, lead, alike, how,
         )  # fmt: skip
-        REGISTRY[made.id] = made
-        return made
+        REGISTRY[registered.id] = registered
+        return registered
 
     return register
 
 
 # ---- events in, events out ----
-def canonical(events: pd.DataFrame) -> pd.DataFrame:
-    """The events with ``COLUMNS`` alone, in their types, by time.
+def event_columns(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the events with ``COLUMNS`` alone, in their types, by time.
 
     Raises
     ------
@@ -164,111 +171,114 @@ def canonical(events: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in COLUMNS if name not in events]
     if missing:
         raise InputError(f"events lack {', '.join(missing)}: read them with lake.scan, which has every column")
-    made = events[list(COLUMNS)]
-    if made.dtypes.astype(str).to_dict() != COLUMNS:
-        made = made.astype(COLUMNS)
-    return made.sort_values("time", kind="stable", ignore_index=True)
+    chosen = events[list(COLUMNS)]
+    if chosen.dtypes.astype(str).to_dict() != COLUMNS:
+        chosen = chosen.astype(COLUMNS)
+    return chosen.sort_values("time", kind="stable", ignore_index=True)
 
 
-def changed(events: pd.DataFrame, /, **values: Any) -> pd.DataFrame:
-    """The events with other values in some of ``COLUMNS``, in the types of those."""
+def with_columns(events: pd.DataFrame, /, **values: Any) -> pd.DataFrame:
+    """Return the events with new values in some of ``COLUMNS``, in the types of those columns."""
     return events.assign(**values).astype({name: COLUMNS[name] for name in values})
 
 
-def unchanged(events: pd.DataFrame) -> pd.DataFrame:
-    """The events with nothing of an attacker's in them."""
+def without_attack(events: pd.DataFrame) -> pd.DataFrame:
+    """Return the events with none of them marked as an attacker's."""
     return events.assign(attack=False, excess_bytes=np.int64(0))
 
 
-def added(events: pd.DataFrame, *more: pd.DataFrame) -> Edited:
-    """The token's events (or those that ``replaced`` made of them) and the attacker's, which are written as finely."""
-    own = events if "attack" in events else unchanged(events)
+def with_added(events: pd.DataFrame, *more: pd.DataFrame) -> Edited:
+    """Return the token's events and the attacker's, marked.
+
+    New times have whole seconds where all of the token's have. ``events`` may come from ``with_replaced``.
+    """
+    own = events if "attack" in events else without_attack(events)
     new = pd.concat(more, ignore_index=True)
     whole_seconds = not (events["time"].dt.microsecond % 1_000_000).any()
     times = new["time"].dt.floor("s" if whole_seconds else "ms")
     taken = new["response_bytes"].fillna(0).astype("int64")
-    new = changed(new, event_key=0, time=times).assign(attack=True, excess_bytes=taken)
+    new = with_columns(new, event_key=0, time=times).assign(attack=True, excess_bytes=taken)
     return Edited(pd.concat([own, new], ignore_index=True))
 
 
-def replaced(events: pd.DataFrame, rows: pd.DataFrame) -> Edited:
-    """The token's events, some of them (by their index) as they are in ``rows``, by the attacker's doing."""
+def with_replaced(events: pd.DataFrame, rows: pd.DataFrame) -> Edited:
+    """Return the token's events with those at the index of ``rows`` replaced by ``rows``, marked as the attacker's."""
     before = events.loc[rows.index, "response_bytes"].fillna(0).astype("int64")
     taken = (rows["response_bytes"].fillna(0).astype("int64") - before).clip(lower=0)
     theirs = rows.assign(attack=True, excess_bytes=taken)
-    return Edited(pd.concat([unchanged(events.drop(index=rows.index)), theirs]).sort_index())
+    return Edited(pd.concat([without_attack(events.drop(index=rows.index)), theirs]).sort_index())
 
 
-def until_the_end(events: pd.DataFrame, setting: Setting, days: float | None = None) -> pd.DataFrame:
-    """The token's own events from the start on, for so many days."""
+def own_calls(events: pd.DataFrame, setting: Setting, days: float | None = None) -> pd.DataFrame:
+    """Return the token's own events from the start on, for ``days`` or until the end of the period."""
     end = min(setting.end, setting.start + days * DAY) if days else setting.end
     return events[(events["time"] >= setting.start) & (events["time"] < end)]
 
 
-def usual(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    """Successful calls of the token in the four weeks before the start, or of all its days where those are few."""
+def recent_calls(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    """Return the successful calls of the four weeks before the start, or of all days if those are fewer than five."""
     ok = events[events["status_id"] == 1]
     ok = ok if len(ok) else events
     lately = ok[(ok["time"] < setting.start) & (ok["time"] >= setting.start - 28 * DAY)]
     return lately if len(lately) >= 5 else ok
 
 
-def count(setting: Setting) -> int:
-    """The intensity as a number of things, at least one."""
+def intensity_count(setting: Setting) -> int:
+    """Return the intensity as a whole number, at least one."""
     return max(1, round(setting.intensity))
 
 
 # ---- when ----
-def spread(start: pd.Timestamp, hours: float, n: int, rng: np.random.Generator) -> pd.DatetimeIndex:
-    """``n`` moments in ``hours`` from the start, sorted, more of them early than late; the first is the start.
+def early_times(start: pd.Timestamp, hours: float, n: int, rng: np.random.Generator) -> pd.DatetimeIndex:
+    """Return ``n`` sorted times within ``hours`` of the start, more of them early than late; the first is the start.
 
     Examples
     --------
-    >>> moments = spread(pd.Timestamp("2026-03-01", tz="UTC"), 2, 5, np.random.default_rng(1))
+    >>> moments = early_times(pd.Timestamp("2026-03-01", tz="UTC"), 2, 5, np.random.default_rng(1))
     >>> len(moments), moments[0].hour, bool(moments[-1] < pd.Timestamp("2026-03-01 02:00", tz="UTC"))
     (5, 0, True)
     """
     share = np.sort(rng.beta(1.0, 1.3, n))
     share[:1] = 0.0
-    return _at(start, share * hours * 3600 * 0.999)
+    return _moments(start, share * hours * 3600 * 0.999)
 
 
-def paced(start: pd.Timestamp, seconds: float, n: int, rng: np.random.Generator) -> pd.DatetimeIndex:
-    """``n`` moments at the pace of a machine: so many seconds apart, to some hundredths."""
-    return _at(start, np.cumsum(seconds * rng.normal(1.0, 0.02, n).clip(0.9, 1.1)))
+def even_times(start: pd.Timestamp, seconds: float, n: int, rng: np.random.Generator) -> pd.DatetimeIndex:
+    """Return ``n`` times at a machine's pace: ``seconds`` apart, give or take a few per cent."""
+    return _moments(start, np.cumsum(seconds * rng.normal(1.0, 0.02, n).clip(0.9, 1.1)))
 
 
-def _at(start: pd.Timestamp, seconds: np.ndarray) -> pd.DatetimeIndex:
+def _moments(start: pd.Timestamp, seconds: np.ndarray) -> pd.DatetimeIndex:
     return (start + pd.to_timedelta((seconds * 1000).astype("int64"), unit="ms")).as_unit("us")
 
 
 # ---- what ----
 def copies(events: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """``n`` single calls like those of ``events``, drawn with repetition, their sizes a little off.
+    """Return ``n`` single calls drawn from ``events`` with repetition, with slightly different sizes.
 
-    All come from where, and by which program, the last of ``events`` came: several in an hour would be a trace of ours.
+    All have the address and program of the last of ``events``: a mixture within an hour would give the copy away.
     """
     rows = events.iloc[rng.integers(len(events), size=n)].reset_index(drop=True)
     last = events.iloc[np.full(n, len(events) - 1)]
     rows = rows.assign(**{name: last[name].array for name in PLACE})
     each = rows["count"].fillna(1).clip(lower=1).astype("float64")
-    rows = changed(rows, event_key=0, count=1)
+    rows = with_columns(rows, event_key=0, count=1)
     return resized(rows, rng.lognormal(0.0, 0.2, n) / each)
 
 
 def resized(rows: pd.DataFrame, factor: Any, columns: tuple[str, ...] = SIZES) -> pd.DataFrame:
-    """The rows with other sizes; what the log does not say stays unsaid."""
-    return changed(rows, **{c: (rows[c].astype("Float64") * factor).round() for c in columns})
+    """Return the rows with sizes multiplied by ``factor``; unknown sizes stay unknown."""
+    return with_columns(rows, **{c: (rows[c].astype("Float64") * factor).round() for c in columns})
 
 
-def at(rows: pd.DataFrame, times: pd.DatetimeIndex) -> pd.DataFrame:
-    """The rows at these moments, one each."""
-    return changed(rows, time=times)
+def at_times(rows: pd.DataFrame, times: pd.DatetimeIndex) -> pd.DataFrame:
+    """Return the rows at these times, one each."""
+    return with_columns(rows, time=times)
 
 
 # ---- from where, with what ----
 def new_address(setting: Setting, kind: str) -> str:
-    """An address of a network that the organisation never called from.
+    """Return an address of a network that the organisation never called from.
 
     Parameters
     ----------
@@ -281,77 +291,77 @@ def new_address(setting: Setting, kind: str) -> str:
 
 
 def neighbours(ip: str, n: int, rng: np.random.Generator) -> list[str]:
-    """Addresses of the network of ``ip``, that one first."""
+    """Return ``n`` addresses of the network of ``ip``, that one first."""
     return [ip, *(draws.address_in(rng, draws.network_of(ip)) for _ in range(n - 1))]
 
 
 def from_network(rows: pd.DataFrame, ip: str | list[str], rng: np.random.Generator | None = None) -> pd.DataFrame:
-    """The rows from this address, or from each of several in turn (at random with ``rng``)."""
+    """Return the rows with this address, or with each of several in turn (in random order with ``rng``)."""
     ips = [ip] if isinstance(ip, str) else ip
     which = rng.integers(len(ips), size=len(rows)) if rng is not None else np.arange(len(rows)) % len(ips)
     found = [clients.network(one) for one in ips]
     assert all(found), f"no addresses: {ips}"
     columns = np.array([list(one) for one in found if one], dtype=object)[which]
-    return changed(rows, src_ip=columns[:, 0], network=columns[:, 1], network_class=columns[:, 2], network_key=0)
+    return with_columns(rows, src_ip=columns[:, 0], network=columns[:, 1], network_class=columns[:, 2], network_key=0)
 
 
 def with_client(rows: pd.DataFrame, user_agent: str) -> pd.DataFrame:
-    """The rows by this program."""
-    return changed(rows, user_agent=user_agent, ua_family=clients.client(user_agent)[0], client_key=0)
+    """Return the rows with this program as their client."""
+    return with_columns(rows, user_agent=user_agent, ua_family=clients.client(user_agent)[0], client_key=0)
 
 
-SCRIPTS = (
+CLIENTS_OF_SCRIPTS = (
     "rclone/v1.65.2", "Go-http-client/2.0", "Python/3.10 aiohttp/3.9.1", "python-urllib3/2.0.7", "libwww-perl/6.72",
     "Ruby/3.2 faraday/2.9.0", "GuzzleHttp/7.8 PHP/8.2", "reqwest/0.11.27",
 )  # fmt: skip
-HANDS = (
+CLIENTS_OF_PEOPLE = (
     "PostmanRuntime/7.36.1", "insomnia/8.6.1", "HTTPie/3.2.2",
     "Mozilla/5.0 (X11; Linux x86_64; rv:122.0) Gecko/20100101 Firefox/122.0",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/121.0.0.0 Safari/537.36",
 )  # fmt: skip
 
 
-def new_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = SCRIPTS) -> str:
-    """A program of another family than any that the token was used by."""
+def new_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = CLIENTS_OF_SCRIPTS) -> str:
+    """Return a program of a family that the token was never used with."""
     families = set(events["ua_family"].dropna())
     strange = [one for one in known if clients.client(one)[0] not in families]
     return str(setting.rng.choice(strange or list(known)))
 
 
-def share(setting: Setting) -> dict[str, Any]:
-    """What one attacker has in all he does: an address, a program, and a number that chooses his calls."""
+def shared_traits(setting: Setting) -> dict[str, Any]:
+    """Return what all calls of one attacker share: an address, a program, and a number that chooses calls."""
     return {
         "ip": new_address(setting, "hosting"),
-        "user_agent": str(setting.rng.choice(SCRIPTS)),
+        "user_agent": str(setting.rng.choice(CLIENTS_OF_SCRIPTS)),
         "choice": float(setting.rng.random()),
     }
 
 
-def his_address(setting: Setting, kind: str) -> str:
-    """The attacker's address: that of ``shared``, else a new one (``new_address``), which is his from then on."""
+def attacker_address(setting: Setting, kind: str) -> str:
+    """Return the attacker's address: that of ``shared``, else a new one, which is kept in ``shared``."""
     if "ip" not in setting.shared:
         setting.shared["ip"] = new_address(setting, kind)
     return str(setting.shared["ip"])
 
 
-def his_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = SCRIPTS) -> str:
-    """The attacker's program: that of ``shared``, else a new one (``new_client``), which is his from then on."""
+def attacker_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ...] = CLIENTS_OF_SCRIPTS) -> str:
+    """Return the attacker's program: that of ``shared``, else a new one, which is kept in ``shared``."""
     if "user_agent" not in setting.shared:
         setting.shared["user_agent"] = new_client(events, setting, known)
     return str(setting.shared["user_agent"])
 
 
-def attackers(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    """The rows from one or two hosts of a new hosting network, by a program strange to the token, or as ``shared``."""
-    hosts = neighbours(his_address(setting, "hosting"), int(setting.rng.integers(1, 3)), setting.rng)
-    return with_client(from_network(rows, hosts, setting.rng), his_client(events, setting))
+def from_attacker(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    """Return the rows with one or two of the attacker's addresses and the attacker's program."""
+    hosts = neighbours(attacker_address(setting, "hosting"), int(setting.rng.integers(1, 3)), setting.rng)
+    return with_client(from_network(rows, hosts, setting.rng), attacker_client(events, setting))
 
 
 # ---- the poisoned variant ----
-def prewarm(chosen: Scenario, days: int = PREWARM_DAYS) -> Scenario:
-    """The same attack, and on each of the days before it a little of it: more each day, by the same attacker.
+def with_warm_up(chosen: Scenario, days: int = WARM_UP_DAYS) -> Scenario:
+    """Return the same attack, preceded by days on which the same attacker does a little of it, more each day.
 
-    On the last of them it is a quarter (``PREWARM_SHARE``) of the intensity.
+    On the last of these days it has a quarter (``WARM_UP_SHARE``) of the intensity.
 
     Raises
     ------
@@ -367,12 +377,12 @@ def prewarm(chosen: Scenario, days: int = PREWARM_DAYS) -> Scenario:
         parts = [whole.events]
         for day in range(days):
             first = setting.start - (days - day) * DAY
-            little = setting.intensity * PREWARM_SHARE * (day + 1) / days
+            little = setting.intensity * WARM_UP_SHARE * (day + 1) / days
             part = chosen.how(events, replace(alike, start=first, end=first + DAY, intensity=little)).events
             parts.append(part[part["attack"] & ((part["event_key"] != 0) | (part["time"] < first + DAY))])
-        made = pd.concat(parts, ignore_index=True)
-        # an old event that was changed stands twice: as it was, and as it is
-        again = made.duplicated("event_key", keep="last") & (made["event_key"] != 0)
-        return replace(whole, events=made[~again])
+        rows = pd.concat(parts, ignore_index=True)
+        # a changed event is there twice: unchanged in the attack, changed in the warm-up
+        again = rows.duplicated("event_key", keep="last") & (rows["event_key"] != 0)
+        return replace(whole, events=rows[~again])
 
     return replace(chosen, how=how)

@@ -1,57 +1,89 @@
-"""Wide: several tokens at once: each token's part of it, with what they share chosen once (``share``)."""
+"""Scenarios on several tokens at once; each edits one token, with what all share chosen once (``shared_traits``)."""
 
 import pandas as pd
 
-from tokenkit.bench.scenarios.calls import answered, calling, plausible
+from tokenkit.bench.scenarios.calls import as_calls, plausible_calls, with_status
 from tokenkit.bench.scenarios.scenario import (
     DAY,
     Edited,
     Setting,
-    added,
-    at,
+    at_times,
     copies,
-    count,
+    early_times,
     from_network,
+    intensity_count,
     neighbours,
+    recent_calls,
     scenario,
-    share,
-    spread,
-    usual,
+    shared_traits,
+    with_added,
     with_client,
 )
-from tokenkit.bench.scenarios.stolen import used
+from tokenkit.bench.scenarios.stolen import enough_use
 
 COHORT = 6
 
 
 @scenario(
-    24, "Third party breached: many tokens at once", attack_ids=("T1199", "T1195.002", "T1528"), cohort=COHORT,
-    alike=True, intensities=(5, 20, 80), unit="requests with each token, within one UTC day", days=1, suits=used,
+    24,
+    "Third party breached: many tokens at once",
+    attack_ids=("T1199", "T1195.002", "T1528"),
+    cohort=COHORT,
+    alike=True,
+    intensities=(5, 20, 80),
+    unit="requests with each token, within one UTC day",
+    days=1,
+    suits=enough_use,
     shown_by=("network", "client", "operation", "outside_networks"),
-)  # fmt: skip
+)
 def supply_chain(events: pd.DataFrame, setting: Setting) -> Edited:
-    """The same network, program and first call on each token, in the UTC day of the start."""
-    rng, n = setting.rng, count(setting)
-    shared = setting.shared or share(setting)
+    """Six tokens of one purpose are used on the same UTC day, from the same new hosting network and with the same
+    program. The first fifth of the calls are one identity call, the rest are the usual ones of each token.
+    """
+    rng, n = setting.rng, intensity_count(setting)
+    shared = setting.shared or shared_traits(setting)
     left = setting.start.normalize() + DAY - setting.start
-    rows = at(copies(usual(events, setting), n, rng), spread(setting.start, left / pd.Timedelta("1h"), n, rng))
-    same = plausible(events, "identity")
+    rows = at_times(
+        copies(recent_calls(events, setting), n, rng), early_times(setting.start, left / pd.Timedelta("1h"), n, rng)
+    )
+    same = plausible_calls(events, "identity")
     call = same[int(shared["choice"] * len(same))]
-    first = calling(rows.iloc[: max(1, n // 5)], [call], events, rng)
+    first = as_calls(rows.iloc[: max(1, n // 5)], [call], events, rng)
     rows = pd.concat([first, rows.iloc[len(first) :]])
-    return added(events, with_client(from_network(rows, neighbours(shared["ip"], 2, rng), rng), shared["user_agent"]))
+    return with_added(
+        events, with_client(from_network(rows, neighbours(shared["ip"], 2, rng), rng), shared["user_agent"])
+    )
 
 
 @scenario(
-    26, "Storm of calls with invalid tokens", attack_ids=("T1110.004",), cohort=COHORT, intensities=(20, 100, 400),
-    unit="calls refused as invalid, with each token", days=1 / 24, suits=used,
-    shown_by=("network", "outside_networks", "client", "denied", "client_errors", "denied_operations", "requests",
-              "max_in_minute"),
-)  # fmt: skip
+    26,
+    "Storm of calls with invalid tokens",
+    attack_ids=("T1110.004",),
+    cohort=COHORT,
+    intensities=(20, 100, 400),
+    unit="refused calls with each token",
+    days=1 / 24,
+    suits=enough_use,
+    shown_by=(
+        "network",
+        "outside_networks",
+        "client",
+        "denied",
+        "client_errors",
+        "denied_operations",
+        "requests",
+        "max_in_minute",
+    ),
+)
 def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> Edited:
-    """Half an hour of 401 from one new network, over all tokens of the cohort."""
-    rng, n = setting.rng, count(setting)
-    shared = setting.shared or share(setting)
-    rows = at(copies(usual(events, setting), n, rng), spread(setting.start, 0.5, n, rng))
-    rows = with_client(from_network(answered(rows, 401), neighbours(shared["ip"], 2, rng), rng), shared["user_agent"])
-    return added(events, rows)
+    """For half an hour the calls of six tokens are refused as unauthenticated (401).
+
+    All come from one new hosting network and the same program.
+    """
+    rng, n = setting.rng, intensity_count(setting)
+    shared = setting.shared or shared_traits(setting)
+    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 0.5, n, rng))
+    rows = with_client(
+        from_network(with_status(rows, 401), neighbours(shared["ip"], 2, rng), rng), shared["user_agent"]
+    )
+    return with_added(events, rows)

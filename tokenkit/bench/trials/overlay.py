@@ -129,7 +129,7 @@ def write(
     for trial in trials:
         rng = stream(trial.name, "attack")
         setting = Setting(rng, trial.start, trial.end, trial.intensity, ground.operations, ground.networks)
-        shared = scenario.share(setting) if trial.scenario.cohort > 1 else {}
+        shared = scenario.shared_traits(setting) if trial.scenario.cohort > 1 else {}
         for place_in, base_uid in enumerate(trial.base_uids):
             row = _inventory(ground.tokens, base_uid)
             zone = str(row.get("owner_timezone") or "UTC")
@@ -168,7 +168,9 @@ def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timest
         return trial.start, 0  # what is the attacker's is marked
     if edited.rotated_at is not None:
         return trial.start, int((edited.events["time"] >= trial.start).sum())
-    both = pd.concat([f[list(scenario.COLUMNS)] for f in (scenario.canonical(own), edited.events)], ignore_index=True)
+    both = pd.concat(
+        [f[list(scenario.COLUMNS)] for f in (scenario.event_columns(own), edited.events)], ignore_index=True
+    )
     times = both.loc[~both.duplicated(keep=False), "time"]
     return (times.min(), len(times)) if len(times) else (trial.start, 0)
 

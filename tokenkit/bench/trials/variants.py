@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from tokenkit.bench import scenarios
-from tokenkit.bench.scenarios.scenario import Scenario, prewarm
+from tokenkit.bench.scenarios.scenario import Scenario, with_warm_up
 from tokenkit.bench.trials import draws, overlay
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.bench.trials.draws import Trial
@@ -61,7 +61,7 @@ def poisoned(
     each : trials of each
     first : number of the first trial
     """
-    slow = [(prewarm(s), i) for s, i in cells if s.gradual and s.cohort == 1 and s.kind == "attack"]
+    slow = [(with_warm_up(s), i) for s, i in cells if s.gradual and s.cohort == 1 and s.kind == "attack"]
     begin = (ground.start, ground.start + pd.Timedelta("1D"))
     trials = draws.draw(ground, slow, each, events, first, POISONED, begin)
     left = [replace(trial, end=ground.end) for trial in trials]
