@@ -1,23 +1,22 @@
-"""Twenty kills at random moments of a run, then one more: the lake and the report are those of an undisturbed one."""
+"""A run killed at named points and at random, then left alone: lake and report are those of an undisturbed one."""
 
 import json
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import kill_target
 import organisation as small
 import pyarrow as pa
 import pytest
 
-from tokenkit import activity, config, run, schema
-from tokenkit.sources.inputs import Input
+from tokenkit import config, schema
 from tokenkit.store import lake, state
 
-KILLS = 20
+RANDOM_KILLS = 5
 SEED = 7
 DERIVED = [name for name in schema.TABLES if name not in ("events", "tokens")]
 
@@ -32,15 +31,14 @@ class Target:
             cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def run(self, seconds: float = -1) -> tuple[int, float]:
-        """Exit code (-9: killed) and how long it ran."""
-        self.process.stdin.write(f"{seconds}\n")
+    def run(self, kill: str = "") -> int:
+        """Run once, killed at a named point, at a write (``write N``) or not at all; returns the exit code."""
+        self.process.stdin.write(f"{kill}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
             pytest.fail(self.process.communicate()[1][-3000:])
-        code, took = line.split()
-        return int(code), float(took)
+        return int(line)
 
     def close(self) -> str:
         return self.process.communicate()[1]
@@ -48,33 +46,31 @@ class Target:
 
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory):
-    """(undisturbed workspace, the one that was killed twenty times, exit codes of the kills, code of the last run)."""
+    """(undisturbed workspace, the one that was killed, exit codes by point, those at random, code of the last run)."""
     root = tmp_path_factory.mktemp("kill")
     small.make(root / "raw", tokens=16, days=21, events=2_500)
     calm, killed = config.init(root / "calm"), config.init(root / "killed")
-    calm_target = Target(calm.root, root / "raw")
-    code, whole = calm_target.run()
-    assert code == 0, calm_target.close()
+    calm_target, target = Target(calm.root, root / "raw"), Target(killed.root, root / "raw")
+    assert calm_target.run() == 0, calm_target.close()
     killed.key.write_bytes(calm.key.read_bytes())
     killed.key.chmod(0o600)
-    moments, codes, target = random.Random(SEED), [], Target(killed.root, root / "raw")
-    while codes.count(-signal.SIGKILL) < KILLS and len(codes) < 3 * KILLS:
-        # early moments more often: what was done once is not done again, and the work moves to the end
-        code, took = target.run((0.02 + 0.93 * moments.random() ** 2) * whole)
-        codes.append(code)
-        if code == 0:
-            whole = took
-    last, _ = target.run()
-    said = calm_target.close() + target.close()
-    assert "Traceback" not in said, said[-3000:]
-    return calm, killed, codes, last
+    first, *others = kill_target.POINTS
+    at_points = {first: target.run(first)}
+    # all of the organisation takes some hundred writes to read, so these kills leave some for the points that follow
+    numbers = random.Random(SEED)
+    at_random = [target.run(f"write {numbers.randint(1, 15)}") for _ in range(RANDOM_KILLS)]
+    at_points |= {point: target.run(point) for point in others}
+    last = target.run()
+    errors = calm_target.close() + target.close()
+    assert "Traceback" not in errors, errors[-3000:]
+    return calm, killed, at_points, at_random, last
 
 
-def test_twenty_runs_were_killed_and_the_others_ended_well(survivor):
-    _, _, codes, last = survivor
+def test_each_run_was_killed_at_its_point_and_the_others_ended_well(survivor):
+    _, _, at_points, at_random, last = survivor
+    assert at_points == dict.fromkeys(kill_target.POINTS, -signal.SIGKILL), "0: it never came to that point"
+    assert at_random == [-signal.SIGKILL] * RANDOM_KILLS
     assert last == 0
-    assert set(codes) <= {-signal.SIGKILL, 0}, "a run that is taken up never fails"
-    assert codes.count(-signal.SIGKILL) == KILLS
 
 
 def rows(table: pa.Table) -> list[str]:
@@ -83,7 +79,7 @@ def rows(table: pa.Table) -> list[str]:
 
 @pytest.mark.parametrize("name", ["events", "tokens"])
 def test_the_lake_holds_the_same_events(name, survivor):
-    calm, killed, _, _ = survivor
+    calm, killed, *_ = survivor
     expected, got = (rows(lake.read(w.lake, name)) for w in (calm, killed))
     assert len(expected) > 10 and got == expected
     keys = lake.read(killed.lake, "events")["event_key"].to_pylist()
@@ -92,12 +88,12 @@ def test_the_lake_holds_the_same_events(name, survivor):
 
 @pytest.mark.parametrize("name", DERIVED)
 def test_what_is_made_from_the_events_is_the_same(name, survivor):
-    calm, killed, _, _ = survivor
+    calm, killed, *_ = survivor
     assert rows(lake.read(killed.lake, name)) == rows(lake.read(calm.lake, name))
 
 
 def test_what_was_read_adds_up(survivor):
-    calm, killed, _, _ = survivor
+    calm, killed, *_ = survivor
     found = []
     for workspace in (calm, killed):
         with state.connect(workspace.state) as db:
@@ -113,7 +109,7 @@ def test_what_was_read_adds_up(survivor):
 
 
 def test_there_is_one_report_and_nothing_is_left_over(survivor):
-    calm, killed, _, _ = survivor
+    calm, killed, *_ = survivor
     published = [sorted(p.name for p in w.reports.iterdir() if p.is_dir()) for w in (calm, killed)]
     assert published[0] == published[1] and len(published[1]) == 1
     assert not [p for p in killed.reports.iterdir() if p.name.startswith((".staging", ".old"))]
@@ -123,47 +119,5 @@ def test_there_is_one_report_and_nothing_is_left_over(survivor):
     findings = [next(w.reports.glob("run1_*/incidents.json")).read_text() for w in (calm, killed)]
     assert findings[0] == findings[1]
     assert pages[0] == pages[1]
-
-
-def test_a_run_that_dies_just_before_seen_is_written_is_taken_up(tmp_path, monkeypatch):
-    """Found by reading: the days were marked as built, and ``seen`` stayed as it was for ever."""
-    small.make(tmp_path / "raw", tokens=16, days=21, events=1_500)
-    workspace = config.init(tmp_path / "w")
-    shutil.copytree(tmp_path / "raw" / "logs" / "gateway", tmp_path / "logs")
-    from tokenkit.ingest import ingest
-
-    ingest(workspace, [Input(tmp_path / "logs")])
-    replace = lake.replace
-
-    def die(root: Path, name: str, data: pa.Table) -> None:
-        if name == "seen":
-            raise KeyboardInterrupt
-        replace(root, name, data)
-
-    monkeypatch.setattr(lake, "replace", die)
-    with pytest.raises(KeyboardInterrupt):
-        activity.build(workspace)
-    monkeypatch.setattr(lake, "replace", replace)
-    activity.build(workspace)
-    assert lake.read(workspace.lake, "seen").num_rows > 0
-
-
-def test_a_run_that_dies_after_publishing_is_taken_up(organisation, tmp_path, monkeypatch):
-    workspace = config.init(tmp_path / "w")
-    logs = [Input(organisation / "logs" / "gateway" / "haproxy")]
-
-    def die(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "remember", die)
-        with pytest.raises(KeyboardInterrupt):
-            run.run(workspace, logs)
-    before = small.content(workspace.reports)
-    result = run.run(workspace, logs)
-    after = small.content(workspace.reports)
-    assert {k: v for k, v in after.items() if not k.endswith(".ipynb")} == {
-        k: v for k, v in before.items() if not k.endswith(".ipynb")
-    }
-    with state.connect(workspace.state) as db:
-        assert state.last_run(db)["run_uid"] == result.facts["run_uid"]
+    with state.connect(killed.state) as db:
+        assert state.last_run(db)["run_uid"] == published[1][0]
