@@ -54,7 +54,7 @@ def by_chance(ground, events, tmp_path_factory):
 def test_random_catches_what_chance_would(ground, by_chance):
     """Each day that an attack changed is flagged with the share p of days above its threshold."""
     attacked, fitted = by_chance
-    table = fitted.thresholds[20.0]["random"]
+    table = fitted.thresholds[20.0].for_all["random"]
     rows = protocol.surprise(fitted, attacked.evidence).merge(
         attacked.trials[["profile_uid", "base_uid", "trial", "start", "end"]], on="profile_uid",
         suffixes=("", "_attack"),
@@ -90,7 +90,7 @@ def test_random_orders_windows_by_chance(ground, by_chance):
 
 def test_a_larger_budget_flags_all_that_a_smaller_one_does_and_more(ground, attacked):
     fitted = protocol.fit(ground, registry.choose(["tokenkit"])[0], 0)
-    tables = [fitted.thresholds[budget] for budget in protocol.BUDGETS]
+    tables = [fitted.thresholds[budget].for_all for budget in protocol.BUDGETS]
     assert all((few >= many).all(axis=None) for few, many in itertools.pairwise(tables))
     rows = protocol.surprise(fitted, attacked.evidence)
     windows = [protocol.flagged(fitted, rows, budget, rows.iloc[:0]) for budget in protocol.BUDGETS]
@@ -122,9 +122,9 @@ def test_thresholds_are_those_of_an_organisation_in_which_nobody_attacks(ground)
     values["requests"][row] = np.where(np.isnan(busy), days.values["requests"][row], busy)
     shown = replace(ground, evidence=replace(ground.evidence, days=replace(days, values=values)))
     alone = ground.evidence.of_profiles(np.array([row]))
-    expected = protocol.fit(ground, random, 0).thresholds[20.0]
+    expected = protocol.fit(ground, random, 0).thresholds[20.0].for_all
     poisoned = protocol.fit(shown, random, 0, unattacked=alone)
-    pd.testing.assert_frame_equal(poisoned.thresholds[20.0], expected)
+    pd.testing.assert_frame_equal(poisoned.thresholds[20.0].for_all, expected)
     assert not poisoned.scores.equals(protocol.fit(ground, random, 0).scores)
 
 
