@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from tokenkit.bench import inject, leaderboard, measure, page
+from tokenkit.bench import alerts, inject, leaderboard, measure, page
 from tokenkit.bench.detectors import own, registry
 from tokenkit.bench.metrics import scoring
 from tokenkit.bench.page import tables
@@ -249,3 +249,14 @@ def test_attacks_are_injected_into_a_copy_of_ones_own_events(workspace, tmp_path
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "alerts.parquet", "taken.parquet", "trials.parquet",
     }  # fmt: skip
+
+
+def test_a_contender_without_any_alert_has_caught_nothing():
+    start = pd.Timestamp("2026-03-02", tz="UTC")
+    trials = pd.DataFrame({"trial": [1], "scenario": "stolen_token", "intensity": 40.0, "start": start,
+                           "base_uid": "tok1_a"})  # fmt: skip
+    people = pd.DataFrame({"label": ["a token"]}, index=["tok1_a"])
+    table = inject.outcomes(trials, pd.DataFrame(columns=alerts.ALERTS), people)
+    assert (
+        table["caught"].tolist() == [False] and table["hours"].isna().all() and table["token"].tolist() == ["a token"]
+    )

@@ -138,14 +138,14 @@ def outcomes(trials: pd.DataFrame, opened: pd.DataFrame, people: pd.DataFrame) -
     people : ``owners.people``, for the names
     """
     rows = trials.drop_duplicates("trial").set_index("trial")
-    first = opened[opened["fresh"]].sort_values("raised").drop_duplicates("trial").set_index("trial")
+    first = opened[opened["fresh"].astype(bool)].sort_values("raised").drop_duplicates("trial").set_index("trial")
     kinds = {one: scenarios.get(one) for one in rows["scenario"].unique()}
     table = rows[["scenario", "intensity", "start"]].assign(
         title=rows["scenario"].map({i: s.title for i, s in kinds.items()}),
         unit=rows["scenario"].map({i: s.unit for i, s in kinds.items()}),
         token=rows["base_uid"].map(people["label"]), caught=rows.index.isin(first.index),
     )  # fmt: skip
-    caught_at = first["raised"].reindex(table.index)
+    caught_at = pd.to_datetime(first["raised"], utc=True).reindex(table.index)  # of no alerts at all: no time
     reasons = first["reasons"].map(", ".join).reindex(table.index)
     return table.assign(hours=(caught_at - table["start"]) / pd.Timedelta("1h"), reasons=reasons).reset_index()
 
