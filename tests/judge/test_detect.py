@@ -117,7 +117,9 @@ def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Work
     scores = raw_logs.table(organisation, "scores")
     assert len(scores) == len(whole.scores)
     added = [sum(json.loads(p).values()) for p in scores["parts"]]
-    assert (abs(scores["score_bits"] - added) < 0.01).all() or scores["raw_bits"].eq(0).any()
+    surprising = scores["score_bits"] > 0
+    assert surprising.sum() > len(scores) / 10
+    assert (abs(scores["score_bits"] - added)[surprising] < 0.01).all()
     table = lake.read(organisation.lake, "baseline")
     assert table.num_rows and set(table["maturity"].to_pylist()) <= {"mature", "young"}
 
