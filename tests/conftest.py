@@ -14,6 +14,7 @@ import organisation as small
 import orjson
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from tokenkit.report.publishing import kernel
@@ -21,6 +22,10 @@ from tokenkit.run import Result
 
 # PyOD's HBOS compiles itself in each process: 2.7 CPU s, against some ms for as few rows as tests have
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+
+# how long an example takes says more of what else the machine does than of the code
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # without these Chromium asks its maker's hosts for news at every start, and none of that belongs in a test
 QUIET = [

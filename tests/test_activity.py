@@ -91,7 +91,7 @@ event = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(event, max_size=40))
 def test_several_days_in_one_pass_equal_day_by_day(rows: list[dict[str, Any]]) -> None:
     whole = tables(raw_logs.events(rows))
@@ -103,7 +103,7 @@ def test_several_days_in_one_pass_equal_day_by_day(rows: list[dict[str, Any]]) -
         assert joined.equals(table), name
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(event, min_size=1, max_size=40))
 def test_the_hours_of_a_day_add_up_to_its_events(rows: list[dict[str, Any]]) -> None:
     made = tables(raw_logs.events(rows))
@@ -371,7 +371,7 @@ def test_a_session_that_sweeps_over_everything_makes_no_more_pairs_than_its_firs
     assert rows_of("activity_session", calls(*((n, 1000 - n) for n in range(most + 40))))[0]["operations"] == most + 40
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(event, min_size=1, max_size=40))
 def test_gaps_add_up_to_the_time_from_first_to_last_call_and_pairs_to_those_of_each_session(
     rows: list[dict[str, Any]],

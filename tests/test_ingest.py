@@ -107,7 +107,7 @@ broken = st.sampled_from(
 blank = st.sampled_from([b"", b"  "])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(st.lists(st.one_of(good, good, broken, blank), min_size=1, max_size=12), min_size=1, max_size=3))
 def test_read_is_stored_and_duplicates_and_quarantined_and_ignored(files: list[list[bytes]]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -559,7 +559,7 @@ def test_a_wrong_id_is_met_with_the_one_that_was_meant() -> None:
 
 # ---- words ----
 @given(st.integers(1, 400), st.floats(0.01, 800), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_moments_lie_in_their_hours_by_time_and_begin_with_the_start(n: int, hours: float, seed: int) -> None:
     moments = words.early_times(START, hours, n, np.random.default_rng(seed))
     assert len(moments) == n and moments[0] == START and moments.is_monotonic_increasing
@@ -570,7 +570,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40
 
 
 @given(st.lists(st.tuples(TEXT, TEXT, st.none() | TEXT, st.ip_addresses()), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[str, str, str | None, object]]) -> None:
     frame = pd.DataFrame({name: [None] * len(rows) for name in COLUMNS})
     frame = frame.assign(time=START, event_key=0, network_key=0, client_key=0, operation_key=0, object_key=0)

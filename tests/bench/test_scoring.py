@@ -253,7 +253,7 @@ def test_average_precision_counts_ties_as_one_step_and_misses_as_never_found():
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_window_precision_agrees_with_scikit_learn(seed):
     draw = np.random.default_rng(seed)
     n = 200
@@ -471,7 +471,7 @@ def nested(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @given(nested(), st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_table_gives_shares_in_their_intervals_whatever_the_order_of_its_rows(tables, order):
     made, raised = tables
     found = outcomes(made, raised, scoring.BUDGETS)
@@ -492,7 +492,7 @@ def test_any_table_gives_shares_in_their_intervals_whatever_the_order_of_its_row
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("tuvw"), st.floats(0, 1e4)), max_size=20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rates_lie_in_their_intervals_whatever_the_order_of_rows(rows):
     found = benign(*[{"seed": s, "profile_uid": t, "harm_minutes": m} for s, t, m in rows])
     run = runs(*[{"seed": s, "profiles": 20} for s in (1, 2, 3)])

@@ -57,7 +57,7 @@ def steady() -> dict[str, np.ndarray]:
     return raw_logs.steady()
 
 
-@settings(max_examples=4, deadline=None, phases=ONCE)
+@settings(max_examples=4, phases=ONCE)
 @given(st.integers(43, 52), st.integers(1, 4), st.sampled_from([3.0, 10.0, 300.0]))
 def test_an_accepted_level_surprises_no_longer_and_three_times_as_much_does(
     first: int, length: int, factor: float
@@ -110,7 +110,7 @@ def test_an_accepted_drift_is_over_the_next_day_and_a_further_one_is_not(steady:
     assert bits(LabelledPeriods(accepted=stretch(48, 52))).loc[WHO].iloc[-1] > 8
 
 
-@settings(max_examples=4, deadline=None, phases=ONCE)
+@settings(max_examples=4, phases=ONCE)
 @given(st.integers(5, 55), st.integers(1, 5), st.sampled_from([0.2, 1.0, 40.0]))
 def test_nothing_learns_from_confirmed_misuse(first: int, length: int, factor: float) -> None:
     """All other days are judged as if the token had made no call in those."""
@@ -131,7 +131,7 @@ def test_nothing_learns_from_confirmed_misuse(first: int, length: int, factor: f
 use = st.tuples(st.sampled_from("abcdef"), st.integers(0, 9), st.integers(1, 5), st.integers(1, 3), st.booleans())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(use, min_size=1, max_size=40))
 def test_a_value_of_confirmed_misuse_does_not_become_known(uses: list[tuple[str, int, int, int, bool]]) -> None:
     groups = pd.Series(["x", "x", "x", "x", "y", "y"], index=list("abcdef"))

@@ -67,7 +67,7 @@ window = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(window, min_size=1, max_size=15, unique=True), st.randoms(use_true_random=False))
 def test_the_order_of_the_windows_changes_no_incident(rows: list[Window], chance: np.random.Generator) -> None:
     shuffled = list(rows)
@@ -77,7 +77,7 @@ def test_the_order_of_the_windows_changes_no_incident(rows: list[Window], chance
     assert set(map(tuple, one[keys].to_numpy())) == set(map(tuple, two[keys].to_numpy()))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(window, min_size=1, max_size=15, unique=True), st.integers(1, 40))
 def test_an_incident_keeps_its_id_while_it_grows(rows: list[Window], day: int) -> None:
     """Whatever is flagged later, an incident that was open has the id it had, or joins one that began earlier."""
@@ -92,7 +92,7 @@ def test_an_incident_keeps_its_id_while_it_grows(rows: list[Window], day: int) -
     }
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(window, min_size=1, max_size=12, unique=True))
 def test_every_night_s_incident_ids_are_those_of_the_night_before_and_new_ones(rows: list[Window]) -> None:
     one_channel = [(p, "point_day", d, 0) for p, _, d, _ in rows]

@@ -36,7 +36,7 @@ def test_an_incident_opens_where_the_days_before_are_quiet(flagged: list[int], g
     assert found.astype(int).tolist() == [opens, [0] * len(flagged)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.booleans(), min_size=40, max_size=40), min_size=1, max_size=3), st.sampled_from([1, 14]))
 def test_the_budget_counts_the_incidents_that_merging_makes(flags: list[list[bool]], gap: int) -> None:
     flagged = np.array(flags)
@@ -62,7 +62,7 @@ def test_a_low_threshold_that_keeps_everything_open_is_not_taken_for_a_strict_on
 heights_of = st.lists(st.lists(st.floats(0, 40), min_size=14, max_size=14), min_size=1, max_size=6).map(np.array)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(heights_of, st.floats(0.05, 20), st.floats(1.0, 4.0))
 def test_a_larger_budget_never_raises_the_threshold(heights: np.ndarray, quota: float, more: float) -> None:
     window = slice(0, 14)
@@ -71,7 +71,7 @@ def test_a_larger_budget_never_raises_the_threshold(heights: np.ndarray, quota: 
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(heights_of, st.floats(0.05, 20))
 def test_no_threshold_is_lower_than_what_a_profile_day_in_64_exceeds(heights: np.ndarray, quota: float) -> None:
     assert thresholds.threshold(heights, 1, slice(0, 14), quota) >= thresholds.MIN_BITS

@@ -21,7 +21,7 @@ def evidence() -> Evidence:
     return raw_logs.evidence_of(raw_logs.steady(days=70), raw_logs.periods(42, 70))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(finite, min_size=0, max_size=200), st.lists(finite, min_size=2, max_size=20))
 def test_the_farther_off_the_more_bits(pool: list[float], values: list[float]) -> None:
     bits = fit_tail(np.array(pool)).bits(np.sort(values))

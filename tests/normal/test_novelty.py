@@ -38,7 +38,7 @@ def bits(frame: pd.DataFrame, profile: str, day: int, value: int) -> float:
 use = st.tuples(st.sampled_from(PROFILES), st.integers(0, 9), st.integers(1, 5), st.integers(1, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(use, min_size=1, max_size=40), st.lists(use, max_size=10), st.integers(0, 9))
 def test_what_happens_later_changes_no_bit_of_what_was_before(uses: list[Use], more: list[Use], day: int) -> None:
     late = [(p, max(d, day), v, h) for p, d, v, h in more]
@@ -53,7 +53,7 @@ def test_what_happens_later_changes_no_bit_of_what_was_before(uses: list[Use], m
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(use, min_size=1, max_size=40))
 def test_bits_are_between_nothing_and_forty(uses: list[Use]) -> None:
     found = graded(uses)["bits"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenkit import schema, sources
 from tokenkit.sources import files
 
-SOME = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 READING = sources.Reading(b"k" * 32)
 NAMES = [
     "eventID", "eventTime", "eventSource", "eventName", "userIdentity", "accessKeyId", "arn", "type", "sessionContext",

@@ -31,7 +31,7 @@ from tokenkit.store import lake
 
 KEY = b"k" * 32
 READING = sources.Reading(KEY)
-SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SECRET = "ghp_0123456789abcdefghij0123456789abcdef"
 NATIVE = "cred-7f3a9b2c1d"
 COLUMNS = {"time": "at", "native_id": "key", "method": "verb", "path": "url", "src_ip": "ip", "user_agent": "agent",

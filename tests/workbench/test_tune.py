@@ -131,7 +131,7 @@ def test_a_broken_file_is_not_written_over(tmp_path: Path) -> None:
 
 
 @given(name=st.text(max_size=40), why=st.text(min_size=1, max_size=80).filter(str.strip), budget=st.floats(0.1, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_is_written_as_a_reason_the_file_can_be_read_again(
     tmp_path_factory: pytest.TempPathFactory, name: str, why: str, budget: float
 ) -> None:
