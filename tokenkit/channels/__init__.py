@@ -1,6 +1,6 @@
 """Channels: deviations become scores, one channel a way of being wrong.
 
-Reads  deviation.Evidence. Writes scores (profile x window x channel).
+Reads  normal.evidence.Evidence. Writes scores (profile x window x channel).
 Each channel is a ``Detector``: fitted on one period, applied to another. Spikes and drift need separate channels, each
 with its own threshold: one maximum over everything drowns what is slow in what is loud (docs/method/channels.md).
 """

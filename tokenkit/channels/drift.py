@@ -119,7 +119,7 @@ class _Drift:
         return np.where(known & seen, z, np.nan)
 
     def _age(self, evidence: Evidence) -> np.ndarray:
-        """Days since the middle of the reference, in units of what it was at the end of calibration, per day.
+        """The age of the reference on each day, from its middle on; 1 at the end of calibration.
 
         A benign level walks: its variance grows with the age of the reference. Without this,
         twice the budget was opened in the third week after calibration (docs/decisions.md).

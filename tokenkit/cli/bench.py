@@ -37,7 +37,7 @@ def run(
     ] = None,
     page: Annotated[Path | None, typer.Option(help="Write the page and its pictures into this folder.")] = None,
 ) -> None:
-    """Run every detector on every scenario, over several organisations; run it again to go on after a kill."""
+    """Run a profile's contenders on every scenario, over several organisations; run it again to go on after a kill."""
     from tokenkit.bench import leaderboard
     from tokenkit.bench import page as pages
 

@@ -1,4 +1,4 @@
-"""Family D, client: with which program. New and rare programs are graded in ``deviation.novelty``."""
+"""Client: with which program. New and rare programs are graded in ``normal.novelty``."""
 
 import narwhals as nw
 

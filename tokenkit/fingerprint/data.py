@@ -1,4 +1,4 @@
-"""Family B, data: how much is taken."""
+"""Data: how much is taken."""
 
 import narwhals as nw
 

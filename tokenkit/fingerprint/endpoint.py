@@ -1,4 +1,4 @@
-"""Family E, endpoints: which calls. New and rare calls are graded in ``deviation.novelty``."""
+"""Endpoints: which calls. New and rare calls are graded in ``normal.novelty``."""
 
 import narwhals as nw
 

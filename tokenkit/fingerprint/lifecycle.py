@@ -1,4 +1,4 @@
-"""Family I, lifecycle: how old it is and who answers for it. Context: shown, kept by day, and never a surprise.
+"""Lifecycle: how old it is and who answers for it. Context: shown, kept by day, and never a surprise.
 
 Without a list of owners a token is as old as its first call, nobody owns it, and no scope of it is known (0).
 """

@@ -1,4 +1,4 @@
-"""Family C, network: from where. New and rare networks are graded in ``deviation.novelty``."""
+"""Network: from where. New and rare networks are graded in ``normal.novelty``."""
 
 import narwhals as nw
 

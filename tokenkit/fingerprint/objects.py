@@ -1,4 +1,4 @@
-"""Family F, objects: on what. Daily, since different objects do not add up over hours."""
+"""Objects: on what. Daily, since different objects do not add up over hours."""
 
 import narwhals as nw
 

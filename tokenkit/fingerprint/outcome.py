@@ -1,4 +1,4 @@
-"""Family G, outcome: with what success."""
+"""Outcome: with what success."""
 
 import narwhals as nw
 

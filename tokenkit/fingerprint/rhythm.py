@@ -1,4 +1,4 @@
-"""Family H, rhythm: when, and how evenly. Unusual hours of the week are graded in ``deviation.novelty``.
+"""Rhythm: when, and how evenly. Unusual hours of the week are graded in ``normal.novelty``.
 
 None of these is judged: they move with the calls, and a family more is a chance more to be unusual. With all of them a
 walk through numbers fell from the 5th to the 9th place, with the best alone nothing was won (decisions.md). They are

@@ -1,4 +1,4 @@
-"""Family A, volume: how often."""
+"""Volume: how often."""
 
 import narwhals as nw
 

@@ -1,6 +1,6 @@
 """Explain: each part of a score in words a person can check: observed, usual, peers, and one plain sentence.
 
-Reads  deviation.Evidence and the activity of the profile. The shares are the parts of ``score_bits`` and add up to it.
+Reads  Evidence and the activity of the profile. The shares are the parts of ``score_bits`` and add up to it.
 """
 
 from typing import Any

@@ -163,7 +163,7 @@ def set_thresholds(
 
     Parameters
     ----------
-    accepted_scores : the scores that accepted incidents had when they were labelled (``Labels.heights``)
+    accepted_scores : the scores that accepted incidents had when they were labelled (``Labels.accepted_scores``)
     curves : what was computed for earlier budgets of the same heights is kept here and used again
     """
     if heights.periods.calibration is None:
@@ -264,6 +264,7 @@ def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
 def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float, least: float = MIN_BITS) -> float:
     """The surprise that would have opened ``quota`` incidents in the days of ``window``, and ``least`` at least.
 
+    One channel and one day by themselves, for tests and benchmarks; a run calls ``set_thresholds``.
     Between two counts it is interpolated; below one incident it is extrapolated: half the quota, one bit more.
 
     Examples
@@ -323,8 +324,8 @@ def _without_lone_peaks(heights: np.ndarray, window: slice) -> np.ndarray:
     """Heights in which no profile stands further above the next than chance would leave it.
 
     Of peaks with an exponential tail the i-th lies 1.44 / i bits above the next on average (Renyi). A peak further
-    off than ``LONE`` times that is an attack, not the tail of chance, and must not lift the line over the next one: in
-    an organisation of 40 tokens a stolen token hid the second night of its own theft.
+    off than ``LONE`` times that is an attack, not the tail of chance, and must not lift the threshold above the next
+    one: in an organisation of 40 tokens a stolen token hid the second night of its own theft.
     """
     peaks = heights[:, window].max(axis=1, initial=-1.0)
     order = np.argsort(-peaks, kind="stable")

@@ -69,7 +69,7 @@ def blind_spots(judgement: Judgement, counted: facts.Counts, read: facts.Logs) -
 
 
 def smallest_leak(judgement: Judgement) -> str | None:
-    """The median over profiles of the sustained rise of data per call that two weeks would need to cross the line."""
+    """The median over profiles of the lasting rise of data per call that two weeks need to reach the threshold."""
     if (
         judgement.evidence is None
         or judgement.threshold_table.empty

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 TABLES = """
+-- quarantine: digest is that of the file, piece that of the broken piece, which itself is stored nowhere
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists files (
     digest text not null, source text not null, path text not null, status text not null,

@@ -48,9 +48,9 @@ def map_profiles(dim_token: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    A lasting credential is its own profile, or the head of its chain of rotations. One that lives for hours is its
-    principal's: the user's; or, of a role, the session's where the session's name recurs with at least three
-    credentials, else the role's, because most session names are random.
+    The profile of a lasting credential is itself, or the first key of its chain of rotations. One that lives for
+    hours is its principal's: the user's; or, of a role, the session's where the session's name recurs with at least
+    three credentials, else the role's, because most session names are random.
     """
     seen = dim_token[dim_token["token_uid"] != ""].drop_duplicates("token_uid")
     heads = _heads_of_rotations(tokens)

@@ -145,7 +145,7 @@ def write(
                             for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
             owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
             twins.append([trial.number, base_uid, uids[0], *_changes(events[base_uid], edited, trial)])
-            # what he does before, to be taken for usual, is no loot
+            # what the attacker reads while warming the token up is not counted as stolen
             his = made["attack"] & (made["time"] >= trial.start)
             stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
             asked = events[base_uid].set_index("event_key")["object_key"]  # what its owner asked for is no loot
@@ -259,7 +259,7 @@ def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
     """When each trial happened and how much it was: an attack by its events, a benign change from its first one on.
 
-    What a benign change raises after it is over, it has raised.
+    An alert after the end of a benign change counts too.
     """
     rows = []
     by_trial = dict(list(taken.groupby("trial")))

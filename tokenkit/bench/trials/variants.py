@@ -1,7 +1,7 @@
 """Variants: the organisation was not clean when it was learned from.
 
 *Dirty*: one token in a hundred is already attacked on days of the reference, and nobody knows. *Poisoned*: the attacker
-warms the token up for the 14 days before, which are the days on which lines are set. Both change what is learned, so
+warms the token up for the 14 days before, on which thresholds are set. Both change what is learned, so
 the organisation is measured again with them in it.
 Reads  benign.Benign. Writes the lakes of twins into a folder, and removes them.
 """

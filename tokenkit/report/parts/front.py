@@ -1,6 +1,6 @@
 """Front: the first screen: is something wrong, and in one minute what, whose, since when, how sure, and what to do.
 
-Facts to Parts like ``parts``, which names these functions too. How its sentences are made stands here.
+Each function turns Facts into a Part; ``parts`` offers them together with the other sections.
 """
 
 from tokenkit.incidents import words as say
