@@ -22,14 +22,14 @@ from tokenkit.store import lake
 EVENTS_A_COMMIT = 150  # so that a kill falls between commits, too
 # name: the function at which the run dies, whether before or after it, and what it is called with (None: anything)
 POINTS: dict[str, tuple[str, str, str | None]] = {
-    "owners stored, not noted": ("tokenkit.store.state.mark_built", "before", "inventory"),
+    "owners stored, not noted": ("tokenkit.store.state.save_stage_digests", "before", "inventory"),
     "dimensions stored, no events": ("tokenkit.store.lake.append", "before", "events"),
     "events stored, files pending": ("tokenkit.store.lake.append", "after", "events"),
     "some tables of activity stored": ("tokenkit.store.lake.replace_days", "before", "activity_operation"),
-    "activity stored, not noted": ("tokenkit.store.state.mark_built", "before", "activity"),
+    "activity stored, not noted": ("tokenkit.store.state.save_stage_digests", "before", "activity"),
     "activity noted, seen not stored": ("tokenkit.store.lake.replace", "before", "seen"),
-    "seen stored, not noted": ("tokenkit.store.state.mark_built", "before", "seen"),
-    "fingerprint stored, not noted": ("tokenkit.store.state.mark_built", "before", "fingerprint"),
+    "seen stored, not noted": ("tokenkit.store.state.save_stage_digests", "before", "seen"),
+    "fingerprint stored, not noted": ("tokenkit.store.state.save_stage_digests", "before", "fingerprint"),
     "deviations stored, scores not": ("tokenkit.store.lake.replace_days", "before", "scores"),
     "report published, not remembered": ("tokenkit.run.remember", "before", None),
     "report remembered, lake not tidied": ("tokenkit.store.lake.tidy", "before", None),

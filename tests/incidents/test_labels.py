@@ -331,8 +331,8 @@ def test_the_same_report_twice_is_the_same_though_confirmed_misuse_grew(
     label(place, raised["incident_uid"], "true_positive")
     first, second = told(place, 1), told(place, 1)
     assert first == second
-    assert labels.read(place, DAY + timedelta(2)).labels["end"].iloc[0] == raised["end"]
-    later = labels.read(place, DAY + timedelta(3)).labels["end"].iloc[0]
+    assert labels.read(place, DAY + timedelta(2)).table["end"].iloc[0] == raised["end"]
+    later = labels.read(place, DAY + timedelta(3)).table["end"].iloc[0]
     assert later == of(first, planted[1])[0]["end"] > raised["end"]
 
 
@@ -384,10 +384,10 @@ def test_a_pasted_secret_is_masked_and_accepting_again_keeps_the_heights_that_th
     made = labels.label(place, uid, "benign", f"for {secret}", "ana\x1b[31m", accept=True, now=TODAY)
     assert secret not in str(made) and secret not in str(labels.labels(place).to_dict()) and "\x1b" not in made["who"]
     assert secret.encode() not in place.state.read_bytes()
-    first = labels.read(place, DAY + timedelta(2)).heights
+    first = labels.read(place, DAY + timedelta(2)).accepted_scores
     told(place, 0)  # scores it anew
     label(place, uid, "benign", accept=True)
-    pd.testing.assert_frame_equal(labels.read(place, DAY + timedelta(2)).heights, first)
+    pd.testing.assert_frame_equal(labels.read(place, DAY + timedelta(2)).accepted_scores, first)
 
 
 def test_a_trial_is_a_run_also_where_an_incident_was_accepted(place: Workspace, planted: tuple[Path, str, str]) -> None:
