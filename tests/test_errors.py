@@ -281,7 +281,7 @@ def test_a_report_that_fails_leaves_the_good_one_and_says_where_its_remains_are(
         good = state.last_run(db)
     before = kept(workspace)
     broken = broken_notebook(tmp_path, change)
-    monkeypatch.setattr(report, "find_notebook", lambda name: broken)
+    monkeypatch.setattr(report, "report_notebook", lambda notebook: broken)
     left = command("run", *_busy(), cwd=workspace)
     refused(left, 4, "03_anomaly_report.ipynb", "What there is", *words)
     assert kept(workspace) == before
