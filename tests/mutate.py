@@ -14,7 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from repository import ROOT, tracked_files
+
 SCRATCH = ROOT / ".mutants"
 GOAL = 0.85
 KILLED = {"killed", "timeout", "caught by type check"}
@@ -95,12 +96,8 @@ def difference(folder: Path, mutant: str) -> str:
 
 def copy_repository(folder: Path) -> None:
     """Bring a copy of what git knows up to date, and leave files that did not change, and mutmut's results, alone."""
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
-                            capture_output=True, text=True, check=True)  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
-        source, target = ROOT / name, folder / name
-        if not source.is_file():
-            continue
+    for source in tracked_files():
+        target = folder / source.relative_to(ROOT)
         if target.exists() and target.read_bytes() == source.read_bytes():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,12 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from repository import ROOT, tracked_files
 
-ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "tokenkit").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
@@ -26,18 +25,6 @@ REGISTRY = re.compile("|".join(rf"\b{name}\.{ending}\b" for name, ending in NAME
 MACHINE = re.compile(r"""(?<![\w./<-])/(work|tmp|root)(?=[/"'\s]|$)""")
 # each takes long to import, and most commands do without it
 HEAVY = {"matplotlib", "nbconvert", "numba", "papermill", "pyod", "seaborn", "sklearn"}
-
-
-def tracked_files() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout (an sdist): nothing is tracked")
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

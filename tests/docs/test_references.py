@@ -2,16 +2,14 @@
 
 import importlib
 import re
-import subprocess
 from functools import cache
 from pathlib import Path
 
-import pages
 import pytest
+from repository import ROOT, tracked_files
 
 from tokenkit.fingerprint import features
 
-ROOT = pages.ROOT
 HISTORY = {"docs/decisions.md", "CHANGELOG.md"}  # say what was there when they were written
 GROUPS = {"tokenkit.sources", "tokenkit.features", "tokenkit.detectors"}  # entry points
 
@@ -25,15 +23,8 @@ IMPORT = re.compile(r"^ *from (tokenkit[\w.]*) import ([\w, ]+)$", re.MULTILINE)
 
 
 def tracked(*endings: str) -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout (an sdist): nothing is tracked")
-    return sorted(n for n in listed.stdout.split("\0") if n.endswith(endings) and (ROOT / n).is_file())
+    names = [path.relative_to(ROOT).as_posix() for path in tracked_files()]
+    return [name for name in names if name.endswith(endings)]
 
 
 @cache

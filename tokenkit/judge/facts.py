@@ -6,7 +6,6 @@ Reads  every table. Writes the facts of a period to state.db, so that the notebo
 import hashlib
 import json
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +84,13 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
         owned = state.stage_digests(db, "inventory").get("tokens", "")
     settings = workspace.settings
     parts = [
-        tokenkit.__version__, _code(), fingerprint.definitions(), config.digest(settings),
+        tokenkit.__version__, config.code_digest(), fingerprint.definitions(), config.digest(settings),
         settings.report.model_dump_json(), settings.name,
         settings.detection.set_by, settings.detection.set_on, settings.detection.set_why,
         repr(periods), *read, owned, labels.read(workspace, periods.end).digest,
     ]  # fmt: skip
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
     return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
-
-
-@cache
-def _code() -> str:
-    """A digest of the package's own modules: what another build of this version computed is not taken for current."""
-    root = Path(tokenkit.__file__).parent
-    files = sorted(root.rglob("*.py"))
-    return hashlib.sha256(b"".join(f.relative_to(root).as_posix().encode() + f.read_bytes() for f in files)).hexdigest()
 
 
 def _plain(value: Any) -> Any:

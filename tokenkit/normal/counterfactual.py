@@ -70,10 +70,10 @@ def _replace_day_effect(
         return
     replaced = everyones[:, differs]
     replaced[rows] = standard[:, differs]
-    core = days.representative
-    everyone = np.nan_to_num(column_median(replaced[core]))
+    counted = days.representative
+    everyone = np.nan_to_num(column_median(replaced[counted]))
     for position, row in zip(positions, rows, strict=True):
-        peers = (days.group == days.group[row]) & core
+        peers = (days.group == days.group[row]) & counted
         effect[position, differs] = deviation.peers_effect(replaced[peers], everyone)
 
 

@@ -106,12 +106,12 @@ def day_effect(standard: np.ndarray, days: Days) -> np.ndarray:
 
     Only profiles with the frozen reference count, so that a younger one's past does not move that of others.
     """
-    core = days.representative
+    counted = days.representative
     standard = np.where(days.misuse, np.nan, standard)
-    everyone = np.nan_to_num(column_median(standard[core]))
+    everyone = np.nan_to_num(column_median(standard[counted]))
     effect = np.tile(everyone, (len(standard), 1))
     for g in np.unique(days.group):
-        effect[days.group == g] = peers_effect(standard[(days.group == g) & core], everyone)
+        effect[days.group == g] = peers_effect(standard[(days.group == g) & counted], everyone)
     return effect
 
 
