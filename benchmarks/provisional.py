@@ -1,4 +1,4 @@
-"""Which raw bits keep the budget while there are no calibration days? The source of ``budget.PROVISIONAL_BITS``.
+"""Which raw bits keep the budget while there are no calibration days? The source of ``thresholds.PROVISIONAL_BITS``.
 
     python benchmarks/provisional.py [--seeds 10 11 12 13 14]
 

@@ -3,7 +3,7 @@
     python benchmarks/simulate.py [--tokens 1000] [--days 90] [--events 20500000] [--processes 2]
 
 A line of JSON each for memory (of all processes together, shared pages counted once), CPU seconds and seconds. The
-reference is the time in which ``simulate`` would have written the raw logs of as many events, from a smaller
+reference is the time in which ``simulate_logs`` would have written the raw logs of as many events, from a smaller
 organisation in the same run; it reads none of them.
 """
 

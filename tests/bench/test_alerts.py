@@ -11,6 +11,7 @@ def test_the_owner_who_left_is_raised_by_the_rule_and_by_nothing_learned(ground,
     fitted = protocol.fit(ground, registry.choose(["tokenkit"])[0], 0)
     opened = alerts_of(ground, fitted, attacked)
     orphans = attacked.trials[attacked.trials["scenario"] == "orphan"]["trial"]
+    assert len(orphans)
     mine = opened[opened["trial"].isin(orphans) & opened["fresh"]]
     assert set(mine["trial"]) == set(orphans)
     said = mine.groupby("trial")["reasons"].agg(lambda several: {reason for some in several for reason in some})
@@ -28,6 +29,7 @@ def test_what_was_taken_before_the_alert_is_a_part_of_all(ground, attacked):
     fitted = protocol.fit(ground, registry.choose(["tokenkit"])[0], 0)
     opened = alerts_of(ground, fitted, attacked)
     whole = attacked.trials.drop_duplicates("trial").set_index("trial")
+    assert (opened["bytes_before"] > 0).any()
     assert (opened["bytes_before"] <= opened["trial"].map(whole["bytes"])).all()
     assert (opened["objects_before"] <= opened["trial"].map(whole["objects"])).all()
 

@@ -96,6 +96,42 @@ def test_a_detector_that_reads_the_files_of_the_bench_is_refused(ground):
         label.unlink()
 
 
+def test_a_detector_that_reads_them_when_it_scores_for_the_second_time_is_refused(ground):
+    label = ground.workspace.root / "truth.json"
+    label.write_text("{}")
+
+    class Waits(Calls):
+        scored = 0
+
+        def score(self, evidence, start, end):
+            self.scored += 1
+            if self.scored == 2:
+                label.read_text()
+            return super().score(evidence, start, end)
+
+    try:
+        with pytest.raises(DetectorError, match=r"opened .*truth\.json"):
+            leaks.refuse(ground, contender(Waits()))
+    finally:
+        label.unlink()
+
+
+def test_a_detector_may_import_a_module_that_lies_beside_the_workspace(ground, monkeypatch):
+    folder = ground.workspace.root.parent / "beside"
+    folder.mkdir(exist_ok=True)
+    (folder / "beside_of_a_test.py").write_text("HELD = 3.0\n")
+    monkeypatch.syspath_prepend(str(folder))
+
+    class Imports(Calls):
+        def fit(self, evidence, start, end):
+            import beside_of_a_test
+
+            assert beside_of_a_test.HELD == 3.0
+            return super().fit(evidence, start, end)
+
+    leaks.refuse(ground, contender(Imports()))
+
+
 def test_a_detector_fitted_on_what_it_is_to_judge_is_refused(ground):
     class Peeks(Calls):
         def fit(self, evidence, start, end):

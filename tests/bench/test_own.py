@@ -147,3 +147,21 @@ def test_a_module_that_holds_what_no_process_can_be_given_says_so(tmp_path):
     )
     with pytest.raises(DetectorError, match=r"cannot be given to another process: .*locks in fit"):
         own.packed([own.load(f"{module}:Mine")])
+
+
+class Held:
+    def __init__(self, most=1.0):
+        self.most = most
+
+    def fit(self, X):
+        return self
+
+    def decision_function(self, X):
+        return np.minimum(X.max(axis=1), self.most)
+
+
+def test_another_view_or_setting_is_another_contender_whose_results_are_not_taken_for_those_of_this_one():
+    brought = [own.load(Held(1.0), "mine", "raw"), own.load(Held(1.0), "mine", "deviations"),
+               own.load(Held(5.0), "mine", "raw"), own.load(Held, "mine", "raw")]  # fmt: skip
+    assert len({one.source for one in brought}) == 4
+    assert own.load(Held(1.0), "mine", "raw").source == brought[0].source, "nor does it depend on where it lies"

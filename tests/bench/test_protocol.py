@@ -11,7 +11,7 @@ from contenders import Calls, alerts_of, contender
 
 from tokenkit import config
 from tokenkit.bench import alerts, protocol, scenarios
-from tokenkit.bench.detectors import registry
+from tokenkit.bench.detectors import ablation, registry
 from tokenkit.bench.metrics import ranking
 from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.errors import DetectorError
@@ -33,11 +33,11 @@ def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(ground):
 
 
 def test_random_opens_what_the_budget_allows_and_no_more(ground):
-    fitted = protocol.fit(ground, registry.choose(["random"])[0], 0)
+    fitted = protocol.fit(ground, registry.choose(["random"])[0], 0, [20.0, 50.0])
     nothing = ground.evidence.hours.iloc[:0]
     opened = alerts.benign_alerts(fitted, ground, nothing).groupby("budget").size()
     days, profiles = (ground.end - ground.start).days, len(ground.evidence.days.profiles)
-    for budget in (10.0, 20.0):
+    for budget in (20.0, 50.0):
         allowed = budget * profiles / 1000 * days
         assert allowed - 4 * np.sqrt(allowed) <= opened.get(budget, 0) <= allowed + 5 * np.sqrt(allowed)
 
@@ -131,7 +131,12 @@ def test_thresholds_are_those_of_an_organisation_in_which_nobody_attacks(ground)
 def test_without_a_family_its_features_are_no_reasons(ground, attacked):
     fitted = protocol.fit(ground, registry.choose(["tokenkit without network"])[0], 0)
     rows = protocol.surprise(fitted, attacked.evidence)
-    assert not [p for p in rows["parts"] if "network" in p or "networks" in p]
+    whole = protocol.fit(ground, registry.choose(["tokenkit without rules"])[0], 0)
+    family = ablation.features_of("network") | {"network"}
+    assert [p for p in protocol.surprise(whole, attacked.evidence)["parts"] if family & set(p)], (
+        "else nothing is tested"
+    )
+    assert not [p for p in rows["parts"] if family & set(p)]
 
 
 def test_a_detector_whose_channel_has_another_name_is_refused(ground):

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tokenkit.errors import InputError
 from tokenkit.world import simulate_logs
 from tokenkit.world.draws import network_of
 
@@ -309,5 +310,5 @@ def test_short_periods_and_few_tokens_work(tmp_path, seed):
 
 
 def test_too_few_tokens_or_days_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="at least 12 tokens and 14 days"):
+    with pytest.raises(InputError, match="at least 12 tokens and 14 days"):
         simulate_logs(tmp_path, tokens=3)

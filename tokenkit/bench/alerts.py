@@ -1,6 +1,6 @@
 """Alerts: turn scores above threshold into alerts, for attacked and for benign tokens.
 
-Reads  protocol.Fitted, Organisation, Attacked. Writes nothing; its tables are those that ``scoring`` takes.
+Reads  protocol.Fitted, benign.Benign, overlay.Attacked. Writes nothing; its tables are those that ``scoring`` takes.
 An alert is an incident as the bench counts it: flagged windows of one profile, merged.
 """
 
@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.bench import scenarios
-from tokenkit.bench.protocol import BUDGETS, WINDOW, Fitted, flagged, surprise
+from tokenkit.bench.metrics.ranking import BUDGETS
+from tokenkit.bench.metrics.scoring import REASONS
+from tokenkit.bench.protocol import WINDOW, Fitted, flagged, surprise
 from tokenkit.bench.scenarios.scenario import WARM_UP_DAYS
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.bench.trials.overlay import Attacked
@@ -19,7 +21,6 @@ from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
 
 HARM_HOURS = 24  # how long an action lasts until somebody has looked: a working day
-REASONS = 3
 ORACLE = "oracle"
 SAMPLED = 4_000  # benign profile-days of each organisation and contender in the table of windows
 ALERTS = ["detector", "budget", "trial", "incident_uid", "start", "end", "raised", "score_bits", "touches", "fresh",
@@ -112,13 +113,13 @@ def benign_scores(rows: pd.DataFrame, broken: pd.DataFrame) -> pd.DataFrame:
 def oracle_alerts(attacked: Attacked) -> pd.DataFrame:
     """Return the alerts of one who knows: one for each attack, at its first moment, for the right reason."""
     trials = attacked.trials.drop_duplicates("trial")
-    registry = {one: scenarios.get(one) for one in trials["scenario"].unique()}
-    attacks = trials[trials["scenario"].map(lambda one: registry[one].kind == "attack")]
+    kinds = {one: scenarios.get(one) for one in trials["scenario"].unique()}
+    attacks = trials[trials["scenario"].map(lambda one: kinds[one].kind == "attack")]
     at = attacks["start"] + pd.Timedelta("1us")
     frame = attacks.assign(
         detector=ORACLE, incident_uid="inc1_oracle_" + attacks["trial"].astype(str), raised=at, score_bits=40.0,
         touches=True, fresh=True, early=False, bytes_before=0, objects_before=0,
-        reasons=[list(registry[one].shown_by[:1]) for one in attacks["scenario"]],
+        reasons=[list(kinds[one].shown_by[:1]) for one in attacks["scenario"]],
     )  # fmt: skip
     return pd.concat([frame.assign(budget=b) for b in BUDGETS], ignore_index=True)[ALERTS]
 

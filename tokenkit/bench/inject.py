@@ -14,7 +14,7 @@ import pandas as pd
 from tokenkit import activity, config, fingerprint
 from tokenkit.bench import alerts, protocol, scenarios
 from tokenkit.bench.detectors import leaks, registry
-from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.measure import put
 from tokenkit.bench.trials import benign, draws, overlay
 from tokenkit.config import Workspace
@@ -67,13 +67,13 @@ def inject(
     InputError
         No such scenario; no logs, too few days, or no token that could be attacked.
     """
-    ids = [scenarios.get(one).id for one in chosen] or list(scenarios.SCENARIOS)
+    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or list(scenarios.SCENARIOS)
     activity.build(workspace, progress)
     fingerprint.build(workspace, progress)
     periods = _periods(workspace, day_of(start, "start"), day_of(end, "end"))
     progress("measuring your organisation", 0, 4)
-    copy = out / "twins"
-    shutil.rmtree(copy, ignore_errors=True)
+    twins = out / "twins"
+    shutil.rmtree(twins, ignore_errors=True)
     ground = benign.measured(workspace, periods, seed)
     progress("measuring your organisation", 1, 4)
     some = draws.pool(ground)
@@ -89,13 +89,10 @@ def inject(
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
     detection = workspace.settings.detection
     taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), detection)
-    fitted = []
-    for one in taking_part:
-        if one.group == YOURS:
-            leaks.refuse(ground, one)
-        fitted.append(protocol.fit(ground, one, detection.seed, [detection.budget]))
+    leaks.refuse_yours(ground, taking_part)
+    fitted = [protocol.fit(ground, one, detection.seed, [detection.budget]) for one in taking_part]
     progress("measuring your organisation", 2, 4)
-    attacked = overlay.attack(ground, trials, events, copy)
+    attacked = overlay.attack(ground, trials, events, twins)
     progress("measuring your organisation", 3, 4)
     broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
     broken_anyway = protocol.policy_windows(workspace, ground.evidence)
@@ -104,7 +101,7 @@ def inject(
     opened = pd.concat(parts, ignore_index=True)
     for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": opened}.items():
         put(out, name, table)
-    shutil.rmtree(copy)
+    shutil.rmtree(twins)
     progress("measuring your organisation", 4, 4)
     rows = [outcomes(attacked.trials, opened[opened["detector"] == one.name], ground.people).assign(detector=one.name)
             for one in taking_part]  # fmt: skip

@@ -26,7 +26,7 @@ from tokenkit import fingerprint
 from tokenkit.bench import scenarios
 from tokenkit.bench.detectors import own, registry
 from tokenkit.bench.detectors.contender import YOURS, Contender
-from tokenkit.bench.measure import Job, measure_organisation, put
+from tokenkit.bench.measure import Job, measure_organisation, put, put_text
 from tokenkit.bench.profiles import PROFILES, Profile
 from tokenkit.bench.versions import code_digest, libraries
 from tokenkit.config import DETECTORS_GROUP
@@ -83,7 +83,7 @@ def run(
     if profile not in PROFILES:
         raise InputError(f"no profile {profile!r}; {did_you_mean(profile, list(PROFILES))}")
     size = PROFILES[profile]
-    ids = [scenarios.get(one).id for one in chosen] or [*scenarios.SCENARIOS, *scenarios.CONFOUNDERS]
+    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or [*scenarios.SCENARIOS, *scenarios.CONFOUNDERS]
     brought = [one if isinstance(one, Contender) else own.load(one) for one in yours]
     taking_part = [*registry.choose(contenders or size.contenders), *brought]
     names = [one.name for one in taking_part]
@@ -91,7 +91,7 @@ def run(
         raise InputError(f"two detectors are called {twice[0]!r}: give yours another name")
     root = folder / f"{profile}-{digest(size, taking_part, ids)}"
     root.mkdir(parents=True, exist_ok=True)
-    jobs = [Job(root, seed, size, names, ids, own.packed(brought)) for seed in seeds or size.seeds]
+    jobs = [Job(root, seed, size, names, ids, own.packed(brought)) for seed in dict.fromkeys(seeds or size.seeds)]
     try:
         with FileLock(root / "lock", timeout=0):
             written_last = root / "run.json"
@@ -162,9 +162,9 @@ def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     nothing = set(idle.index[idle])  # an attack or a change that changed nothing is none
     for name in ("trials", "alerts", "windows"):
         tables[name] = tables[name][~tables[name]["trial"].isin(nothing)].reset_index(drop=True)
-    registry = [scenarios.get(one) for one in jobs[0].scenarios]
+    shown = [scenarios.get(one) for one in jobs[0].scenarios]
     tables["scenarios"] = pd.DataFrame(
-        [[s.id, s.number, s.kind, s.title, list(s.shown_by), s.unit] for s in registry],
+        [[s.id, s.number, s.kind, s.title, list(s.shown_by), s.unit] for s in shown],
         columns=["scenario", "number", "kind", "title", "shown_by", "unit"],
     )
     kinds = tables["scenarios"].set_index("scenario")[["number", "kind"]]
@@ -182,7 +182,7 @@ def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     }  # fmt: skip
     for name, table in tables.items():
         put(root, name, table)
-    (root / "run.json").write_text(json.dumps(about, indent=1) + "\n")
+    put_text(root / "run.json", json.dumps(about, indent=1) + "\n")
     return Results(**tables, run=about)
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 from tokenkit.bench import alerts, protocol, scenarios
 from tokenkit.bench.detectors import leaks, own, registry
 from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.metrics.ranking import CLEAN
 from tokenkit.bench.profiles import IN_VARIANTS, Profile
 from tokenkit.bench.scenarios.scenario import Scenario
 from tokenkit.bench.trials import benign, draws, overlay, variants
@@ -57,11 +58,8 @@ def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] =
         taking_part = _taking_part(job)
         events = draws.events_of(ground, draws.pool(ground))
         trials = _planned(ground, job, events)
-        fitted = []
-        for contender in taking_part:
-            if contender.group == YOURS:
-                leaks.refuse(ground, contender)
-            fitted.append(protocol.fit(ground, contender, job.seed))
+        leaks.refuse_yours(ground, taking_part)
+        fitted = [protocol.fit(ground, contender, job.seed) for contender in taking_part]
         stable = _stability(folder, ground, taking_part, fitted)
         report((job.seed, 0.35))
         broken = protocol.policy_windows(ground.workspace, ground.evidence)
@@ -78,7 +76,7 @@ def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] =
             _variants(folder, job, ground, some, events, broken)
         put(folder, "windows", pd.concat([*sampled, alerts.oracle_days(sampled[0])]))
         put(folder, "runs", _runs(folder, ground, fitted).merge(stable, how="left", on="detector"))
-        (folder / "done").write_text(f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
+        put_text(folder / "done", f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
         shutil.rmtree(folder / "ground", ignore_errors=True)
 
 
@@ -200,8 +198,8 @@ def _stability(
     return pd.read_parquet(path)
 
 
-def _runs(folder: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = "clean") -> pd.DataFrame:
-    names = "cost-[0-9]*.parquet" if variant == "clean" else f"cost-{variant}*.parquet"
+def _runs(folder: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = CLEAN) -> pd.DataFrame:
+    names = "cost-[0-9]*.parquet" if variant == CLEAN else f"cost-{variant}*.parquet"
     pieces = [pd.read_parquet(path) for path in sorted(folder.glob(names))]
     spent = pd.concat(pieces).groupby("detector")["score_s"].sum() if pieces else pd.Series(dtype=float)
     same = {"seed": ground.seed, "variant": variant, "profiles": len(ground.evidence.days.profiles),
@@ -218,3 +216,10 @@ def put(folder: Path, name: str, table: pd.DataFrame) -> None:
     part = folder / f".{name}.part"
     table.to_parquet(part, index=False)
     os.replace(part, folder / f"{name}.parquet")
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a text whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    os.replace(part, path)

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from tokenkit import activity, config, fingerprint
 from tokenkit.bench import alerts, protocol
 from tokenkit.bench.detectors import leaks, registry
-from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.metrics.agreement import agreement
 from tokenkit.bench.trials import benign
 from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, Periods, periods_of
-from tokenkit.errors import InputError, TokenkitError
+from tokenkit.errors import InputError, LockedError, TokenkitError
 from tokenkit.normal.evidence import Evidence
 from tokenkit.progress import Progress, silent
+from tokenkit.store.access import locked
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,10 @@ def compare(
         folder = workspace or Path.cwd()
         return None, f"No logs of your own: no tokenkit workspace at or above {folder}. Make one: tokenkit init DIR"
     try:
-        where.key.parent.mkdir(exist_ok=True)
-        with FileLock(where.key.parent / "lock", timeout=0):  # the lock of a run: fingerprints may have to be formed
+        with locked(where):  # as a run does: fingerprints may have to be formed
             periods = _periods(where, progress)
             organisation = benign.measured(where, periods, seed)
-    except Timeout:
+    except LockedError:
         return None, f"No comparison on your own logs: a run works in {where.root}. Try again when it has finished."
     except InputError as error:
         return None, f"No comparison on your own logs: {error}"
@@ -94,10 +93,9 @@ def _measured(
     broken = protocol.policy_windows(organisation.workspace, organisation.evidence)
     rows, flagged = [], []
     taking_part = registry.with_settings(contenders, organisation.workspace.settings.detection)
+    leaks.refuse_yours(organisation, taking_part)
     for number, contender in enumerate(taking_part):
         progress("comparing on your own logs", number, len(contenders))
-        if contender.group == YOURS:
-            leaks.refuse(organisation, contender)
         fitted = protocol.fit(organisation, contender, seed, [budget])
         windows = protocol.flagged(fitted, fitted.scores, budget, broken)
         opened = int(alerts.incidents(windows, organisation.start)["opened"].sum()) if len(windows) else 0

@@ -19,6 +19,7 @@ import pandas as pd
 from tokenkit import channels
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.metrics import ranking
+from tokenkit.bench.metrics.ranking import BUDGETS
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector, calibration, policy
 from tokenkit.channels.calibration import Calibration
@@ -29,7 +30,6 @@ from tokenkit.incidents.thresholds import Budget, Curve, Thresholds
 from tokenkit.normal.evidence import Evidence
 from tokenkit.tokens.profiles import token_profiles
 
-BUDGETS = (1.0, 5.0, 10.0, 20.0)
 WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a contender apart
 RULE_THRESHOLD = np.nextafter(0.0, 1.0)
 
@@ -72,8 +72,7 @@ def fit(
         A detector gives no usable scores; says which and what was found.
     """
     evidence, periods = ground.evidence, ground.evidence.periods
-    assert periods.reference is not None and periods.calibration is not None
-    learn = periods.reference if contender.learns == "reference" else periods.calibration
+    learn = contender.days_to_learn(periods)
     shown = evidence.before(learn[1])
     begun = time.process_time()
     with warnings.catch_warnings():

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenkit.errors import InputError
 from tokenkit.world.benign import TruthEntries
 from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, WHOAMI
 from tokenkit.world.draws import Array, address_in, network_of, network_prefix, stream
@@ -59,7 +60,7 @@ def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total:
     for attack, suits in ATTACKS:
         fits = [suits(events, token, used[token.number], org) for token in open_to]
         if not any(fits):
-            raise ValueError(
+            raise InputError(
                 f"no token of this organisation suits {attack.__name__}: simulate more tokens or more days"
             )
         best = [token for token, fit in zip(open_to, fits, strict=True) if fit == max(fits)]

@@ -1,4 +1,4 @@
-"""Roster: the bench's organisation, in which every token is drawn for itself.
+"""Bench organisation: that of the bench, in which every token is drawn for itself.
 
 Reads  the catalogues. Writes nothing.
 A token's job, owner, volume and tale follow from the seed and its number alone, so an organisation of 21 tokens is

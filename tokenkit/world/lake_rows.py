@@ -1,4 +1,4 @@
-"""As read: simulated requests as the sources would have read them, without a raw log of each.
+"""Lake rows: simulated requests as the sources would have read them, without a raw log of each.
 
 Reads  EVENT rows of one log, and the Organisation that their numbers point into.
 Gives  ``events`` and dimensions as ``ingest`` would have stored them for the raw logs of these rows.
@@ -188,7 +188,7 @@ def _own(rows: Array, org: Organisation, source: str) -> dict[str, Any]:
 
 
 def _hex(uid: Array, dashes: bool = False) -> pa.Array:
-    """Ids as 32 hex digits, or as the UUIDs that ``rawlogs`` makes of them for CloudTrail."""
+    """Ids as 32 hex digits, or as the UUIDs that ``log_formats`` makes of them for CloudTrail."""
     octets = uid.astype(">u8").view("u1").reshape(len(uid), 16)
     digits = np.empty((len(uid), 32), "u1")
     digits[:, 0::2], digits[:, 1::2] = _HEX[octets >> 4], _HEX[octets & 15]

@@ -70,13 +70,13 @@ def simulate_lake(
     processes: int = 2,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Fill an empty workspace with the bench's organisation (``roster``), without attacks.
+    """Fill an empty workspace with the bench's organisation (``bench_organisation``), without attacks.
 
     Parameters
     ----------
     workspace : Workspace
         Without events. Where it has no key yet it is given one that follows from the seed.
-    tokens, days, start, seed : as for ``simulate``
+    tokens, days, start, seed : as for ``simulate_logs``
     events : int, optional
         About so many events in all; 250 a token every three days if not given.
     processes : int
@@ -120,7 +120,7 @@ def simulate_lake(
         reading = sources.Reading(key, workspace.settings.gateway)
         plan = Plan(tokens, days, start, seed, events_per_token, days_per_commit, reading, scratch)
         org, entries = bench_organisation(tokens, days, start, seed)
-        groups = range(-1, -(-tokens // TOKENS_PER_GROUP))  # -1: AWS service_requests
+        groups = range(-1, -(-tokens // TOKENS_PER_GROUP))  # -1: requests of AWS services
         parts = range(-(-days // days_per_commit))
         with _mapping(processes) as each:
             for done, (more, networks) in enumerate(each(partial(_draw, plan), groups), 1):

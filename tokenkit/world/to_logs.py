@@ -1,6 +1,6 @@
 """A simulated organisation: people, tokens and every request they make, written as raw logs with the truth beside.
 
-Reads  nothing but its arguments and the catalogues in ``archetypes``.
+Reads  nothing but its arguments and ``catalogue`` and ``archetypes``.
 Writes logs/ and inventory.csv as an organisation would have them, and truth.json: which tokens were attacked, when,
        and which benign events a detector should not mistake for an attack.
 Each token draws from random streams of its own, so an attack changes no other event.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from tokenkit.errors import InputError
 from tokenkit.world.attacks import add_attacks
 from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
 from tokenkit.world.benign import TruthEntries, daily_variation
@@ -57,7 +58,7 @@ def simulate_logs(
     events : int
         About so many events in all (within 10%).
     bench : bool
-        The bench's organisation (``roster``) in place of the demo's.
+        The bench's organisation (``bench_organisation``) in place of the demo's.
     progress : callable(done, total), optional
         Called after each token drawn and each day written.
 
@@ -68,7 +69,7 @@ def simulate_logs(
 
     Raises
     ------
-    ValueError
+    InputError
         Fewer tokens or days than an organisation needs, or no token suits an attack.
 
     Examples
@@ -80,7 +81,7 @@ def simulate_logs(
     ['object_enumeration', 'slow_exfiltration', 'stolen_token']
     """
     if tokens < len(JOBS) or days < 14:
-        raise ValueError(f"tokens={tokens}, days={days}: an organisation needs at least {len(JOBS)} tokens and 14 days")
+        raise InputError(f"tokens={tokens}, days={days}: an organisation needs at least {len(JOBS)} tokens and 14 days")
     tell = progress or (lambda done, total: None)
     org, entries = (bench_organisation if bench else demo_organisation)(tokens, days, start, seed)
     volume = bench_mean_requests(org, events / tokens) if bench else demo_mean_requests(org, events)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokenkit.channels import Detector
+from tokenkit.days import Periods, Span
 
 YOURS = "yours"
 
@@ -32,3 +33,9 @@ class Contender:
     policy: bool = False
     least_bits: float = 0.0
     source: bytes = b""
+
+    def days_to_learn(self, periods: Periods) -> Span:
+        """First day and end of the days that it is fitted on."""
+        days = periods.reference if self.learns == "reference" else periods.calibration
+        assert days is not None, "the bench's periods have a reference and calibration days"
+        return days

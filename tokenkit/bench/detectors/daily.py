@@ -15,7 +15,7 @@ def active_days(evidence: Evidence, start: date, end: date) -> tuple[np.ndarray,
     """Row and column of each active profile-day of ``[start, end)``."""
     days = evidence.days.days
     wanted = (days >= pd.Timestamp(start, tz="UTC")) & (days < pd.Timestamp(end, tz="UTC"))
-    rows, columns = np.nonzero(~np.isnan(evidence.days.values["requests"]) & wanted[None, :])
+    rows, columns = np.nonzero(evidence.days.active & wanted[None, :])
     return rows, columns
 
 

@@ -7,7 +7,7 @@ are heard that Python opens, while the experiments run: code that means to decei
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.detectors.contender import Contender
+from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.detectors.own import exception_text
 from tokenkit.bench.trials.benign import Benign
 from tokenkit.channels import Detector
@@ -41,17 +41,32 @@ def refuse(ground: Benign, contender: Contender, seed: int = 0) -> None:
         Says what it did, how that showed, and what to do; or what its code raised, and where.
     """
     try:
-        _experiments(ground, contender, seed)
+        with _files_of(ground.workspace.root) as opened:
+            try:
+                _experiments(ground, contender, seed)
+            finally:
+                if opened:  # whatever else it did: this is why
+                    raise DetectorError(
+                        f"{contender.name} opened {opened[0]}: what an attack is stands in the files of the bench, and"
+                        " a detector has only the evidence that it is given. Let it read nothing else"
+                    )
     except TokenkitError:
         raise
     except Exception as error:
         raise DetectorError(f"{contender.name} failed: {exception_text(error)}") from error
 
 
+def refuse_yours(ground: Benign, contenders: Sequence[Contender]) -> None:
+    """Raise DetectorError where a detector that somebody brought along knows what it must not know (``refuse``)."""
+    for contender in contenders:
+        if contender.group == YOURS:
+            refuse(ground, contender)
+
+
 def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
     evidence, periods = ground.evidence, ground.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
-    learn = periods.reference if contender.learns == "reference" else periods.calibration
+    learn = contender.days_to_learn(periods)
     shown = evidence.before(learn[1])
     profiles = len(evidence.days.profiles)
     rows = np.arange(0, profiles, max(2, profiles // SOME))  # some of them, so that there are others
@@ -60,14 +75,8 @@ def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
     back = {new: old for old, new in names.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with _files_of(ground.workspace.root) as opened:
-            fitted = _fit(contender, seed, shown, learn)
-            alone = _scores(fitted, some)
-        if opened:
-            raise DetectorError(
-                f"{contender.name} opened {opened[0]}: what an attack is stands in the files of the bench, and a"
-                " detector has only the evidence that it is given. Let it read nothing else"
-            )
+        fitted = _fit(contender, seed, shown, learn)
+        alone = _scores(fitted, some)
         _same(
             alone, _scores(fitted, evidence), contender, "a row has another score in another batch",
             "Score each row by itself: a night's page must not depend on which other tokens were scored",
@@ -142,6 +151,7 @@ def _files_of(folder: Path) -> Iterator[list[str]]:
         _watched.pop()
 
 
+CODE = (".py", ".pyc", ".so")
 _installed: list[object] = []
 
 
@@ -151,5 +161,7 @@ def _heard(event: str, arguments: tuple) -> None:
     folder, opened = _watched[-1]
     text = arguments[0] if isinstance(arguments[0], str) else arguments[0].decode(errors="replace")
     path = Path(text).absolute()
+    if path.suffix in CODE:  # to import a module is to learn nothing of attacks
+        return
     if folder.parent in path.parents or path.name.startswith("truth"):
         opened.append(text)

@@ -56,12 +56,13 @@ def load(given: Any, name: str = "", view: str = "deviations+novelty") -> Conten
         module, given = _found(given)
     make = _maker(given, title)
     one = make()
-    source = _source(module, given)
+    source = type(one).__qualname__.encode() + b"\n" + _source(module, given)
     if all(hasattr(one, needed) for needed in ("name", "gap_days", "least_shape", "fit", "score")):
         return Contender(one.name, partial(_make_channel, make), {one.name: 1.0}, YOURS, source=source)
     if all(callable(getattr(one, method, None)) for method in ("fit", "decision_function")):
         name = name or type(one).__name__
-        return Contender(name, partial(_make_rows, make, name, view), {name: 1.0}, YOURS, "reference", source=source)
+        return Contender(name, partial(_make_rows, make, name, view), {name: 1.0}, YOURS, "reference",
+                         source=view.encode() + b"\n" + source)  # fmt: skip
     raise DetectorError(
         f"{title}: {type(one).__name__} is no detector: it has neither name, gap_days, least_shape, fit and score (a "
         "channel), nor fit(X) and decision_function(X) (an estimator of rows). docs/extend/detector.md has an example"
@@ -150,8 +151,9 @@ def _source(module: ModuleType | None, given: Any) -> bytes:
     if module is not None and module.__file__:
         return Path(module.__file__).read_bytes()
     kind = given if isinstance(given, type) else type(given)
+    settings = "" if isinstance(given, type) else sorted(getattr(given, "__dict__", {}).items())
     try:
-        settings = re.sub(r" at 0x[0-9a-f]+", "", repr(given))  # not where it lies in memory
+        settings = re.sub(r" at 0x[0-9a-f]+", "", f"{given!r} {settings!r}")  # not where it lies in memory
         return f"{inspect.getsource(kind)}\n{settings}".encode()
     except (OSError, TypeError):
         return bytes(cloudpickle.dumps(given))

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from tokenkit.bench.detectors.daily import active_days
 from tokenkit.channels.panel import deviation_matrix, matrix_features
 from tokenkit.days import MIN_DAYS
 from tokenkit.normal.evidence import NOVELTIES, Evidence
@@ -23,9 +24,10 @@ def raw(
 ) -> tuple[np.ndarray, np.ndarray, pd.DatetimeIndex]:
     """log1p of every feature on active days of ``[start, end)``; to ``learn``, without days of confirmed misuse."""
     days = evidence.days
-    wanted = (days.days >= pd.Timestamp(start, tz="UTC")) & (days.days < pd.Timestamp(end, tz="UTC"))
-    active = days.active & ~(days.misuse if learn else False)
-    rows, columns = np.nonzero(active & wanted[None, :])
+    rows, columns = active_days(evidence, start, end)
+    if learn:
+        usable = ~days.misuse[rows, columns]
+        rows, columns = rows[usable], columns[usable]
     features = [days.values[name][rows, columns] for name in matrix_features(evidence)]
     return np.log1p(np.nan_to_num(np.column_stack(features))), days.profiles[rows], days.days[columns]
 

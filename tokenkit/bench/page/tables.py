@@ -14,8 +14,9 @@ from tokenkit.bench.detectors.registry import TOKENKIT, WITHOUT_RULES
 from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import scoring
 from tokenkit.bench.metrics.agreement import agreement
+from tokenkit.bench.metrics.ranking import CLEAN
+from tokenkit.bench.metrics.scoring import HEADLINE
 
-BUDGET = 5.0
 OVERSPENT = 1.25  # times the budget; what is caught by opening more is no merit
 COLUMNS = [  # those that a reader asks for first
     *("recall_5", "recall_5_low", "recall_5_high", "recall_1", "recall_20", "worst_5", "average_precision"),
@@ -35,7 +36,7 @@ def table(results: Results, draws: int = 1000) -> pd.DataFrame:
 def headline_outcomes(results: Results) -> pd.DataFrame:
     """Outcomes at the headline budget, clean variant (``scoring.outcomes``)."""
     outcomes = scoring.outcomes(results.trials, results.alerts, results.runs)
-    return outcomes[(outcomes["budget"] == BUDGET) & (outcomes["variant"] == "clean")]
+    return outcomes[(outcomes["budget"] == HEADLINE) & (outcomes["variant"] == CLEAN)]
 
 
 def families(outcomes: pd.DataFrame) -> dict[str, str]:
