@@ -32,6 +32,7 @@ def settings_of(folder: Path, text: str) -> Settings:
         ("[detection]\nbudget = 0", r"detection.budget: .*greater than 0.*found 0"),
         ("events = 'logs'", r"events: .*list.*found 'logs'"),
         ("[history]\nreference_days = 3", "history.reference_days: .*7.*found 3"),
+        ("[gateway]\nkey_fields = []", r"gateway.key_fields: .*at least 1 item"),
         ("[detection.shares]\npoint_hours = 0.5", r"unknown channel 'point_hours': did you mean point_hour\?"),
         ("[detection.shares]\npanel = 1.5", "share of panel is 1.5, expected 0 to 1"),
         ("[detection.shares]\npanel = 0.6\npoint_day = 0.6", "shares add up to 1.20, expected at most 1"),

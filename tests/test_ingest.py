@@ -159,6 +159,18 @@ def test_what_a_rule_ignores_is_counted(place: Workspace, tmp_path: Path) -> Non
     assert raw_logs.read(place, tmp_path / "logs").ignored_files == {"empty file": 1}
 
 
+def test_a_file_that_was_empty_and_is_filled_later_is_no_longer_left_out(place: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "empty.json"
+    path.parent.mkdir()
+    raw_logs.write(path.parent / "b.json", [cloudtrail("e9")])
+    path.touch()
+    raw_logs.read(place, path.parent)
+    raw_logs.write(path, [cloudtrail("e1")])
+    raw_logs.read(place, path.parent)
+    with state.connect(place.state) as db:
+        assert db.execute("select * from ignored_files").fetchall() == []
+
+
 # half-written files
 
 

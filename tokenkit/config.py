@@ -34,7 +34,9 @@ class Gateway(_Section):
     """How gateway logs are read."""
 
     key_fields: list[str] = Field(
-        default=["api_key_id", "key_hmac"], description="fields that may hold the key's id, first found wins"
+        default=["api_key_id", "key_hmac"],
+        min_length=1,
+        description="fields that may hold the key's id, first found wins",
     )
     realm: str = Field(default="default", description="whose keys these are; the issuer is gateway:<realm>")
 

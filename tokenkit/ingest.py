@@ -119,6 +119,7 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
     with state.connect(workspace.state) as db:
         reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway)
         _recover(workspace, db)
+        db.executemany("delete from ignored_files where path = ?", [(str(path),) for path, _ in log_files])
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
         group: list[_File] = []

@@ -155,3 +155,13 @@ def test_a_channel_that_was_scored_on_too_few_days_waits() -> None:
 def test_a_channel_in_which_nothing_ever_stood_out_opens_all_the_same() -> None:
     calm = np.zeros((5, 30))  # a handful of jobs that never do anything new
     assert not np.isinf(limits({"a": calm, "b": calm}, 30)["a"].iloc[-1])
+
+
+def test_a_channel_of_another_package_has_no_provisional_threshold_and_flags_nothing() -> None:
+    periods = Periods(day_of(10), day_of(12), day_of(0), (day_of(0), day_of(10)), None)
+    heights = DailyHeights(
+        {name: np.full((1, 2), 9.0) for name in ("point_day", "theirs")}, pd.Index(["p"]), 1, periods
+    )
+    budget = Budget(5.0, {"point_day": 0.5, "theirs": 0.5}, {"point_day": 1, "theirs": 1})
+    table = thresholds.set_thresholds(heights, budget).for_all
+    assert np.isfinite(table["point_day"]).all() and np.isinf(table["theirs"]).all()

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from tokenkit import config, fingerprint
 from tokenkit.config import History, Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.incidents import merge
-from tokenkit.judge import Judgement
+from tokenkit.judge import Judgement, health
 from tokenkit.judge import detect as judge_detect
 from tokenkit.judge.record import records
 from tokenkit.normal import evidence
@@ -178,3 +179,14 @@ def test_a_rule_that_began_to_be_broken_keeps_its_incident_in_the_next_report(tm
     with state.connect(place.state) as db:
         assert state.get_meta(db, "reference") is None
     assert uids[0] and uids[0] == uids[1]
+
+
+def test_while_thresholds_are_provisional_no_smallest_leak_is_claimed(organisation: Workspace) -> None:
+    """Drift has no scores yet, so nothing can be said of how small a leak it would miss; the page said "nan%"."""
+    judgement = judge_detect(organisation, plan(START, START + timedelta(10), START + timedelta(12), History()))
+    assert judgement.periods.provisional and len(judgement.threshold_table)
+    assert health.smallest_leak(judgement) is None
+
+
+def test_a_leak_that_would_be_missed_is_said_in_percent(whole: Judgement) -> None:
+    assert re.search(r"less than about \d+% in data per call", health.smallest_leak(whole) or "")

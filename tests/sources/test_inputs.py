@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tokenkit.config import Settings, Workspace
-from tokenkit.errors import SourceError
+from tokenkit.errors import InputError, SourceError
 from tokenkit.sources.inputs import Input, configured_inputs, mapped_sources, parse_input
 
 
@@ -24,6 +24,12 @@ from tokenkit.sources.inputs import Input, configured_inputs, mapped_sources, pa
 )
 def test_source_and_path_are_told_apart(text, expected):
     assert parse_input(text, Path("/w")) == expected
+
+
+@pytest.mark.parametrize("text", ["", " ", "nginx=", "orders.toml="])
+def test_an_input_without_a_path_is_refused_and_not_taken_for_the_current_folder(text):
+    with pytest.raises(InputError, match="names no file or folder"):
+        parse_input(text, Path("/w"))
 
 
 def test_a_name_that_exists_is_a_path_whatever_it_looks_like(tmp_path, monkeypatch):

@@ -143,6 +143,7 @@ def test_a_file_of_a_header_alone_is_an_empty_inventory(load) -> None:
     [
         ("", "the file is empty"),
         ("\n \n", "the file is empty"),
+        (",,\n", "no line with a value"),
         (
             "owner,team\nana,x\n",
             r"line 1: no column for the token's id, expected native_id .*found owner, team.*Rename",

@@ -13,6 +13,7 @@ from tokenkit import config, schema
 from tokenkit.channels.panel import deviation_matrix
 from tokenkit.errors import InputError, SchemaError
 from tokenkit.fingerprint import features, scored_features
+from tokenkit.incidents import labels
 from tokenkit.workbench.frames import Opened
 
 START, END = "2026-02-05", "2026-02-08"
@@ -101,6 +102,13 @@ def test_incidents_are_what_the_newest_run_said_of_them(ws: Opened) -> None:
     assert ws.incidents("2000-01-01", "2000-01-02").empty
     early = ws.incidents(end=str(frame["start"].min().date() + pd.Timedelta(days=1)))
     assert 0 < len(early) < len(frame) or frame["start"].nunique() == 1
+
+
+def test_the_verdict_of_an_incident_is_the_newest_answer(workspace: Path) -> None:
+    uid = tokenkit.open(workspace).incidents()["incident_uid"].iloc[0]
+    for verdict in ("false_positive", "true_positive"):
+        labels.label(tokenkit.open(workspace), uid, verdict, "looked again", "ana")
+    assert tokenkit.open(workspace).incidents().set_index("incident_uid")["verdict"][uid] == "true_positive"
 
 
 def test_an_empty_lake_gives_empty_frames_and_says_what_is_missing(tmp_path: Path) -> None:

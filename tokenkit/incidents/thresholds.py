@@ -168,7 +168,7 @@ def set_thresholds(
     """
     if heights.periods.calibration is None:
         days = heights.periods.scored_days
-        bits = {c: b if budget.shares.get(c) else np.inf for c, b in PROVISIONAL_BITS.items()}
+        bits = {c: PROVISIONAL_BITS.get(c, np.inf) if budget.shares.get(c) else np.inf for c in heights.matrices}
         provisional = pd.DataFrame(bits, index=days)
         return Thresholds(provisional, provisional)
     own = threshold_table(heights, budget, curves)

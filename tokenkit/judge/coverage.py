@@ -96,7 +96,7 @@ def gaps(workspace: Workspace, periods: Periods) -> list[facts.Gap]:
 
 
 def calls_series(workspace: Workspace, periods: Periods) -> facts.CallsSeries:
-    """All attributed calls over the reported period, by day, hour or minute, whichever reads best."""
+    """All calls of the reported period, of no known token too, by day, hour or minute, whichever reads best."""
     days = (periods.end - periods.start).days
     unit: facts.Window
     unit, span = ("day", 86400) if days > 7 else ("hour", 3600) if days > 1 else ("minute", 60)

@@ -81,6 +81,8 @@ def smallest_leak(judgement: Judgement) -> str | None:
     mature = (days.maturity == "mature") & (np.nansum(days.values["response_bytes"], axis=1) > 0)
     limit = judgement.threshold_table["drift_amounts"].iloc[-1]
     rows = judgement.scores[judgement.scores["channel"] == "drift_amounts"]
+    if rows.empty or not mature.any():
+        return None
     near = rows.iloc[(rows["score_bits"] - limit).abs().argsort()[:5]]["raw_bits"].median()
     from scipy.stats import norm
 

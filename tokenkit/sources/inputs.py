@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tokenkit import sources
 from tokenkit.config import Workspace
+from tokenkit.errors import InputError
 
 _MAPPING = re.compile(r"(.+?\.toml)=(.+)", re.DOTALL)
 
@@ -41,6 +42,8 @@ def parse_input(text: str, folder: Path = Path()) -> Input:
 
     Raises
     ------
+    InputError
+        There is no path in it.
     SourceError
         No source has this name.
 
@@ -53,6 +56,8 @@ def parse_input(text: str, folder: Path = Path()) -> Input:
     >>> parse_input("maps/orders.toml=logs/day=1", Path("/home/ana"))
     Input(path=PosixPath('/home/ana/logs/day=1'), source='/home/ana/maps/orders.toml')
     """
+    if not text.strip() or (text.endswith("=") and not (folder / text).exists()):
+        raise InputError(f"{text!r} names no file or folder of logs, expected [SOURCE=]PATH such as nginx=/var/log/api")
     if (folder / text).exists():
         return Input(folder / text)
     if mapping := _MAPPING.match(text):

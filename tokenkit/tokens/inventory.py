@@ -130,6 +130,8 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             last_line = reader.line_num
     except csv.Error as error:
         raise InventoryError(f"{path}, line {reader.line_num}: not CSV ({error}). Correct that line.") from error
+    if not lines:
+        raise InventoryError(f"{path}: the file has no line with a value, expected a header with a column native_id.")
     header = lines[0][1]
     for number, row in lines[1:]:
         if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):

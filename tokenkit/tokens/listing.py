@@ -74,14 +74,13 @@ def spreadsheet(frame: pd.DataFrame) -> str:
 
     Examples
     --------
-    >>> print(spreadsheet(pd.DataFrame({"label": ["ci", "=1+1"]})))
-    label
-    ci
-    '=1+1
+    >>> print(spreadsheet(pd.DataFrame({"label": ["ci", "=1+1"], "mask": ["=HYP...1)", "AKIA...20BJ"]})))
+    label,mask
+    ci,'=HYP...1)
+    '=1+1,AKIA...20BJ
     <BLANKLINE>
     """
-    columns = [c for c in ("label", "owner", "team") if c in frame]
-    safe = {c: frame[c].map(lambda text: f"'{text}" if str(text).startswith(FORMULA) else text) for c in columns}
+    safe = {c: frame[c].map(lambda text: f"'{text}" if str(text).startswith(FORMULA) else text) for c in frame}
     return frame.assign(**safe).to_csv(index=False)
 
 

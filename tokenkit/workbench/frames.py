@@ -95,14 +95,14 @@ class Opened(Workspace):
                 r = json.loads(record)
                 rows[r["incident_uid"]] = r
         answers = labels.labels(self)
-        said = dict(zip(answers["incident_uid"], answers["verdict"], strict=True)) if len(answers) else {}
+        verdicts = answers[answers["counts"]].set_index("incident_uid")["verdict"].to_dict()
         frame = pd.DataFrame(
             [
                 {"incident_uid": r["incident_uid"], "profile_uid": r["profile_uid"], "label": r["token"]["label"],
                  "owner": r["owner"]["name"], "team": r["owner"]["team"], "start": pd.Timestamp(r["start"]),
                  "end": pd.Timestamp(r["end"]), "state": r["state"], "risk": r["risk"],
                  "score_bits": r["score_bits"], "threshold_bits": r["threshold_bits"], "channels": r["channels"],
-                 "headline": r["headline"], "action": r["action"]["verb"], "verdict": said.get(r["incident_uid"]),
+                 "headline": r["headline"], "action": r["action"]["verb"], "verdict": verdicts.get(r["incident_uid"]),
                  "record": r}
                 for r in rows.values()
             ],

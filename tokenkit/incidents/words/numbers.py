@@ -4,7 +4,7 @@ Sizes are decimal: 1 GB is 1,000,000,000 bytes. What is unknown (None) becomes a
 """
 
 _ONES = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_BYTES = (("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12))
 
 
 def count(n: float | None) -> str:
@@ -71,12 +71,16 @@ def amount(value: float, unit: str) -> str:
     ('1.44 GB', '1,931 calls', '0 bytes', '1 object')
     >>> amount(1, "kinds of calls"), amount(0.1234, "share")
     ('1 kind of call', '0.123 share')
+    >>> amount(999_600, "bytes"), amount(9.997e8, "bytes"), amount(2.5e15, "bytes")
+    ('1 MB', '1 GB', '2,500 TB')
     """
     if unit == "bytes":
-        for size, name in _BYTES:
-            if value >= size:
-                return f"{value / size:.3g} {name}" if value / size < 1000 else f"{value / size:,.0f} {name}"
-        return f"{value:.0f} bytes"
+        if value < 999.5:
+            return f"{value:.0f} bytes"
+        for name, size in _BYTES:
+            if value < size * 999.5:
+                return f"{value / size:.3g} {name}"
+        return f"{value / size:,.0f} {name}"
     if unit.endswith("s"):
         return plural(round(value), unit.removesuffix("s").replace("kinds of", "kind of"), unit)
     return f"{value:,.3g} {unit}"
