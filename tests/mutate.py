@@ -96,7 +96,11 @@ def difference(folder: Path, mutant: str) -> str:
 
 def copy_repository(folder: Path) -> None:
     """Bring a copy of what git knows up to date, and leave files that did not change, and mutmut's results, alone."""
-    for source in tracked_files():
+    files = tracked_files()
+    for old in [*folder.glob("tokenkit/**/*.py"), *folder.glob("tests/**/*.py")]:
+        if ROOT / old.relative_to(folder) not in files:
+            old.unlink()  # moved since, and its tests with it
+    for source in files:
         target = folder / source.relative_to(ROOT)
         if target.exists() and target.read_bytes() == source.read_bytes():
             continue

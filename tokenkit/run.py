@@ -182,6 +182,7 @@ def record(facts: Facts) -> Run:
     return {
         "run_uid": facts["run_uid"], "organisation": facts["organisation"], "period": facts["period"],
         "state": facts["state"], "made": facts["made"], "opened": facts["budget"]["opened"],
+        "allowed": facts["budget"]["allowed"],
         "incidents": [r["incident_uid"] for r in facts["incidents"]], "counts": facts["counts"],
         "parameters": {"start": facts["period"]["start"], "end": facts["period"]["end"],
                        "budget_per_1000": facts["budget"]["per_1000"], "pseudonymous": facts["pseudonymous"]},

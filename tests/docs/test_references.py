@@ -95,7 +95,7 @@ def test_every_name_that_a_page_places_in_a_file_is_there() -> None:
 
     def is_there(_: str, found: tuple[str, str]) -> bool:
         return (ROOT / found[1]).exists() and re.search(
-            rf"^\s*(def|class)? ?{found[0]}\b", text(found[1]), re.M
+            rf"^\s*(?:def|class) {found[0]}\b|^{found[0]}\b\s*[:=]", text(found[1]), re.M
         ) is not None
 
     assert any(PLACE.search(text(name)) for name in names)

@@ -8,6 +8,7 @@ import pytest
 from report.facts_example import STATES
 from report.notebooks_example import notebook
 
+from tokenkit import run as runner
 from tokenkit.report import publish
 from tokenkit.report.publishing import runs
 
@@ -38,10 +39,7 @@ def published(tmp_path_factory):
         "hostile": {"state": "attention", "text": PAYLOAD},
     }.items():
         facts = STATES[parameters["state"]]()
-        run = {
-            "run_uid": f"run1_{name}",
-            **{k: facts[k] for k in ("organisation", "period", "state", "counts", "budget")},
-        }
+        run = {**runner.record(facts), "run_uid": f"run1_{name}"}
         run["organisation"] = PAYLOAD if name == "hostile" else run["organisation"]
         pages[name] = publish(source, parameters, out, run, [])
     pages["runs"] = runs.write_index(out)

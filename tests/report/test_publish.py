@@ -11,6 +11,7 @@ import pytest
 from report.facts_example import STATES, attention
 from report.notebooks_example import notebook
 
+from tokenkit import run as runner
 from tokenkit.errors import InputError, LockedError, ReportError
 from tokenkit.report import findings, publish
 from tokenkit.report.publishing import runs
@@ -19,9 +20,7 @@ UID = "run1_5d0c8a1f22b94e07"
 
 
 def record(state="quiet", uid=UID, **more):
-    facts = STATES[state]()
-    keys = ("organisation", "period", "state", "made", "counts", "budget")
-    return {"run_uid": uid, **{key: facts[key] for key in keys}, **more}
+    return {**runner.record(STATES[state]()), "run_uid": uid, **more}
 
 
 @pytest.fixture
@@ -70,7 +69,8 @@ def test_a_report_is_page_findings_record_and_executed_notebook(tmp_path, out):
         assert word not in html, word
     assert json.loads((out / UID / "incidents.json").read_text())[0]["finding_info"]["uid"].startswith("inc1_")
     run = json.loads((out / UID / "run.json").read_text())
-    assert run["parameters"] == {"state": "attention"} and run["page"]["state"] == "attention"
+    page = run.pop("page")
+    assert run == {**record("attention"), "notebook": "n.ipynb"} and page["state"] == "attention"
 
 
 def test_the_same_input_makes_the_same_bytes(small, tmp_path):

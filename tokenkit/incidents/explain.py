@@ -141,14 +141,14 @@ def _value(
 
 def peers_of(evidence: Evidence, profile_uid: str) -> np.ndarray:
     """The rows of the profiles in the peer group of a profile, itself among them."""
-    k = int(np.flatnonzero(evidence.days.profiles == profile_uid)[0])
+    k = evidence.days.row(profile_uid)
     return np.flatnonzero(evidence.days.group == evidence.days.group[k])
 
 
 def _position(incident: pd.Series, evidence: Evidence, part: str) -> tuple[int, int]:
     """Row of the profile, and column of the day of the incident on which the feature was farthest off."""
     days = evidence.days
-    k = int(np.flatnonzero(days.profiles == incident["profile_uid"])[0])
+    k = days.row(incident["profile_uid"])
     low, high = incident["start"].normalize(), incident["end"]
     inside = np.flatnonzero((days.days >= low) & (days.days < high))
     z = np.nan_to_num(evidence.z[part][k, inside], nan=-np.inf)
@@ -181,7 +181,7 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
 def drift_in_words(name: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
     """How far a feature drifted in the two weeks before an incident ends, in words and numbers."""
     feature, days = features()[name], evidence.days
-    k = int(np.flatnonzero(days.profiles == incident["profile_uid"])[0])
+    k = days.row(incident["profile_uid"])
     last = int(np.flatnonzero(days.days < incident["end"])[-1])
     window = slice(max(0, last - 13), last + 1)
     seen = ~np.isnan(days.values[name][k, window])

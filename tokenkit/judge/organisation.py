@@ -108,7 +108,7 @@ def _drifting(judgement: Judgement, person: pd.Series, row: Any) -> facts.Drifti
     assert judgement.evidence is not None
     days = judgement.evidence.days
     name = max(row.parts, key=lambda part: row.parts[part]).removeprefix("drift_")
-    k = int(np.flatnonzero(days.profiles == row.profile_uid)[0])
+    k = days.row(row.profile_uid)
     incident = pd.Series({"profile_uid": row.profile_uid, "end": row.start + pd.Timedelta("1D")})
     drift = explain.drift_in_words(name, incident, judgement.evidence)
     feature, fit = features()[name], judgement.evidence.fits[name]

@@ -141,10 +141,7 @@ def _text(value: Any) -> str | None:
 
 
 def _row_of(judgement: Judgement, profile_uid: str) -> int | None:
-    if judgement.evidence is None:
-        return None
-    rows = np.flatnonzero(judgement.evidence.days.profiles == profile_uid)
-    return int(rows[0]) if len(rows) else None
+    return None if judgement.evidence is None else judgement.evidence.days.row_of(profile_uid)
 
 
 def _peers(judgement: Judgement, k: int | None) -> dict[str, Any]:

@@ -100,6 +100,12 @@ class Days:
         rows = np.flatnonzero(self.profiles == profile_uid)
         return int(rows[0]) if len(rows) else None
 
+    def row(self, profile_uid: str) -> int:
+        """The row of a profile that has a day in these."""
+        row = self.row_of(profile_uid)
+        assert row is not None, f"{profile_uid} has no day in the evidence"
+        return row
+
     def before(self, day: date | pd.Timestamp) -> "Days":
         """The days before a day."""
         moment = day if isinstance(day, pd.Timestamp) else pd.Timestamp(day, tz="UTC")

@@ -395,6 +395,7 @@ class Run(TypedDict):
     state: ReportState
     made: str | None
     opened: int
+    allowed: float  # incidents that the budget grants in the reported days
     incidents: list[str]  # ids
     counts: Counts
     parameters: dict[str, Any]  # start, end, budget_per_1000, pseudonymous

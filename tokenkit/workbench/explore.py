@@ -93,8 +93,7 @@ class View:
     def recent(self) -> np.ndarray:
         """Which days of the evidence are looked at (bool)."""
         assert self.evidence is not None
-        days = self.evidence.days.days
-        return np.asarray((days >= _utc(self.start)) & (days < _utc(self.end)))
+        return self.evidence.days.between(self.start, self.end)
 
     @property
     def off(self) -> dict[str, np.ndarray]:
@@ -355,10 +354,7 @@ def maturity(view: View, profile: str) -> tuple[str, int]:
 
 
 def _row(view: View, profile: str) -> int | None:
-    if view.evidence is None:
-        return None
-    found = np.flatnonzero(view.evidence.days.profiles == profile)
-    return int(found[0]) if len(found) else None
+    return None if view.evidence is None else view.evidence.days.row_of(profile)
 
 
 def _peers(view: View, connection: duckdb.DuckDBPyConnection, profile: str) -> int:

@@ -59,9 +59,9 @@ def style() -> str:
     return f"<style>\n{(TEMPLATES / 'report.css').read_text(encoding='utf-8')}</style>\n"
 
 
-def part(name: str, head: dict[str, str] | None = None, template: str = "", **values: Any) -> Part:
+def part(name: str, head: dict[str, str] | None = None, **values: Any) -> Part:
     """Render ``templates/parts/<name>.html.j2``; blank output makes an empty Part."""
-    html = environment().get_template(f"parts/{template or name}.html.j2").render(**values)
+    html = environment().get_template(f"parts/{name}.html.j2").render(**values)
     html = re.sub(r"\n\s*", "\n", html).strip()
     return Part(name, f'<div class="tk">{html}</div>' if html else "", head)
 

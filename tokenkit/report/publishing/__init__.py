@@ -60,7 +60,7 @@ def publish(notebook: Path, parameters: dict[str, Any], out: Path, run: Run, inc
         _tidy(out)
         staging = out / f".staging-{uid}"
         staging.mkdir()
-        record = {"parameters": parameters, **run, "notebook": notebook.name}
+        record = {**run, "notebook": notebook.name}
         try:
             executed = kernel.execute(notebook, staging / notebook.name, parameters)
             record["page"] = page.write(executed, staging / "index.html")

@@ -76,7 +76,7 @@ def write_index(out: Path) -> Path:
 
 
 def _row(run: Record) -> Record:
-    period, budget, counts, page = (_of(run, key) for key in ("period", "budget", "counts", "page"))
+    period, counts, page = (_of(run, key) for key in ("period", "counts", "page"))
     return {
         "place": run["place"],
         "failed": words.clean(run["failed"], 300) if run["failed"] else "",
@@ -84,8 +84,8 @@ def _row(run: Record) -> Record:
         "period": words.period(period.get("start"), period.get("end")) or words.clean(run.get("run_uid"), 60),
         "end": words.moment(period.get("end")),
         "headline": words.clean(page.get("headline") or "Report", 160),
-        "opened": _number(run.get("opened", budget.get("opened"))),
-        "allowed": _number(budget.get("allowed", _allowed(run))),
+        "opened": _number(run.get("opened")),
+        "allowed": _number(run.get("allowed")),
         "active": _number(counts.get("active")),
         "calls": _number(counts.get("calls")),
     }
@@ -93,14 +93,6 @@ def _row(run: Record) -> Record:
 
 def _number(value: Any) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _allowed(run: Record) -> float | None:
-    """How many incidents the budget allowed in the period, where the record does not say so itself."""
-    per_1000, profiles = _of(run, "parameters").get("budget_per_1000"), _of(run, "counts").get("profiles")
-    days = _of(run, "period").get("days")
-    numbers = [n for n in (per_1000, profiles, days) if isinstance(n, int | float)]
-    return numbers[0] * numbers[1] * numbers[2] / 1000 if len(numbers) == 3 else None
 
 
 def _headline(latest: Record | None, rows: list[Record]) -> str:
