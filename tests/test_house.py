@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -16,6 +17,7 @@ from repository import ROOT, tracked_files
 MODULES = sorted((ROOT / "tokenkit").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
 
 MAX_LINES = 420
 # in syllables, so that this file does not hold what it looks for
@@ -47,11 +49,12 @@ def test_no_tracked_file_names_a_package_registry_or_a_path_of_one_machine():
     assert not found, "\n".join(found)
 
 
-def test_whatever_the_package_imports_is_a_declared_dependency():
-    owners = importlib.metadata.packages_distributions()
-    declared = {canonicalize_name(dependency.name) for dependency in DEPENDENCIES}
+def undeclared_imports(modules: list[Path], dependencies: list[Requirement], own: set[str]) -> dict[str, str]:
+    """Top-level names that are imported and come from no declared dependency, with a module that imports them."""
+    distributions = importlib.metadata.packages_distributions()
+    declared = {canonicalize_name(dependency.name) for dependency in dependencies}
     undeclared = {}
-    for module in MODULES:
+    for module in modules:
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             match node:
                 case ast.Import():
@@ -60,10 +63,20 @@ def test_whatever_the_package_imports_is_a_declared_dependency():
                     names = {name.split(".")[0]}
                 case _:
                     continue
-            for name in names - set(sys.stdlib_module_names) - {"tokenkit"}:
-                if not declared & {canonicalize_name(owner) for owner in owners.get(name, [])}:
+            for name in names - set(sys.stdlib_module_names) - own:
+                if not declared & {canonicalize_name(owner) for owner in distributions.get(name, [])}:
                     undeclared[name] = str(module.relative_to(ROOT))
-    assert undeclared == {}
+    return undeclared
+
+
+def test_whatever_the_package_imports_is_a_declared_dependency():
+    assert undeclared_imports(MODULES, DEPENDENCIES, {"tokenkit"}) == {}
+
+
+def test_whatever_tests_benchmarks_and_docs_import_is_declared_too():
+    modules = [path for folder in ("tests", "benchmarks", "docs") for path in sorted((ROOT / folder).rglob("*.py"))]
+    own = {"tokenkit", *(path.stem for path in modules), *(path.parent.name for path in modules)}
+    assert undeclared_imports(modules, DEPENDENCIES + DEVELOPMENT, own) == {}
 
 
 def test_the_lock_holds_every_dependency_within_its_bound_by_hash_and_no_torch():
@@ -73,8 +86,7 @@ def test_the_lock_holds_every_dependency_within_its_bound_by_hash_and_no_torch()
     for name, version, rest in entries:
         assert "--hash=sha256:" in rest, f"{name} has no hash"
         locked.setdefault(canonicalize_name(name), []).append(version)
-    development = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
-    for dependency in DEPENDENCIES + development:
+    for dependency in DEPENDENCIES + DEVELOPMENT:
         versions = locked.get(canonicalize_name(dependency.name), [])
         assert versions, f"{dependency.name} is not in requirements.lock: make lock"
         assert all(version in dependency.specifier for version in versions), (

@@ -25,6 +25,7 @@ from tokenkit.bench.scenarios.scenario import (
     recent_calls,
     resized,
     scenario,
+    usual_calls,
     with_added,
     with_client,
     with_columns,
@@ -258,7 +259,7 @@ def load_test(events: pd.DataFrame, setting: Setting) -> Edited:
     rng, n = setting.rng, intensity_count(setting)
     theirs = sorted(n for n in setting.networks - set(events["network"].dropna()) if re.fullmatch(r"[\d.]+\.0/24", n))
     staging = str(rng.choice(theirs)).replace(".0/24", ".17") if theirs else new_address(setting, "hosting")
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 2, n, rng))
+    rows = usual_calls(events, setting, n, 2)
     return with_added(events, with_client(from_network(rows, staging), str(rng.choice(LOAD_TOOLS))))
 
 

@@ -28,6 +28,7 @@ from tokenkit.bench.scenarios.scenario import (
     recent_calls,
     resized,
     scenario,
+    usual_calls,
     with_added,
 )
 from tokenkit.bench.scenarios.stolen import enough_use
@@ -115,7 +116,7 @@ def scope_probing(events: pd.DataFrame, setting: Setting) -> Edited:
         call for purpose in ("rights", "mint", "secret", "audit") for call in unused_calls(events, setting, purpose, 3)
     ]
     doors = [call for call in [*doors, *unused_calls(events, setting, "list", n + 1)] if call not in known][: n + 1]
-    rows = at_times(copies(recent_calls(events, setting), n + 1, rng), early_times(setting.start, 0.5, n + 1, rng))
+    rows = usual_calls(events, setting, n + 1, 0.5)
     return with_added(events, with_status(as_calls(rows, doors, events, rng), [403] * n + [200]))
 
 
@@ -216,7 +217,7 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> Edited:
     look = burst(events, setting, "identity", 1, 0.1)
     later = setting.start + pd.Timedelta("5min")
     n = intensity_count(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, setting.rng), early_times(later, 0.5, n, setting.rng))
+    rows = usual_calls(events, setting, n, 0.5, later)
     return with_added(events, look, as_calls(rows, unused_calls(events, setting, "mint", n), events, setting.rng))
 
 
@@ -285,7 +286,7 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> Edited:
     """
     rng, n = setting.rng, intensity_count(setting)
     call = unused_calls(events, setting, "compute", 1)
-    rows = at_times(copies(recent_calls(events, setting), n + 2, rng), early_times(setting.start, 12, n + 2, rng))
+    rows = usual_calls(events, setting, n + 2, 12)
     rows = as_calls(rows, call, events, rng)
     return with_added(events, with_status(rows, [400, 400] + [200] * n))
 
@@ -307,7 +308,7 @@ def secret_harvesting(events: pd.DataFrame, setting: Setting) -> Edited:
     rng, n = setting.rng, intensity_count(setting)
     rows = burst(events, setting, "secret", 1, 0.1)
     call = [Call(rows["service"].iloc[0], rows["operation"].iloc[0])]
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 0.5, n, rng))
+    rows = usual_calls(events, setting, n, 0.5)
     rows = as_calls(rows, call, events, rng)
     numbers = rng.choice(900_000, n, replace=False) + 1_000
     if logs_routes(events):

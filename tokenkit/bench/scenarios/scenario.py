@@ -276,6 +276,14 @@ def at_times(rows: pd.DataFrame, times: pd.DatetimeIndex) -> pd.DataFrame:
     return with_columns(rows, time=times)
 
 
+def usual_calls(
+    events: pd.DataFrame, setting: Setting, n: int, hours: float, start: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Return ``n`` recent calls made again within ``hours`` of ``start`` (default: the setting's), most early on."""
+    rows = copies(recent_calls(events, setting), n, setting.rng)
+    return at_times(rows, early_times(start or setting.start, hours, n, setting.rng))
+
+
 # ---- from where, with what ----
 def new_address(setting: Setting, kind: str) -> str:
     """Return an address of a network that the organisation never called from.

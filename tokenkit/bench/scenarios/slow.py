@@ -19,14 +19,11 @@ from tokenkit.bench.scenarios.scenario import (
     SIZES,
     Edited,
     Setting,
-    at_times,
-    copies,
-    early_times,
     intensity_count,
     own_calls,
-    recent_calls,
     resized,
     scenario,
+    usual_calls,
     with_added,
     with_columns,
     with_replaced,
@@ -178,7 +175,7 @@ def tracks_covered(events: pd.DataFrame, setting: Setting) -> Edited:
     Then, within half an hour, it switches off or deletes logs, webhooks or jobs.
     """
     rng, n = setting.rng, intensity_count(setting)
-    noise = at_times(copies(recent_calls(events, setting), 12, rng), early_times(setting.start, 24 * 6, 12, rng))
+    noise = usual_calls(events, setting, 12, 24 * 6)
     noise = as_calls(noise, unused_calls(events, setting, "list", 4), events, rng)
     noise = with_status(noise, [403, 200] * 6)
     return with_added(events, noise, burst(events, replace(setting, start=setting.start + 6 * DAY), "audit", n, 0.5))

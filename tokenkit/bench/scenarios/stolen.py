@@ -22,6 +22,7 @@ from tokenkit.bench.scenarios.scenario import (
     own_calls,
     recent_calls,
     scenario,
+    usual_calls,
     with_added,
     with_client,
 )
@@ -74,7 +75,7 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> Edited:
     that the token never used. The first calls ask whose token it is and what it may do.
     """
     rng, n = setting.rng, intensity_count(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 4, n, rng))
+    rows = usual_calls(events, setting, n, 4)
     look = unused_calls(events, setting, "identity", 2)[: max(1, n // 5)]
     first = as_calls(rows.iloc[: len(look)], look, events, rng)
     return with_added(events, from_attacker(pd.concat([first, rows.iloc[len(look) :]]), events, setting))
@@ -116,7 +117,7 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> Edited:
 def leaked_key_check(events: pd.DataFrame, setting: Setting) -> Edited:
     """Within five minutes a script on a new hosting network asks whose token it is. Nothing follows."""
     rng, n = setting.rng, intensity_count(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 1 / 12, n, rng))
+    rows = usual_calls(events, setting, n, 1 / 12)
     return with_added(
         events,
         from_attacker(as_calls(rows, unused_calls(events, setting, "identity", n), events, rng), events, setting),
@@ -140,9 +141,8 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> Edited:
 
     After some days somebody makes 30 of its usual calls within six hours, from a new home network.
     """
-    rng = setting.rng
     silent = setting.start - setting.intensity * DAY
-    rows = at_times(copies(recent_calls(events, setting), 30, rng), early_times(setting.start, 6, 30, rng))
+    rows = usual_calls(events, setting, 30, 6)
     before = events[events["time"] < silent].reset_index(drop=True)
     return with_added(before, from_network(rows, new_address(setting, "home")))
 
@@ -159,8 +159,7 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> Edited:
 )
 def ci_off_runner(events: pd.DataFrame, setting: Setting) -> Edited:
     """Within three hours the usual calls are made with the usual program, from a new home network."""
-    rng, n = setting.rng, intensity_count(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 3, n, rng))
+    rows = usual_calls(events, setting, intensity_count(setting), 3)
     return with_added(events, from_network(rows, attacker_address(setting, "home")))
 
 
@@ -204,8 +203,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> Edited:
     """Within two hours a program that the token never used makes its usual calls in random order, from its usual
     addresses.
     """
-    rng, n = setting.rng, intensity_count(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 2, n, rng))
+    rows = usual_calls(events, setting, intensity_count(setting), 2)
     return with_added(events, with_client(rows, attacker_client(events, setting)))
 
 
@@ -226,7 +224,7 @@ def network_rotation(events: pd.DataFrame, setting: Setting) -> Edited:
     rng, places = setting.rng, intensity_count(setting)
     n = max(30, 3 * places)
     hosts = [new_address(setting, str(rng.choice(["hosting", "home", "business"]))) for _ in range(places)]
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 24, n, rng))
+    rows = usual_calls(events, setting, n, 24)
     return with_added(events, from_network(rows, hosts))
 
 
@@ -244,12 +242,11 @@ def off_schedule(events: pd.DataFrame, setting: Setting) -> Edited:
     """Within a day the token makes an hour's usual number of its usual calls, in hours in which it was never active,
     from its usual addresses and with its usual program.
     """
-    rng = setting.rng
     idle = active_share_by_hour(events) == 0
     hours = pd.date_range(setting.start.ceil("h"), periods=24, freq="h")
     chosen = hours[idle.to_numpy()[hours.hour]][: intensity_count(setting)]
     n = int(max(5, events.groupby(events["time"].dt.floor("h")).size().median()))
-    runs = [at_times(copies(recent_calls(events, setting), n, rng), early_times(hour, 0.8, n, rng)) for hour in chosen]
+    runs = [usual_calls(events, setting, n, 0.8, hour) for hour in chosen]
     return with_added(events, *runs)
 
 

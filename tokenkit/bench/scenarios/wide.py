@@ -16,6 +16,7 @@ from tokenkit.bench.scenarios.scenario import (
     recent_calls,
     scenario,
     shared_traits,
+    usual_calls,
     with_added,
     with_client,
 )
@@ -82,7 +83,7 @@ def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> Edited:
     """
     rng, n = setting.rng, intensity_count(setting)
     shared = setting.shared or shared_traits(setting)
-    rows = at_times(copies(recent_calls(events, setting), n, rng), early_times(setting.start, 0.5, n, rng))
+    rows = usual_calls(events, setting, n, 0.5)
     rows = with_client(
         from_network(with_status(rows, 401), neighbours(shared["ip"], 2, rng), rng), shared["user_agent"]
     )
