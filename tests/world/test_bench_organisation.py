@@ -14,7 +14,7 @@ import pytest
 from tokenkit.sources.fields import operations
 from tokenkit.world.archetypes import ARCHETYPES
 from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
-from tokenkit.world.benign import DailyVariation, daily_variation
+from tokenkit.world.benign_changes import DailyVariation, daily_variation
 from tokenkit.world.catalogue import ENDPOINTS
 from tokenkit.world.draws import network_of
 from tokenkit.world.organisation import DAY, Token

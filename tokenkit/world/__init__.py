@@ -5,8 +5,8 @@ workspace's lake directly, with the events that ``ingest`` would have made of su
 logs would be too large. Both are deterministic: the same arguments give the same bytes.
 
 From arguments to files: ``demo_organisation`` or ``bench_organisation`` makes people and tokens (``organisation``),
-``traffic`` draws each token's requests from its job (``catalogue``) and kind of behaviour (``archetypes``), ``benign``
-and ``attacks`` change them, and ``log_formats`` or ``lake_rows`` writes them.
+``traffic`` draws each token's requests from its job (``catalogue``) and kind of behaviour (``archetypes``),
+``benign_changes`` and ``attacks`` change them, and ``log_formats`` or ``lake_rows`` writes them.
 """
 
 from tokenkit.world.to_lake import simulate_lake

@@ -1,8 +1,7 @@
-"""Attacks and benign confounders: what is done to a simulated organisation on purpose.
+"""Attacks: the three that the demo adds to a simulated organisation's events.
 
-A confounder (a burst, a heavy report, a holiday, growth) is part of the organisation and always there. An attack is
-added to it afterwards: it draws from streams of its own and changes no event but its own and, in slow exfiltration,
-the response bytes of the one token.
+Each draws from a random stream of its own and changes no event of the organisation but, in slow exfiltration, the
+response bytes of the one token.
 """
 
 from __future__ import annotations
@@ -13,24 +12,13 @@ from typing import Any
 import numpy as np
 
 from tokenkit.errors import InputError
-from tokenkit.world.benign import TruthEntries
-from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, WHOAMI
+from tokenkit.world.benign_changes import TruthEntries
+from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, STRANGE_CLIENTS, WHOAMI
 from tokenkit.world.draws import Array, address_in, network_of, network_prefix, stream
-from tokenkit.world.organisation import DAY, TRAILS, Organisation, Token, iso
-
-HOUR = 3_600_000
-STRANGE_CLIENTS = (
-    "rclone/v1.65.2",
-    "Go-http-client/2.0",
-    "Python/3.10 aiohttp/3.9.1",
-    "python-urllib3/2.0.7",
-    "libwww-perl/6.72",
-    "Ruby/3.2 faraday/2.9.0",
-)
+from tokenkit.world.organisation import DAY, HOUR, TRAILS, Organisation, Token, iso
 
 
-# ---- attacks ----
-def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total: int) -> tuple[Array, TruthEntries]:
+def add_attacks(events: Array, org: Organisation, excluded: frozenset[str], total: int) -> tuple[Array, TruthEntries]:
     """Add the three attacks to three different tokens.
 
     Parameters
@@ -38,8 +26,8 @@ def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total:
     events : array of EVENT
         The organisation without attacks; changed in place where slow exfiltration raises response bytes.
     org : Organisation
-    barred : frozenset of token names
-        Tokens with a tale of their own (rotated, expired, moved, ...), never attacked.
+    excluded : frozenset of token names
+        Never attacked, because truth.json says something else of them already (``NEVER_ATTACKED``).
     total : int
         Events the organisation was asked to have; small organisations get small attacks.
 
@@ -53,19 +41,21 @@ def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total:
     used = np.bincount(events["token"][plain] * org.days + day[plain], minlength=len(org.tokens) * org.days)
     used = used.reshape(len(org.tokens), org.days)
     last_days = np.arange(max(org.days // 2, org.days - 13), org.days - 2)
-    open_to = [token for token in org.tokens if token.name not in barred and token.owner and not token.is_role]
-    seasoned = (used[:, : last_days[0]] > 0).sum(axis=1) >= min(30, last_days[0] // 2)
-    open_to = [token for token in open_to if seasoned[token.number] and used[token.number, last_days].any()]
+    candidates = [token for token in org.tokens if token.name not in excluded and token.owner and not token.is_role]
+    used_long_enough = (used[:, : last_days[0]] > 0).sum(axis=1) >= min(30, last_days[0] // 2)
+    candidates = [
+        token for token in candidates if used_long_enough[token.number] and used[token.number, last_days].any()
+    ]
     attacks, extras = [], []
-    for attack, suits in ATTACKS:
-        fits = [suits(events, token, used[token.number], org) for token in open_to]
-        if not any(fits):
+    for attack, suitability in ATTACKS:
+        suits = [suitability(events, token, used[token.number], org) for token in candidates]
+        if not any(suits):
             raise InputError(
                 f"no token of this organisation suits {attack.__name__}: simulate more tokens or more days"
             )
-        best = [token for token, fit in zip(open_to, fits, strict=True) if fit == max(fits)]
+        best = [token for token, value in zip(candidates, suits, strict=True) if value == max(suits)]
         chosen = best[int(rng.integers(len(best)))]
-        open_to.remove(chosen)
+        candidates.remove(chosen)
         active = last_days[used[chosen.number, last_days] > 0]
         extra, truth = attack(events, chosen, int(rng.choice(active)), org, total)
         extras.append(extra)
@@ -77,8 +67,8 @@ def add_attacks(events: Array, org: Organisation, barred: frozenset[str], total:
     return np.concatenate([events, *extras]), attacks
 
 
-def again_as(rows: Array, rng: np.random.Generator) -> Array:
-    """Copies of events under ids of their own, and not quite the same in size."""
+def copies_with_new_ids(rows: Array, rng: np.random.Generator) -> Array:
+    """Copies of events with ids, sizes, latency and ``again`` (delivered twice) drawn anew."""
     copies = rows.copy()
     copies["sent"] = (rows["sent"] * rng.uniform(0.97, 1.03, len(rows))).astype("i8")
     copies["received"] = (rows["received"] * rng.uniform(0.97, 1.03, len(rows))).astype("i8")
@@ -95,11 +85,14 @@ def span(times: Array) -> dict[str, str]:
 
 
 def stolen_token(events: Array, token: Token, day: int, org: Organisation, total: int) -> tuple[Array, dict[str, Any]]:
-    """For some hours somebody else uses the token too: another network, another client, a look around first."""
+    """Return the thief's events and their entry in truth.json: hours of use from another network with another client.
+
+    The first calls are of the kind that asks what the token may do, which it never made (``WHOAMI``).
+    """
     rng = stream(org.seed, token.native_id, "stolen_token")
     own = events[events["token"] == token.number]
     n = int(rng.integers(80, min(400, max(80, total // 25)) + 1))
-    extra = again_as(own[np.sort(rng.integers(len(own), size=n))], rng)
+    extra = copies_with_new_ids(own[np.sort(rng.integers(len(own), size=n))], rng)
     begin = org.begin + day * DAY + int(rng.uniform(0, 19.5) * HOUR)
     extra["time"] = np.sort(begin + (rng.beta(1, 1.3, n) * rng.uniform(2, 4) * HOUR).astype("i8"))
     taken = {network_of(ip) for ip in org.addresses}
@@ -114,17 +107,11 @@ def stolen_token(events: Array, token: Token, day: int, org: Organisation, total
     never = [ENDPOINT[name] for name in WHOAMI[token.issuer] if not (own["endpoint"] == ENDPOINT[name]).any()]
     fresh = rng.choice(never, min(len(never), int(rng.integers(1, 3))), replace=False)
     look = np.concatenate([np.arange(len(fresh)), np.flatnonzero(rng.random(n) < 0.03)])
-    for row, call in zip(look, np.resize(fresh, len(look)), strict=True):
-        sent = int(COST[ENDPOINTS[call]][0] * 1024 * rng.lognormal(0, 0.3))
-        for name, value in {
-            "endpoint": call,
-            "object": 0,
-            "page": 0,
-            "status": 200,
-            "sent": sent,
-            "received": 300,
-        }.items():
-            extra[name][row] = value
+    calls = np.resize(fresh, len(look))
+    sent = np.array([COST[ENDPOINTS[call]][0] for call in calls]) * 1024 * rng.lognormal(0, 0.3, len(look))
+    asked = {"endpoint": calls, "object": 0, "page": 0, "status": 200, "sent": sent, "received": 300}
+    for name, values in asked.items():
+        extra[name][look] = values
     called = ", ".join(ENDPOINTS[call] for call in fresh)
     detail = f"{n} requests from {network}0/24 with {client}; first of all {called}"
     return extra, {**span(extra["time"]), "cause": ["network", "client", "operations"], "detail": detail}
@@ -133,7 +120,11 @@ def stolen_token(events: Array, token: Token, day: int, org: Organisation, total
 def slow_exfiltration(
     events: Array, token: Token, day: int, org: Organisation, total: int
 ) -> tuple[Array, dict[str, Any]]:
-    """Over the last 20 days the responses carry 60% more in all, a part of it objects never touched before."""
+    """Return the extra events, reads of objects never touched before, and their entry in truth.json.
+
+    Over the last days (``exfiltration_days``) the responses carry 60% more in all: ``sent`` of the token's own events
+    is raised in place for the rest.
+    """
     rng = stream(org.seed, token.native_id, "slow_exfiltration")
     begin = org.begin + (org.days - exfiltration_days(org)) * DAY
     mine = events["token"] == token.number
@@ -141,7 +132,7 @@ def slow_exfiltration(
     before = int(events["sent"][window].sum())
     pulls = window[np.isin(events["endpoint"][window], object_reads(token))]
     known = events["object"][mine & np.isin(events["endpoint"], object_reads(token))]
-    extra = again_as(events[np.sort(rng.choice(pulls, max(1, int(0.06 * len(window)))))], rng)
+    extra = copies_with_new_ids(events[np.sort(rng.choice(pulls, max(1, int(0.06 * len(window)))))], rng)
     extra["time"] += rng.integers(1_000, 60_000, len(extra))
     extra["time"] = np.minimum(extra["time"], org.begin + org.days * DAY - 1)
     step = 1 if token.issuer == "aws" else 17
@@ -165,14 +156,17 @@ def slow_exfiltration(
 def object_enumeration(
     events: Array, token: Token, day: int, org: Organisation, total: int
 ) -> tuple[Array, dict[str, Any]]:
-    """For some hours the token counts through the numbers of one kind of object, from where it always works."""
+    """Return the extra events and their entry in truth.json: for hours the token reads objects by consecutive number.
+
+    They come from the addresses and clients that the token has on that day.
+    """
     rng = stream(org.seed, token.native_id, "object_enumeration")
     own = events[events["token"] == token.number]
     reads, counts = np.unique(own["endpoint"][np.isin(own["endpoint"], object_reads(token))], return_counts=True)
     call = int(reads[counts.argmax()])
     like = own[(own["endpoint"] == call) & (own["status"] == 200)]
     n = int(rng.integers(300, min(1500, max(300, total // 20)) + 1))
-    extra = again_as(like[rng.integers(len(like), size=n)], rng)
+    extra = copies_with_new_ids(like[rng.integers(len(like), size=n)], rng)
     begin = org.begin + day * DAY + int(rng.uniform(0, 18.5) * HOUR)
     gaps = rng.gamma(2.0, 1.0, n)
     extra["time"] = begin + (np.cumsum(gaps) / gaps.sum() * rng.uniform(2, 5) * HOUR).astype("i8")
@@ -187,10 +181,8 @@ def object_enumeration(
     return extra, {**span(extra["time"]), "cause": ["objects", "sequential", "errors"], "detail": detail}
 
 
-# ---- which tokens suit: 0 not at all, and the largest wins ----
-# Log-sd of a day's bytes a request, beyond which +60% over three weeks drowns in the token's own noise: the standard
-# error of two 14-day means is then 0.25 * sqrt(2 / 14), 0.1, against log(1.6) = 0.47 and a benign movement of 0.1.
-STEADY = 0.25
+# ---- how well a token suits an attack: 0 not at all, and one of those with the largest value is chosen ----
+STEADY_SD = 0.25  # largest day-to-day sd (log) of the bytes of a request at which +60% can still be seen
 
 
 def object_reads(token: Token) -> list[int]:
@@ -204,13 +196,16 @@ def exfiltration_days(org: Organisation) -> int:
     return min(20, org.days // 3)
 
 
-def fit_stolen(events: Array, token: Token, used: Array, org: Organisation) -> float:
-    """Any token."""
+def suitability_for_theft(events: Array, token: Token, used: Array, org: Organisation) -> float:
+    """How well a token suits: all alike."""
     return 1.0
 
 
-def fit_slow(events: Array, token: Token, used: Array, org: Organisation) -> float:
-    """Steady use (20 requests on nearly every weekday, sizes alike from day to day); else the busiest."""
+def suitability_for_exfiltration(events: Array, token: Token, used: Array, org: Organisation) -> float:
+    """How well a token suits: 1e6 for steady use, else its median requests a weekday; 0 without reads or sizes.
+
+    Steady is 20 requests on nine weekdays in ten, and sizes that are alike from day to day (``STEADY_SD``).
+    """
     weekday = np.array([(org.start + timedelta(days=day)).weekday() < 5 for day in range(org.days)])
     lately = used[-min(48, org.days) :][weekday[-min(48, org.days) :]]
     mine = events[(events["token"] == token.number) & (events["sent"] > 0)]
@@ -222,12 +217,12 @@ def fit_slow(events: Array, token: Token, used: Array, org: Organisation) -> flo
         return float(pulls.sum()) / 1e6  # only where a small organisation has nothing better
     sent, n = np.bincount(day, mine["sent"], org.days), np.bincount(day, minlength=org.days)
     level = np.log(sent[n > 0] / n[n > 0])
-    restless = 1.48 * np.median(abs(level - np.median(level)))
-    return 1e6 if np.quantile(lately, 0.1) >= 20 and restless < STEADY else float(np.median(lately))
+    day_to_day_sd = 1.48 * np.median(abs(level - np.median(level)))
+    return 1e6 if np.quantile(lately, 0.1) >= 20 and day_to_day_sd < STEADY_SD else float(np.median(lately))
 
 
-def fit_enumeration(events: Array, token: Token, used: Array, org: Organisation) -> float:
-    """A gateway token that reads objects by number."""
+def suitability_for_enumeration(events: Array, token: Token, used: Array, org: Organisation) -> float:
+    """How well a token suits: 1 for a gateway's token that reads objects by number, else 0."""
     if token.issuer != "gateway":
         return 0.0
     mine = events[events["token"] == token.number]
@@ -235,4 +230,8 @@ def fit_enumeration(events: Array, token: Token, used: Array, org: Organisation)
 
 
 # the most particular first, so that it finds its token; truth.json lists them by name of scenario
-ATTACKS = ((slow_exfiltration, fit_slow), (object_enumeration, fit_enumeration), (stolen_token, fit_stolen))
+ATTACKS = (
+    (slow_exfiltration, suitability_for_exfiltration),
+    (object_enumeration, suitability_for_enumeration),
+    (stolen_token, suitability_for_theft),
+)

@@ -1,12 +1,12 @@
 """Bench organisation: that of the bench, in which every token is drawn for itself.
 
 Reads  the catalogues. Writes nothing.
-A token's job, owner, volume and tale follow from the seed and its number alone, so an organisation of 21 tokens is
-that of 20 and one more. Staff, networks, holidays and deploys are the same for any number of tokens.
+A token's job, owner, volume and peculiarity follow from the seed and its number alone, so an organisation of 21 tokens
+is that of 20 and one more. Staff, networks, holidays and deploys are the same for any number of tokens.
 """
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from statistics import NormalDist
 
 import numpy as np
@@ -14,7 +14,7 @@ from dateutil.easter import easter
 from dateutil.relativedelta import MO, TH, relativedelta, weekday
 
 from tokenkit.world.archetypes import ARCHETYPES, Surroundings
-from tokenkit.world.benign import TruthEntries, outage_day, truth_entry
+from tokenkit.world.benign_changes import TruthEntries, outage_day, release_entries, truth_entry
 from tokenkit.world.catalogue import BENCH_JOBS, CLIENTS, MORE_CLIENTS
 from tokenkit.world.draws import network_prefix, stream
 from tokenkit.world.organisation import SITES, VOLUME, Organisation, Person, Token, hire, issue, new_key
@@ -49,7 +49,7 @@ HOLIDAYS: dict[str, tuple[list[tuple[int, int]], list[int], list[tuple[int, week
 
 
 def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[Organisation, TruthEntries]:
-    """People, networks and tokens of the bench, and what is told of them in truth.json.
+    """People, networks and tokens of the bench, and what truth.json says of them.
 
     Examples
     --------
@@ -59,16 +59,15 @@ def bench_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[
     """
     around = surroundings(days, start, seed)
     org = Organisation(seed, start, days, [], around)
-    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
     people = staff(seed)
     by_kind: dict[str, TruthEntries] = {}
     moving = set()
     for number in range(tokens):
         rng, job = stream(seed, "token", number), BENCH_JOBS[number % len(BENCH_JOBS)]
         team = [person for person in people if person.team in job.teams]
-        token = issue(rng, number, job, team[int(rng.integers(len(team)))], begin, days)
+        token = issue(rng, number, job, team[int(rng.integers(len(team)))], org.begin_time, days)
         org.tokens.append(token)
-        for note in add_peculiarity(rng, token, org, begin):
+        for note in add_peculiarity(rng, token, org):
             by_kind.setdefault(note["kind"], []).append(note)
         if job.archetype in ("cron", "webhook", "llm") and rng.random() < MOVING:
             moving.add(token.name)
@@ -109,10 +108,10 @@ def staff(seed: int) -> list[Person]:
     return [replace(person, status="left") if rng.random() < LEFT else person for person in people]
 
 
-def add_peculiarity(rng: np.random.Generator, token: Token, org: Organisation, begin: datetime) -> TruthEntries:
-    """What is odd about a token's record: a new key, a date behind it, no owner, or an owner who left."""
-    entries, days, kind = [], org.days, rng.random()
-    usual = not token.is_role and not token.sleeps and token.created < begin
+def add_peculiarity(rng: np.random.Generator, token: Token, org: Organisation) -> TruthEntries:
+    """Give some tokens a new key, an expiry in the past, or no owner; returns the token's entries of truth.json."""
+    entries, days, begin, kind = [], org.days, org.begin_time, rng.random()
+    usual = not token.is_role and not token.seldom_used and token.created < begin
     new, moment, ago = new_key(rng, token.log), rng.uniform(0.3, 0.8), rng.uniform(10, 50)
     if token.owner and token.owner.status == "left":
         entries.append(truth_entry("orphaned", [token.native_id], org, 0, days - 1, "the owner left"))
@@ -142,17 +141,19 @@ def bench_mean_requests(org: Organisation, events_per_token: float) -> list[floa
     ]
     daily = [kind.daily * org.days * 5 / 7 for kind in kinds]
     people = sum(mean for job, mean in zip(BENCH_JOBS, daily, strict=True) if job.archetype == "human")
-    cycle = 1.05 * events_per_token * len(BENCH_JOBS)  # 5% are lost to tokens made within the period, asleep or clipped
+    cycle = (
+        1.05 * events_per_token * len(BENCH_JOBS)
+    )  # 5% are lost to tokens made within the period, seldom used or clipped
     scale = min(1.0, 0.3 * cycle / people)
     unit = (cycle - scale * people) / sum(weights)
-    found = []
+    means = []
     for token in org.tokens:
         turn, place = divmod(token.number, len(BENCH_JOBS))
         kind, job = kinds[place], BENCH_JOBS[place]
         at = (stream(org.seed, "volume", job.purpose).random() + turn * GOLDEN) % 1.0
         share = NormalDist(-(kind.spread**2) / 2, kind.spread).inv_cdf(min(max(at, 1e-4), 0.995))
-        found.append(float(np.exp(share)) * (scale * daily[place] + unit * weights[place]))
-    return found
+        means.append(float(np.exp(share)) * (scale * daily[place] + unit * weights[place]))
+    return means
 
 
 # ---- the calendar ----
@@ -187,11 +188,7 @@ def deploys(purpose: str, start: date, days: int, seed: int) -> list[int]:
 
 def calendar(org: Organisation) -> TruthEntries:
     """Releases, public holidays and deploys as truth.json lists them."""
-    entries: TruthEntries = []
-    for family, dates in org.around.releases.items():
-        entries += [
-            truth_entry("sdk_release", [], org, day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)
-        ]
+    entries = release_entries(org)
     for zone, dates in org.around.holidays.items():
         entries += [truth_entry("public_holiday", [], org, day, day, zone) for day in dates]
     for purpose, hours in org.around.deploys.items():

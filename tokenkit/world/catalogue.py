@@ -104,6 +104,10 @@ RARE_CLIENTS = (
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36",
     "aws-sdk-go/1.50.5 (go1.21.6; linux)",
 )
+STRANGE_CLIENTS = (  # an attacker's
+    *("rclone/v1.65.2", "Go-http-client/2.0", "Python/3.10 aiohttp/3.9.1", "python-urllib3/2.0.7"),
+    *("libwww-perl/6.72", "Ruby/3.2 faraday/2.9.0"),
+)
 
 
 def user_agent(family: str, version: int, slug: str) -> str:

@@ -7,31 +7,23 @@ Tokens share one random stream, so another number of tokens is another organisat
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
 from tokenkit.world.archetypes import ARCHETYPES, Surroundings
-from tokenkit.world.benign import TruthEntries, outage_day, truth_entry
+from tokenkit.world.benign_changes import TruthEntries, outage_day, release_entries, truth_entry
 from tokenkit.world.catalogue import CLIENTS, JOBS
 from tokenkit.world.draws import network_prefix, stream
 from tokenkit.world.organisation import SITES, VOLUME, Organisation, Person, Token, colleague, hire, issue, new_key
 
-NEVER_ATTACKED = (
-    "rotation",
-    "expired",
-    "unowned",
-    "orphaned",
-    "egress_change",
-    "sleeper",
-    "new_token",
-    "growth",
-)  # never attacked
+# tokens of which truth.json says this are left alone by the demo's attacks
+NEVER_ATTACKED = ("rotation", "expired", "unowned", "orphaned", "egress_change", "sleeper", "new_token", "growth")
 
 
 def demo_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[Organisation, TruthEntries]:
-    """People, networks and tokens, and which of the tokens have a tale of their own."""
+    """People, networks and tokens of the demo, and what truth.json says of them."""
     rng = stream(seed, "organisation")
     releases = {family: sorted(rng.choice(days, max(1, days // 14), replace=False).tolist()) for family in CLIENTS}
     around = Surroundings(
@@ -44,20 +36,19 @@ def demo_organisation(tokens: int, days: int, start: date, seed: int) -> tuple[O
     )
     people: list[Person] = []
     org = Organisation(seed, start, days, [], around)
-    begin = datetime(start.year, start.month, start.day, tzinfo=UTC)
     jobs = [job for job, n in zip(JOBS, apportion([job.share for job in JOBS], tokens), strict=True) for _ in range(n)]
     for number in range(tokens):
         job = jobs[number]
         another = job.archetype == "human" or rng.random() < 0.5
         owner = hire(rng, people, job) if another else colleague(rng, people, job)
-        org.tokens.append(issue(rng, number, job, owner, begin, days))
-    return org, add_peculiarities(rng, org, begin)
+        org.tokens.append(issue(rng, number, job, owner, org.begin_time, days))
+    return org, add_peculiarities(rng, org)
 
 
-def add_peculiarities(rng: np.random.Generator, org: Organisation, begin: datetime) -> TruthEntries:
-    """Some tokens have no owner, an owner who left, a date behind them, a new key, or move to another network."""
-    days = org.days
-    usual = [token for token in org.tokens if not token.is_role and not token.sleeps and token.created < begin]
+def add_peculiarities(rng: np.random.Generator, org: Organisation) -> TruthEntries:
+    """Change some tokens (no owner, an owner who left, expired, a new key, another network); returns their entries."""
+    days, begin = org.days, org.begin_time
+    usual = [token for token in org.tokens if not token.is_role and not token.seldom_used and token.created < begin]
     order = [usual[i] for i in rng.permutation(len(usual))]
     few = max(1, round(0.025 * len(org.tokens)))
     moving = [token for token in order if token.job.archetype in ("cron", "webhook")]
@@ -94,9 +85,7 @@ def add_peculiarities(rng: np.random.Generator, org: Organisation, begin: dateti
         note("outage", [], outage_day(days), outage_day(days), "gateways half down for 30 minutes; clients try again"),
     ]
     entries[1]["native_ids"].append(rotated.rotated_id)
-    for family, dates in around.releases.items():
-        entries += [note("sdk_release", [], day, day, f"{family}, release {i}") for i, day in enumerate(dates, 1)]
-    return entries
+    return entries + release_entries(org)
 
 
 def apportion(shares: list[float], total: int) -> list[int]:

@@ -19,15 +19,14 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from tokenkit import identity, schema, sources
 from tokenkit.sources.fields import normalise
 from tokenkit.world import log_formats
 from tokenkit.world.catalogue import COST, ENDPOINTS
+from tokenkit.world.draws import Array
 from tokenkit.world.organisation import NGINX, TRAILS, Organisation
 
-Array = NDArray[Any]
 PARTS = {
     "caller": ("token_uid", "token_kind", "token_type_id", "token_lifetime", "session_uid", "principal_uid",
                "principal_type_id", "is_mfa", "token_key"),

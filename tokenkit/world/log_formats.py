@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from tokenkit.world.catalogue import COST, ENDPOINTS
+from tokenkit.world.draws import Array
 from tokenkit.world.organisation import DAY, HAPROXY, NGINX, TRAILS, Credential, Organisation, Token
 
 
-def write_logs(logs: Path, events: NDArray[Any], org: Organisation, progress: Callable[[int], None]) -> None:
+def write_logs(logs: Path, events: Array, org: Organisation, progress: Callable[[int], None]) -> None:
     """Write every log, one day at a time; ``progress`` is told the day.
 
     Parameters
@@ -177,7 +177,7 @@ def is_numbered(call: str) -> bool:
     return COST[call][2] == "object" or "{id}" in call
 
 
-def object_names(rows: NDArray[Any], org: Organisation) -> Iterator[str]:
+def object_names(rows: Array, org: Organisation) -> Iterator[str]:
     """The object of each event whose call ``is_numbered``, as its log names it: ARN or path."""
     parts = [call.split(" ")[1] for call in ENDPOINTS]
     for log, number, endpoint, thing in zip(
@@ -197,7 +197,7 @@ def object_key(token: Token, thing: int, start: date) -> str:
 
 
 def cloudtrail_records(
-    rows: NDArray[Any], org: Organisation, identities: list[str], agents: list[str], trail: tuple[str, str]
+    rows: Array, org: Organisation, identities: list[str], agents: list[str], trail: tuple[str, str]
 ) -> Iterator[str]:
     """Each event as the JSON of a CloudTrail record."""
     account, region = trail
@@ -252,7 +252,7 @@ def cloudtrail_records(
 
 
 # ---- gateways ----
-def requests(rows: NDArray[Any]) -> Iterator[tuple[str, str, int]]:
+def requests(rows: Array) -> Iterator[tuple[str, str, int]]:
     """Method, path and the low half of the id of each gateway event."""
     parts = [(*call.split(" "), COST[call][2]) for call in ENDPOINTS]
     for endpoint, thing, page, (_, low) in zip(
@@ -266,7 +266,7 @@ def requests(rows: NDArray[Any]) -> Iterator[tuple[str, str, int]]:
             yield method, f"{path}?page={page}&page_size=100" if page else path, low
 
 
-def nginx_lines(rows: NDArray[Any], org: Organisation, agents: list[str]) -> Iterator[str]:
+def nginx_lines(rows: Array, org: Organisation, agents: list[str]) -> Iterator[str]:
     """Each event as a line of NGINX's JSON access log."""
     names = ("time", "credential", "address", "client", "status", "sent", "received", "latency")
     columns = [rows[name].tolist() for name in names]
@@ -282,7 +282,7 @@ def nginx_lines(rows: NDArray[Any], org: Organisation, agents: list[str]) -> Ite
         )
 
 
-def haproxy_lines(rows: NDArray[Any], org: Organisation, agents: list[str]) -> Iterator[str]:
+def haproxy_lines(rows: Array, org: Organisation, agents: list[str]) -> Iterator[str]:
     """Each event as a line of HAProxy's JSON log."""
     names = ("time", "credential", "address", "client", "status", "sent", "received", "latency")
     columns = [rows[name].tolist() for name in names]

@@ -13,7 +13,7 @@ import numpy as np
 from tokenkit.world.archetypes import Surroundings
 from tokenkit.world.catalogue import Job
 
-DAY = 86_400_000  # ms
+HOUR, DAY = 3_600_000, 86_400_000  # ms
 BASE32 = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"))
 TRAILS = (("418207735116", "eu-west-1"), ("418207735116", "us-east-1"), ("730461952284", "us-east-1"))
 NGINX, HAPROXY = len(TRAILS), len(TRAILS) + 1  # numbers of the logs; below them the CloudTrail trails
@@ -60,7 +60,7 @@ class Token:
     rotated_id: str = ""  # the key that replaces native_id at ``rotated``
     rotated: datetime | None = None
     networks: tuple[str, ...] = ()
-    sleeps: bool = False
+    seldom_used: bool = False
     bucket: str = ""
     folder: str = ""
     first: float = 0.0  # number of its newest object on the first day
@@ -97,9 +97,14 @@ class Organisation:
     numbers: dict[str, int] = field(default_factory=dict)
 
     @property
+    def begin_time(self) -> datetime:
+        """First moment of the first day."""
+        return datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
+
+    @property
     def begin(self) -> int:
         """First ms of the first day."""
-        return int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC).timestamp() * 1000)
+        return int(self.begin_time.timestamp() * 1000)
 
     def number(self, table: list[str], text: str) -> int:
         """Number of ``text`` in ``table`` (addresses or clients), added if it is new."""
@@ -178,7 +183,7 @@ def issue(rng: np.random.Generator, number: int, job: Job, owner: Person, begin:
         expires=created + timedelta(days=1825) if rng.random() < 0.3 else None,
         is_role=role,
         session_name=str(rng.choice(["", job.slug.title().replace("-", "")])) if role else "",
-        sleeps=rng.random() < 0.02,
+        seldom_used=rng.random() < 0.02,
         bucket=f"northwind-{owner.team}-{'prod' if production else 'stage'}",
         folder=f"{job.slug}/{serial}",
         first=float(rng.integers(20_000, 90_000)),
@@ -187,32 +192,14 @@ def issue(rng: np.random.Generator, number: int, job: Job, owner: Person, begin:
 
 # ---- inventory ----
 INVENTORY = (
-    "source",
-    "native_id",
-    "token_kind",
-    "token_name",
-    "owner_uid",
-    "owner_email",
-    "owner_name",
-    "owner_type",
-    "owner_status",
-    "owner_timezone",
-    "team",
-    "purpose",
-    "environment",
-    "criticality",
-    "created_time",
-    "expires_time",
-    "scopes",
-    "networks",
-    "rotated_from",
-    "valid_from",
-    "valid_to",
+    *("source", "native_id", "token_kind", "token_name", "owner_uid", "owner_email", "owner_name", "owner_type"),
+    *("owner_status", "owner_timezone", "team", "purpose", "environment", "criticality", "created_time"),
+    *("expires_time", "scopes", "networks", "rotated_from", "valid_from", "valid_to"),
 )
 
 
 def write_inventory(path: Path, org: Organisation) -> None:
-    """One row a token that somebody registered, and one more for the key that replaced another."""
+    """Write one row a token that somebody registered, and one more for the key that replaced another."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(INVENTORY)
@@ -221,31 +208,16 @@ def write_inventory(path: Path, org: Organisation) -> None:
             if owner is None:
                 continue
             kind = "api_key" if token.issuer == "gateway" else "aws_session" if token.is_role else "aws_access_key"
-            before = [
-                token.issuer,
-                token.native_id,
-                kind,
-                token.name,
-                owner.uid,
-                owner.email,
-                owner.name,
-                "human" if token.job.archetype == "human" else "service",
-                owner.status,
-                owner.timezone,
-                owner.team,
-                token.job.purpose,
-                token.environment,
-                token.criticality,
-            ]
-            after = [token.job.scopes, " ".join(token.networks)]
-            writer.writerow(
-                [*before, iso(token.created), iso(token.expires), *after, "", iso(token.created), iso(token.rotated)]
-            )
+            person = "human" if token.job.archetype == "human" else "service"
+            keys = [(token.native_id, token.created, "", token.rotated)]
             if token.rotated:
-                before[1] = token.rotated_id
-                writer.writerow(
-                    [*before, iso(token.rotated), iso(token.expires), *after, token.native_id, iso(token.rotated), ""]
-                )
+                keys.append((token.rotated_id, token.rotated, token.native_id, None))
+            for native_id, since, replaced, until in keys:
+                writer.writerow([
+                    token.issuer, native_id, kind, token.name, owner.uid, owner.email, owner.name, person, owner.status,
+                    owner.timezone, owner.team, token.job.purpose, token.environment, token.criticality, iso(since),
+                    iso(token.expires), token.job.scopes, " ".join(token.networks), replaced, iso(since), iso(until),
+                ])  # fmt: skip
 
 
 def iso(time: datetime | None) -> str:

@@ -33,7 +33,7 @@ from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 from tokenkit.world import lake_rows
 from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
-from tokenkit.world.benign import TruthEntries, daily_variation
+from tokenkit.world.benign_changes import TruthEntries, daily_variation
 from tokenkit.world.draws import Array
 from tokenkit.world.organisation import DAY, TRAILS, Organisation, write_inventory
 from tokenkit.world.to_logs import EVENTS_PER_TOKEN_DAY

@@ -19,7 +19,7 @@ import orjson
 from tokenkit.errors import InputError
 from tokenkit.world.attacks import add_attacks
 from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
-from tokenkit.world.benign import TruthEntries, daily_variation
+from tokenkit.world.benign_changes import TruthEntries, daily_variation
 from tokenkit.world.catalogue import JOBS
 from tokenkit.world.demo_organisation import NEVER_ATTACKED, demo_mean_requests, demo_organisation
 from tokenkit.world.log_formats import write_logs
@@ -54,7 +54,7 @@ def simulate_logs(
     seed : int
         The same arguments give the same bytes.
     attacks : bool
-        Without them the organisation is the identical one, confounders included.
+        Without them the organisation is the identical one, benign changes included.
     events : int
         About so many events in all (within 10%).
     bench : bool
@@ -95,9 +95,9 @@ def simulate_logs(
     found: TruthEntries = []
     del parts
     if attacks:
-        told = {native for note in entries if note["kind"] in NEVER_ATTACKED for native in note["native_ids"]}
-        barred = frozenset(token.name for token in org.tokens if token.native_id in told)
-        rows, found = add_attacks(rows, org, barred, events)
+        peculiar = {native for note in entries if note["kind"] in NEVER_ATTACKED for native in note["native_ids"]}
+        excluded = frozenset(token.name for token in org.tokens if token.native_id in peculiar)
+        rows, found = add_attacks(rows, org, excluded, events)
     rows = rows[np.lexsort((rows["uid"][:, 0], rows["time"], rows["log"]))]
     write_logs(out / "logs", rows, org, lambda day: tell(tokens + day + 1, tokens + days))
     write_inventory(out / "inventory.csv", org)

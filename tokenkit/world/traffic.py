@@ -1,4 +1,4 @@
-"""Every request of one token, drawn from what its kind of token does.
+"""Traffic: draws all requests of one simulated token from its job and archetype.
 
 Each token draws from random streams of its own, so that neither an attack nor another token changes its requests.
 """
@@ -11,27 +11,27 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tokenkit.world.archetypes import ARCHETYPES, Archetype
-from tokenkit.world.benign import DailyVariation, TruthEntries, outage_day, truth_entry
+from tokenkit.world.benign_changes import DailyVariation, TruthEntries, outage_day, truth_entry
 from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, LISTINGS, RARE_CLIENTS, USUAL, user_agent
 from tokenkit.world.draws import Array, stream
-from tokenkit.world.organisation import DAY, EVENT, TRAILS, Credential, Organisation, Token, new_key
+from tokenkit.world.organisation import DAY, EVENT, HOUR, TRAILS, Credential, Organisation, Token, new_key
 
-HOUR = 3_600_000
 OWN_PROGRAMS = ("job", "node", "app")  # client families that the organisation makes itself
 
 
 def token_requests(token: Token, org: Organisation, mean: float, variation: DailyVariation) -> Array:
-    """Every event of a token.
+    """All requests of a token over the whole period.
 
     Parameters
     ----------
     token : Token
         Its ``pace`` is set here.
     org : Organisation
-        Learns the token's addresses, clients and credentials.
+        The token's addresses, clients and credentials are appended to it.
     mean : float
         Requests over the whole period on average.
     variation : DailyVariation
+        First uses of a call are appended to its ``entries``.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def token_requests(token: Token, org: Organisation, mean: float, variation: Dail
 def request_times(
     rng: np.random.Generator, token: Token, org: Organisation, mean: float, variation: DailyVariation
 ) -> tuple[Array, Array]:
-    """Hour of each request (since the start) and the moment within it."""
+    """Whole hours since the start of each request, and the fraction (0 to 1) of that hour."""
     kind, days = ARCHETYPES[token.job.archetype], org.days
     zone, noon = ZoneInfo(token.timezone), datetime.combine(org.start, time(12))
     batch = token.job.archetype == "cron"  # batch jobs run by UTC
@@ -72,8 +72,9 @@ def request_times(
     week = kind.week(rng)
     rate = week[(org.start.weekday() + local // 24) % 7, local % 24]
     rate *= np.where(np.isin(local // 24, org.around.holidays.get(token.timezone, [])), kind.holiday, 1.0)
-    restless = rng.uniform(0.15, 0.4)
-    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, restless, days) - restless**2 / 2
+    day_to_day_sd = rng.uniform(0.15, 0.4)
+    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, day_to_day_sd, days)
+    level -= day_to_day_sd**2 / 2
     level += stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days)
     used = kind.active(stream(org.seed, token.native_id, "active"), days)
     expected = rate * (mean / rate.sum()) * (np.exp(level) * variation.requests * used)[hours // 24]
@@ -85,7 +86,10 @@ def request_times(
 def choose_endpoints(
     rng: np.random.Generator, token: Token, org: Organisation, rows: Array, day: Array, entries: TruthEntries
 ) -> None:
-    """Choose endpoints: the job's mix as this token uses it, seldom ones, and some for the first time."""
+    """Fill ``endpoint``: the job's mix as this token uses it, seldom ones, and some for the first time.
+
+    Each call that is made for the first time within the period is appended to ``entries``.
+    """
     job, days = token.job, org.days
     names = [*job.calls, *job.seldom, *job.untried]
     usual = np.array(list(job.calls.values())) * rng.lognormal(0, 0.4, len(job.calls))
@@ -105,22 +109,23 @@ def choose_endpoints(
 
 
 def position_in_mix(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
-    """Where in the job's mix each request falls, 0 to 1: a Markov chain around the circle.
+    """Where in the job's mix each request falls: the positions form a ring from 0 to 1.
 
-    Most requests lie about as far behind the one before as those of their peers do; the others fall anywhere, and so
-    does the first after a pause of ten minutes. Every place stays equally likely, so the mix is kept.
+    Most requests of a job with a ``chain`` lie a usual step, which is the same for their peers, behind the one before;
+    the others fall anywhere, and so does the first after a pause of ten minutes. Every position stays equally likely,
+    so the mix is kept.
     """
-    thrown = rng.random(len(rows))
+    independent = rng.random(len(rows))
     if not token.job.chain:
-        return thrown
+        return independent
     own = stream(org.seed, token.native_id, "chain")
-    far = stream(org.seed, "chain", token.job.purpose).uniform(0.2, 0.8)
+    usual_step = stream(org.seed, "chain", token.job.purpose).uniform(0.2, 0.8)
     follows = (own.random(len(rows)) < token.job.chain) & (np.diff(rows["time"], prepend=0) < HOUR // 6)
-    return np.asarray(np.cumsum(np.where(follows, far + own.normal(0, 0.04, len(rows)), thrown)) % 1.0)
+    return np.asarray(np.cumsum(np.where(follows, usual_step + own.normal(0, 0.04, len(rows)), independent)) % 1.0)
 
 
 def choose_objects(rng: np.random.Generator, token: Token, org: Organisation, rows: Array, paging: int) -> None:
-    """Choose objects near the newest one, which moves on every day; and pages of listings."""
+    """Fill ``object`` with numbers near the newest one, which rises every day, and ``page`` of listings."""
     names = (*token.job.calls, *token.job.seldom, *token.job.untried)
     nouns = {COST[name][2]: i for i, name in enumerate(names) if COST[name][2]}
     noun_of = np.array([nouns.get(COST[name][2], -1) for name in ENDPOINTS])
@@ -139,7 +144,7 @@ def choose_objects(rng: np.random.Generator, token: Token, org: Organisation, ro
 
 
 def choose_addresses(token: Token, org: Organisation, rows: Array, day: Array, sticky: bool) -> None:
-    """Choose addresses, day by day from where the token is used."""
+    """Fill ``address``, day by day from where the token is used; some tokens' ``networks`` are declared."""
     rng = stream(org.seed, token.native_id, "places")
     places = ARCHETYPES[token.job.archetype].places(rng, org.around, token.name, token.timezone)
     if token.job.archetype in ("cron", "webhook") and token.name not in org.around.moving and rng.random() < 0.4:
@@ -157,7 +162,7 @@ def choose_addresses(token: Token, org: Organisation, rows: Array, day: Array, s
 
 
 def choose_clients(token: Token, org: Organisation, rows: Array, day: Array) -> None:
-    """Choose clients; their versions rise on some of the days on which one was released."""
+    """Fill ``client``; versions rise on some of the days on which one was released."""
     rng = stream(org.seed, token.native_id, "clients")
     human = token.job.archetype in ("human", "ci")
     families = list(token.job.clients) if human else [str(rng.choice(token.job.clients))]
@@ -185,7 +190,10 @@ def choose_clients(token: Token, org: Organisation, rows: Array, day: Array) -> 
 
 
 def set_outcomes(rng: np.random.Generator, token: Token, org: Organisation, rows: Array) -> Array:
-    """Set status codes, and add the repetitions of what failed for a moment; one day the gateway is half down."""
+    """Return the rows with status codes, and with a retry added for most failed calls.
+
+    On one day the gateway is half down for half an hour.
+    """
     kinds = np.array([404, 403, 503, 429, 400], "i2")
     odds = np.array([0.008, 0.003, 0.003, 0.003, 0.002]) * rng.lognormal(0, 0.6, 5)
     dice = rng.random(len(rows))
@@ -212,12 +220,12 @@ def set_outcomes(rng: np.random.Generator, token: Token, org: Organisation, rows
 def set_sizes(
     rng: np.random.Generator, token: Token, org: Organisation, rows: Array, kind: Archetype, variation: DailyVariation
 ) -> None:
-    """Set bytes and latency: lognormal about the endpoint's median, with the token's level of the day."""
+    """Fill ``sent``, ``received`` and ``latency``: lognormal about the endpoint's median and the day's level."""
     medians = np.array([COST[name][:2] for name in ENDPOINTS]) * 1024
     more = stream(org.seed, token.native_id, "sizes").normal(0, 0.4, len(ENDPOINTS) - USUAL)
     own = np.exp(np.concatenate([rng.normal(0, 0.4, USUAL), more]))
-    restless = rng.uniform(0.08, 0.2)
-    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, restless, org.days)
+    day_to_day_sd = rng.uniform(0.08, 0.2)
+    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, day_to_day_sd, org.days)
     day = (rows["time"] - org.begin) // DAY
     call = rows["endpoint"]
     sent = (
@@ -236,7 +244,7 @@ def set_sizes(
 
 
 def set_credentials(token: Token, org: Organisation, rows: Array) -> None:
-    """Give each event its credential: the key, the key that replaced it, or a role's session of some hours."""
+    """Fill ``credential``: the key, the key that replaced it, or a role's session of some hours."""
     first = len(org.credentials)
     if not token.is_role:
         org.credentials += [
@@ -257,7 +265,7 @@ def set_credentials(token: Token, org: Organisation, rows: Array) -> None:
 
 
 def service_requests(org: Organisation, events: float) -> Array:
-    """What AWS services do by themselves: CloudTrail records with neither key nor address."""
+    """All requests that AWS services make by themselves, with neither key nor address."""
     rng = stream(org.seed, "services")
     rows = np.zeros(int(rng.poisson(0.004 * events)), EVENT)
     rows["time"] = np.sort(org.begin + rng.integers(0, org.days * DAY, len(rows)))

@@ -6,7 +6,7 @@ They are part of the organisation with and without attacks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ TruthEntries = list[dict[str, Any]]
 
 @dataclass
 class DailyVariation:
-    """What benign circumstances do to one token, for each day."""
+    """The benign changes of one token, for each day."""
 
     requests: Array  # factor on the number of requests; 0 on days off
     size: Array  # factor on the bytes of a response
@@ -27,7 +27,10 @@ class DailyVariation:
 
 
 def daily_variation(token: Token, org: Organisation) -> DailyVariation:
-    """Bursts (0.3% of days), heavy reports (0.6%), growth, holidays, sleep, and the day the token was made."""
+    """The benign changes of one token: bursts (0.3% of days), heavy reports (0.6%), growth, days off.
+
+    A token that is used on few days only, or was made within the period, has no requests on the other days.
+    """
     rng = stream(org.seed, token.native_id, "weather")
     days = np.arange(org.days)
     requests, size, entries = np.ones(org.days), np.ones(org.days), []
@@ -49,7 +52,7 @@ def daily_variation(token: Token, org: Organisation) -> DailyVariation:
     if token.job.archetype == "human" and rng.random() < 0.5 * org.days / 60:
         requests[holiday : holiday + length] = 0
         note("holiday", holiday, min(holiday + length, org.days) - 1, "the owner is away")
-    if token.sleeps:
+    if token.seldom_used:
         requests *= rng.random(org.days) < 0.05
         note("sleeper", 0, org.days - 1, "used on few days")
     first = (token.created.date() - org.start).days
@@ -67,12 +70,20 @@ def outage_day(days: int) -> int:
 def truth_entry(
     kind: str, native_ids: list[str], org: Organisation, first: int, last: int, detail: str
 ) -> dict[str, Any]:
-    """A confounder as truth.json lists it: days ``first`` to ``last``, inclusive."""
-    start = datetime(org.start.year, org.start.month, org.start.day, tzinfo=UTC)
+    """A benign change as truth.json lists it: days ``first`` to ``last``, inclusive."""
     return {
         "kind": kind,
         "native_ids": native_ids,
-        "start": iso(start + timedelta(days=first)),
-        "end": iso(start + timedelta(days=last + 1)),
+        "start": iso(org.begin_time + timedelta(days=first)),
+        "end": iso(org.begin_time + timedelta(days=last + 1)),
         "detail": detail,
     }
+
+
+def release_entries(org: Organisation) -> TruthEntries:
+    """The days on which a version of a client came out, as truth.json lists them."""
+    return [
+        truth_entry("sdk_release", [], org, day, day, f"{family}, release {number}")
+        for family, dates in org.around.releases.items()
+        for number, day in enumerate(dates, 1)
+    ]
