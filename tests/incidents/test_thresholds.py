@@ -15,6 +15,11 @@ from tokenkit.incidents.thresholds import Budget, DailyHeights
 GAPS, SHARES = {"a": 1, "b": 14}, {"a": 0.5, "b": 0.25}
 
 
+def threshold(heights: np.ndarray, quota: float) -> float:
+    """The threshold of one channel on the day after these."""
+    return thresholds.at_quota(*thresholds.curve(heights, 1, slice(0, heights.shape[1])), quota)
+
+
 def days(count: int) -> pd.DatetimeIndex:
     return pd.date_range(day_of(0), periods=count, freq="D", tz="UTC")
 
@@ -55,7 +60,7 @@ def test_a_low_threshold_that_keeps_everything_open_is_not_taken_for_a_strict_on
     heights[1:, 5] = 19.0
     at_seven, at_nineteen = (int(thresholds.opened(heights >= h, 1).sum()) for h in (7.0, 19.0))
     assert (at_seven, at_nineteen) == (4, 7), "the count is not monotone"
-    found = thresholds.threshold(heights, 1, slice(0, 14), quota=4.5)
+    found = threshold(heights, 4.5)
     assert found > 7.0, "from the top, seven is already more than the quota"
 
 
@@ -65,48 +70,45 @@ heights_of = st.lists(st.lists(st.floats(0, 40), min_size=14, max_size=14), min_
 @settings(max_examples=60)
 @given(heights_of, st.floats(0.05, 20), st.floats(1.0, 4.0))
 def test_a_larger_budget_never_raises_the_threshold(heights: np.ndarray, quota: float, more: float) -> None:
-    window = slice(0, 14)
-    assert (
-        thresholds.threshold(heights, 1, window, quota) >= thresholds.threshold(heights, 1, window, quota * more) - 1e-9
-    )
+    assert threshold(heights, quota) >= threshold(heights, quota * more) - 1e-9
 
 
 @settings(max_examples=60)
 @given(heights_of, st.floats(0.05, 20))
 def test_no_threshold_is_lower_than_what_a_profile_day_in_64_exceeds(heights: np.ndarray, quota: float) -> None:
-    assert thresholds.threshold(heights, 1, slice(0, 14), quota) >= thresholds.MIN_BITS
+    assert threshold(heights, quota) >= thresholds.MIN_BITS
 
 
 def test_in_a_calm_and_small_organisation_the_floor_holds_as_well() -> None:
-    assert thresholds.threshold(np.full((2, 14), 2.0), 1, slice(0, 14), quota=0.5) == thresholds.MIN_BITS
+    assert threshold(np.full((2, 14), 2.0), 0.5) == thresholds.MIN_BITS
 
 
 def test_no_more_open_above_the_threshold_than_the_quota() -> None:
     heights = np.random.default_rng(0).exponential(1.44, (200, 14)) + 7  # bits of chance
     for quota in (1.0, 3.0, 10.0, 40.0):
-        found = thresholds.threshold(heights, 1, slice(0, 14), quota)
+        found = threshold(heights, quota)
         count = int(thresholds.opened(heights >= found, 1).sum())
         assert quota - 2 <= count <= quota
 
 
 @pytest.mark.parametrize("quota", [0.3, 0.7, 1.0, 1.5])
 def test_one_attack_does_not_hide_the_next(quota: float) -> None:
-    """Found by reporting night after night: a stolen token's first night lifted the line above its second."""
+    """Found by reporting night after night: a stolen token's first night lifted the threshold above its second."""
     heights = np.random.default_rng(0).exponential(1.44, (40, 14))
-    calm = thresholds.threshold(heights, 1, slice(0, 14), quota)
+    calm = threshold(heights, quota)
     heights[7, 13] = 40.0
-    assert calm <= thresholds.threshold(heights, 1, slice(0, 14), quota) <= calm + 2 * 1.44 + 1e-9
+    assert calm <= threshold(heights, quota) <= calm + 2 * 1.44 + 1e-9
 
 
 def test_below_one_incident_half_the_quota_costs_one_bit() -> None:
     heights = np.array([[20.0, 0.0], [18.0, 0.0]])
-    found = [thresholds.threshold(heights, 1, slice(0, 2), q) for q in (0.5, 0.25, 0.125)]
+    found = [threshold(heights, q) for q in (0.5, 0.25, 0.125)]
     assert found == [21.0, 22.0, 23.0]
 
 
 def test_a_channel_without_a_share_never_opens_and_one_without_scores_waits_at_the_floor() -> None:
-    assert thresholds.threshold(np.full((2, 14), 30.0), 1, slice(0, 14), 0.0) == np.inf
-    assert thresholds.threshold(np.zeros((2, 14)), 1, slice(0, 14), 1.0) == thresholds.MIN_BITS
+    assert threshold(np.full((2, 14), 30.0), 0.0) == np.inf
+    assert threshold(np.zeros((2, 14)), 1.0) == thresholds.MIN_BITS
 
 
 def test_the_height_of_a_day_is_its_largest_score() -> None:

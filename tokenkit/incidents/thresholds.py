@@ -3,7 +3,8 @@
 Reads  scores. Writes nothing.
 A day's threshold is the surprise that would have opened the channel's share of merged incidents in the 14 days before;
 so what is scored never sets its own threshold, and the thresholds follow the organisation.
-Merged incidents are not monotone in the threshold (a low one keeps everything open): the search starts at the top.
+A lower threshold can open fewer incidents, since it joins two of them into one. So of the thresholds that open as many
+as the quota the highest is taken: the search begins at the largest score.
 
 A run, a comparison of settings and the bench set thresholds by the same steps:
 
@@ -28,8 +29,8 @@ from tokenkit.normal.evidence import Evidence
 
 WINDOW_DAYS = 14
 MIN_DAYS = 7
-LONE = 2.0
-JOIN_DAYS = 2  # merge.JOIN_GAP
+LONE_PEAK = 2.0  # a peak further above the next than twice what chance leaves between them is cut down
+JOIN_DAYS = merge.JOIN_GAP.days
 CANDIDATES = 400
 # Used while history is too short for calibration days: the raw bits that would have kept each channel's share of the
 # budget in five simulated organisations with 10 days of reference (benchmarks/provisional.py); drift reaches its floor
@@ -81,7 +82,7 @@ class DailyHeights:
     profiles : Index of profile_uid
         The rows; only representative profiles (``Days.representative``).
     judged : int
-        How many profiles are judged in all; the budget counts them.
+        How many profiles are judged in all, young ones too: what the budget grants a run counts them.
     periods : Periods
         The columns are its ``scored_days``.
     """
@@ -190,6 +191,8 @@ def threshold_table(
     calibration, days = heights.periods.calibration, heights.periods.scored_days
     assert calibration is not None
     first = int(days.searchsorted(pd.Timestamp(calibration[1], tz="UTC")))
+    # the part of the run's budget that falls on the rows. ``judged`` cancels out but for the last bit of the float, and
+    # with that bit the thresholds that the lake has would change
     a_day = budget.a_day(heights.judged) * len(heights.profiles) / max(heights.judged, 1)
     rows: dict[pd.Timestamp, dict[str, float]] = {}
     digests = {} if curves is None else {c: blake2b(m.tobytes()).digest() for c, m in heights.matrices.items()}
@@ -261,23 +264,13 @@ def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
     return flagged & (before == 0)
 
 
-def threshold(heights: np.ndarray, gap_days: int, window: slice, quota: float, least: float = MIN_BITS) -> float:
-    """The surprise that would have opened ``quota`` incidents in the days of ``window``, and ``least`` at least.
-
-    One channel and one day by themselves, for tests and benchmarks; a run calls ``set_thresholds``.
-    Between two counts it is interpolated; below one incident it is extrapolated: half the quota, one bit more.
-
-    Examples
-    --------
-    >>> heights = np.array([[9.0, 0.0], [7.0, 0.0], [0.0, 5.0]])
-    >>> [round(threshold(heights, 1, slice(0, 2), quota), 2) for quota in (2.0, 0.5)]
-    [6.44, 10.0]
-    """
-    return at_quota(*curve(heights, gap_days, window), quota, least)
-
-
 def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray, np.ndarray]:
-    """How many incidents each surprise would have opened in the days of ``window``.
+    """How many incidents each threshold would have opened in the days of ``window``, of one channel.
+
+    Parameters
+    ----------
+    heights : profile x day, in bits; -1 where nothing was scored
+    window : the days that are counted, as columns of ``heights``
 
     Returns
     -------
@@ -304,7 +297,20 @@ def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray
 
 
 def at_quota(bits: np.ndarray, counts: np.ndarray, quota: float, least: float = MIN_BITS) -> float:
-    """The threshold that ``quota`` incidents leave of a curve; infinite where the quota is 0."""
+    """The threshold at which ``quota`` incidents open, and ``least`` at least; infinite where the quota is 0.
+
+    Between two counts it is interpolated; below one incident it is extrapolated: half the quota, one bit more.
+
+    Parameters
+    ----------
+    bits, counts : as ``curve`` returns them
+
+    Examples
+    --------
+    >>> heights = np.array([[9.0, 0.0], [7.0, 0.0], [0.0, 5.0]])
+    >>> [round(at_quota(*curve(heights, 1, slice(0, 2)), quota), 2) for quota in (2.0, 0.5)]
+    [6.44, 10.0]
+    """
     if quota <= 0:
         return np.inf
     if not len(bits):
@@ -324,14 +330,14 @@ def _without_lone_peaks(heights: np.ndarray, window: slice) -> np.ndarray:
     """Heights in which no profile stands further above the next than chance would leave it.
 
     Of peaks with an exponential tail the i-th lies 1.44 / i bits above the next on average (Renyi). A peak further
-    off than ``LONE`` times that is an attack, not the tail of chance, and must not lift the threshold above the next
-    one: in an organisation of 40 tokens a stolen token hid the second night of its own theft.
+    off than ``LONE_PEAK`` times that is an attack, not the tail of chance, and must not lift the threshold above the
+    next one: in an organisation of 40 tokens a stolen token hid the second night of its own theft.
     """
     peaks = heights[:, window].max(axis=1, initial=-1.0)
     order = np.argsort(-peaks, kind="stable")
     some = order[: CANDIDATES + 1]
     # ceiling of i = min over k >= i of (peak of k + what chance leaves between i and k)
-    left = np.concatenate([[0.0], np.cumsum(LONE * 1.44 / np.arange(1, max(len(some), 1)))])
+    left = np.concatenate([[0.0], np.cumsum(LONE_PEAK * 1.44 / np.arange(1, max(len(some), 1)))])
     reached = np.minimum.accumulate((np.maximum(peaks[some], 0.0) + left)[::-1])[::-1] - left
     limited = heights.copy()
     limited[some] = np.minimum(heights[some], reached[:, None])

@@ -13,7 +13,8 @@ from tokenkit import respond
 from tokenkit.channels import calibration, detector_cache, policy
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
-from tokenkit.incidents import labels, merge, rules, thresholds
+from tokenkit.incidents import labels, merge, rules
+from tokenkit.incidents.thresholds import Budget, daily_heights, flag, set_thresholds
 from tokenkit.judge import tables
 from tokenkit.judge.judgement import Judgement
 from tokenkit.judge.record import records
@@ -70,14 +71,14 @@ def detect(
     progress("scoring", 1, 3)
     detection = workspace.settings.detection
     scores = calibration.score(measured, detection, detector_cache.open_cache(workspace))
-    budget = thresholds.Budget.of_run(detection)
-    heights = thresholds.daily_heights(scores, measured, budget.gaps)
-    threshold_tables = thresholds.set_thresholds(heights, budget, given_labels.accepted_scores)
-    flagged = thresholds.flag(scores, threshold_tables, accepted)
+    budget = Budget.of_run(detection)
+    heights = daily_heights(scores, measured, budget.gaps)
+    thresholds = set_thresholds(heights, budget, given_labels.accepted_scores)
+    flagged = flag(scores, thresholds, accepted)
     windows = pd.concat([flagged, breaches], ignore_index=True) if len(breaches) else flagged
     windows = merge.join(windows, budget.gaps)
     progress("scoring", 2, 3)
-    tables.write(workspace, measured, scores, threshold_tables)
+    tables.write(workspace, measured, scores, thresholds)
     progress("scoring", 3, 3)
     allowed = budget.a_day(len(measured.days.profiles))
-    return Judgement(periods, shown, given_labels, broken, windows, measured, scores, threshold_tables, allowed)
+    return Judgement(periods, shown, given_labels, broken, windows, measured, scores, thresholds, allowed)

@@ -76,7 +76,7 @@ def budget(judgement: Judgement, listed: list[Incident], per_1000: float) -> fac
 
 
 def _calibration_opened(judgement: Judgement) -> int:
-    """Incidents that the first lines would have opened on the days on which they were set."""
+    """Incidents that the first thresholds would have opened on the days on which they were set."""
     calibration = judgement.periods.calibration
     assert calibration is not None
     windows = judgement.windows[judgement.windows["channel"] != "policy"]
