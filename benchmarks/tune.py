@@ -1,6 +1,6 @@
 """Tune: from a moved slider to the redrawn picture, kernel side, at 1,000 tokens and 90 days of synthetic scores.
 
-The callback of the widget itself is called: trial, comparison, picture, table and the calls, up to the HTML that the
+The callback of the widget itself is called: what-if, comparison, picture, table and the calls, up to the HTML that the
 browser is sent. Each budget is one the slider was not at before, and half of the moves change a share as well, which
 makes threshold curves anew.
 """
@@ -26,7 +26,7 @@ TOKENS, DAYS, GOAL_MS = 1000, 90, 300.0
 FIRST = date(2026, 1, 1)
 
 
-def scored() -> tune.Scored:
+def scored() -> tune.ScoredPeriod:
     """Exponential bits, as calibrated scores are, in every channel on nearly every day; of hours, three a day."""
     rng = np.random.default_rng(0)
     names = np.array([f"tok1_{n:024x}" for n in range(TOKENS)], dtype=object)
@@ -50,7 +50,7 @@ def scored() -> tune.Scored:
     scores, profiles = pd.concat(frames, ignore_index=True), pd.Index(names)
     matrices = {c: thresholds.highest(scores[scores["channel"] == c], profiles, days) for c in channels.gaps()}
     heights = thresholds.DailyHeights(matrices, profiles, TOKENS, periods)
-    return tune.Scored(periods, config.Detection(), heights, tune.candidates(scores), people)
+    return tune.ScoredPeriod(periods, config.Detection(), heights, tune.candidates(scores), people)
 
 
 def main() -> None:

@@ -390,16 +390,16 @@ def test_a_pasted_secret_is_masked_and_accepting_again_keeps_the_heights_that_th
     pd.testing.assert_frame_equal(labels.read(place, DAY + timedelta(2)).accepted_scores, first)
 
 
-def test_a_trial_is_a_run_also_where_an_incident_was_accepted(place: Workspace, planted: tuple[Path, str, str]) -> None:
+def test_a_what_if_is_a_run_where_an_incident_was_accepted(place: Workspace, planted: tuple[Path, str, str]) -> None:
     from tokenkit.workbench import tune
 
     (raised,) = of(told(place, 0, days=3), planted[1])
     label(place, raised["incident_uid"], "benign", accept=True)
     facts = told(place, 0, days=3)
-    trial = tune.saved(tune.prepare(place, DAY, DAY + timedelta(3)))
-    assert set(trial.incidents["incident_uid"]) == {
+    what_if = tune.with_saved_settings(tune.prepare(place, DAY, DAY + timedelta(3)))
+    assert set(what_if.incidents["incident_uid"]) == {
         r["incident_uid"] for r in facts["incidents"] if r["state"] in ("opened", "grown")
     }
-    lines = raw_logs.table(place, "scores").groupby(["channel", "day"])["threshold_bits"].first()
-    for (channel, day), line in lines.items():
-        assert np.isclose(trial.thresholds.at[pd.Timestamp(day, tz="UTC"), channel], line), (channel, day)
+    stored = raw_logs.table(place, "scores").groupby(["channel", "day"])["threshold_bits"].first()
+    for (channel, day), bits in stored.items():
+        assert np.isclose(what_if.threshold_table.at[pd.Timestamp(day, tz="UTC"), channel], bits), (channel, day)

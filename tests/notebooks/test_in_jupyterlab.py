@@ -63,7 +63,7 @@ def test_the_slider_moves_the_picture(lab, tuned):
     handle.focus()
     for _ in range(20):
         tuned.keyboard.press("ArrowRight")
-    expect(tuned.locator("pre.calls").first).to_contain_text("tune.trial(scored, budget=15", timeout=10_000)
+    expect(tuned.locator("pre.calls").first).to_contain_text("tune.what_if(scored, budget=15", timeout=10_000)
     expect(picture).not_to_have_text(before, timeout=10_000)
     shot(tuned, "04_after")
 

@@ -62,7 +62,7 @@ def test_notebook_01_says_whose_from_where_when_and_what_changed(shown):
 def test_notebook_04_saves_only_when_it_is_told_to(analysed, shown, tmp_path):
     root, text, _ = shown["04_tune"]()
     assert (root / config.FILE_NAME).read_bytes() == (analysed / config.FILE_NAME).read_bytes()
-    assert "gained" in text and "tune.trial(scored, budget=40" in text and "labels.label(ws, " in text
+    assert "gained" in text and "tune.what_if(scored, budget=40" in text and "labels.label(ws, " in text
     copied = shutil.copytree(root, tmp_path / "workspace")
     page_of("04_tune", tmp_path, workspace=str(copied), **DAYS, budget=40.0, save=True, who="ana", why="time for more")
     assert config.load_settings(copied / config.FILE_NAME).detection.budget == 40.0
@@ -151,5 +151,5 @@ def test_nbconvert_shows_the_static_equivalents_and_no_state_of_widgets(name, sh
     _, _, made = shown[name]()
     assert "widgets" not in made.metadata
     body, _ = HTMLExporter().from_notebook_node(made)
-    assert ("report.fingerprint_card(view" if name.startswith("01") else "tune.trial(scored") in body
+    assert ("report.fingerprint_card(view" if name.startswith("01") else "tune.what_if(scored") in body
     assert "application/vnd.jupyter.widget" not in body.split("<body", 1)[1]

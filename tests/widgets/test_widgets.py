@@ -65,7 +65,7 @@ def test_moving_the_budget_redraws_and_shows_its_call(view, scored):
     before = picture.value
     left.children[0].value = 20.0
     assert picture.value != before and "budget=20" in calls.value
-    assert tuner.trial.detection.budget == 20.0 and tuner.saved.detection.budget == 5.0
+    assert tuner.what_if.detection.budget == 20.0 and tuner.saved.detection.budget == 5.0
 
 
 def test_the_days_of_a_view_are_those_that_are_tuned(view, scored):
@@ -80,14 +80,14 @@ def test_a_budget_beyond_the_slider_is_kept_when_something_else_is_moved(view, s
     left = tuner.box.children[1].children[0]
     assert left.children[0].value == budget
     left.children[1].value = 0.05
-    assert tuner.trial.detection.budget == budget and 0.05 in tuner.trial.detection.shares.values()
+    assert tuner.what_if.detection.budget == budget and 0.05 in tuner.what_if.detection.shares.values()
 
 
-def test_what_was_saved_is_what_later_trials_start_from(workspace, scored):
+def test_what_was_saved_is_what_later_changes_start_from(workspace, scored):
     tuner = widgets.tune_budget(tokenkit.open(workspace), scored=dataclasses.replace(scored))
     tuner.change(budget=12.0)
     tuner.save("ana", "time for more")
-    assert tune.trial(tuner.scored).detection.budget == tuner.saved.detection.budget == 12.0
+    assert tune.what_if(tuner.scored).detection.budget == tuner.saved.detection.budget == 12.0
 
 
 def test_where_the_process_has_no_user_name_the_field_is_empty(view, scored, monkeypatch):

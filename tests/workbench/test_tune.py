@@ -1,4 +1,4 @@
-"""Tuning: a trial is what a run would report, its effect is said, and saving changes one section of the file."""
+"""Tuning: a what-if is what a run would report, its effect is said, and saving changes one section of the file."""
 
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ START, END = (date.fromisoformat(d) for d in small.BUSY)
 
 
 @pytest.fixture(scope="module")
-def scored(analysed: Path) -> tune.Scored:
+def scored(analysed: Path) -> tune.ScoredPeriod:
     return tune.prepare(tokenkit.open(analysed), START, END)
 
 
@@ -48,28 +48,28 @@ def detected(root: Path, **change: object) -> tuple[Judgement, set[str]]:
         {"budget": 40.0, "shares": {"point_day": 0.2, "panel": 0.5}, "panel": ["HBOS"]},
     ],
 )
-def test_a_trial_is_what_a_run_with_those_settings_reports(
-    scored: tune.Scored, workspace: Path, change: dict[str, object]
+def test_a_what_if_is_what_a_run_with_those_settings_reports(
+    scored: tune.ScoredPeriod, workspace: Path, change: dict[str, object]
 ) -> None:
-    trial = tune.trial(scored, **change)  # type: ignore[arg-type]
+    what_if = tune.what_if(scored, **change)  # type: ignore[arg-type]
     found, shown = detected(workspace, **change)
-    assert set(trial.incidents["incident_uid"]) == shown
-    limits = found.threshold_table[list(trial.thresholds.columns)]
-    assert np.allclose(trial.thresholds.to_numpy(), limits.to_numpy(), rtol=1e-9)
+    assert set(what_if.incidents["incident_uid"]) == shown
+    limits = found.threshold_table[list(what_if.threshold_table.columns)]
+    assert np.allclose(what_if.threshold_table.to_numpy(), limits.to_numpy(), rtol=1e-9)
     by_uid = merge.summary(found.windows).set_index("incident_uid")["score_bits"]
-    assert np.allclose(trial.incidents["score_bits"], by_uid.loc[trial.incidents["incident_uid"]])
+    assert np.allclose(what_if.incidents["score_bits"], by_uid.loc[what_if.incidents["incident_uid"]])
 
 
-def test_a_larger_budget_gains_and_loses_nothing_it_does_not_say(scored: tune.Scored) -> None:
-    saved, more = tune.saved(scored), tune.trial(scored, budget=100)
+def test_a_larger_budget_gains_and_loses_nothing_it_does_not_say(scored: tune.ScoredPeriod) -> None:
+    saved, more = tune.with_saved_settings(scored), tune.what_if(scored, budget=100)
     change = tune.compare(more, saved)
     assert (change["change"] == "gained").sum() > 0
     assert set(change.loc[change["change"] != "lost", "incident_uid"]) == set(more.incidents["incident_uid"])
     assert more.allowed == 20 * saved.allowed and more.achieved == more.opened / more.allowed
 
 
-def test_compared_with_itself_a_trial_keeps_everything(scored: tune.Scored) -> None:
-    saved = tune.saved(scored)
+def test_compared_with_itself_a_what_if_keeps_everything(scored: tune.ScoredPeriod) -> None:
+    saved = tune.with_saved_settings(scored)
     assert set(tune.compare(saved, saved)["change"]) <= {"kept"}
     assert len(tune.compare(saved, saved)) == len(saved.incidents)
 
@@ -83,10 +83,10 @@ def test_compared_with_itself_a_trial_keeps_everything(scored: tune.Scored) -> N
     ],
 )
 def test_a_configuration_that_the_file_would_not_take_is_refused(
-    scored: tune.Scored, change: dict[str, object], says: str
+    scored: tune.ScoredPeriod, change: dict[str, object], says: str
 ) -> None:
     with pytest.raises(ConfigError, match=says):
-        tune.trial(scored, **change)  # type: ignore[arg-type]
+        tune.what_if(scored, **change)  # type: ignore[arg-type]
 
 
 def test_with_too_little_history_it_says_how_much_is_missing(workspace: Path) -> None:
@@ -141,19 +141,19 @@ def test_whatever_is_written_as_a_reason_the_file_can_be_read_again(
     assert tokenkit.open(ws.root).settings.detection.budget == budget
 
 
-def test_the_calls_shown_make_the_same_trial(scored: tune.Scored) -> None:
-    trial = tune.trial(scored, budget=12, shares={"point_hour": 0.5, "panel": 0.2})
+def test_the_calls_shown_make_the_same_what_if(scored: tune.ScoredPeriod) -> None:
+    what_if = tune.what_if(scored, budget=12, shares={"point_hour": 0.5, "panel": 0.2})
     names: dict[str, object] = {"tune": tune, "scored": scored}
-    exec(tune.calls(trial), names)
-    pd.testing.assert_frame_equal(names["trial"].incidents, trial.incidents)  # type: ignore[attr-defined]
-    assert set(trial.thresholds.columns) == set(channels.gaps())
+    exec(tune.as_code(what_if), names)
+    pd.testing.assert_frame_equal(names["what_if"].incidents, what_if.incidents)  # type: ignore[attr-defined]
+    assert set(what_if.threshold_table.columns) == set(channels.gaps())
 
 
 def test_the_page_of_the_next_run_says_who_saved_its_settings_and_why(workspace: Path) -> None:
     from tokenkit import run
 
     ws = tokenkit.open(workspace)
-    digest = tune.save(ws, tune.checked({"budget": 9.0}), who="<b>ana</b>", why="three more a night")
+    digest = tune.save(ws, tune.make_detection({"budget": 9.0}), who="<b>ana</b>", why="three more a night")
     result = run.run(tokenkit.open(workspace), start=START, end=END)
     page = result.page.read_text(encoding="utf-8")
     assert digest in page and "saved by &lt;b&gt;ana&lt;/b&gt; on " in page and "Three more a night" in page

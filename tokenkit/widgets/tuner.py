@@ -16,57 +16,57 @@ from tokenkit.report.parts.tuning import tuning
 from tokenkit.widgets.control import Control, code, error_message, html, markup, message, user_name
 from tokenkit.workbench import frames, tune
 from tokenkit.workbench.explore import View
-from tokenkit.workbench.tune import Scored, Trial
+from tokenkit.workbench.tune import ScoredPeriod, WhatIf
 
 
 class Tuner(Control):
-    """Settings being chosen: ``trial`` has the incidents of the settings tried, ``saved`` those of the saved ones."""
+    """Settings being chosen: ``what_if`` has the incidents of the settings tried, ``saved`` those of the saved ones."""
 
-    def __init__(self, ws: Workspace, scored: Scored | None, missing: str = "") -> None:
+    def __init__(self, ws: Workspace, scored: ScoredPeriod | None, missing: str = "") -> None:
         self.ws, self.scored, self.missing = ws, scored, missing
-        self.trial: Trial | None = None
-        self.saved: Trial | None = None
+        self.what_if: WhatIf | None = None
+        self.saved: WhatIf | None = None
         self.digest = ""
         if scored is not None:
-            self.saved = self.trial = tune.saved(scored)
+            self.saved = self.what_if = tune.with_saved_settings(scored)
 
     def change(self, **values: Any) -> Part:
-        """Try a budget, shares or a panel, as ``tune.trial`` does; returns the picture."""
+        """Try a budget, shares or a panel, as ``tune.what_if`` does; returns the picture."""
         if self.scored is None:
             return self.static()
-        self.trial = tune.trial(self.scored, **values)
-        self.__dict__.pop("box", None)  # the next time it is shown, the sliders are at the trial's values
+        self.what_if = tune.what_if(self.scored, **values)
+        self.__dict__.pop("box", None)  # the next time it is shown, the sliders are at these values
         return self.picture()
 
     def save(self, who: str, why: str) -> str:
         """Write the settings tried to tokenkit.toml; returns their digest, which the next page prints."""
-        if self.trial is None:
+        if self.what_if is None:
             return ""
-        self.digest = tune.save(self.ws, self.trial.detection, who=who, why=why)
+        self.digest = tune.save(self.ws, self.what_if.detection, who=who, why=why)
         if self.scored is not None:
-            self.saved, self.scored.detection = self.trial, self.trial.detection
+            self.saved, self.scored.detection = self.what_if, self.what_if.detection
         return self.digest
 
-    def calls(self, who: str = "", why: str = "") -> str:
-        """Return the calls that make the trial, and that save it where a reason is given."""
-        return tune.calls(self.trial, who, why) if self.trial else ""
+    def as_code(self, who: str = "", why: str = "") -> str:
+        """Return the calls that try these settings, and that save them where a reason is given."""
+        return tune.as_code(self.what_if, who, why) if self.what_if else ""
 
     def picture(self) -> Part:
         """Return the picture: incidents a day, thresholds, and incidents gained and lost."""
-        assert self.scored is not None and self.trial is not None and self.saved is not None
-        return tuning(self.scored, self.trial, self.saved)
+        assert self.scored is not None and self.what_if is not None and self.saved is not None
+        return tuning(self.scored, self.what_if, self.saved)
 
     def static(self) -> Part:
         """Return the picture, and the calls that make it."""
-        if self.scored is None or self.trial is None:
+        if self.scored is None or self.what_if is None:
             return part("notice", title="Nothing to tune yet", text=self.missing)
         shown = self.picture()
-        return Part("tuner", shown.html + html(code(self.calls())))
+        return Part("tuner", shown.html + html(code(self.as_code())))
 
     def _build(self) -> ipywidgets.Widget:
-        if self.scored is None or self.trial is None:
+        if self.scored is None or self.what_if is None:
             return markup(self.static())
-        d = self.trial.detection
+        d = self.what_if.detection
         wide = {"style": {"description_width": "9rem"}, "layout": {"width": "28rem"}, "continuous_update": False}
         # a slider cuts a value outside its range, and the next move of any control would try the cut value
         budget = ipywidgets.FloatSlider(min=min(0.5, d.budget), max=max(20.0, d.budget), step=0.5, value=d.budget,
@@ -86,7 +86,7 @@ class Tuner(Control):
         button = ipywidgets.Button(
             description="Save to tokenkit.toml", layout={"width": "auto"}, button_style="primary"
         )
-        picture, calls, done = markup(self.picture()), markup(code(self.calls())), markup(message(""))
+        picture, calls, done = markup(self.picture()), markup(code(self.as_code())), markup(message(""))
 
         def update(_: object = None) -> None:
             try:
@@ -95,7 +95,7 @@ class Tuner(Control):
                     shares={n: round(s.value, 4) for n, s in shares.items() if s.value > 0},
                     panel=list(panel.value),
                 )
-                picture.value, calls.value, done.value = html(changed), html(code(self.calls())), html(message(""))
+                picture.value, calls.value, done.value = html(changed), html(code(self.as_code())), html(message(""))
             except TokenkitError as error:
                 done.value = html(error_message(error))
 
@@ -104,7 +104,7 @@ class Tuner(Control):
                 digest = self.save(who.value, reason.value)
                 text = f"saved; the next tokenkit run uses it and prints {digest[:12]}"
                 done.value = html(message(text))
-                calls.value = html(code(self.calls(who.value, reason.value)))
+                calls.value = html(code(self.as_code(who.value, reason.value)))
                 picture.value = html(self.picture())
             except TokenkitError as error:
                 done.value = html(error_message(error))
@@ -117,7 +117,7 @@ class Tuner(Control):
 
 
 def tune_budget(
-    source: View | Workspace, start: str | date = "", end: str | date = "", scored: Scored | None = None
+    source: View | Workspace, start: str | date = "", end: str | date = "", scored: ScoredPeriod | None = None
 ) -> Tuner:
     """Return sliders for the budget, the channels' shares and the panel, over the scores of some days.
 

@@ -1,13 +1,13 @@
 """Tune: what another budget, other shares or another panel would have reported, and saving what was chosen.
 
 Reads  everything that a run scores (``prepare``, once). Writes ``[detection]`` of tokenkit.toml (``save``).
-A trial gives the incidents that a run with those settings would report, from scores and threshold curves that are
+``what_if`` gives the incidents that a run with other settings would report, from scores and threshold curves that are
 computed once; so a slider can be moved. The same functions serve the notebook's widgets and a script:
 
     scored = tune.prepare(ws)
-    trial = tune.trial(scored, budget=8)
-    tune.compare(trial, tune.saved(scored))
-    tune.save(ws, trial.detection, who="ana", why="the night shift has time for three more")
+    what_if = tune.what_if(scored, budget=8)
+    tune.compare(what_if, tune.with_saved_settings(scored))
+    tune.save(ws, what_if.detection, who="ana", why="the night shift has time for three more")
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,17 @@ from tokenkit.channels import calibration, detector_cache, policy
 from tokenkit.config import Detection, Workspace
 from tokenkit.days import MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import ConfigError, InputError
-from tokenkit.incidents import attribution, labels, merge, rules, thresholds
+from tokenkit.incidents import attribution, labels, merge, rules
 from tokenkit.incidents.labels import Labels
-from tokenkit.incidents.thresholds import Budget, Curve, DailyHeights
+from tokenkit.incidents.thresholds import (
+    MIN_BITS,
+    Budget,
+    Curve,
+    DailyHeights,
+    daily_heights,
+    flag,
+    set_thresholds,
+)
 from tokenkit.normal.evidence import Evidence, of_workspace
 from tokenkit.progress import Progress, silent
 
@@ -34,22 +42,22 @@ COLUMNS = ["incident_uid", "profile_uid", "label", "owner", "start", "end", "cha
 
 
 @dataclass
-class Scored:
-    """The scores of a period, before any budget: what every trial starts from.
+class ScoredPeriod:
+    """The scores of a period, before any budget: what every ``what_if`` starts from.
 
     Attributes
     ----------
     heights : DailyHeights
-        Of scores as they are where all channels have the same share.
+        From scores computed with equal shares; ``with_shares`` converts them.
     windows : DataFrame, one row a window that some threshold could flag
-        Scores as they are where all channels have the same share.
+        Scores computed with equal shares; ``_with_shares`` converts them.
     breaches : DataFrame
         Windows of rules that began to be broken (``rules.new_breaches``).
     people : DataFrame indexed by profile_uid: label, owner_name
     labels : Labels
     evidence : Evidence, or None where no other panel will be fitted
     curves : dict
-        Threshold curves that earlier trials needed (``thresholds.set_thresholds``).
+        Threshold curves that earlier settings needed (``thresholds.set_thresholds``).
     panels : dict of panel to its heights and windows
     """
 
@@ -66,7 +74,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Trial:
+class WhatIf:
     """What a configuration would have reported in the reported days.
 
     Attributes
@@ -75,14 +83,15 @@ class Trial:
         The configuration.
     incidents : DataFrame, one row an incident that opened or grew, the largest score first
         ``COLUMNS``; ``channels`` is a list, the one with the highest score first.
-    thresholds : DataFrame indexed by day, one column a channel (bits)
+    threshold_table : DataFrame indexed by day, one column a channel (bits)
+        Those of profiles without an accepted change (``Thresholds.for_all``).
     allowed : float
         Incidents that the budget grants in the period.
     """
 
     detection: Detection
     incidents: pd.DataFrame
-    thresholds: pd.DataFrame
+    threshold_table: pd.DataFrame
     allowed: float
 
     @property
@@ -96,8 +105,10 @@ class Trial:
         return self.opened / self.allowed if self.allowed else float("nan")
 
 
-def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", progress: Progress = silent) -> Scored:
-    """Score a period as a run does, and keep what trials need. Takes as long as a run's scoring.
+def prepare(
+    workspace: Workspace, start: str | date = "", end: str | date = "", progress: Progress = silent
+) -> ScoredPeriod:
+    """Score a period as a run does, and keep what ``what_if`` needs. Takes as long as a run's scoring.
 
     Parameters
     ----------
@@ -124,8 +135,8 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
     scores = calibration.score(evidence, even, detector_cache.open_cache(workspace))
     shown = population.without_names() if workspace.settings.report.pseudonymous else population
     breaches = policy.breaches(workspace, population.tokens, periods.end)
-    scored = Scored(
-        periods, detection, thresholds.daily_heights(scores, evidence, channels.gaps()), candidates(scores),
+    scored = ScoredPeriod(
+        periods, detection, daily_heights(scores, evidence, channels.gaps()), candidates(scores),
         shown.people[["label", "owner_name"]],
         rules.new_breaches(breaches, periods.first_scored, periods.end, given.periods.accepted), given, evidence,
     )  # fmt: skip
@@ -135,21 +146,21 @@ def prepare(workspace: Workspace, start: str | date = "", end: str | date = "", 
 
 def candidates(scores: pd.DataFrame) -> pd.DataFrame:
     """The windows that some threshold could flag, channel by channel."""
-    rows = scores.loc[scores["score_bits"] >= thresholds.MIN_BITS, [*WINDOW, "score_bits"]]
+    rows = scores.loc[scores["score_bits"] >= MIN_BITS, [*WINDOW, "score_bits"]]
     return pd.concat([rows[rows["channel"] == name] for name in channels.gaps()], ignore_index=True)
 
 
-def saved(scored: Scored) -> Trial:
-    """The trial of the saved configuration."""
-    return trial(scored)
+def with_saved_settings(scored: ScoredPeriod) -> WhatIf:
+    """What the saved configuration reports."""
+    return what_if(scored)
 
 
-def trial(
-    scored: Scored,
+def what_if(
+    scored: ScoredPeriod,
     budget: float | None = None,
     shares: dict[str, float] | None = None,
     panel: list[str] | None = None,
-) -> Trial:
+) -> WhatIf:
     """What a configuration would have reported; what is not given is as saved.
 
     Parameters
@@ -164,20 +175,20 @@ def trial(
         A value that tokenkit.toml would not take either.
     """
     given = {"budget": budget, "shares": shares, "panel": panel}
-    detection = checked(scored.detection.model_dump() | {k: v for k, v in given.items() if v is not None})
+    detection = make_detection(scored.detection.model_dump() | {k: v for k, v in given.items() if v is not None})
     wanted = Budget.of_run(detection)
     heights, windows = _of_panel(scored, tuple(detection.panel)) if detection.shares.get("panel") else (
         scored.heights, scored.windows)  # fmt: skip
     accepted = scored.labels.periods.accepted
-    table = thresholds.set_thresholds(
+    thresholds = set_thresholds(
         heights.with_shares(detection.shares), wanted, scored.labels.accepted_scores, scored.curves
     )
-    flagged = thresholds.flag(_with_shares(windows, detection.shares), table, accepted)
+    flagged = flag(_with_shares(windows, detection.shares), thresholds, accepted)
     if len(scored.breaches):
         flagged = pd.concat([flagged, scored.breaches], ignore_index=True)
     days = (scored.periods.end - scored.periods.start).days
     allowed = wanted.a_day(heights.judged) * days
-    return Trial(detection, _incidents(scored, flagged, wanted.gaps), table.for_all, allowed)
+    return WhatIf(detection, _incidents(scored, flagged, wanted.gaps), thresholds.for_all, allowed)
 
 
 def _with_shares(windows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
@@ -187,8 +198,8 @@ def _with_shares(windows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFram
     return windows.assign(score_bits=np.maximum(windows["score_bits"] + windows["channel"].map(prior), 0.0))
 
 
-def checked(values: dict[str, Any]) -> Detection:
-    """A configuration from its values.
+def make_detection(values: dict[str, Any]) -> Detection:
+    """A configuration of ``[detection]`` from its values, as tokenkit.toml would take them.
 
     Raises
     ------
@@ -197,7 +208,7 @@ def checked(values: dict[str, Any]) -> Detection:
 
     Examples
     --------
-    >>> checked({"budget": 0})
+    >>> make_detection({"budget": 0})
     Traceback (most recent call last):
     tokenkit.errors.ConfigError: detection.budget: Input should be greater than 0 (found 0)
     """
@@ -210,7 +221,7 @@ def checked(values: dict[str, Any]) -> Detection:
         raise ConfigError("\n".join(texts)) from error
 
 
-def _of_panel(scored: Scored, names: tuple[str, ...]) -> tuple[DailyHeights, pd.DataFrame]:
+def _of_panel(scored: ScoredPeriod, names: tuple[str, ...]) -> tuple[DailyHeights, pd.DataFrame]:
     """Heights and windows with another panel, which is fitted when it is first asked for."""
     if names == tuple(scored.detection.panel):
         return scored.heights, scored.windows
@@ -222,7 +233,7 @@ def _of_panel(scored: Scored, names: tuple[str, ...]) -> tuple[DailyHeights, pd.
     return heights, pd.concat([others, rows], ignore_index=True)
 
 
-def _fit_panel(scored: Scored, names: tuple[str, ...]) -> tuple[np.ndarray, pd.DataFrame]:
+def _fit_panel(scored: ScoredPeriod, names: tuple[str, ...]) -> tuple[np.ndarray, pd.DataFrame]:
     from tokenkit.channels.panel import Panel
 
     if scored.evidence is None:
@@ -230,10 +241,10 @@ def _fit_panel(scored: Scored, names: tuple[str, ...]) -> tuple[np.ndarray, pd.D
     fitted = calibration.fit([Panel(names, scored.detection.seed)], scored.evidence)
     raw = calibration.raw_scores(fitted, scored.evidence)
     rows = calibration.calibrate(raw, scored.evidence, {"panel": 1.0}).scores(raw)
-    return thresholds.daily_heights(rows, scored.evidence, ["panel"]).matrices["panel"], candidates(rows)
+    return daily_heights(rows, scored.evidence, ["panel"]).matrices["panel"], candidates(rows)
 
 
-def _incidents(scored: Scored, windows: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
+def _incidents(scored: ScoredPeriod, windows: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
     """Flagged windows as incidents, with what a person calls their token."""
     if windows.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -256,8 +267,9 @@ def _incidents(scored: Scored, windows: pd.DataFrame, gaps: Mapping[str, int]) -
     return frame[COLUMNS]
 
 
-def compare(one: Trial, other: Trial) -> pd.DataFrame:
-    """The incidents of two trials: ``COLUMNS`` and ``change``, which is what ``one`` does to ``other``.
+def compare(one: WhatIf, other: WhatIf) -> pd.DataFrame:
+    """The incidents of two configurations: ``COLUMNS`` and ``change``: gained (only in ``one``), lost (only in
+    ``other``) or kept.
 
     Returns
     -------
@@ -326,8 +338,8 @@ def save(workspace: Workspace, detection: Detection, who: str, why: str) -> str:
     return digest
 
 
-def calls(trial: Trial, who: str = "", why: str = "") -> str:
-    """The function calls that make a trial, and save it where a reason is given: what was clicked, to be scripted."""
-    d = trial.detection
-    call = f"trial = tune.trial(scored, budget={d.budget:g}, shares={d.shares!r}, panel={list(d.panel)!r})"
-    return call + (f"\ntune.save(ws, trial.detection, who={who!r}, why={why!r})" if who and why else "")
+def as_code(what_if: WhatIf, who: str = "", why: str = "") -> str:
+    """The lines of Python that make a ``WhatIf``, and save its settings where a reason is given."""
+    d = what_if.detection
+    call = f"what_if = tune.what_if(scored, budget={d.budget:g}, shares={d.shares!r}, panel={list(d.panel)!r})"
+    return call + (f"\ntune.save(ws, what_if.detection, who={who!r}, why={why!r})" if who and why else "")

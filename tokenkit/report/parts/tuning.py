@@ -1,6 +1,6 @@
 """Tuning: what another configuration would have raised: a picture, and incidents gained and lost.
 
-Trials of ``tune`` to a Part.
+From what ``tune.what_if`` returns to a Part.
 """
 
 from typing import Any
@@ -14,20 +14,20 @@ from tokenkit.report import figures
 from tokenkit.report.figures.canvas import ACCENT, DASHED, INK, LINE, RULE, Canvas, style
 from tokenkit.report.parts.render import Part, part
 from tokenkit.workbench import tune
-from tokenkit.workbench.tune import Scored, Trial
+from tokenkit.workbench.tune import ScoredPeriod, WhatIf
 
 ROWS = 12
 
 
-def tuning(scored: Scored, trial: Trial, saved: Trial) -> Part:
-    """A trial against the saved configuration: incidents a day, thresholds, and which are gained and lost."""
-    change = tune.compare(trial, saved)
+def tuning(scored: ScoredPeriod, what_if: WhatIf, saved: WhatIf) -> Part:
+    """A configuration against the saved one: incidents a day, thresholds, and which are gained and lost."""
+    change = tune.compare(what_if, saved)
     counts = {kind: int((change["change"] == kind).sum()) for kind in ("gained", "lost", "kept")}
     days = max((scored.periods.end - scored.periods.start).days, 1)
     keys = [
-        (f"{trial.detection.budget:g}", "budget", f"saved: {saved.detection.budget:g} a day for 1,000 tokens"),
-        (say.count(trial.opened), "opened", f"saved: {say.count(saved.opened)}; in {say.plural(days, 'day')}"),
-        (say.percent(trial.achieved), "of the budget", f"{trial.allowed:.1f} were allowed"),
+        (f"{what_if.detection.budget:g}", "budget", f"saved: {saved.detection.budget:g} a day for 1,000 tokens"),
+        (say.count(what_if.opened), "opened", f"saved: {say.count(saved.opened)}; in {say.plural(days, 'day')}"),
+        (say.percent(what_if.achieved), "of the budget", f"{what_if.allowed:.1f} were allowed"),
         (say.count(counts["gained"]), "gained", "not raised as saved"),
         (say.count(counts["lost"]), "lost", "raised only as saved"),
     ]
@@ -35,8 +35,8 @@ def tuning(scored: Scored, trial: Trial, saved: Trial) -> Part:
     return part(
         "tuning",
         keys=keys,
-        days=days_figure(scored, trial, change, "tune-days"),
-        thresholds=thresholds_figure(scored, trial, saved, "tune-lines"),
+        days=days_figure(scored, what_if, change, "tune-days"),
+        thresholds=thresholds_figure(scored, what_if, saved, "tune-lines"),
         rows=[_row(r) for r in shown.head(ROWS).to_dict("records")],
         more=max(len(shown) - ROWS, 0),
         kept=counts["kept"],
@@ -49,7 +49,7 @@ def _row(r: dict[str, Any]) -> dict[str, Any]:
             "bits": f"{r['score_bits']:.1f}"}  # fmt: skip
 
 
-def days_figure(scored: Scored, trial: Trial, change: pd.DataFrame, name: str) -> Markup:
+def days_figure(scored: ScoredPeriod, what_if: WhatIf, change: pd.DataFrame, name: str) -> Markup:
     """Incidents opened by the day: kept, gained on top, lost below the axis; dashes: what the budget allows a day."""
     days = pd.date_range(scored.periods.start, scored.periods.end, freq="D", inclusive="left", tz="UTC")
     opened = change[change["start"] >= days[0]]
@@ -57,7 +57,7 @@ def days_figure(scored: Scored, trial: Trial, change: pd.DataFrame, name: str) -
     for kind in ("kept", "gained", "lost"):
         begun = pd.DatetimeIndex(opened.loc[opened["change"] == kind, "start"]).floor("D")
         counted[kind] = np.array([(begun == day).sum() for day in days], dtype=float)
-    allowed = trial.allowed / max(len(days), 1)
+    allowed = what_if.allowed / max(len(days), 1)
     top, low = max((counted["kept"] + counted["gained"]).max(), allowed, 1.0), counted["lost"].max()
     counts = (
         f"{int(counted['gained'].sum())} gained, {int(counted['lost'].sum())} lost, {int(counted['kept'].sum())} kept"
@@ -89,12 +89,12 @@ def _bars(canvas: Canvas, bottom: np.ndarray, top: np.ndarray, color: str) -> No
     canvas.area([*x.tolist(), *back.tolist()], [*y.tolist(), *np.repeat(bottom, 2)[::-1].tolist()], color)
 
 
-def thresholds_figure(scored: Scored, trial: Trial, saved: Trial, name: str) -> Markup:
-    """The threshold of each channel: as saved (small) and in the trial (large)."""
+def thresholds_figure(scored: ScoredPeriod, what_if: WhatIf, saved: WhatIf, name: str) -> Markup:
+    """The threshold of each channel: as saved (small) and as tried (large)."""
     since = pd.Timestamp(scored.periods.start, tz="UTC")
     pairs = []
-    for channel in trial.thresholds.columns:
-        was, now = (t.thresholds.loc[t.thresholds.index >= since, channel].median() for t in (saved, trial))
+    for channel in what_if.threshold_table.columns:
+        was, now = (t.threshold_table.loc[t.threshold_table.index >= since, channel].median() for t in (saved, what_if))
         pairs.append((str(channel), float(was), float(now)))
     values = [v for _, *two in pairs for v in two if np.isfinite(v)]
     if not values:
