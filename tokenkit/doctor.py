@@ -116,9 +116,9 @@ def _state(workspace: config.Workspace) -> str:
         return "made on first use"
     with state.connect(workspace.state) as db:
         last = state.last_run(db)
-        broken = db.execute("select count(*) from quarantine").fetchone()[0]
+        quarantined = db.execute("select count(*) from quarantine").fetchone()[0]
     text = f"last report {last['run_uid']} to {last['end']}" if last else "no report yet"
-    return text + (f"; {broken} pieces of logs could not be read" if broken else "")
+    return text + (f"; {quarantined} pieces of logs could not be read" if quarantined else "")
 
 
 def _try(name: str, look: Callable[[], str], do: str) -> Check:

@@ -3,7 +3,8 @@
 Reads  files of any source. Writes events and dimensions (Delta), files and quarantine (state.db).
 A file is one transaction of the events table, named by its content. Its counts are written to state.db as *pending*
 before the commit and as *stored* after it; a pending file whose transaction is in the table was stored, any other is
-read again. So read = stored + duplicates + quarantined + ignored, always, kill -9 included.
+read again. So read = stored + duplicates + quarantined + ignored, always, kill -9 included; ``ignored`` counts records,
+and ``ignored_files`` the files that were not read at all.
 """
 
 import hashlib
@@ -221,8 +222,8 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         db.executemany(
             "insert into quarantine values (?, ?, ?, ?, ?, ?)",
             [
-                (file.digest, file.source, str(file.path), bad.place, bad.digest, bad.reason)
-                for bad in tally.quarantined
+                (file.digest, file.source, str(file.path), one.place, one.piece_digest, one.reason)
+                for one in tally.quarantined
             ],
         )
         counts.files += 1

@@ -252,9 +252,9 @@ def test_a_record_without_an_id_has_the_digest_of_its_bytes_and_keeps_it(read) -
 def test_a_broken_record_is_quarantined_and_its_neighbours_are_kept(read, broken: Any, reason: str) -> None:
     events, tally, _ = read(record(eventID="before"), broken, record(eventID="after"))
     assert events["event_uid"].tolist() == ["before", "after"]
-    (bad,) = tally.quarantined
-    assert (bad.place, bad.reason) == ("record 2", reason)
-    assert len(bad.digest) == 16 and "secret-content" not in bad.reason
+    (one,) = tally.quarantined
+    assert (one.place, one.reason) == ("record 2", reason)
+    assert len(one.piece_digest) == 16 and "secret-content" not in one.reason
     assert [ref.rsplit("#")[1] for ref in events["raw_ref"]] == ["1", "3"]
 
 
@@ -263,8 +263,8 @@ def test_of_a_document_cut_off_every_whole_record_is_kept_and_the_rest_is_one_pi
     at = whole.index(b'"eventID": "7"')
     events, tally, _ = read_bytes(tmp_path, whole[: at + 40])
     assert events["event_uid"].tolist() == [str(i) for i in range(7)]
-    (bad,) = tally.quarantined
-    assert bad.place == f"byte {at - 1}" and "cut off" in bad.reason
+    (one,) = tally.quarantined
+    assert one.place == f"byte {at - 1}" and "cut off" in one.reason
 
 
 def test_of_a_half_written_gzip_every_whole_record_is_kept(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def check(path: Path, name: str) -> tuple[int, sources.Tally]:
         pa.ipc.new_file(sink, batch.events.schema).write_table(batch.events)
         batch.events.to_pandas()
     assert tally.read == stored + sum(tally.ignored.values()) + len(tally.quarantined)
-    assert all(len(bad.digest) == 16 for bad in tally.quarantined)
+    assert all(len(one.piece_digest) == 16 for one in tally.quarantined)
     sources.recognise(path)
     return stored, tally
 

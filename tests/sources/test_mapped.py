@@ -198,7 +198,7 @@ def test_ragged_rows_and_bad_quotes_cost_their_own_row_and_name_its_line(tmp_pat
         b"\n", (good % (9, b"d")).strip() + b",,\n",
     ])  # fmt: skip
     events, tally = read(put(tmp_path, content))
-    assert [(bad.place, bad.reason) for bad in tally.quarantined] == [
+    assert [(one.place, one.reason) for one in tally.quarantined] == [
         ("line 4", "2 values, expected 8"),
         ("line 6", "a quote or a line end stands inside a value"),
         ("line 7", "a quote is not closed"),
@@ -220,7 +220,7 @@ def test_a_quote_that_nobody_closes_does_not_swallow_the_rest(tmp_path: Path) ->
     rows = [ROW | {"bytes": str(i)} for i in range(3000)]
     content = as_csv(rows, lineterminator="\n").replace(b",curl/8.1,200,1000\n", b',"curl/8.1,200,1000\n')
     events, tally = read(put(tmp_path, content))
-    assert len(events) == 2999 and [bad.place for bad in tally.quarantined] == ["line 1002"]
+    assert len(events) == 2999 and [one.place for one in tally.quarantined] == ["line 1002"]
 
 
 def test_a_cut_off_file_gives_what_came_before(tmp_path: Path) -> None:
@@ -608,7 +608,7 @@ def test_a_check_says_what_is_stored_what_is_null_and_what_is_not_used(tmp_path:
     assert said.filled["operation"] == "verb + url" and said.filled["token_uid"] == "key"
     assert "network stays blind" in said.null["src_ip"] and "time" not in said.null
     assert said.unused == ["ip", "note"]
-    assert [(bad.place, bad.reason.split(" (")[0]) for bad in said.refused] == [("line 16", "at is not a time")]
+    assert [(one.place, one.reason.split(" (")[0]) for one in said.quarantined] == [("line 16", "at is not a time")]
     assert any("UTC" in note for note in said.notes) and any("event_uid" in note for note in said.notes)
     assert any("1 calls without a credential" in note for note in said.notes)
 

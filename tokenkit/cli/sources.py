@@ -85,7 +85,7 @@ def check(
             "other columns hold for new files. To read all anew: tokenkit init ANOTHER-FOLDER"
         )
     if as_json:
-        refused = [{"place": bad.place, "reason": bad.reason} for bad in checked.refused]
+        refused = [{"place": q.place, "reason": q.reason} for q in checked.quarantined]
         typer.echo(json.dumps(vars(checked) | {"path": str(file), "refused": refused}))
     else:
         _show(checked)
@@ -106,8 +106,8 @@ def _show(checked: "CheckResult") -> None:
     if free:
         typer.echo(f"Null as well, and nothing is judged by them: {', '.join(free)}")
     _section("Columns of the file that nothing is made of:", [(name,) for name in checked.unused])
-    _section("Refused:", [(bad.place, bad.reason) for bad in checked.refused])
-    more = c["quarantined"] - len(checked.refused)
+    _section("Refused:", [(q.place, q.reason) for q in checked.quarantined])
+    more = c["quarantined"] - len(checked.quarantined)
     if more:
         typer.echo(f"and {more:,} more")
     _section("Note:", [(note,) for note in checked.notes])

@@ -1,4 +1,4 @@
-"""Coverage: what was read, what was set aside and why, and where logs are missing.
+"""Coverage: what was read, what was quarantined and why, and where logs are missing.
 
 Reads  files, quarantine (state.db), activity_hour, events. Writes nothing.
 """
@@ -15,8 +15,8 @@ from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 
 LISTED = 20
-# pieces that could not be read, but for files of which a whole version has come since
-BROKEN = """
+# without files of which a version with nothing in quarantine was read later, under the same path
+STILL_QUARANTINED = """
 select * from quarantine q where not exists (
     select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0
     and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))
@@ -26,10 +26,15 @@ MIN_CALLS_AN_HOUR = 5
 
 
 def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
-    """Counts by source (all files ever read), quarantine, gaps of the reported days."""
+    """Counts by source, quarantine, and gaps of the reported days.
+
+    The counts are those of all files ever read. The list of what is quarantined, and its total, leave out the files
+    that were written whole later, so the total may be smaller than the counts add up to. ``ignored_rules`` adds records
+    and whole files.
+    """
     with state.connect(workspace.state) as db:
         files = [dict(r) for r in db.execute("select * from files where status = 'stored' order by source, path")]
-        broken = [dict(r) for r in db.execute(BROKEN)]
+        quarantine = [dict(r) for r in db.execute(STILL_QUARANTINED)]
         ignored = Counter(r["rule"] for r in db.execute("select rule from ignored_files"))
     rules: Counter[str] = Counter(ignored)
     for file in files:
@@ -53,9 +58,9 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
         "last": max((s["last"] for s in sources if s["last"]), default=None),
         "ignored_rules": dict(sorted(rules.items())),
         "quarantined": [
-            {"file": Path(b["path"]).name, "place": b["place"], "reason": b["reason"]} for b in broken[:LISTED]
+            {"file": Path(q["path"]).name, "place": q["place"], "reason": q["reason"]} for q in quarantine[:LISTED]
         ],
-        "quarantined_total": len(broken),
+        "quarantined_total": len(quarantine),
         "gaps": gaps(workspace, periods),
         "notes": _notes(workspace),
     }

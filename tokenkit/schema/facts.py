@@ -213,8 +213,8 @@ class Source(TypedDict):
     read: int  # records
     stored: int
     duplicates: int
-    quarantined: int  # could not be read
-    ignored: int
+    quarantined: int  # could not be used, also where a whole version of the file was read later
+    ignored: int  # records left out by rule
     unattributed: int  # without a token
     first: str | None
     last: str | None
@@ -222,7 +222,7 @@ class Source(TypedDict):
 
 
 class Quarantined(TypedDict):
-    """A record that could not be read."""
+    """A record, or another piece of a file, that could not be used. The piece itself is stored nowhere."""
 
     file: str
     place: str
@@ -251,9 +251,9 @@ class Logs(TypedDict):
     sources: list[Source]
     first: str | None
     last: str | None
-    ignored_rules: dict[str, int]  # rule to records or files left out
+    ignored_rules: dict[str, int]  # rule to how many records and whole files it left out, added up
     quarantined: list[Quarantined]  # the first of them
-    quarantined_total: int
+    quarantined_total: int  # without files of which a whole version was read later
     gaps: list[Gap]
     notes: list[str]  # about the list of owners
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from tokenkit import plugins
 from tokenkit.errors import InputError, SourceError, did_you_mean
 from tokenkit.sources import cloudtrail, files, gateway, mapped
-from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
+from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
 
-__all__ = ["Bad", "Batch", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
+__all__ = ["Batch", "Quarantined", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
 
 OURS = (cloudtrail.SOURCE, gateway.NGINX, gateway.HAPROXY)
 GROUP = "tokenkit.sources"

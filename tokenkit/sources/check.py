@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from tokenkit import schema
 from tokenkit.errors import SourceError
 from tokenkit.sources import tabular
-from tokenkit.sources.contract import Bad, Batch, Reading, Source, Tally
+from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
 from tokenkit.sources.fields.masking import tidy_text
 
 SHOWN_RECORDS = 10
-REFUSED_LISTED = 20
+QUARANTINED_LISTED = 20
 # what is lost where a column is null in every record
 COSTS = {
     "token_uid": "every call is unattributed: stored and counted, never judged",
@@ -61,8 +61,8 @@ class CheckResult:
         Columns that are null in every record, and what that costs; "" where nothing is judged by them.
     unused : list of str
         Columns of the file that are not used.
-    refused : list of Bad
-        The first pieces that cannot be used.
+    quarantined : list of Quarantined
+        The first ones.
     notes : list of str
         What was assumed.
     """
@@ -74,12 +74,12 @@ class CheckResult:
     filled: dict[str, str] = field(default_factory=dict)
     null: dict[str, str] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
-    refused: list[Bad] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> CheckResult:
-    """Read a file as ingest would, and return what would be stored and what is refused.
+    """Read a file as ingest would, and return what would be stored and what is quarantined.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
     if fields_by_column and "token_uid" not in fields_by_column:
         fields_by_column["token_uid"] = tuple(reading.gateway.key_fields)
     result = CheckResult(
-        path, source.name, counts, records, refused=sorted(tally.quarantined, key=_place)[:REFUSED_LISTED]
+        path, source.name, counts, records, quarantined=sorted(tally.quarantined, key=_place)[:QUARANTINED_LISTED]
     )
     names = _names(path, set(chain.from_iterable(fields_by_column.values())))
     result.filled = {ours: " + ".join(_of_file(theirs, names)) for ours, theirs in fields_by_column.items()}
@@ -130,9 +130,9 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
     return result
 
 
-def _place(bad: Bad) -> int:
-    """The number in a place, so that refusals stand in the order of the file."""
-    number = re.search(r"\d+", bad.place)
+def _place(entry: Quarantined) -> int:
+    """The number in a place, so that what is quarantined stands in the order of the file."""
+    number = re.search(r"\d+", entry.place)
     return int(number.group()) if number else 0
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tokenkit import identity
 from tokenkit.sources import files
-from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
+from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.columns import NOTHING, ColumnReader
@@ -86,7 +86,7 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         parsed, has_records, reason = None, False, f"the document is {error}"
     if has_records:
         records: list[Any] = parsed["Records"]
-        raw = _RawPieces(document)
+        raw = _RawRecords(document)
         for start in range(0, len(records), BATCH):
             part = records[start : start + BATCH]
             numbers = range(start + 1, start + 1 + len(part))
@@ -97,53 +97,53 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
     elif is_digest(parsed):
         tally.read += 1
         tally.ignored[DIGEST_FILE] += 1
-    elif parsed is None and reader.broken != files.TOO_LARGE:
-        yield from _complete_records(path, reading, tally, document, reader.broken, reason)
+    elif parsed is None and reader.stop_reason != files.TOO_LARGE:
+        yield from _complete_records(path, reading, tally, document, reader.stop_reason, reason)
         return
     else:
-        _quarantine(tally, "record 1", document, reader.broken or reason)
+        _quarantine(tally, "record 1", document, reader.stop_reason or reason)
         return
-    if reader.broken:
-        _quarantine(tally, f"byte {len(document)}", b"", reader.broken)
+    if reader.stop_reason:
+        _quarantine(tally, f"byte {len(document)}", b"", reader.stop_reason)
 
 
 def _quarantine(tally: Tally, place: str, piece: bytes, reason: str) -> None:
     tally.read += 1
-    tally.quarantined.append(Bad(place, files.digest(piece), reason))
+    tally.quarantined.append(Quarantined.of(place, piece, reason))
 
 
-class _RawPieces:
-    """The raw bytes of each record; split only when the first broken record asks for them."""
+class _RawRecords:
+    """The raw bytes of each record; split only when the first quarantined record asks for them."""
 
     def __init__(self, document: bytes) -> None:
         self._document = document
-        self._pieces: list[bytes] | None = None
+        self._records: list[bytes] | None = None
 
     def __getitem__(self, number: int) -> bytes:
-        if self._pieces is None:
-            self._pieces = [piece for _, piece, complete in files.pieces(self._document) if complete]
-        return self._pieces[number - 1] if number <= len(self._pieces) else self._document
+        if self._records is None:
+            self._records = [record for _, record, complete in files.records_in(self._document) if complete]
+        return self._records[number - 1] if number <= len(self._records) else self._document
 
 
 def _complete_records(
-    path: Path, reading: Reading, tally: Tally, document: bytes, broken: str | None, reason: str
+    path: Path, reading: Reading, tally: Tally, document: bytes, stop_reason: str | None, reason: str
 ) -> Iterator[Batch]:
     """Yield the complete records of a document that is not JSON as a whole; the rest is quarantined as one piece."""
     records: list[Any] = []
     numbers: list[int] = []
     raw: dict[int, bytes] = {}
     end, cut_off, quarantined_before = 0, False, len(tally.quarantined)
-    for number, (offset, piece, complete) in enumerate(files.pieces(document), start=1):
+    for number, (offset, record, complete) in enumerate(files.records_in(document), start=1):
         if not complete:
             end, cut_off = offset, True
             break
-        end = offset + len(piece)
-        raw[number] = piece
+        end = offset + len(record)
+        raw[number] = record
         try:
-            records.append(files.parse(piece))
+            records.append(files.parse(record))
             numbers.append(number)
         except ValueError as error:
-            _quarantine(tally, f"record {number}", piece, f"the record is {error}")
+            _quarantine(tally, f"record {number}", record, f"the record is {error}")
         if len(records) == BATCH:
             if batch := _batch(path, reading, tally, records, numbers, raw):
                 yield batch
@@ -151,8 +151,8 @@ def _complete_records(
     if batch := _batch(path, reading, tally, records, numbers, raw):
         yield batch
     # a record that is not JSON explains why the document is not; else the cause lies behind the last record
-    if broken or cut_off or len(tally.quarantined) == quarantined_before or document[end:].strip(b" \t\r\n,]}"):
-        _quarantine(tally, f"byte {end}", document[end:], broken or (files.CUT_OFF if cut_off else reason))
+    if stop_reason or cut_off or len(tally.quarantined) == quarantined_before or document[end:].strip(b" \t\r\n,]}"):
+        _quarantine(tally, f"byte {end}", document[end:], stop_reason or (files.CUT_OFF if cut_off else reason))
 
 
 def _batch(
@@ -163,18 +163,18 @@ def _batch(
     if set(map(type, records)) - {dict}:
         no_objects = {i for i, record in enumerate(records) if type(record) is not dict}
         for i in sorted(no_objects):
-            place = f"record {numbers[i]}"
-            tally.quarantined.append(Bad(place, files.digest(raw[numbers[i]]), "the record is not an object"))
+            reason = "the record is not an object"
+            tally.quarantined.append(Quarantined.of(f"record {numbers[i]}", raw[numbers[i]], reason))
         records, numbers = files.without(records, no_objects), files.without(numbers, no_objects)
     insights = {i for i, record in enumerate(records) if record.get("eventCategory") == "Insight"}
     if insights:
         tally.ignored[INSIGHT] += len(insights)
         records, numbers = files.without(records, insights), files.without(numbers, insights)
     reader, columns = _columns(records)
-    if reader.faults:
-        for i, why in sorted(reader.faults.items()):
-            tally.quarantined.append(Bad(f"record {numbers[i]}", files.digest(raw[numbers[i]]), why))
-        records, numbers = files.without(records, reader.faults), files.without(numbers, reader.faults)
+    if reader.reasons:
+        for i, reason in sorted(reader.reasons.items()):
+            tally.quarantined.append(Quarantined.of(f"record {numbers[i]}", raw[numbers[i]], reason))
+        records, numbers = files.without(records, reader.reasons), files.without(numbers, reader.reasons)
         reader, columns = _columns(records)
     if not records:
         return None
@@ -186,7 +186,7 @@ def _batch(
 
 
 def _columns(records: Sequence[Record]) -> tuple[ColumnReader, dict[str, Any]]:
-    """Return the raw columns of a batch; the reader has the faults of its records."""
+    """Return the raw columns of a batch; the reader has the reasons why records cannot be used."""
     reader = ColumnReader(records)
     raw: dict[str, Any] = {column: reader.texts(field) for column, field in TEXTS.items()}
     reader.require(raw["operation"], "eventName")

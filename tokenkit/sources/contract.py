@@ -1,8 +1,10 @@
 """Contract: what a log source is given, what it gives back, and how it counts what it could not read.
 
-For every file: read = events + ignored + quarantined. A new source is one file that ends in a ``Source``.
+For every file: read = events + ignored + quarantined. (``ingest`` divides the events into stored ones and duplicates.)
+A new source is one file that ends in a ``Source``.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,21 +29,46 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Bad:
-    """One piece that could not be used. The reason never quotes the piece: what is broken cannot be redacted."""
+class Quarantined:
+    """One piece of a file that cannot be used: a record, a line that is too long, or the rest after a cut.
+
+    The piece itself is stored nowhere, and the reason never quotes it: what cannot be parsed cannot be masked.
+
+    Attributes
+    ----------
+    place : str
+        Where it stands in the file, such as ``line 7``.
+    piece_digest : str
+        16 hex digits that identify the piece; column ``piece`` of the table ``quarantine``.
+    reason : str
+    """
 
     place: str
-    digest: str
+    piece_digest: str
     reason: str
+
+    @classmethod
+    def of(cls, place: str, piece: bytes, reason: str) -> "Quarantined":
+        """The entry of a piece, by its bytes."""
+        return cls(place, hashlib.sha256(piece).hexdigest()[:16], reason)
 
 
 @dataclass
 class Tally:
-    """What a reader met: every record or line, those dropped by rule, and those that could not be used."""
+    """What a source met in one file.
+
+    Attributes
+    ----------
+    read : int
+        Records, lines and other pieces.
+    ignored : dict of rule to how many records it left out
+        Whole files are left out by ``find_files`` and counted beside it.
+    quarantined : list of Quarantined
+    """
 
     read: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
-    quarantined: list[Bad] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -67,7 +94,7 @@ class Source:
     recognises : function of a record
         Whether the first record of a file (or the whole document, where it has none) is this source's.
     read : function of path, Reading and Tally
-        The file in batches. Broken records go to the tally and raise nothing.
+        The file in batches. What cannot be used goes to the tally and raises nothing.
     handle_field : str, optional
         Field of its records whose id is declared to be no secret (an HMAC made inside the proxy). It alone may be kept
         as ``dim_token.enforce_handle``: the name under which the connector called as the source can lock the token.

@@ -1,11 +1,10 @@
 """Files: read a file, plain or gzip, whole or cut off, as lines or as the records of one JSON document.
 
-Nothing here raises for the content of a file. Of a cut-off file the part before the cut is read; ``Reader.broken``
-has the reason.
+Nothing here raises for the content of a file. Of a cut-off file the part before the cut is read; ``Reader.stop_reason``
+says why no more of it is.
 """
 
 import gc
-import hashlib
 import json
 import math
 import re
@@ -17,7 +16,7 @@ from typing import IO, Any
 
 import orjson
 
-from tokenkit.sources.contract import Record
+from tokenkit.sources.contract import Quarantined, Record
 
 BLOCK = 1 << 20
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
@@ -43,17 +42,12 @@ def without_collection() -> Iterator[None]:
         gc.enable()
 
 
-def digest(piece: bytes) -> str:
-    """Return 16 hex digits that identify a broken piece."""
-    return hashlib.sha256(piece).hexdigest()[:16]
-
-
 class Reader:
-    """The bytes of a file, decompressed; ``broken`` has the reason afterwards if it could not be read to its end."""
+    """The bytes of a file, decompressed. If it cannot be read to its end, ``stop_reason`` says why afterwards."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.broken: str | None = None
+        self.stop_reason: str | None = None
 
     def blocks(self, size: int = 0) -> Iterator[bytes]:
         """Yield the content in blocks, as far as it can be decompressed."""
@@ -73,7 +67,7 @@ class Reader:
         while True:
             raw = pending or file.read(size)
             if not raw:
-                self.broken = CUT_OFF
+                self.stop_reason = CUT_OFF
                 return
             before = stream.copy()
             pending = b""
@@ -81,7 +75,7 @@ class Reader:
                 yield stream.decompress(raw)
             except zlib.error:
                 yield _up_to_the_damage(before, raw)
-                self.broken = DAMAGED
+                self.stop_reason = DAMAGED
                 return
             if stream.eof:
                 # gzip files may be joined one after another, and padded with zeros
@@ -89,7 +83,7 @@ class Reader:
                 if not pending:
                     return
                 if not pending.startswith(GZIP[: len(pending)]):
-                    self.broken = DAMAGED
+                    self.stop_reason = DAMAGED
                     return
                 stream = zlib.decompressobj(wbits=31)
 
@@ -101,7 +95,7 @@ class Reader:
             parts.append(block)
             size += len(block)
             if size > MAX_DOCUMENT:
-                self.broken = TOO_LARGE
+                self.stop_reason = TOO_LARGE
                 return b""
         return _without_byte_order_mark(b"".join(parts))
 
@@ -114,16 +108,17 @@ class Reader:
                 break
         return _without_byte_order_mark(head)
 
-    def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[tuple[int, bytes, str]]]]:
-        """Yield lines in groups of about ``count``: their numbers from 1, the lines, and the pieces that are no line.
+    def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[Quarantined]]]:
+        """Yield lines in groups of about ``count``: their numbers from 1, the lines, and what is quarantined.
 
-        Blank lines are skipped. The last line may lack its end, unless the file is cut off: then it is a piece.
+        Blank lines are skipped. What stands after the last line end is a line, too. Only where a gzip stream is cut off
+        or damaged is it quarantined, since its end is missing.
         """
         number = 0
         tail = b""
         numbers: list[int] = []
         lines: list[bytes] = []
-        pieces: list[tuple[int, bytes, str]] = []
+        quarantined: list[Quarantined] = []
         first = True
         skipping = False
         for block in self.blocks():
@@ -137,23 +132,22 @@ class Reader:
             new = (tail + block).split(b"\n")
             tail = new.pop()
             if len(tail) > MAX_LINE:
-                tail_number = number + len(new) + 1
-                pieces.append((tail_number, tail, TOO_LONG))
+                quarantined.append(Quarantined.of(f"line {number + len(new) + 1}", tail, TOO_LONG))
                 new.append(b"")
                 tail, skipping = b"", True
             numbers.extend(range(number + 1, number + 1 + len(new)))
             lines.extend(new)
             number += len(new)
             while len(lines) >= count:
-                yield (*_not_blank(numbers[:count], lines[:count]), pieces)
-                numbers, lines, pieces = numbers[count:], lines[count:], []
-        if self.broken:
-            pieces.append((number + 1, tail, self.broken))
+                yield (*_not_blank(numbers[:count], lines[:count]), quarantined)
+                numbers, lines, quarantined = numbers[count:], lines[count:], []
+        if self.stop_reason:
+            quarantined.append(Quarantined.of(f"line {number + 1}", tail, self.stop_reason))
         elif tail:
             numbers.append(number + 1)
             lines.append(tail)
-        if lines or pieces:
-            yield (*_not_blank(numbers, lines), pieces)
+        if lines or quarantined:
+            yield (*_not_blank(numbers, lines), quarantined)
 
 
 def _up_to_the_damage(stream: Any, raw: bytes) -> bytes:
@@ -178,7 +172,7 @@ def _not_blank(numbers: list[int], lines: list[bytes]) -> tuple[list[int], list[
     return [n for n, _ in pairs], [line for _, line in pairs]
 
 
-def parse(piece: bytes) -> Any:
+def parse(text: bytes) -> Any:
     r"""Return a JSON value. Invalid UTF-8, raw control characters and lone surrogates are replaced.
 
     Raises
@@ -192,11 +186,11 @@ def parse(piece: bytes) -> Any:
     ({'a': '�'}, {'a': 1000.0})
     """
     try:
-        return orjson.loads(piece)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass
     try:
-        return _storable(json.loads(piece.decode("utf-8", "replace"), strict=False, parse_constant=_refuse))
+        return _storable(json.loads(text.decode("utf-8", "replace"), strict=False, parse_constant=_refuse))
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError:
@@ -211,18 +205,18 @@ def parse_lines(lines: list[bytes]) -> tuple[list[Record], dict[int, str]]:
             return records, {}
     except orjson.JSONDecodeError:
         pass
-    records, faults = [], {}
+    records, reasons = [], {}
     for i, line in enumerate(lines):
         try:
             value = parse(line)
         except ValueError as error:
-            faults[i] = f"the line is {error}"
+            reasons[i] = f"the line is {error}"
             continue
         if type(value) is dict:
             records.append(value)
         else:
-            faults[i] = "the line is not an object"
-    return records, faults
+            reasons[i] = "the line is not an object"
+    return records, reasons
 
 
 def without(items: Sequence[Any], indices: Container[int]) -> list[Any]:
@@ -268,12 +262,12 @@ def _end_of_object(document: bytes, start: int) -> int | None:
     return None
 
 
-def pieces(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
+def records_in(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
     """Yield the items of the "Records" lists of a document: offset, bytes, and whether it is complete.
 
     Examples
     --------
-    >>> [(offset, complete) for offset, _, complete in pieces(b'{"Records": [{"a": [1]}, 7, {"b":')]
+    >>> [(offset, complete) for offset, _, complete in records_in(b'{"Records": [{"a": [1]}, 7, {"b":')]
     [(13, True), (25, True), (28, False)]
     """
     match = _RECORDS.search(document)
@@ -318,7 +312,7 @@ def first_records(path: Path) -> Iterator[Record]:
 def _objects(head: bytes) -> Iterator[Record]:
     has_list = _RECORDS.search(head, 0, 4096) is not None
     if has_list:
-        values = (_value_or_none(piece) for _, piece, complete in pieces(head) if complete)
+        values = (_value_or_none(text) for _, text, complete in records_in(head) if complete)
     else:
         values = (_value_or_none(line) for line in head.split(b"\n")[:50] if line.rstrip().endswith(b"}"))
     any_object = False
@@ -332,8 +326,8 @@ def _objects(head: bytes) -> Iterator[Record]:
         yield value
 
 
-def _value_or_none(piece: bytes) -> Any:
+def _value_or_none(text: bytes) -> Any:
     try:
-        return parse(piece)
+        return parse(text)
     except ValueError:
         return None

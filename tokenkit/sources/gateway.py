@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tokenkit.sources import files, http
-from tokenkit.sources.contract import BATCH, Bad, Batch, Reading, Record, Source, Tally
+from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.columns import ColumnReader
 from tokenkit.sources.fields.masking import MASK, shown, without_own_key
@@ -93,14 +93,13 @@ HAPROXY_FORMAT = LogFormat(
 
 def _lines(path: Path, log_format: LogFormat, reading: Reading, tally: Tally) -> Iterator[Batch]:
     """Yield the events of one file of JSON lines, plain or gzip, whole or cut off."""
-    for numbers, lines, broken in files.Reader(path).lines(BATCH):
+    for numbers, lines, quarantined in files.Reader(path).lines(BATCH):
         with files.without_collection():
             batch = _batch(path, log_format, reading, tally, numbers, lines)
         if batch:
             yield batch
-        tally.read += len(broken)
-        for number, piece, why in broken:
-            tally.quarantined.append(Bad(f"line {number}", files.digest(piece), why))
+        tally.read += len(quarantined)
+        tally.quarantined += quarantined
 
 
 def _batch(
@@ -108,17 +107,17 @@ def _batch(
 ) -> Batch | None:
     """Return the events among these lines; the others are counted."""
     tally.read += len(lines)
-    records, faults = files.parse_lines(lines)
-    if faults:
-        for i, why in faults.items():
-            tally.quarantined.append(Bad(f"line {numbers[i]}", files.digest(lines[i]), why))
-        numbers, lines = files.without(numbers, faults), files.without(lines, faults)
+    records, reasons = files.parse_lines(lines)
+    if reasons:
+        for i, reason in reasons.items():
+            tally.quarantined.append(Quarantined.of(f"line {numbers[i]}", lines[i], reason))
+        numbers, lines = files.without(numbers, reasons), files.without(lines, reasons)
     reader, raw = _columns(records, log_format, reading)
-    if reader.faults:
-        for i, why in sorted(reader.faults.items()):
-            tally.quarantined.append(Bad(f"line {numbers[i]}", files.digest(lines[i]), why))
-        numbers, lines = files.without(numbers, reader.faults), files.without(lines, reader.faults)
-        records = files.without(records, reader.faults)
+    if reader.reasons:
+        for i, reason in sorted(reader.reasons.items()):
+            tally.quarantined.append(Quarantined.of(f"line {numbers[i]}", lines[i], reason))
+        numbers, lines = files.without(numbers, reader.reasons), files.without(lines, reader.reasons)
+        records = files.without(records, reader.reasons)
         reader, raw = _columns(records, log_format, reading)
     if not records:
         return None
@@ -140,7 +139,7 @@ def _first(reads: Callable[[str], list[Any]], names: tuple[str, ...] | list[str]
 
 
 def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> tuple[ColumnReader, dict[str, Any]]:
-    """Return the raw columns of a batch; the reader has the faults of its records."""
+    """Return the raw columns of a batch; the reader has the reasons why records cannot be used."""
     reader = ColumnReader(records)
     raw: dict[str, Any] = {}
     raw["time"] = reader.times(

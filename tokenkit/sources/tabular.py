@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from tokenkit.errors import SourceError
 from tokenkit.sources import files
-from tokenkit.sources.contract import BATCH, Bad, Record
+from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.fields.masking import tidy_text
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -37,7 +37,7 @@ _DATA = re.compile(r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-
 
 @dataclass
 class Rows:
-    """Rows of a file, column by column, and the pieces of it that could not be read.
+    """Rows of a file, column by column, and what of it is quarantined.
 
     Attributes
     ----------
@@ -45,28 +45,28 @@ class Rows:
         Place of each row in its file, from 1: the line, or the row of a Parquet file.
     columns : dict of str to list
         Values by the file's own column names.
-    pieces : list of bytes
+    raw : list of bytes
         Each row as it stands in the file; of Parquet as JSON.
-    broken : list of Bad
+    quarantined : list of Quarantined
     """
 
     numbers: list[int] = field(default_factory=list)
     columns: dict[str, list[Any]] = field(default_factory=dict)
-    pieces: list[bytes] = field(default_factory=list)
-    broken: list[Bad] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
     place: str = "line"
 
-    def without(self, faults: dict[int, str]) -> "Rows":
-        """Return the rows whose index has no fault."""
-        indices = [i for i in range(len(self.numbers)) if i not in faults]
+    def without(self, reasons: dict[int, str]) -> "Rows":
+        """Return the rows whose index has no reason to be quarantined."""
+        indices = [i for i in range(len(self.numbers)) if i not in reasons]
         columns = {name: [values[i] for i in indices] for name, values in self.columns.items()}
-        return Rows([self.numbers[i] for i in indices], columns, [self.pieces[i] for i in indices], [], self.place)
+        return Rows([self.numbers[i] for i in indices], columns, [self.raw[i] for i in indices], [], self.place)
 
-    def bad(self, faults: dict[int, str]) -> list[Bad]:
-        """Return the rows that have a fault, as broken pieces."""
+    def quarantine(self, reasons: dict[int, str]) -> list[Quarantined]:
+        """Return the rows whose index has a reason, as quarantined."""
         return [
-            Bad(f"{self.place} {self.numbers[i]}", files.digest(self.pieces[i]), why)
-            for i, why in sorted(faults.items())
+            Quarantined.of(f"{self.place} {self.numbers[i]}", self.raw[i], reason)
+            for i, reason in sorted(reasons.items())
         ]
 
 
@@ -171,24 +171,24 @@ def rows(
 
 
 def _lines(path: Path, columns: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
-    for numbers, lines, broken in files.Reader(path).lines(BATCH):
+    for numbers, lines, quarantined in files.Reader(path).lines(BATCH):
         with files.without_collection():
-            records, faults = files.parse_lines(lines) if parse is None else _parsed(lines, parse)
+            records, reasons = files.parse_lines(lines) if parse is None else _parsed(lines, parse)
             all_rows = Rows(numbers, {}, lines)
-            rows = all_rows.without(faults) if faults else all_rows
+            rows = all_rows.without(reasons) if reasons else all_rows
             rows.columns = {name: _field_of_each(records, name) for name in columns}
-        rows.broken = all_rows.bad(faults) + [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        rows.quarantined = all_rows.quarantine(reasons) + quarantined
         yield rows
 
 
 def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[Record], dict[int, str]]:
-    records, faults = [], {}
+    records, reasons = [], {}
     for i, line in enumerate(lines):
         try:
             records.append(parse(line))
         except ValueError as error:
-            faults[i] = tidy_text(str(error), 200) or "not a line of this source"
-    return records, faults
+            reasons[i] = tidy_text(str(error), 200) or "not a line of this source"
+    return records, reasons
 
 
 def _field_of_each(records: Sequence[Record], name: str) -> list[Any]:
@@ -207,14 +207,14 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     separator = ","
     numbers: list[int] = []
     lines: list[bytes] = []
-    for more_numbers, more_lines, broken in files.Reader(path).lines(BATCH):
+    for more_numbers, more_lines, quarantined in files.Reader(path).lines(BATCH):
         numbers, lines = numbers + more_numbers, lines + more_lines
         if not names and lines:
             names, separator = header(path, lines[0])
             numbers, lines = numbers[1:], lines[1:]
         with files.without_collection():
             rows, complete_lines = _table(numbers, lines, names, separator, columns, last=False)
-        rows.broken += [Bad(f"line {n}", files.digest(piece), why) for n, piece, why in broken]
+        rows.quarantined += quarantined
         numbers, lines = numbers[complete_lines:], lines[complete_lines:]
         yield rows
     if lines:
@@ -243,8 +243,8 @@ def _table(
 
 
 def _one_by_one(rows: Rows, texts: list[str], width: int, separator: str, last: bool) -> tuple[list[list[str]], int]:
-    """Read row by row, where some line is not a row of its own; unreadable rows go to ``rows.broken``."""
-    cells, numbers, pieces = [], [], []
+    """Read row by row, where some line is not a row of its own; what is no row goes to ``rows.quarantined``."""
+    cells, numbers, raw = [], [], []
     odd = np.array([text.count('"') % 2 for text in texts], dtype=bool)
     at = 0
     while at < len(texts):
@@ -262,13 +262,13 @@ def _one_by_one(rows: Rows, texts: list[str], width: int, separator: str, last: 
             row = row[:width]
         if row is None or len(row) != width:
             why = why or f"{len(row or ())} values, expected {width}"
-            rows.broken.append(Bad(f"line {rows.numbers[at]}", files.digest(rows.pieces[at]), why))
+            rows.quarantined.append(Quarantined.of(f"line {rows.numbers[at]}", rows.raw[at], why))
         else:
             cells.append(row)
             numbers.append(rows.numbers[at])
-            pieces.append(rows.pieces[at] if end == at + 1 else b"\n".join(rows.pieces[at:end]))
+            raw.append(rows.raw[at] if end == at + 1 else b"\n".join(rows.raw[at:end]))
         at = end
-    rows.numbers, rows.pieces = numbers, pieces
+    rows.numbers, rows.raw = numbers, raw
     return cells, at
 
 
@@ -289,7 +289,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         why = "not a Parquet file, or one that was cut off"
-        yield Rows(broken=[Bad("file", files.digest(str(error).encode()), why)], place="row")
+        yield Rows(quarantined=[Quarantined.of("file", str(error).encode(), why)], place="row")
         return
     number = 0
     with file:
@@ -302,19 +302,20 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
                     number += batch.num_rows
             except (pa.ArrowException, OSError) as error:
                 why = "the row group is damaged"
-                yield Rows(broken=[Bad(f"row group {group}", files.digest(str(error).encode()), why)], place="row")
+                place = f"row group {group}"
+                yield Rows(quarantined=[Quarantined.of(place, str(error).encode(), why)], place="row")
             number = begin + file.metadata.row_group(group).num_rows
 
 
 def _plain_rows(batch: pa.RecordBatch, first: int, columns: Sequence[str]) -> Rows:
     values_by_name = {name: _plain(values) for name, values in zip(batch.schema.names, batch.columns, strict=True)}
     records = [dict(zip(values_by_name, cells, strict=True)) for cells in zip(*values_by_name.values(), strict=True)]
-    pieces = [orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS) for record in records]
+    raw = [orjson.dumps(record, default=str, option=orjson.OPT_NON_STR_KEYS) for record in records]
     numbers = list(range(first, first + batch.num_rows))
     return Rows(
         numbers,
         {name: values_by_name.get(name) or _field_of_each(records, name) for name in columns},
-        pieces,
+        raw,
         [],
         "row",
     )

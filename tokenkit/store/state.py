@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 TABLES = """
--- quarantine: digest is that of the file, piece that of the broken piece, which itself is stored nowhere
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists files (
     digest text not null, source text not null, path text not null, status text not null,
@@ -19,8 +18,10 @@ create table if not exists files (
     ignored integer not null, ignored_rules text not null, unattributed integer not null,
     first text, last text, primary key (digest, source));
 create table if not exists quarantine (
-    digest text not null, source text not null, path text not null, place text not null,
-    piece text not null, reason text not null);
+    digest text not null, -- of the file, as in files
+    source text not null, path text not null, place text not null,
+    piece text not null, -- digest of the piece (sources.Quarantined.piece_digest), which itself is stored nowhere
+    reason text not null);
 create table if not exists ignored_files (path text primary key, rule text not null);
 create table if not exists built (stage text not null, part text not null, digest text not null,
     primary key (stage, part));

@@ -195,7 +195,10 @@ _JUDGED = [
     ("Budget", "How many new incidents a day people have time for: here BUDGET."),
     ("Risk", "Surprise and what depends on the token, joined, from 0 to 100."),
 ]
-_ASIDE = ("Set aside", "A record that could not be read. It stops nothing, and is kept with its place and the reason.")
+_ASIDE = (
+    "Set aside",
+    "A record that could not be read. It stops nothing; its place and the reason are kept, the record itself is not.",
+)
 
 
 def footer(facts: Facts) -> Part:

@@ -1,4 +1,4 @@
-"""Columns: read parsed records column by column, and note which records are broken and why.
+"""Columns: read parsed records column by column, and note which records cannot be used and why.
 
 A list comprehension for each column and one look at the types in it: 0.1 microseconds a value. Only a column that
 holds something odd is gone through value by value.
@@ -27,11 +27,11 @@ _TRUTH = {"true": True, "false": False, "yes": True, "no": False}
 
 
 class ColumnReader:
-    """Reads records column by column; ``faults`` maps the index of a broken record to its reason."""
+    """Reads records column by column; ``reasons`` has, by its index, why a record cannot be used."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
-        self.faults: dict[int, str] = {}
+        self.reasons: dict[int, str] = {}
 
     def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
         """The field of every record, or of every parent, as it is."""
@@ -42,7 +42,7 @@ class ColumnReader:
             return values
         for i, value in enumerate(values):
             if type(value) not in allowed:
-                self.faults.setdefault(i, f"{name} is {_NAMES.get(type(value), 'odd')}, expected {expected}")
+                self.reasons.setdefault(i, f"{name} is {_NAMES.get(type(value), 'odd')}, expected {expected}")
                 values[i] = None
         return values
 
@@ -95,7 +95,7 @@ class ColumnReader:
         try:
             return int(text) if text.isdigit() and len(text) < 20 else float(text)
         except ValueError:
-            self.faults.setdefault(index, f"{name} is text, expected a number")
+            self.reasons.setdefault(index, f"{name} is text, expected a number")
             return None
 
     def amounts(self, name: str, parents: Sequence[Record] | None = None) -> list[int | None]:
@@ -111,7 +111,7 @@ class ColumnReader:
     def _amount(self, index: int, value: float | int, name: str) -> int | None:
         if 0 <= value <= LARGEST:  # false for nan
             return round(value)
-        self.faults.setdefault(index, f"{name} is out of range")
+        self.reasons.setdefault(index, f"{name} is out of range")
         return None
 
     def times(self, values: Sequence[Any], name: str, per_second: int = 1) -> Micros:
@@ -134,7 +134,7 @@ class ColumnReader:
             out = np.array([self._time(i, v, name, per_second) for i, v in enumerate(values)], dtype=np.int64)
         if len(out) and (out.min() < EARLIEST or out.max() >= LATEST):
             for i in np.flatnonzero((out < EARLIEST) | (out >= LATEST)).tolist():
-                self.faults.setdefault(i, f"{name} is not between 2000 and 2100")
+                self.reasons.setdefault(i, f"{name} is not between 2000 and 2100")
         return out
 
     def _time(self, index: int, value: Any, name: str, per_second: int) -> int:
@@ -142,22 +142,22 @@ class ColumnReader:
             try:
                 value = float(value) if value.replace(".", "", 1).isdigit() else _iso(value)
             except (ValueError, OverflowError):
-                self.faults.setdefault(index, f"{name} is not a time")
+                self.reasons.setdefault(index, f"{name} is not a time")
                 return EARLIEST
             if isinstance(value, datetime):
                 return int((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
         if type(value) in (int, float) and math.isfinite(value):
             # held before it is rounded: the largest numbers times 1000 are infinite
             return round(min(max(value * 1000 / per_second, -(1 << 50)), 1 << 50)) * 1000
-        self.faults.setdefault(index, f"{name} is {_NAMES.get(type(value), 'odd')}, expected a time")
+        self.reasons.setdefault(index, f"{name} is {_NAMES.get(type(value), 'odd')}, expected a time")
         return EARLIEST
 
     def require(self, values: Sequence[Any], name: str) -> None:
-        """Records without this value are broken."""
+        """Records without this value cannot be used."""
         if None in values:
             for i, value in enumerate(values):
                 if value is None:
-                    self.faults.setdefault(i, f"{name} is missing")
+                    self.reasons.setdefault(i, f"{name} is missing")
 
 
 def _iso(text: str) -> datetime:

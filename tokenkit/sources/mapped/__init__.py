@@ -97,7 +97,7 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
         names = tabular.names(path, form)
     except tabular.SourceError:
         if form == "parquet" or not files.Reader(path).head(4096).strip():
-            return  # counted as a piece that cannot be read
+            return  # quarantined when it is read
         raise
     for name, theirs in mapping.columns.items():
         column = theirs if form == "csv" else theirs if theirs in names else theirs.split(".", 1)[0]
@@ -113,20 +113,20 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
 
 def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: Rows) -> Batch | None:
     """Return the events of these rows; rows that are no events are counted."""
-    tally.read += len(rows.numbers) + len(rows.broken)
-    tally.quarantined += rows.broken
+    tally.read += len(rows.numbers) + len(rows.quarantined)
+    tally.quarantined += rows.quarantined
     if not rows.numbers:
         return None
     reader, raw = _raw(mapping, rows)
-    if reader.faults:
-        tally.quarantined += rows.bad(reader.faults)
-        rows = rows.without(reader.faults)
+    if reader.reasons:
+        tally.quarantined += rows.quarantine(reader.reasons)
+        rows = rows.without(reader.reasons)
         reader, raw = _raw(mapping, rows)
     return _events(mapping, path, reading, rows, raw) if rows.numbers else None
 
 
 def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]]:
-    """Return the raw columns of a batch under our names, those that are mapped, and which rows are broken."""
+    """Return the raw columns of a batch under our names, those that are mapped, and why rows cannot be used."""
     reader = CellReader(rows)
     raw: dict[str, list[Any]] = {}
     read: dict[str, Callable[[str], list[Any]]] = {
@@ -147,10 +147,10 @@ def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]
         for i, lifetime in enumerate(raw["token_lifetime"]):
             if lifetime not in (None, *LIFETIMES):
                 theirs = mapping.columns["token_lifetime"]
-                reader.faults.setdefault(i, f"{theirs} is none of {', '.join(LIFETIMES)}")
+                reader.reasons.setdefault(i, f"{theirs} is none of {', '.join(LIFETIMES)}")
     for i, calls in enumerate(raw.get("count", ())):
         if calls is not None and not 1 <= calls < 1 << 31:
-            reader.faults.setdefault(i, f"{mapping.columns['count']} is out of range")
+            reader.reasons.setdefault(i, f"{mapping.columns['count']} is out of range")
     return reader, raw
 
 
@@ -212,7 +212,7 @@ def _event_uids(key: bytes, uids: list[str | None], keys: list[str | None], rows
     event_uids = []
     for i, (uid, native) in enumerate(zip(uids, keys, strict=True)):
         if uid is None:
-            event_uids.append(hashlib.sha256(rows.pieces[i]).hexdigest())
+            event_uids.append(hashlib.sha256(rows.raw[i]).hexdigest())
         elif native and len(native) >= 8 and native in uid:
             event_uids.append(identity.token_uid(key, "event", uid).removeprefix("tok1_"))
         else:

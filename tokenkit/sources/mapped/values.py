@@ -1,6 +1,6 @@
 """Values: read the cells of a mapped log: times of any kind, yes and no in many words, lists, numbers as text.
 
-Blank cells, ``-``, ``null`` and the like are null. A cell of another type than its column's makes its row faulty.
+Blank cells, ``-``, ``null`` and the like are null. A cell of another type than its column's quarantines its row.
 """
 
 import re
@@ -59,7 +59,7 @@ class CellReader(ColumnReader):
         known = {v: yes_or_no(v) for v in set(v for v in values if v.__hash__)}
         for i, value in enumerate(values):
             if value is not None and (not value.__hash__ or known[value] is None):
-                self.faults.setdefault(i, f"{name} is neither yes nor no (true, false, 1, 0, denied, allowed)")
+                self.reasons.setdefault(i, f"{name} is neither yes nor no (true, false, 1, 0, denied, allowed)")
         return [known.get(v) if v.__hash__ else None for v in values]
 
     def lists_as_text(self, name: str) -> list[str | None]:
@@ -72,7 +72,7 @@ class CellReader(ColumnReader):
                 texts.append(" ".join(v.replace(" ", "_") for v in value) or None)
             else:
                 texts.append(None)
-                self.faults.setdefault(i, f"{name} is neither a list of texts nor text")
+                self.reasons.setdefault(i, f"{name} is neither a list of texts nor text")
         return texts
 
     def labels(self, name: str) -> list[str | None]:
@@ -93,11 +93,11 @@ class CellReader(ColumnReader):
         for i, (value, micros) in enumerate(zip(values, out, strict=True)):
             if value is None:
                 if required:
-                    self.faults.setdefault(i, f"{name} is missing")
+                    self.reasons.setdefault(i, f"{name} is missing")
             elif micros is None:
-                self.faults.setdefault(i, f"{name} is not a time (ISO 8601, or a number since 1970)")
+                self.reasons.setdefault(i, f"{name} is not a time (ISO 8601, or a number since 1970)")
             elif not EARLIEST <= micros < LATEST:
-                self.faults.setdefault(i, f"{name} is not between 2000 and 2100")
+                self.reasons.setdefault(i, f"{name} is not between 2000 and 2100")
                 out[i] = None
         return out
 
