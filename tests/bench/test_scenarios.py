@@ -19,7 +19,7 @@ from tokenkit.bench.trials import keys
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.policy import BITS
 from tokenkit.errors import InputError
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.sources.fields import clients, normalise, operations
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake
@@ -539,7 +539,7 @@ def test_there_are_27_attacks_and_12_confounders_in_order() -> None:
 
 
 def test_what_should_show_an_attack_is_a_part_of_a_score() -> None:
-    parts = {"network", "client", "operation", "hour_of_week", *scored_features(), *BITS}
+    parts = {"network", "client", "operation", "hour_of_week", *judged_features(), *BITS}
     parts |= {f"drift_{name}" for name in (*DriftAmounts.names, *DriftRequests.names)}
     for one in scenarios.SCENARIOS.values():
         assert one.shown_by and set(one.shown_by) <= parts, one.id

@@ -75,7 +75,7 @@ def test_every_feature_says_what_it_is_and_what_it_asks(name: str) -> None:
     its = fingerprint.features()[name]
     assert its.unit and its.doc.endswith(".") and its.asks.endswith("?")
     assert its.bad == "context" or its.reason
-    assert its.given is None or its.given in fingerprint.scored_features()
+    assert its.given is None or its.given in fingerprint.judged_features()
     assert its.family in FAMILIES
     assert its.windows in (("day",), ("hour", "day"))
 
@@ -204,6 +204,6 @@ def test_a_feature_of_a_notebook_is_one_of_those_that_are_compared_and_formed():
 
     try:
         feature(table="activity_hour", unit="bytes", asks="Is it large?", reason="Was large")(largest_of_mine)
-        assert "largest_of_mine" in fingerprint.scored_features() and fingerprint.definitions() != before
+        assert "largest_of_mine" in fingerprint.judged_features() and fingerprint.definitions() != before
     finally:
         del REGISTRY["largest_of_mine"]

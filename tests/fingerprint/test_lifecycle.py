@@ -88,5 +88,5 @@ def test_a_role_s_owner_answers_for_its_sessions(tmp_path: Path) -> None:
 def test_context_is_neither_fitted_nor_scored() -> None:
     evidence = raw_logs.evidence_of(raw_logs.steady(profiles=4, days=50), raw_logs.periods(42, 50))
     for kept in (evidence.fits, evidence.bits, evidence.z):
-        assert set(kept) == set(fingerprint.scored_features())
-    assert set(NAMES) < set(evidence.days.values) and not set(NAMES) & set(fingerprint.scored_features())
+        assert set(kept) == set(fingerprint.judged_features())
+    assert set(NAMES) < set(evidence.days.values) and not set(NAMES) & set(fingerprint.judged_features())

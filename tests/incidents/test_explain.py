@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenkit.channels import policy
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.incidents import advice, explain, risk, words
 from tokenkit.normal.evidence import Evidence
 
 PARTS = [
-    *scored_features(),
+    *judged_features(),
     *explain.VALUES,
     "hour_of_week",
     "panel",

@@ -10,7 +10,7 @@ from raw_logs import day_of
 
 from tokenkit.config import History
 from tokenkit.days import plan
-from tokenkit.fingerprint import features, scored_features
+from tokenkit.fingerprint import features, judged_features
 from tokenkit.normal import baseline
 from tokenkit.normal.day_matrices import Days, day_matrices, peer_groups
 
@@ -193,6 +193,6 @@ def test_residuals_of_the_reference_are_centred_however_short_the_history_is(pas
 def test_the_table_has_a_row_for_each_profile_feature_and_kind_of_day() -> None:
     evidence = raw_logs.evidence_of(raw_logs.steady(profiles=6), raw_logs.periods(42, 62))
     table = baseline.table(evidence.fits, evidence.days, evidence.periods)
-    assert len(table) == 6 * len(scored_features()) * 2
+    assert len(table) == 6 * len(judged_features()) * 2
     assert not table[["location", "scale", "slope"]].isna().any().any()
     assert (table["n"] == 28).all() and set(table["bin"]) == {"weekday", "weekend"}

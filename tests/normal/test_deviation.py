@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raw_logs import day_of
 from scipy.stats import genpareto
 
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.normal import deviation
 from tokenkit.normal.evidence import Evidence, deviations_table
 from tokenkit.normal.tail import LEAST_SHAPE, MAX_BITS, TAIL_FROM, Tail, fit_tail
@@ -95,7 +95,7 @@ def test_few_calls_are_allowed_to_vary_more_than_many() -> None:
     found = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
     from tokenkit.normal import baseline
 
-    v = baseline.variance(found.fits["requests"], scored_features()["requests"], found.days)
+    v = baseline.variance(found.fits["requests"], judged_features()["requests"], found.days)
     assert v[:12].mean() > 3 * v[12:].mean()
 
 
@@ -133,7 +133,7 @@ def shorter(evidence: Evidence, end: int) -> Evidence:
 def test_the_days_that_follow_change_no_bit_of_a_day(evidence: Evidence, end: int) -> None:
     """A row's context is its profile's past, the reference, and its peers of that day; never the rows scored."""
     part = shorter(evidence, end)
-    for name in scored_features():
+    for name in judged_features():
         assert np.array_equal(part.z[name], evidence.z[name][:, :end], equal_nan=True), name
         assert np.array_equal(part.bits[name], evidence.bits[name][:, :end], equal_nan=True), name
 
@@ -142,7 +142,7 @@ def test_the_days_that_follow_change_no_bit_in_a_history_of_half_a_year_either()
     values = raw_logs.steady(profiles=8, days=180)  # sums over more than 128 days are added up in another order
     whole = raw_logs.evidence_of(values, raw_logs.periods(100, 180))
     part = raw_logs.evidence_of({n: m[:, :141] for n, m in values.items()}, raw_logs.periods(100, 141))
-    for name in scored_features():
+    for name in judged_features():
         assert np.array_equal(part.z[name], whole.z[name][:, :141], equal_nan=True), name
 
 
@@ -150,7 +150,7 @@ def test_the_table_of_some_days_has_the_rows_of_the_table_of_all(evidence: Evide
     whole = deviations_table(evidence, day_of(42)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
     part = deviations_table(evidence, day_of(60)).sort_values(["feature", "profile_uid", "start"], ignore_index=True)
     assert whole[whole["start"] >= part["start"].min()].reset_index(drop=True).equals(part)
-    assert len(part) == 24 * 10 * len(scored_features())
+    assert len(part) == 24 * 10 * len(judged_features())
     assert np.allclose(part["bits"], -np.log2(part["tail_probability"]))
     assert (part["expected"] >= 0).all()
 
@@ -160,6 +160,6 @@ def test_a_day_without_a_call_has_no_deviation(evidence: Evidence) -> None:
     for matrix in values.values():
         matrix[0, 50] = np.nan
     found = raw_logs.evidence_of(values, raw_logs.periods(42, 70))
-    assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in scored_features())
+    assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in judged_features())
     table = deviations_table(found, day_of(50))
-    assert len(table[table["start"] == table["start"].min()]) == 23 * len(scored_features())
+    assert len(table[table["start"] == table["start"].min()]) == 23 * len(judged_features())

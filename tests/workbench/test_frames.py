@@ -12,7 +12,7 @@ import tokenkit
 from tokenkit import config, schema
 from tokenkit.channels.panel import deviation_matrix
 from tokenkit.errors import InputError, SchemaError
-from tokenkit.fingerprint import features, scored_features
+from tokenkit.fingerprint import features, judged_features
 from tokenkit.incidents import labels
 from tokenkit.workbench.frames import Opened
 
@@ -80,7 +80,7 @@ def test_deviations_are_against_the_same_reference_whatever_days_are_asked_for(w
     whole, part = ws.deviations(), ws.deviations("2026-02-10")
     kept = whole[whole["start"] >= pd.Timestamp("2026-02-10", tz="UTC")].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, part)
-    assert {"network", "client", "operation", "hour_of_week", *scored_features()} == set(part["feature"])
+    assert {"network", "client", "operation", "hour_of_week", *judged_features()} == set(part["feature"])
 
 
 def test_a_matrix_is_ready_for_an_estimator(ws: Opened) -> None:
@@ -178,7 +178,7 @@ def test_a_fingerprint_of_ones_own_is_measured_and_scored_as_the_workspaces(ws: 
     assert {"point_day", "drift_amounts", "panel"} <= set(scores["channel"])
     assert np.allclose([sum(p.values()) for p in scores["parts"]], scores["score_bits"])
     X, _, _ = deviation_matrix(evidence, evidence.periods.start, evidence.periods.end)
-    assert X.shape[1] == len(scored_features())
+    assert X.shape[1] == len(judged_features())
 
 
 def test_a_changed_row_changes_the_deviation_of_its_profile() -> None:

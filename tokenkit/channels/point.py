@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.channels import score_rows
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.novelty import USUAL_BITS
 
@@ -66,15 +66,15 @@ class PointDay:
         """One row an active day."""
         days = evidence.days
         rows, columns = days.active_cells(start, end)
-        names = list(scored_features())
-        families = sorted({its.family for its in scored_features().values()})
+        names = list(judged_features())
+        families = sorted({its.family for its in judged_features().values()})
         bits = np.column_stack([np.nan_to_num(evidence.bits[n][rows, columns]) for n in names])
         above = np.column_stack([np.nan_to_num(evidence.z[n][rows, columns]) > 0 for n in names])
         bits = np.where(above, bits, 0.0)
         best = np.zeros((len(rows), len(families)))
         which = np.zeros((len(rows), len(families)), dtype=int)
         for f, family in enumerate(families):
-            members = [i for i, n in enumerate(names) if scored_features()[n].family == family]
+            members = [i for i, n in enumerate(names) if judged_features()[n].family == family]
             weight = np.array([SPEAKS_FIRST.get(names[i], 1.0) for i in members])
             which[:, f] = np.array(members)[np.argmax(bits[:, members] * weight, axis=1)]
             best[:, f] = bits[:, members].max(axis=1)

@@ -36,7 +36,7 @@ from tokenkit.store import engine, lake, state
 from tokenkit.tokens.profiles import token_profiles
 
 DAYS_A_QUERY = 30
-VERSION = "2"  # to be raised when a definition changes: every day is then formed again
+VERSION = "2"  # to be raised when the definition of a feature of ours changes: every day is then formed again
 GROUP = "tokenkit.features"
 
 
@@ -56,29 +56,29 @@ def features() -> dict[str, Feature]:
     """
     for _ in plugins.installed(GROUP, "features", SchemaError):
         pass  # a package's features are registered when it is loaded
-    scored = [name for name, feature in REGISTRY.items() if feature.bad != "context"]
+    judged = [name for name, feature in REGISTRY.items() if feature.bad != "context"]
     for feature in REGISTRY.values():
-        if feature.given is not None and feature.given not in scored:
+        if feature.given is not None and feature.given not in judged:
             raise SchemaError(
                 f"feature {feature.name} of {feature.expression.__module__} is given {feature.given!r},"
-                f" which is no judged feature; {did_you_mean(feature.given, scored)}"
+                f" which is no judged feature; {did_you_mean(feature.given, judged)}"
             )
     return REGISTRY
 
 
-def scored_features() -> dict[str, Feature]:
+def judged_features() -> dict[str, Feature]:
     """Return the features that are compared with the baseline: all but context.
 
     Examples
     --------
-    >>> "requests" in scored_features(), "age_days" in scored_features()
+    >>> "requests" in judged_features(), "age_days" in judged_features()
     (True, False)
     """
     return {name: feature for name, feature in features().items() if feature.bad != "context"}
 
 
 def definitions() -> str:
-    """Return a digest of the features: of ours by ``VERSION``, of other packages' by the text of their modules."""
+    """Return a digest of the features: of all names, of ``VERSION``, and of the text of other packages' modules."""
     modules = sorted({feature.expression.__module__ for feature in features().values()})
     files = [getattr(sys.modules[m], "__file__", None) for m in modules if not m.startswith("tokenkit.")]
     texts = [Path(file).read_bytes() for file in files if file]  # a notebook has none

@@ -2,7 +2,7 @@
 
 import narwhals as nw
 
-from tokenkit.fingerprint.feature import distinct, feature, total, where
+from tokenkit.fingerprint.feature import distinct, feature, sum_where, total
 
 
 @feature(
@@ -20,7 +20,7 @@ def operations() -> nw.Expr:
 )  # fmt: skip
 def list_requests() -> nw.Expr:
     """Calls that list or describe rather than read one thing."""
-    return where(nw.col("is_list"))
+    return sum_where(nw.col("is_list"))
 
 
 @feature(
@@ -29,7 +29,7 @@ def list_requests() -> nw.Expr:
 )  # fmt: skip
 def sensitive_requests() -> nw.Expr:
     """Calls on credentials, secrets, rights, logging, deletion."""
-    return where(nw.col("is_sensitive"))
+    return sum_where(nw.col("is_sensitive"))
 
 
 @feature(
@@ -38,7 +38,7 @@ def sensitive_requests() -> nw.Expr:
 )  # fmt: skip
 def write_requests() -> nw.Expr:
     """Calls that create or update."""
-    return where((nw.col("activity_id") == 1) | (nw.col("activity_id") == 3))
+    return sum_where((nw.col("activity_id") == 1) | (nw.col("activity_id") == 3))
 
 
 @feature(
@@ -47,7 +47,7 @@ def write_requests() -> nw.Expr:
 )  # fmt: skip
 def delete_requests() -> nw.Expr:
     """Calls that delete."""
-    return where(nw.col("activity_id") == 4)
+    return sum_where(nw.col("activity_id") == 4)
 
 
 @feature(
@@ -65,7 +65,7 @@ def pairs() -> nw.Expr:
 )  # fmt: skip
 def new_pairs() -> nw.Expr:
     """Pairs of operations in one session that the profile had on no earlier day."""
-    return where(nw.col("is_new"), "one")
+    return sum_where(nw.col("is_new"), "one")
 
 
 @feature(
@@ -83,4 +83,4 @@ def transitions() -> nw.Expr:
 )  # fmt: skip
 def new_transitions() -> nw.Expr:
     """Steps from one operation to the next that the profile took on no earlier day."""
-    return where(nw.col("is_new"), "one")
+    return sum_where(nw.col("is_new"), "one")

@@ -20,7 +20,7 @@ RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|ho
 
 @dataclass(frozen=True)
 class Feature:
-    """A raw value of a profile in a window.
+    """A raw value of a profile in a window: one whole number, zero or more.
 
     ``given`` names the feature that the value is judged against: bytes are judged given the requests, so that a busy
     day does not look like a theft. ``reason`` is its wording in the report. ``bad`` is ``high`` where the value is
@@ -104,6 +104,6 @@ def distinct(column: str) -> nw.Expr:
     return nw.col(column).n_unique().cast(nw.Int64)
 
 
-def where(condition: nw.Expr, column: str = "requests") -> nw.Expr:
+def sum_where(condition: nw.Expr, column: str = "requests") -> nw.Expr:
     """Return the sum of a column over the rows where a condition holds, as Int64."""
     return nw.when(condition).then(nw.col(column)).otherwise(nw.lit(0)).sum().cast(nw.Int64)

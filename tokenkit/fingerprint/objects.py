@@ -2,7 +2,7 @@
 
 import narwhals as nw
 
-from tokenkit.fingerprint.feature import distinct, feature, where
+from tokenkit.fingerprint.feature import distinct, feature, sum_where
 
 
 @feature(
@@ -20,7 +20,7 @@ def objects() -> nw.Expr:
 )  # fmt: skip
 def new_objects() -> nw.Expr:
     """Objects that the profile touched for the first time."""
-    return where(nw.col("is_new"), "one")
+    return sum_where(nw.col("is_new"), "one")
 
 
 @feature(
@@ -29,4 +29,4 @@ def new_objects() -> nw.Expr:
 )  # fmt: skip
 def sequential_objects() -> nw.Expr:
     """Objects whose number follows that of another object touched the same day."""
-    return where(nw.col("sequential"), "one")
+    return sum_where(nw.col("sequential"), "one")

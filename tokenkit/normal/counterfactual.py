@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.errors import InputError
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.normal import deviation
 from tokenkit.normal.day_matrices import Days, Matrices
 from tokenkit.normal.deviation import CLIP, Yardstick
@@ -44,7 +44,7 @@ def counterfactual(
     before = evidence.of_profiles(rows)
     days = replace(before.days, profiles=profiles, values=values)
     bits, z, since_reference, yardsticks = {}, {}, {}, {}
-    for name, feature in scored_features().items():
+    for name, feature in judged_features().items():
         yardstick, fit = evidence.yardsticks[name], before.fits[name]
         standard = deviation.in_deviations(fit, feature, days)
         everyones = deviation.in_deviations(evidence.fits[name], feature, evidence.days)
@@ -82,7 +82,7 @@ def _require_same_past(evidence: Evidence, rows: np.ndarray, values: Matrices) -
     assert periods.reference is not None
     end = (periods.calibration or periods.reference)[1]
     past = evidence.days.between(None, end)
-    for name in scored_features():
+    for name in judged_features():
         was, now = evidence.days.values[name][rows][:, past], values[name][:, past]
         different = ~((was == now) | (np.isnan(was) & np.isnan(now)))
         if different.any():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.fingerprint.feature import Feature
 from tokenkit.normal import baseline
 from tokenkit.normal.baseline import TRAILING_DAYS, Fit
@@ -60,7 +60,7 @@ def day_deviations(days: Days) -> tuple[Matrices, Matrices, Matrices, dict[str, 
         channel's business. ``bits`` is the surprise of ``z``.
     """
     bits, z, since_reference, fits, yardsticks = {}, {}, {}, {}, {}
-    for name, feature in scored_features().items():
+    for name, feature in judged_features().items():
         fit = baseline.fit_feature(feature, days)
         standard = in_deviations(fit, feature, days)
         effect = day_effect(standard, days)  # before accepted changes: what is accepted of one profile moves no other

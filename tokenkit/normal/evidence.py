@@ -12,7 +12,7 @@ import pandas as pd
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.errors import InputError
-from tokenkit.fingerprint import features, scored_features
+from tokenkit.fingerprint import features, judged_features
 from tokenkit.normal import baseline, novelty
 from tokenkit.normal.baseline import Fit
 from tokenkit.normal.day_matrices import Days, Matrices, day_matrices, peer_groups
@@ -194,7 +194,7 @@ def deviations_table(evidence: Evidence, start: date) -> pd.DataFrame:
     days = evidence.days
     rows, columns = days.active_cells(start)
     frames = []
-    for name, feature in scored_features().items():
+    for name, feature in judged_features().items():
         expected = np.expm1(baseline.expected(evidence.fits[name], feature, days))[rows, columns]
         bits = evidence.bits[name][rows, columns]
         frames.append(

@@ -282,7 +282,7 @@ def changes(view: View, profile: str) -> pd.DataFrame:
     if not recent.any():
         return pd.DataFrame(columns=columns)
     rows = []
-    for name, its in fingerprint.scored_features().items():
+    for name, its in fingerprint.judged_features().items():
         usual = np.expm1(baseline.expected(e.fits[name], its, e.days)[k, recent])
         now, z = e.days.values[name][k, recent], view.off[name][k, recent]
         rows.append([name, its.asks, its.unit, its.given or "", max(float(usual.mean()), 0.0), float(now.mean()),

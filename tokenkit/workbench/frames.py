@@ -173,7 +173,7 @@ class Opened(Workspace):
             raise InputError(f"no matrix {kind!r}; {did_you_mean(kind, list(MATRICES))}")
         if kind == "fingerprint":
             frame = self.fingerprint(start, end).set_index(["profile_uid", "start"])
-            names = [n for n in fingerprint.scored_features() if n in frame]
+            names = [n for n in fingerprint.judged_features() if n in frame]
             X = np.log1p(frame[names].fillna(0).astype("float64").clip(lower=0))
             return X, X.index
         from tokenkit.channels.panel import deviation_matrix, matrix_features

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.channels import Detector
-from tokenkit.fingerprint import scored_features
+from tokenkit.fingerprint import judged_features
 from tokenkit.normal.evidence import Evidence
 
 # the columns of graded hours that belong to a family
@@ -47,7 +47,7 @@ def families() -> list[str]:
     >>> "network" in families(), "rhythm" in families()
     (True, True)
     """
-    return sorted({its.family for its in scored_features().values()} | {"rhythm"})
+    return sorted({its.family for its in judged_features().values()} | {"rhythm"})
 
 
 def features_of(family: str) -> set[str]:
@@ -58,7 +58,7 @@ def features_of(family: str) -> set[str]:
     >>> sorted(features_of("objects"))
     ['new_objects', 'objects', 'sequential_objects']
     """
-    return {name for name, its in scored_features().items() if its.family == family}
+    return {name for name, its in judged_features().items() if its.family == family}
 
 
 def without(evidence: Evidence, family: str) -> Evidence:

@@ -61,7 +61,7 @@ def organisation(view: View) -> Part:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    titles = {name: f.reason for name, f in fingerprint.scored_features().items()}
+    titles = {name: f.reason for name, f in fingerprint.judged_features().items()}
     return [
         {"label": r.label, "mask": r.mask, "incident_uid": None, "owner": r.owner_name, "team": r.team,
          "status": STATUS.get(r.owner_status, ""), "purpose": r.purpose, "requests": r.requests,
@@ -173,7 +173,7 @@ def _lede(view: View, rows: pd.DataFrame) -> str:
     """The finding in a sentence: how far it is off, and by what."""
     if rows.empty:
         return "It made no call in these days." if view.evidence is not None else ""
-    reasons = fingerprint.scored_features()
+    reasons = fingerprint.judged_features()
     far = rows[rows["peak"] >= 2 * SHOWN_Z]
     if far.empty:
         return "In these days it behaved as it did in the reference."
@@ -201,7 +201,7 @@ def _weeks(view: View) -> list[tuple[str, str]]:
 
 
 def _changed(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    reasons = fingerprint.scored_features()
+    reasons = fingerprint.judged_features()
     return [
         {"title": reasons[r.feature].reason, "asks": r.asks, "now": say.short_amount(r.now, r.unit),
          "usual": say.short_amount(r.usual, r.unit) + (f" for as many {reasons[r.given].unit}" if r.given else ""),
