@@ -112,16 +112,16 @@ def test_the_same_token_has_the_same_id_under_one_key_and_issuer_only() -> None:
 @given(st.lists(st.one_of(st.none(), st.text(max_size=8)), max_size=30))
 def test_twins_of_a_column_are_the_twins_of_its_values(values: list[str | None]) -> None:
     values = [v if v is None else v.encode("utf-8", "replace").decode() for v in values]
-    expected = [identity.value_twin("network", v) if v else 0 for v in values]
+    expected = [identity.value_key("network", v) if v else 0 for v in values]
     column = pa.array(values, pa.string())
-    assert identity.twins("network", column).to_pylist() == expected
-    assert identity.twins("network", pa.chunked_array([column, column])).to_pylist() == expected * 2
+    assert identity.value_keys("network", column).to_pylist() == expected
+    assert identity.value_keys("network", pa.chunked_array([column, column])).to_pylist() == expected * 2
     assert all(0 <= n < 2**63 for n in expected)
 
 
 def test_two_values_with_one_twin_are_refused_by_name() -> None:
     with pytest.raises(IdentityError, match="dim_network: 'a' and 'b' have the same key 1"):
-        identity.check_twins([(1, "a"), (2, "b"), (1, "a"), (1, "b")], "dim_network")
+        identity.check_keys([(1, "a"), (2, "b"), (1, "a"), (1, "b")], "dim_network")
 
 
 @given(st.text(max_size=60).filter(lambda t: not t.startswith("arn:")))
@@ -137,10 +137,10 @@ def test_ids_never_change_from_one_version_to_the_next() -> None:
     assert identity.key_check(b"k") == "cdc1d6bb13cb1bfe"
     assert identity.token_uid(b"k", "aws", "AKIAEXAMPLE") == "tok1_53f8de04aeb641c85dfd5ef5"
     assert identity.owner_uid(b"k", "ana@example.com") == "own1_c196878b57b3e3da49e5ca30"
-    assert identity.twin("tok1_53f8de04aeb641c85dfd5ef5") == int("53f8de04aeb641c8", 16) >> 1
-    assert identity.value_twin("network", "192.0.2.0/24") == 9137950562562332663
-    assert identity.value_twin("client", "ü") == 3511919375103231590
-    assert identity.value_twin("operation", "\ud800") == 8866303739866625711, (
+    assert identity.int_key("tok1_53f8de04aeb641c85dfd5ef5") == int("53f8de04aeb641c8", 16) >> 1
+    assert identity.value_key("network", "192.0.2.0/24") == 9137950562562332663
+    assert identity.value_key("client", "ü") == 3511919375103231590
+    assert identity.value_key("operation", "\ud800") == 8866303739866625711, (
         "half a surrogate pair, as a hostile log has it"
     )
 
@@ -191,8 +191,8 @@ def test_bytes_that_are_no_text_are_no_key(tmp_path: Path) -> None:
 
 
 def test_twins_are_integers_though_a_column_is_empty() -> None:
-    twins = identity.twins("network", pa.array([], pa.string()))
-    assert twins.type == pa.int64() and len(twins) == 0
+    keys = identity.value_keys("network", pa.array([], pa.string()))
+    assert keys.type == pa.int64() and len(keys) == 0
 
 
 def test_a_mask_shows_four_characters_at_each_end_from_twelve_on() -> None:

@@ -1,4 +1,4 @@
-"""Identity: keyed ids of tokens and owners, their twins (int64 numbers for joins), and masks that may be shown.
+"""Identity: keyed ids of tokens and owners, their int64 keys (for joins), and masks that may be shown.
 
 A token's id is ``tok1_`` and 24 hex digits of HMAC-SHA256(workspace key, issuer + "|" + native id). The issuer is who
 issued it (``aws``, ``gateway:<realm>``), never the log it was seen in. Of a native id only its mask is stored.
@@ -88,23 +88,23 @@ def owner_uid(key: bytes, native_id: str) -> str:
     return "own1_" + hmac.new(key, f"owner|{native_id}".encode(), hashlib.sha256).hexdigest()[:24]
 
 
-def twin(uid: str) -> int:
-    """Return the int64 twin of a token's or owner's id: its first 63 bits. The empty id has 0.
+def int_key(uid: str) -> int:
+    """Return the int64 key of a token's or owner's id: its first 63 bits. The empty id has 0.
 
     Examples
     --------
-    >>> twin(""), twin("tok1_ffffffffffffffffffffffff")
+    >>> int_key(""), int_key("tok1_ffffffffffffffffffffffff")
     (0, 9223372036854775807)
     """
     return int(uid[5:21], 16) >> 1 if uid else 0
 
 
-def value_twin(kind: str, value: str) -> int:
-    """Return the int64 twin of any other value: 63 bits of SHA-256 over kind and value.
+def value_key(kind: str, value: str) -> int:
+    """Return the int64 key of any other value: 63 bits of SHA-256 over kind and value.
 
     Examples
     --------
-    >>> value_twin("network", "192.0.2.0/24") == value_twin("client", "192.0.2.0/24")
+    >>> value_key("network", "192.0.2.0/24") == value_key("client", "192.0.2.0/24")
     False
     """
     return (
@@ -112,11 +112,11 @@ def value_twin(kind: str, value: str) -> int:
     )
 
 
-def twins(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return ``value_twin`` of a whole column; each distinct value is hashed once, and null and empty give 0."""
+def value_keys(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return ``value_key`` of a whole column; each distinct value is hashed once, and null and empty give 0."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     encoded = array.dictionary_encode()
-    lookup = np.array([value_twin(kind, v) if v else 0 for v in encoded.dictionary.to_pylist()] + [0], dtype=np.int64)
+    lookup = np.array([value_key(kind, v) if v else 0 for v in encoded.dictionary.to_pylist()] + [0], dtype=np.int64)
     indices = encoded.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
     return pa.array(lookup[indices], pa.int64())
 
@@ -136,13 +136,13 @@ def mask(native_id: str) -> str:
     return f"{native_id[:4]}...{native_id[-4:]}"
 
 
-def check_twins(pairs: Iterable[tuple[int, str]], table: str) -> None:
-    """Raise where one int64 stands for two strings (its probability is 5e-8 for a million tokens).
+def check_keys(pairs: Iterable[tuple[int, str]], table: str) -> None:
+    """Raise where one int64 key stands for two strings (its probability is 5e-8 for a million tokens).
 
     Raises
     ------
     IdentityError
-        Two values share a twin; names them.
+        Two values share a key; names them.
     """
     texts: dict[int, str] = {}
     for number, text in pairs:

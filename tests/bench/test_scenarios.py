@@ -268,14 +268,14 @@ def test_keys_are_those_that_ingest_gives_to_such_texts(organisation: Organisati
         if isinstance(event.src_ip, str):
             _, network, kind = clients.network(event.src_ip)
             assert (event.network, event.network_class) == (network, kind)
-            assert event.network_key == identity.value_twin("network", network)
+            assert event.network_key == identity.value_key("network", network)
         if isinstance(event.user_agent, str):
             family, version = clients.client(event.user_agent)
             assert event.ua_family == family
             program = f"{family}/{version}" if version else family
-            assert event.client_key == identity.value_twin("client", program)
+            assert event.client_key == identity.value_key("client", program)
         service = event.service if isinstance(event.service, str) else ""
-        assert event.operation_key == identity.value_twin("operation", f"{service}|{event.operation}")
+        assert event.operation_key == identity.value_key("operation", f"{service}|{event.operation}")
         named = isinstance(event.resource_uid, str)
         assert event.object_key == (normalise.object_row(event.resource_uid)[0] if named else 0)
         if " /" in event.operation:

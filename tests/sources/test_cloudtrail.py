@@ -84,7 +84,7 @@ def test_a_call_becomes_an_event_whose_keys_lead_to_its_dimension_rows(read) -> 
     assert (tally.read, tally.quarantined) == (1, [])
     assert e["time"] == pd.Timestamp("2026-03-01 10:20:30", tz="UTC") and str(e["day"]) == "2026-03-01"
     assert e["token_uid"] == identity.token_uid(KEY, "aws", USER["accessKeyId"])
-    assert e["token_key"] == identity.twin(e["token_uid"])
+    assert e["token_key"] == identity.int_key(e["token_uid"])
     assert (e["token_kind"], e["token_lifetime"]) == ("aws_access_key", "long_lived")
     assert (e["principal_uid"], e["principal_type_id"], e["tenant_uid"]) == (USER["arn"], 1, "111122223333")
     assert (e["src_ip"], e["network"], e["network_class"]) == ("203.0.113.7", "203.0.113.0/24", "unknown")
@@ -99,16 +99,16 @@ def test_a_call_becomes_an_event_whose_keys_lead_to_its_dimension_rows(read) -> 
     assert dims["dim_network"].iloc[0].tolist() == [e["network_key"], "203.0.113.0/24", "unknown"]
     client = dims["dim_client"].iloc[0]
     assert client.tolist() == [
-        identity.value_twin("client", "Boto3/1.34.2"),
-        identity.value_twin("client_family", "Boto3"),
+        identity.value_key("client", "Boto3/1.34.2"),
+        identity.value_key("client_family", "Boto3"),
         "Boto3/1.34.2",
         "Boto3",
         "1.34.2",
     ]
     assert e["client_key"] == client["client_key"]
-    assert e["operation_key"] == identity.value_twin("operation", "s3.amazonaws.com|GetObject")
+    assert e["operation_key"] == identity.value_key("operation", "s3.amazonaws.com|GetObject")
     assert e["object_key"] == dims["dim_object"]["object_key"][0] and dims["dim_object"]["number"][0] == 7
-    assert e["event_key"] == identity.value_twin("event", f"cloudtrail|{e['event_uid']}")
+    assert e["event_key"] == identity.value_key("event", f"cloudtrail|{e['event_uid']}")
 
 
 def test_a_session_of_a_role_has_its_role_and_its_session_but_not_its_key(read) -> None:

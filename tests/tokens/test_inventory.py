@@ -34,7 +34,7 @@ def uid(native: str, issuer: str = "gateway:default") -> str:
 def test_only_the_id_is_required(load) -> None:
     tokens, notes = load("native_id\nkey_0123456789ab\n")
     row = tokens.iloc[0]
-    assert (row["token_uid"], row["token_key"]) == (uid("key_0123456789ab"), identity.twin(uid("key_0123456789ab")))
+    assert (row["token_uid"], row["token_key"]) == (uid("key_0123456789ab"), identity.int_key(uid("key_0123456789ab")))
     assert (row["mask"], row["issuer"], row["owner_status"]) == ("key_...89ab", "gateway:default", "unowned")
     assert notes == ["issuer not given, taken for gateway:default by the shape of the id (line 2)"]
 

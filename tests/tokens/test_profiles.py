@@ -24,7 +24,7 @@ def rotations(**replaced: str | None) -> pd.DataFrame:
 
 def dim(*rows: dict[str, str | None]) -> pd.DataFrame:
     frame = pd.DataFrame([{"principal_token_uid": None, "role_token_uid": None} | row for row in rows])
-    frame["token_key"] = [identity.twin(u) for u in frame["token_uid"]]
+    frame["token_key"] = [identity.int_key(u) for u in frame["token_uid"]]
     return frame
 
 

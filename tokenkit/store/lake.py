@@ -160,7 +160,7 @@ def tidy(lake: Path) -> None:
 
 
 def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
-    """Append the rows whose key is not stored yet. One number for two values is refused (``identity.check_twins``)."""
+    """Append the rows whose key is not stored yet. One number for two values is refused (``identity.check_keys``)."""
     key, text = schema.table(name).names[:2] if name != "dim_client" else ("client_key", "user_agent")
     if name == "dim_operation":
         text = "operation"
@@ -169,7 +169,7 @@ def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:
     stored_again = stored.filter(pc.is_in(stored[key], value_set=pa.array(numbers)))
     columns = {c: pa.chunked_array(stored_again[c].chunks + data[c].chunks, stored_again[c].type) for c in (key, text)}
     pairs = pa.table(columns).group_by([key, text]).aggregate([])
-    identity.check_twins(zip(pairs[key].to_pylist(), map(str, pairs[text].to_pylist()), strict=True), name)
+    identity.check_keys(zip(pairs[key].to_pylist(), map(str, pairs[text].to_pylist()), strict=True), name)
     new_rows = data.take(np.sort(first))
     new_rows = new_rows.filter(pc.invert(pc.is_in(new_rows[key], value_set=stored_again[key])))
     if new_rows.num_rows:

@@ -243,7 +243,7 @@ def _token(line: _Line, key: bytes, realm: str) -> _Token:
     row["enforce_connector"], row["enforce_handle"] = line.text("enforce_connector"), line.text("enforce_handle")
     row["issuer"], row["mask"] = issuer, hint
     row["token_uid"] = identity.token_uid(key, issuer, native)
-    row["token_key"] = identity.twin(row["token_uid"])
+    row["token_key"] = identity.int_key(row["token_uid"])
     owner = line.text("owner_uid") or line.text("owner_email") or line.text("owner_name")
     row["owner_uid"] = identity.owner_uid(key, owner) if owner else None
     row["owner_status"] = _status(line, owner or row["team"])

@@ -61,7 +61,7 @@ def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
             made.loc[where, name] = data[name].to_numpy(zero_copy_only=False)[where[some]]
     new = np.flatnonzero((events["event_key"] == 0).to_numpy())
     # a digest like that of any other event: neither its size nor its order says that the event is an attacker's
-    keys = [identity.value_twin("event", f"{seed}|{number}") for number in range(len(new))]
+    keys = [identity.value_key("event", f"{seed}|{number}") for number in range(len(new))]
     made.loc[made.index[new], "event_key"] = np.array(keys, dtype=np.int64)
     return made
 

@@ -141,7 +141,7 @@ def write(
                 fresh[name].append(more)
             uids = [identity.token_uid(key, OWN, f"{trial.name}|{place_in}|{n}") for n in range(2)]
             batches += _stored(made, uids, edited.rotated_at)
-            credentials += [known.loc[[base_uid]].assign(token_uid=uid, token_key=identity.twin(uid))
+            credentials += [known.loc[[base_uid]].assign(token_uid=uid, token_key=identity.int_key(uid))
                             for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
             owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
             twins.append([trial.number, base_uid, uids[0], *_changes(events[base_uid], edited, trial)])
@@ -182,12 +182,12 @@ def _inventory(tokens: pd.DataFrame, uid: str) -> dict[str, Any]:
 
 def _owned(tokens: pd.DataFrame, base_uid: str, uids: list[str], edited: Edited, start: pd.Timestamp) -> pd.DataFrame:
     """The twin's rows of the inventory: the token's own; from the start on with what the scenario changes."""
-    rows = tokens[tokens["token_uid"] == base_uid].assign(token_uid=uids[0], token_key=identity.twin(uids[0]))
+    rows = tokens[tokens["token_uid"] == base_uid].assign(token_uid=uids[0], token_key=identity.int_key(uids[0]))
     if edited.inventory:
         later = rows.assign(**({"valid_from": start.as_unit("us")} | edited.inventory))
         rows = pd.concat([rows.assign(valid_to=start.as_unit("us")), later])
     if edited.rotated_at is not None:
-        successor = {"token_uid": uids[1], "token_key": identity.twin(uids[1]), "rotated_from_uid": uids[0],
+        successor = {"token_uid": uids[1], "token_key": identity.int_key(uids[1]), "rotated_from_uid": uids[0],
                      "created_time": edited.rotated_at, "valid_from": edited.rotated_at}  # fmt: skip
         rows = pd.concat([rows.assign(valid_to=edited.rotated_at), rows.assign(**successor)])
     return rows
@@ -199,7 +199,7 @@ def _stored(made: pd.DataFrame, uids: list[str], rotated_at: pd.Timestamp | None
     stored = []
     for uid, part in zip(uids, parts, strict=False):
         frame = part.drop(columns=["attack", "excess_bytes"]).assign(
-            token_uid=uid, token_key=identity.twin(uid), token_kind="api_key", source=OWN, class_uid=6003,
+            token_uid=uid, token_key=identity.int_key(uid), token_kind="api_key", source=OWN, class_uid=6003,
             event_uid=part["event_key"].astype("str"), day=part["time"].dt.date,
         )  # fmt: skip
         stored.append(_conformed("events", frame))

@@ -82,7 +82,7 @@ def token_rows(key: bytes, rows: Sequence[TokenRow]) -> pa.Table:
     by_number: dict[int, tuple[Any, ...]] = {}
     for uid, issuer, kind, lifetime, mask, principal, role, tenant, *more in rows:
         handle = more[0] if more and more[0] else (None, None)
-        number = identity.twin(uid)
+        number = identity.int_key(uid)
         if not uid or (number in by_number and (by_number[number][6] or not principal)):
             continue
         principal_uid = identity.token_uid(key, issuer, principal) if principal else None
@@ -107,7 +107,7 @@ def token_rows(key: bytes, rows: Sequence[TokenRow]) -> pa.Table:
 
 @lru_cache(maxsize=200_000)
 def _twin(kind: str, value: str) -> int:
-    return identity.value_twin(kind, value)
+    return identity.value_key(kind, value)
 
 
 LAST_NUMBER = re.compile(r"^(.*[^0-9])?([0-9]+)([^0-9]*)$", re.DOTALL)
@@ -127,7 +127,7 @@ def object_row(resource: str) -> tuple[int, str, int, int | None]:
         before, digits, after = match.groups()
         group = f"{before or ''}{{n}}{after}"
         number = int(digits) if len(digits) <= 18 else None
-    return identity.value_twin("object", resource), resource, identity.value_twin("object_group", group), number
+    return identity.value_key("object", resource), resource, identity.value_key("object_group", group), number
 
 
 def _event_ids(key: bytes, values: Sequence[str]) -> pa.Array:
@@ -176,13 +176,13 @@ def assemble(
     uid: Coded = columns["token_uid"]
     data: dict[str, Any] = {"source": pa.repeat(source, count), "time": pa.array(time, schema.INT).cast(schema.TIME)}
     data["day"] = data["time"].cast(schema.DAY)
-    data["token_key"] = uid.spread(uid.each(identity.twin), schema.INT, 0)
+    data["token_key"] = uid.spread(uid.each(identity.int_key), schema.INT, 0)
     data["count"] = columns.get("count", pa.repeat(pa.scalar(1, pa.int32()), count))
     data["raw_ref"] = pc.binary_join_element_wise(
         pa.scalar(origin), pa.array(places, pa.int64()).cast(schema.STRING), "#"
     )
     event_uid = data["event_uid"] = _event_ids(reading.key, columns["event_uid"])
-    data["event_key"] = identity.twins("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
+    data["event_key"] = identity.value_keys("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
     dimensions = {
         "dim_token": tokens,
         "dim_network": network_rows(columns.pop("address"), data),
