@@ -18,7 +18,8 @@ import pandas as pd
 
 from tokenkit import channels
 from tokenkit.bench import scenarios
-from tokenkit.bench.trials import benign, draws, overlay, whole
+from tokenkit.bench.trials import draws, overlay, whole
+from tokenkit.bench.trials.unattacked import simulated_organisation
 
 KEYS = ["profile_uid", "channel", "window", "start"]
 
@@ -38,17 +39,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ground = benign.simulated(Path(folder) / "ground", given.seed, given.tokens)
-        events = draws.events_of(ground, draws.attackable(ground))
-        every = [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]
+        organisation = simulated_organisation(Path(folder) / "organisation", given.seed, given.tokens)
+        events = draws.events_of(organisation, draws.attackable(organisation))
+        every = scenarios.ALL.values()
         cells = [(s, i) for s in every if s.id not in whole.CHANGE_THE_INVENTORY for i in s.intensities]
         rng = np.random.default_rng(given.seed)
         picked = [cells[n] for n in sorted(rng.choice(len(cells), given.injections, replace=False))]
-        trials = draws.draw(ground, picked, 1, events)
+        trials = draws.draw(organisation, picked, 1, events)
         begun = time.monotonic()
-        attacked = overlay.attack(ground, trials, events, Path(folder) / "twins")
-        periods = ground.evidence.periods
-        fitted = [d.fit(ground.evidence, *periods.calibration) for d in channels.detectors(("IForest",))]
+        attacked = overlay.attack(organisation, trials, events, Path(folder) / "twins")
+        periods = organisation.evidence.periods
+        fitted = [d.fit(organisation.evidence, *periods.calibration) for d in channels.detectors(("IForest",))]
         mine = pd.concat([d.score(attacked.evidence, periods.calibration[0], periods.end) for d in fitted])
         overlay_s = time.monotonic() - begun
         largest, begun = 0.0, time.monotonic()
@@ -59,7 +60,7 @@ def main() -> None:
                 profile_uid=lambda f, of=of: f["profile_uid"].map(of)
             )
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                by_whole = scores(whole.measure(ground, attacked, trial.number, Path(place)), periods)
+                by_whole = scores(whole.measure_whole(organisation, attacked, trial.number, Path(place)), periods)
             by_whole = by_whole[by_whole["profile_uid"].isin(of.values())]
             both = by_overlay.merge(by_whole, on=KEYS, how="outer", suffixes=("", "_whole"))
             apart = float((both["raw_bits"] - both["raw_bits_whole"]).abs().max(skipna=False))

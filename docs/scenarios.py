@@ -56,7 +56,7 @@ TECHNIQUES = {
 
 def tables() -> str:
     """Return the three tables: attacks, benign changes, and the techniques that the attacks are examples of."""
-    attacks, benign = scenarios.SCENARIOS.values(), scenarios.CONFOUNDERS.values()
+    attacks, benign = scenarios.ATTACKS.values(), scenarios.BENIGN_CHANGES.values()
     used = {technique for one in attacks for technique in one.attack_ids}
     unchecked = {technique for one in attacks for technique in one.unchecked}
     rows = [

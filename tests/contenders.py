@@ -9,10 +9,12 @@ def contender(detector, learns="calibration", **more):
     return Contender(detector.name, lambda seed: [detector], {detector.name: 1.0}, learns=learns, **more)
 
 
-def alerts_of(ground, fitted, attacked):
-    benign_scores = alerts.benign_scores(fitted.scores, protocol.policy_windows(ground.workspace, ground.evidence))
-    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    return alerts.trial_alerts(fitted, attacked, broken, benign_scores)
+def alerts_of(organisation, fitted, attacked):
+    benign_scores = alerts.benign_scores(
+        fitted.scores, protocol.breach_windows(organisation.workspace, organisation.evidence)
+    )
+    breaches = protocol.breach_windows(attacked.workspace, attacked.evidence)
+    return alerts.trial_alerts(fitted, attacked, breaches, benign_scores)
 
 
 class Calls(controls.Control):

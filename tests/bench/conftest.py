@@ -7,32 +7,33 @@ import pytest
 from conftest import once
 
 from tokenkit.bench import scenarios
-from tokenkit.bench.trials import benign, draws, overlay
+from tokenkit.bench.trials import draws, overlay
+from tokenkit.bench.trials.unattacked import simulated_organisation
 
 
 @pytest.fixture(scope="session")
-def ground(tmp_path_factory):
+def organisation(tmp_path_factory):
     """40 tokens over 90 days; not to be changed."""
 
     def made(folder: Path):
-        return benign.simulated(folder, 3, 40, events_a_token_day=30.0)
+        return simulated_organisation(folder, 3, 40, events_a_token_day=30.0)
 
     # a copy for each worker: whoever opens a workspace may write to it
-    shared = once(tmp_path_factory, "small-ground", made)
-    return made(Path(shutil.copytree(shared, tmp_path_factory.mktemp("ground") / "ground")))
+    shared = once(tmp_path_factory, "small-organisation", made)
+    return made(Path(shutil.copytree(shared, tmp_path_factory.mktemp("organisation") / "organisation")))
 
 
 @pytest.fixture(scope="session")
-def events(ground):
-    return draws.events_of(ground, draws.attackable(ground))
+def events(organisation):
+    return draws.events_of(organisation, draws.attackable(organisation))
 
 
 CHOSEN = ("stolen_token", "bulk_spike", "slow_exfiltration", "orphan", "deploy")
 
 
 @pytest.fixture(scope="session")
-def attacked(ground, events, tmp_path_factory):
+def attacked(organisation, events, tmp_path_factory):
     """Two trials of each of ``CHOSEN`` at its strongest; not to be changed."""
     cells = [(scenarios.get(one), scenarios.get(one).intensities[-1]) for one in CHOSEN]
-    trials = draws.draw(ground, cells, 2, events)
-    return overlay.attack(ground, trials, events, tmp_path_factory.mktemp("twins") / "lake")
+    trials = draws.draw(organisation, cells, 2, events)
+    return overlay.attack(organisation, trials, events, tmp_path_factory.mktemp("twins") / "lake")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenkit import config, identity, ingest
 from tokenkit.bench import scenarios
 from tokenkit.bench.scenarios import scenario as words
-from tokenkit.bench.scenarios.scenario import COLUMNS, DAY, Edited, Scenario, Setting
+from tokenkit.bench.scenarios.scenario import COLUMNS, DAY, EditedToken, Scenario, Setting
 from tokenkit.bench.trials import keys
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.policy import BITS
@@ -27,8 +27,7 @@ from tokenkit.world import simulate_logs
 
 START = pd.Timestamp("2026-02-18 10:13", tz="UTC")  # a Wednesday
 END = pd.Timestamp("2026-03-06", tz="UTC")
-ALL = {**scenarios.SCENARIOS, **scenarios.CONFOUNDERS}
-GRID = [(one, intensity) for one in ALL.values() for intensity in one.intensities]
+GRID = [(one, intensity) for one in scenarios.ALL.values() for intensity in one.intensities]
 WHO = {"client": "user_agent", "network": "network"}
 
 
@@ -77,23 +76,23 @@ CALLED = {"service", "operation", "operation_key", "activity_id", "http_method",
 PLACED = {"src_ip", "network", "network_class", "network_key"}
 
 
-def rows_more(own: pd.DataFrame, edited: Edited) -> float:
+def rows_more(own: pd.DataFrame, edited: EditedToken) -> float:
     return float(len(edited.events) - len(own))
 
 
-def bytes_taken(own: pd.DataFrame, edited: Edited) -> float:
+def bytes_taken(own: pd.DataFrame, edited: EditedToken) -> float:
     return float(edited.events["excess_bytes"].sum())
 
 
-def rows_changed(own: pd.DataFrame, edited: Edited) -> float:
+def rows_changed(own: pd.DataFrame, edited: EditedToken) -> float:
     return float(len(differences(own, edited)))
 
 
-def rows_gone(own: pd.DataFrame, edited: Edited) -> float:
+def rows_gone(own: pd.DataFrame, edited: EditedToken) -> float:
     return float(len(own) - (edited.events["event_key"] != 0).sum())
 
 
-def networks_more(own: pd.DataFrame, edited: Edited) -> float:
+def networks_more(own: pd.DataFrame, edited: EditedToken) -> float:
     return float(len(set(edited.events["network"].dropna()) - set(own["network"].dropna())))
 
 
@@ -104,7 +103,7 @@ class Claim:
     new: frozenset[str] = frozenset()
     changes: frozenset[str] = frozenset()
     removes: bool = False
-    grows: Callable[[pd.DataFrame, Edited], float] | None = rows_more
+    grows: Callable[[pd.DataFrame, EditedToken], float] | None = rows_more
 
 
 def claim(new: str = "", changes: set[str] | None = None, **more: object) -> Claim:
@@ -155,7 +154,7 @@ CLAIMS = {
 SAME_FOR_EVERY_SEED = {"orphan", "key_rotation"}
 
 
-def differences(own: pd.DataFrame, edited: Edited) -> pd.DataFrame:
+def differences(own: pd.DataFrame, edited: EditedToken) -> pd.DataFrame:
     """Which columns of which old events differ: event_key and bool columns, rows without a difference left out."""
     old = edited.events[edited.events["event_key"] != 0].set_index("event_key")[list(COLUMNS)[1:]].sort_index()
     before = own.set_index("event_key").loc[old.index]
@@ -238,7 +237,7 @@ def test_what_an_attacker_does_from_the_tokens_own_place_comes_from_one_place(or
         assert len(theirs[["src_ip", "user_agent"]].drop_duplicates()) == 1
 
 
-@pytest.mark.parametrize("one", ALL.values(), ids=list(ALL))
+@pytest.mark.parametrize("one", scenarios.ALL.values(), ids=list(scenarios.ALL))
 def test_strength_grows_with_the_intensity(organisation: Organisation, one: Scenario) -> None:
     own, grows = organisation.suited(one), CLAIMS[one.id].grows
     if grows is None or len(one.intensities) == 1:
@@ -247,7 +246,7 @@ def test_strength_grows_with_the_intensity(organisation: Organisation, one: Scen
     assert strength == sorted(set(strength)), strength
 
 
-@pytest.mark.parametrize("one", ALL.values(), ids=list(ALL))
+@pytest.mark.parametrize("one", scenarios.ALL.values(), ids=list(scenarios.ALL))
 def test_the_same_seed_gives_the_same_events_and_another_seed_others(organisation: Organisation, one: Scenario) -> None:
     own, intensity = organisation.suited(one), one.intensities[-1]
     first, again, other = (one.edit(own, organisation.setting(intensity, seed)).events for seed in (1, 1, 2))
@@ -256,11 +255,11 @@ def test_the_same_seed_gives_the_same_events_and_another_seed_others(organisatio
     assert same == (one.id in SAME_FOR_EVERY_SEED)
 
 
-@pytest.mark.parametrize("one", ALL.values(), ids=list(ALL))
+@pytest.mark.parametrize("one", scenarios.ALL.values(), ids=list(scenarios.ALL))
 def test_keys_are_those_that_ingest_gives_to_such_texts(organisation: Organisation, one: Scenario) -> None:
     own = organisation.suited(one)
     edited = one.edit(own, organisation.setting(one.intensities[-1])).events
-    made = keys.keyed(edited, "trial 1")
+    made = keys.fill_keys(edited, "trial 1")
     rest = [c for c in made if not c.endswith("_key")]
     pd.testing.assert_frame_equal(made[rest], edited[rest])
     changed = made[(edited[["event_key", "network_key", "client_key", "operation_key", "object_key"]] == 0).any(axis=1)]
@@ -294,7 +293,7 @@ def test_keys_are_those_that_ingest_gives_to_such_texts(organisation: Organisati
 def test_keys_made_anew_for_real_events_are_those_that_ingest_stored(organisation: Organisation) -> None:
     names = ["network_key", "client_key", "operation_key", "object_key"]
     for own in organisation.tokens[:6]:
-        pd.testing.assert_frame_equal(keys.keyed(own.assign(**dict.fromkeys(names, 0)), "x")[names], own[names])
+        pd.testing.assert_frame_equal(keys.fill_keys(own.assign(**dict.fromkeys(names, 0)), "x")[names], own[names])
         for name, rows in keys.dimension_rows(own).items():
             known = lake.read(organisation.lake, name).to_pandas().set_index(rows.column_names[0])
             found = rows.to_pandas().set_index(rows.column_names[0])
@@ -305,8 +304,8 @@ def test_keys_made_anew_for_real_events_are_those_that_ingest_stored(organisatio
 def test_the_key_of_a_new_event_looks_like_any_other(organisation: Organisation) -> None:
     own = organisation.tokens[0]
     edited = scenarios.get("load_test").edit(own, organisation.setting(3000)).events
-    fresh = keys.keyed(edited, "a")["event_key"][edited["event_key"] == 0]
-    other = keys.keyed(edited, "b")["event_key"][edited["event_key"] == 0]
+    fresh = keys.fill_keys(edited, "a")["event_key"][edited["event_key"] == 0]
+    other = keys.fill_keys(edited, "b")["event_key"][edited["event_key"] == 0]
     assert not set(fresh) & set(other)
     for some in (fresh, own["event_key"]):  # 63 bits, evenly
         assert abs(float((some / 2**63).mean()) - 0.5) < 0.05 and abs(float((some % 2).mean()) - 0.5) < 0.05
@@ -493,7 +492,7 @@ POOR = {
 
 
 @pytest.mark.parametrize("lacks", POOR)
-@pytest.mark.parametrize("one", ALL.values(), ids=list(ALL))
+@pytest.mark.parametrize("one", scenarios.ALL.values(), ids=list(scenarios.ALL))
 def test_a_scenario_works_on_a_log_that_says_little_or_does_not_suit_it(
     organisation: Organisation, one: Scenario, lacks: str
 ) -> None:
@@ -501,7 +500,7 @@ def test_a_scenario_works_on_a_log_that_says_little_or_does_not_suit_it(
     own = words.event_columns(organisation.suited(one).assign(**poor))
     if not one.suits(own):
         return
-    made = keys.keyed(one.edit(own, organisation.setting(one.intensities[0])).events, "x")
+    made = keys.fill_keys(one.edit(own, organisation.setting(one.intensities[0])).events, "x")
     keys.dimension_rows(made)
     new = made[~made["event_key"].isin(own["event_key"])]
     if "sizes" in lacks:  # what the log never says, the attacker's events do not say either
@@ -532,22 +531,22 @@ def test_events_without_a_column_are_refused_by_name(organisation: Organisation)
 
 
 # ---- the registry ----
-def test_there_are_27_attacks_and_12_confounders_in_order() -> None:
-    assert [one.number for one in scenarios.SCENARIOS.values()] == list(range(1, 28))
-    assert [one.number for one in scenarios.CONFOUNDERS.values()] == list(range(1, 13))
-    assert set(CLAIMS) == set(ALL) and all(one.how.__doc__ for one in ALL.values())
+def test_there_are_27_attacks_and_12_benign_changes_in_order() -> None:
+    assert [one.number for one in scenarios.ATTACKS.values()] == list(range(1, 28))
+    assert [one.number for one in scenarios.BENIGN_CHANGES.values()] == list(range(1, 13))
+    assert set(CLAIMS) == set(scenarios.ALL) and all(one.how.__doc__ for one in scenarios.ALL.values())
 
 
 def test_what_should_show_an_attack_is_a_part_of_a_score() -> None:
     parts = {"network", "client", "operation", "hour_of_week", *judged_features(), *BITS}
     parts |= {f"drift_{name}" for name in (*DriftAmounts.names, *DriftRequests.names)}
-    for one in scenarios.SCENARIOS.values():
+    for one in scenarios.ATTACKS.values():
         assert one.shown_by and set(one.shown_by) <= parts, one.id
         assert one.attack_ids and set(one.unchecked) <= set(one.attack_ids)
 
 
 def test_intensities_go_from_mild_to_strong() -> None:
-    for one in ALL.values():
+    for one in scenarios.ALL.values():
         assert 1 <= len(one.intensities) <= 5 and list(one.intensities) == sorted(set(one.intensities))
         assert one.unit and (one.days is None or one.days > 0)
 
@@ -577,7 +576,7 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     agents, called, resources, addresses = zip(*rows, strict=True)
     ips = [str(ip) for ip in addresses]
     frame = words.event_columns(frame.assign(user_agent=agents, operation=called, resource_uid=resources, src_ip=ips))
-    made = keys.keyed(frame, "hostile")
+    made = keys.fill_keys(frame, "hostile")
     reading = {"address": ips, "user_agent": agents, "resource_uid": resources}
     coded = {name: normalise.Coded.of(values, 256 if name == "user_agent" else 1024)
              for name, values in reading.items()}  # fmt: skip
@@ -588,4 +587,4 @@ def test_hostile_texts_get_the_keys_of_ingest_and_stay_texts(rows: list[tuple[st
     for name in ("network_key", "client_key", "object_key"):
         assert made[name].tolist() == data[name].to_pylist()  # type: ignore[attr-defined]
     assert made["user_agent"].tolist() == list(agents) and made["event_key"].is_unique
-    pd.testing.assert_frame_equal(keys.keyed(made, "hostile"), made)
+    pd.testing.assert_frame_equal(keys.fill_keys(made, "hostile"), made)

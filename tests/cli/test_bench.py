@@ -8,9 +8,9 @@ from tokenkit.bench import scenarios
 def test_every_scenario_is_listed_with_its_technique_and_its_grid(command, tmp_path):
     left = command("bench", "list", cwd=tmp_path)
     assert left.code == 0
-    for one in [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]:
+    for one in scenarios.ALL.values():
         assert one.id in left.out
-    assert len(scenarios.SCENARIOS) == 27 and len(scenarios.CONFOUNDERS) == 12
+    assert len(scenarios.ATTACKS) == 27 and len(scenarios.BENIGN_CHANGES) == 12
     assert "T1078.004" in left.out and "(unchecked)" in left.out
 
 

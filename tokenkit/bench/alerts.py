@@ -1,6 +1,6 @@
 """Alerts: turn scores above threshold into alerts, for attacked and for benign tokens.
 
-Reads  protocol.Fitted, benign.Benign, overlay.Attacked. Writes nothing; its tables are those that ``scoring`` takes.
+Reads  FittedContender, UnattackedOrganisation, AttackedProfiles. Writes nothing; its tables are those of ``scoring``.
 An alert is an incident as the bench counts it: flagged windows of one profile, merged.
 """
 
@@ -10,10 +10,10 @@ import pandas as pd
 from tokenkit.bench import scenarios
 from tokenkit.bench.metrics.ranking import BUDGETS
 from tokenkit.bench.metrics.scoring import REASONS
-from tokenkit.bench.protocol import WINDOW, Fitted, flagged, surprise
+from tokenkit.bench.protocol import WINDOW, FittedContender, flagged, surprise
 from tokenkit.bench.scenarios.scenario import WARM_UP_DAYS
-from tokenkit.bench.trials.benign import Benign
-from tokenkit.bench.trials.overlay import Attacked
+from tokenkit.bench.trials.overlay import AttackedProfiles
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.bench.trials.variants import POISONED
 from tokenkit.incidents import advice, merge
 from tokenkit.judge.record import sure
@@ -58,8 +58,9 @@ def incidents(windows: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
 
 # ---- of trials ----
 def trial_alerts(
-    fitted: Fitted, attacked: Attacked, broken: pd.DataFrame, benign: pd.DataFrame, rows: pd.DataFrame | None = None
-) -> pd.DataFrame:
+    fitted: FittedContender, attacked: AttackedProfiles, breaches: pd.DataFrame, benign: pd.DataFrame,
+    rows: pd.DataFrame | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return the alerts of the attacked profiles at each budget, one row each (``scoring``: ``alerts``).
 
     An attack is touched only by a window that it changed: one within it that is below its threshold when nobody
@@ -68,7 +69,7 @@ def trial_alerts(
 
     Parameters
     ----------
-    broken : ``policy_windows`` of the twins
+    breaches : ``breach_windows`` of the twins
     benign : ``benign_scores`` of the organisation
     rows : ``surprise`` of the twins, where it is there already
     """
@@ -82,7 +83,7 @@ def trial_alerts(
     begins = trials.drop_duplicates("trial").set_index("trial")["start"].clip(lower=test)
     parts = []
     for per_1000 in fitted.thresholds:
-        windows = flagged(fitted, rows, per_1000, broken)
+        windows = flagged(fitted, rows, per_1000, breaches)
         table = incidents(windows, since) if len(windows) else pd.DataFrame()
         if table.empty:
             continue
@@ -101,17 +102,17 @@ def trial_alerts(
         parts.append(table)
     if not parts:
         return pd.DataFrame(columns=ALERTS)
-    return with_loot(pd.concat(parts, ignore_index=True), attacked.taken)[ALERTS]
+    return with_taken_before(pd.concat(parts, ignore_index=True), attacked.taken)[ALERTS]
 
 
-def benign_scores(rows: pd.DataFrame, broken: pd.DataFrame) -> pd.DataFrame:
-    """Return every window when nobody attacks, and its score: those scored, and those of ``broken`` rules."""
+def benign_scores(rows: pd.DataFrame, breaches: pd.DataFrame) -> pd.DataFrame:
+    """Return every window when nobody attacks, and its score: those scored, and those of ``breaches``."""
     rows = rows[[*WINDOW, "score_bits"]]
-    return pd.concat([rows, broken[[*WINDOW, "score_bits"]]], ignore_index=True) if len(broken) else rows
+    return pd.concat([rows, breaches[[*WINDOW, "score_bits"]]], ignore_index=True) if len(breaches) else rows
 
 
-def oracle_alerts(attacked: Attacked) -> pd.DataFrame:
-    """Return the alerts of one who knows: one for each attack, at its first moment, for the right reason."""
+def oracle_alerts(attacked: AttackedProfiles) -> pd.DataFrame:
+    """Return the alerts of a detector that knows: one for each attack, at its first moment, for the right reason."""
     trials = attacked.trials.drop_duplicates("trial")
     kinds = {one: scenarios.get(one) for one in trials["scenario"].unique()}
     attacks = trials[trials["scenario"].map(lambda one: kinds[one].kind == "attack")]
@@ -146,44 +147,46 @@ def _first_reasons(parts: dict[str, float]) -> list[str]:
     return sorted(parts, key=lambda name: (-parts[name], name))[:REASONS]
 
 
-def with_loot(frame: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """Alerts with ``bytes_before`` and ``objects_before``: what the attacker had when each was raised."""
-    loot = taken.sort_values(["trial", "time"], kind="stable")
-    first = (loot["object_key"] != 0) & ~loot.duplicated(["trial", "object_key"])
-    so_far = {"bytes_before": loot["bytes"].groupby(loot["trial"]).cumsum(),
-              "objects_before": first.astype("int64").groupby(loot["trial"]).cumsum()}  # fmt: skip
-    loot = loot.assign(**so_far)[["trial", "time", *so_far]].sort_values("time", kind="stable")
+def with_taken_before(frame: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    """Alerts with ``bytes_before`` and ``objects_before``: what the attacker had taken when each was raised."""
+    so_far = taken.sort_values(["trial", "time"], kind="stable")
+    first = (so_far["object_key"] != 0) & ~so_far.duplicated(["trial", "object_key"])
+    sums = {"bytes_before": so_far["bytes"].groupby(so_far["trial"]).cumsum(),
+            "objects_before": first.astype("int64").groupby(so_far["trial"]).cumsum()}  # fmt: skip
+    so_far = so_far.assign(**sums)[["trial", "time", *sums]].sort_values("time", kind="stable")
     at = frame[["trial", "raised"]].reset_index().sort_values("raised", kind="stable")
     had = pd.merge_asof(
-        at, loot, left_on="raised", right_on="time", by="trial", allow_exact_matches=False
+        at, so_far, left_on="raised", right_on="time", by="trial", allow_exact_matches=False
     ).set_index("index")  # fmt: skip
-    return frame.assign(**{name: had[name].fillna(0).astype("int64") for name in so_far})
+    return frame.assign(**{name: had[name].fillna(0).astype("int64") for name in sums})
 
 
 # ---- of the organisation that nobody attacks ----
-def benign_alerts(fitted: Fitted, ground: Benign, broken: pd.DataFrame) -> pd.DataFrame:
+def benign_alerts(
+    fitted: FittedContender, organisation: UnattackedOrganisation, breaches: pd.DataFrame
+) -> pd.DataFrame:
     """Return the alerts of the organisation when nobody attacks it, at each budget, and what acting on them costs.
 
     One row each (``BENIGN``): ``action`` is what a run would propose, ``harm_minutes`` the minutes with calls that it
     would have blocked; NaN where the contender gives no reason, and nobody would act.
     """
     parts = []
-    minutes = _active_minutes(ground)
-    profiles = len(ground.evidence.days.profiles)
+    minutes = _active_minutes(organisation)
+    profiles = len(organisation.evidence.days.profiles)
     for per_1000 in fitted.thresholds:
-        windows = flagged(fitted, fitted.scores, per_1000, broken)
-        table = incidents(windows, ground.start) if len(windows) else pd.DataFrame()
+        windows = flagged(fitted, fitted.scores, per_1000, breaches)
+        table = incidents(windows, organisation.start) if len(windows) else pd.DataFrame()
         if table.empty:
             continue
         table = table[table["opened"]]
         summary = merge.summary(windows[windows["incident_uid"].isin(table["incident_uid"])]).set_index("incident_uid")
         has_reasons = summary["parts"].reindex(table["incident_uid"]).map(bool)
-        verbs = [_verb(summary.loc[uid], ground.people, profiles) if reasons else "notify"
+        verbs = [_verb(summary.loc[uid], organisation.people, profiles) if reasons else "notify"
                  for uid, reasons in has_reasons.items()]  # fmt: skip
         harm = [np.nan if not reasons else _minutes(minutes, p, at) if verb == "lock" else 0.0
                 for p, at, verb, reasons in zip(table["profile_uid"], table["raised"], verbs, has_reasons, strict=True)
         ]  # fmt: skip
-        parts.append(table.assign(detector=fitted.contender.name, budget=per_1000, seed=ground.seed, action=verbs,
+        parts.append(table.assign(detector=fitted.contender.name, budget=per_1000, seed=organisation.seed, action=verbs,
                                   harm_minutes=harm))  # fmt: skip
     return pd.concat(parts, ignore_index=True)[BENIGN] if parts else pd.DataFrame(columns=BENIGN)
 
@@ -198,13 +201,12 @@ def _verb(incident: pd.Series, people: pd.DataFrame, profiles: int) -> str:
     return verb
 
 
-def _active_minutes(ground: Benign) -> pd.DataFrame:
+def _active_minutes(organisation: UnattackedOrganisation) -> pd.DataFrame:
     """Profile and hour: minutes with a call."""
-    mapped = token_profiles(ground.workspace)[["token_key", "profile_uid"]]
-    with engine.connect(ground.workspace.settings.engine, ground.workspace.scratch) as connection:
-        connection.register("profiles", mapped)
-        period = ground.evidence.periods
-        lake.scan(connection, ground.workspace.lake, "activity_hour", period.start, period.end).create_view("hours")
+    workspace, period = organisation.workspace, organisation.evidence.periods
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        connection.register("profiles", token_profiles(workspace)[["token_key", "profile_uid"]])
+        lake.scan(connection, workspace.lake, "activity_hour", period.start, period.end).create_view("hours")
         rows = connection.sql(
             "select profile_uid, hour_s, sum(active_minutes)::bigint as minutes from hours join profiles"
             " using (token_key) group by all order by all"
@@ -221,17 +223,17 @@ def _minutes(minutes: pd.DataFrame, profile_uid: str, since: pd.Timestamp) -> fl
 
 
 # ---- profile-days for average precision ----
-def benign_days(fitted: Fitted, ground: Benign) -> pd.DataFrame:
+def benign_days(fitted: FittedContender, organisation: UnattackedOrganisation) -> pd.DataFrame:
     """Return a sample of profile-days that nobody attacks with their highest score; each weighs what it stands for."""
-    daily = _daily(fitted.scores[fitted.scores["start"] >= ground.start])
-    rng = np.random.default_rng(ground.seed)
+    daily = _daily(fitted.scores[fitted.scores["start"] >= organisation.start])
+    rng = np.random.default_rng(organisation.seed)
     sample = daily.iloc[np.sort(rng.choice(len(daily), min(SAMPLED, len(daily)), replace=False))]
     weight = len(daily) / max(len(sample), 1)
     sample = sample.assign(trial=-1, scenario="", attack=False, weight=weight)
-    return sample.assign(detector=fitted.contender.name, seed=ground.seed)[WINDOWS]
+    return sample.assign(detector=fitted.contender.name, seed=organisation.seed)[WINDOWS]
 
 
-def trial_days(fitted: Fitted, seed: int, attacked: Attacked, rows: pd.DataFrame) -> pd.DataFrame:
+def trial_days(fitted: FittedContender, seed: int, attacked: AttackedProfiles, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the profile-days within attacks with their highest score.
 
     The days of one attack weigh one in all, and a day that the contender does not score has the least score. Benign
@@ -241,7 +243,7 @@ def trial_days(fitted: Fitted, seed: int, attacked: Attacked, rows: pd.DataFrame
     ----------
     rows : ``surprise`` of the twins
     """
-    attacks = attacked.trials[attacked.trials["scenario"].isin(scenarios.SCENARIOS)]
+    attacks = attacked.trials[attacked.trials["scenario"].isin(scenarios.ATTACKS)]
     days = [pd.date_range(a.floor("D"), b, freq="D", inclusive="left") for a, b in
             zip(attacks["start"], attacks["end"], strict=True)]  # fmt: skip
     frame = attacks[["trial", "scenario", "profile_uid"]].assign(day=days).explode("day")
@@ -252,7 +254,7 @@ def trial_days(fitted: Fitted, seed: int, attacked: Attacked, rows: pd.DataFrame
 
 
 def oracle_days(days: pd.DataFrame) -> pd.DataFrame:
-    """Return the days of another contender as one who knows would score them."""
+    """Return the days of another contender as a detector that knows would score them."""
     return days.assign(detector=ORACLE, score_bits=np.where(days["attack"], 40.0, 0.0))
 
 

@@ -16,7 +16,8 @@ from tokenkit.bench import alerts, protocol, scenarios
 from tokenkit.bench.detectors import leaks, registry
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.measure import put
-from tokenkit.bench.trials import benign, draws, overlay
+from tokenkit.bench.trials import draws, overlay
+from tokenkit.bench.trials.unattacked import unattacked_organisation
 from tokenkit.config import Workspace
 from tokenkit.days import FIRST_REPORT_DAYS, MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import InputError
@@ -26,7 +27,7 @@ LEAST_DAYS = 7  # of the reported days: a slow attack needs some to be slow in
 
 
 @dataclass(frozen=True)
-class Injected:
+class InjectionResult:
     """What became of each trial (``outcomes``: one row a contender and trial) and by which alerts.
 
     ``outcomes`` has ``detector``, ``trial``, ``scenario``, ``title``, ``intensity``, ``unit``, ``token``, ``start``,
@@ -50,12 +51,12 @@ def inject(
     end: str | date = "",
     progress: Progress = silent,
     contenders: Sequence[Contender] = (),
-) -> Injected:
-    """Do scenarios to copies of your tokens' events and see which of them would have been caught.
+) -> InjectionResult:
+    """Lay scenarios over copies of your tokens' events, and return which of them would have been caught.
 
     Parameters
     ----------
-    chosen : ids of scenarios and confounders; empty for all attacks
+    chosen : ids of scenarios; empty for all attacks
     out : folder for the tables (``trials``, ``taken``, ``alerts``); made if absent
     each : trials of each scenario and intensity, each on a token and from a moment drawn at random
     seed : of the draws
@@ -67,45 +68,46 @@ def inject(
     InputError
         No such scenario; no logs, too few days, or no token that could be attacked.
     """
-    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or list(scenarios.SCENARIOS)
+    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or list(scenarios.ATTACKS)
     activity.build(workspace, progress)
     fingerprint.build(workspace, progress)
     periods = _periods(workspace, day_of(start, "start"), day_of(end, "end"))
     progress("measuring your organisation", 0, 4)
     twins = out / "twins"
     shutil.rmtree(twins, ignore_errors=True)
-    ground = benign.measured(workspace, periods, seed)
+    organisation = unattacked_organisation(workspace, periods, seed)
     progress("measuring your organisation", 1, 4)
-    some = draws.pool(ground)
+    some = draws.pool(organisation)
     if not some:
         raise InputError(
             f"{workspace.root}: no token that could be attacked: none is one profile by itself and has a past"
         )
-    events = draws.events_of(ground, some)
+    events = draws.events_of(organisation, some)
     cells = [(scenarios.get(one), intensity) for one in ids for intensity in scenarios.get(one).intensities]
-    trials = draws.draw(ground, cells, each, events)
+    trials = draws.draw(organisation, cells, each, events)
     left_out = sorted(set(ids) - {trial.scenario.id for trial in trials})
     if not trials:
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
     detection = workspace.settings.detection
     taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), detection)
-    leaks.refuse_yours(ground, taking_part)
-    fitted = [protocol.fit(ground, one, detection.seed, [detection.budget]) for one in taking_part]
+    leaks.refuse_yours(organisation, taking_part)
+    fitted = [protocol.fit(organisation, one, detection.seed, [detection.budget]) for one in taking_part]
     progress("measuring your organisation", 2, 4)
-    attacked = overlay.attack(ground, trials, events, twins)
+    attacked = overlay.attack(organisation, trials, events, twins)
     progress("measuring your organisation", 3, 4)
-    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
-    broken_anyway = protocol.policy_windows(workspace, ground.evidence)
-    parts = [alerts.trial_alerts(one, attacked, broken, alerts.benign_scores(one.scores, broken_anyway))
+    breaches = protocol.breach_windows(attacked.workspace, attacked.evidence)
+    breaches_anyway = protocol.breach_windows(workspace, organisation.evidence)
+    parts = [alerts.trial_alerts(one, attacked, breaches, alerts.benign_scores(one.scores, breaches_anyway))
              for one in fitted]  # fmt: skip
     opened = pd.concat(parts, ignore_index=True)
     for name, table in {"trials": attacked.trials, "taken": attacked.taken, "alerts": opened}.items():
         put(out, name, table)
     shutil.rmtree(twins)
     progress("measuring your organisation", 4, 4)
-    rows = [outcomes(attacked.trials, opened[opened["detector"] == one.name], ground.people).assign(detector=one.name)
-            for one in taking_part]  # fmt: skip
-    return Injected(pd.concat(rows, ignore_index=True), attacked.trials, opened, left_out)
+    names = [one.name for one in taking_part]
+    rows = [outcomes(attacked.trials, opened[opened["detector"] == name], organisation.people).assign(detector=name)
+            for name in names]  # fmt: skip
+    return InjectionResult(pd.concat(rows, ignore_index=True), attacked.trials, opened, left_out)
 
 
 def _periods(workspace: Workspace, start: date | None, end: date | None) -> Periods:

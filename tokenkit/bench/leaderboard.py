@@ -67,7 +67,7 @@ def run(
     folder : where organisations and results are kept
     profile : small, smoke, standard or full
     yours : detectors of your own: ``path/to/module.py:Class``, a class, an object, or ``own.load``
-    chosen : ids of scenarios and confounders; all without
+    chosen : ids of scenarios; all without
     seeds : organisations; those of the profile without
     processes : organisations at a time
     progress : function of stage, done, total
@@ -83,7 +83,7 @@ def run(
     if profile not in PROFILES:
         raise InputError(f"no profile {profile!r}; {did_you_mean(profile, list(PROFILES))}")
     size = PROFILES[profile]
-    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or [*scenarios.SCENARIOS, *scenarios.CONFOUNDERS]
+    ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or list(scenarios.ALL)
     brought = [one if isinstance(one, Contender) else own.load(one) for one in yours]
     taking_part = [*registry.choose(contenders or size.contenders), *brought]
     names = [one.name for one in taking_part]
@@ -91,7 +91,7 @@ def run(
         raise InputError(f"two detectors are called {twice[0]!r}: give yours another name")
     root = folder / f"{profile}-{digest(size, taking_part, ids)}"
     root.mkdir(parents=True, exist_ok=True)
-    jobs = [Job(root, seed, size, names, ids, own.packed(brought)) for seed in dict.fromkeys(seeds or size.seeds)]
+    jobs = [Job(root, seed, size, names, ids, own.pack(brought)) for seed in dict.fromkeys(seeds or size.seeds)]
     try:
         with FileLock(root / "lock", timeout=0):
             written_last = root / "run.json"

@@ -1,8 +1,8 @@
 """Measure: one organisation, simulated, measured, attacked and judged, in pieces that a killed run keeps.
 
 Reads  nothing but its arguments. Writes a folder: the lake of the organisation, and one file of results a piece.
-A piece is written once and whole; what is there is not done again. The truth is in the folder of the results, and no
-part of the pipeline is given its path.
+A piece is written once and whole; what is there is not done again. What the attacks were stands in the folder of the
+results, and no part of the pipeline is given its path.
 """
 
 import os
@@ -22,8 +22,8 @@ from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.metrics.ranking import CLEAN
 from tokenkit.bench.profiles import IN_VARIANTS, Profile
 from tokenkit.bench.scenarios.scenario import Scenario
-from tokenkit.bench.trials import benign, draws, overlay, variants
-from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials import draws, overlay, variants
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation, a_day_earlier, simulated_organisation
 
 TWINS_A_PIECE = 120
 
@@ -32,7 +32,7 @@ TWINS_A_PIECE = 120
 class Job:
     """What one process does: everything of one organisation.
 
-    ``contenders`` are names; ``yours`` has those that are not in the registry, packed (``own.packed``).
+    ``contenders`` are names; ``yours`` has those that are not in the registry, packed (``own.pack``).
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Job:
     profile: Profile
     contenders: list[str]
     scenarios: list[str]
-    yours: bytes = own.packed([])
+    yours: bytes = own.pack([])
 
 
 # ---- one organisation ----
@@ -53,31 +53,31 @@ def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] =
             report((job.seed, 1.0))
             return
         begun = time.monotonic()
-        ground = benign.simulated(folder / "ground", job.seed, job.profile.tokens)
+        organisation = simulated_organisation(folder / "organisation", job.seed, job.profile.tokens)
         report((job.seed, 0.25))
         taking_part = _taking_part(job)
-        events = draws.events_of(ground, draws.pool(ground))
-        trials = _planned(ground, job, events)
-        leaks.refuse_yours(ground, taking_part)
-        fitted = [protocol.fit(ground, contender, job.seed) for contender in taking_part]
-        stable = _stability(folder, ground, taking_part, fitted)
+        events = draws.events_of(organisation, draws.pool(organisation))
+        trials = _draw_trials(organisation, job, events)
+        leaks.refuse_yours(organisation, taking_part)
+        fitted = [protocol.fit(organisation, contender, job.seed) for contender in taking_part]
+        stable = _stability(folder, organisation, taking_part, fitted)
         report((job.seed, 0.35))
-        broken = protocol.policy_windows(ground.workspace, ground.evidence)
-        put(folder, "benign", pd.concat([alerts.benign_alerts(f, ground, broken) for f in fitted]))
-        benign_scores = {f.contender.name: alerts.benign_scores(f.scores, broken) for f in fitted}
-        sampled = [alerts.benign_days(f, ground) for f in fitted]
+        breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
+        put(folder, "benign", pd.concat([alerts.benign_alerts(f, organisation, breaches) for f in fitted]))
+        benign_scores = {f.contender.name: alerts.benign_scores(f.scores, breaches) for f in fitted}
+        sampled = [alerts.benign_days(f, organisation) for f in fitted]
         pieces = _pieces(trials)
         for number, piece in enumerate(pieces):
-            _piece(folder, f"{number:04d}", ground, piece, fitted, events, benign_scores)
+            _measure_piece(folder, f"{number:04d}", organisation, piece, fitted, events, benign_scores)
             report((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
         if job.profile.grid:
             in_variants = {one.name for one in registry.choose(IN_VARIANTS)}
             some = [one for one in taking_part if one.name in in_variants or one.group == YOURS]
-            _variants(folder, job, ground, some, events, broken)
+            _measure_variants(folder, job, organisation, some, events, breaches)
         put(folder, "windows", pd.concat([*sampled, alerts.oracle_days(sampled[0])]))
-        put(folder, "runs", _runs(folder, ground, fitted).merge(stable, how="left", on="detector"))
+        put(folder, "runs", _runs(folder, organisation, fitted).merge(stable, how="left", on="detector"))
         put_text(folder / "done", f"{time.monotonic() - begun:.0f}\n")  # seconds, since it was last taken up
-        shutil.rmtree(folder / "ground", ignore_errors=True)
+        shutil.rmtree(folder / "organisation", ignore_errors=True)
 
 
 def _taking_part(job: Job) -> list[Contender]:
@@ -85,12 +85,12 @@ def _taking_part(job: Job) -> list[Contender]:
     return [every[name] for name in job.contenders]
 
 
-def _planned(ground: Benign, job: Job, events: dict[str, pd.DataFrame]) -> list[draws.Trial]:
+def _draw_trials(organisation: UnattackedOrganisation, job: Job, events: dict[str, pd.DataFrame]) -> list[draws.Trial]:
     cells: list[tuple[Scenario, float]] = []
     for one in map(scenarios.get, job.scenarios):
         grid = one.intensities if job.profile.grid else (_middle(one),)
         cells += [(one, intensity) for intensity in grid]
-    return draws.draw(ground, cells, job.profile.each, events, job.seed * 1_000_000)
+    return draws.draw(organisation, cells, job.profile.each, events, job.seed * 1_000_000)
 
 
 def _middle(scenario: Scenario) -> float:
@@ -106,23 +106,23 @@ def _pieces(trials: Sequence[draws.Trial]) -> list[list[draws.Trial]]:
     return pieces
 
 
-def _piece(
-    folder: Path, name: str, ground: Benign, trials: list[draws.Trial], fitted: list[protocol.Fitted],
-    events: dict[str, pd.DataFrame], benign_scores: dict[str, pd.DataFrame],
+def _measure_piece(
+    folder: Path, name: str, organisation: UnattackedOrganisation, trials: list[draws.Trial],
+    fitted: list[protocol.FittedContender], events: dict[str, pd.DataFrame], benign_scores: dict[str, pd.DataFrame],
 ) -> None:  # fmt: skip
     if (folder / f"trials-{name}.parquet").exists():  # written last
         return
     twins = folder / "twins"
     shutil.rmtree(twins, ignore_errors=True)
-    attacked = overlay.attack(ground, trials, events, twins)
-    broken = protocol.policy_windows(attacked.workspace, attacked.evidence)
+    attacked = overlay.attack(organisation, trials, events, twins)
+    breaches = protocol.breach_windows(attacked.workspace, attacked.evidence)
     opened, days, cost = [alerts.oracle_alerts(attacked)], [], []
     for one in fitted:
         begun = time.process_time()
         rows = protocol.surprise(one, attacked.evidence)
         cost.append([one.contender.name, time.process_time() - begun])
-        opened.append(alerts.trial_alerts(one, attacked, broken, benign_scores[one.contender.name], rows))
-        days.append(alerts.trial_days(one, ground.seed, attacked, rows))
+        opened.append(alerts.trial_alerts(one, attacked, breaches, benign_scores[one.contender.name], rows))
+        days.append(alerts.trial_days(one, organisation.seed, attacked, rows))
     put(folder, f"alerts-{name}", pd.concat(opened, ignore_index=True))
     put(folder, f"windows-{name}", pd.concat([*days, alerts.oracle_days(days[0])], ignore_index=True))
     put(folder, f"taken-{name}", attacked.taken)
@@ -131,79 +131,82 @@ def _piece(
     shutil.rmtree(twins)
 
 
-def _variants(
-    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
-    broken: pd.DataFrame,
+def _measure_variants(
+    folder: Path, job: Job, organisation: UnattackedOrganisation, taking_part: list[Contender],
+    events: dict[str, pd.DataFrame], breaches: pd.DataFrame,
 ) -> None:  # fmt: skip
-    """The dirty and the poisoned variant, each scenario at its middle intensity; ``broken`` rules without attacks."""
+    """Measure the dirty and the poisoned variant, each scenario at its middle intensity."""
     cells = [(one, _middle(one)) for one in map(scenarios.get, job.scenarios) if one.kind == "attack"]
     if not taking_part or not cells:
         return
     first = job.seed * 1_000_000
     if not (folder / "runs-dirty.parquet").exists():
-        _dirty(folder, job, ground, taking_part, events, cells, first + 500_000)
+        _measure_dirty(folder, job, organisation, taking_part, events, cells, first + 500_000)
     if not (folder / "runs-poisoned.parquet").exists():
-        _poisoned(folder, job, ground, taking_part, events, cells, first + 700_000, broken)
+        _measure_poisoned(folder, job, organisation, taking_part, events, cells, first + 700_000, breaches)
 
 
-def _dirty(
-    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
-    cells: list[tuple[Scenario, float]], first: int,
+def _measure_dirty(
+    folder: Path, job: Job, organisation: UnattackedOrganisation, taking_part: list[Contender],
+    events: dict[str, pd.DataFrame], cells: list[tuple[Scenario, float]], first: int,
 ) -> None:  # fmt: skip
-    changed, others = variants.dirty(ground, events, folder / "twins")
+    changed, others = variants.dirty(organisation, events, folder / "twins")
     fitted = [protocol.fit(changed, contender, job.seed) for contender in taking_part]
-    broken = protocol.policy_windows(changed.workspace, changed.evidence)
-    benign_scores = {f.contender.name: alerts.benign_scores(f.scores, broken) for f in fitted}
+    breaches = protocol.breach_windows(changed.workspace, changed.evidence)
+    benign_scores = {f.contender.name: alerts.benign_scores(f.scores, breaches) for f in fitted}
     trials = draws.draw(changed, cells, job.profile.each, others, first, variants.DIRTY)
     for number, piece in enumerate(_pieces(trials)):
-        _piece(folder, f"dirty-{number:04d}", changed, piece, fitted, others, benign_scores)
+        _measure_piece(folder, f"dirty-{number:04d}", changed, piece, fitted, others, benign_scores)
     put(folder, "runs-dirty", _runs(folder, changed, fitted, variants.DIRTY))
 
 
-def _poisoned(
-    folder: Path, job: Job, ground: Benign, taking_part: list[Contender], events: dict[str, pd.DataFrame],
-    cells: list[tuple[Scenario, float]], first: int, rules: pd.DataFrame,
+def _measure_poisoned(
+    folder: Path, job: Job, organisation: UnattackedOrganisation, taking_part: list[Contender],
+    events: dict[str, pd.DataFrame], cells: list[tuple[Scenario, float]], first: int, breaches_anyway: pd.DataFrame,
 ) -> None:  # fmt: skip
     trials, opened, fitted = [], [], []
-    for changed, attacked in variants.poisoned(ground, cells, job.profile.each, events, first, folder / "twins"):
-        broken = protocol.policy_windows(attacked.workspace, attacked.evidence, attacked.called)
+    for changed, attacked in variants.poisoned(organisation, cells, job.profile.each, events, first, folder / "twins"):
+        breaches = protocol.breach_windows(attacked.workspace, attacked.evidence, attacked.profile_names)
         profiles = attacked.trials["profile_uid"].unique()
-        rows = pd.Index(ground.evidence.days.profiles).get_indexer(profiles)
-        unattacked = ground.evidence.of_profiles(rows)
+        rows = pd.Index(organisation.evidence.days.profiles).get_indexer(profiles)
+        unattacked = organisation.evidence.of_profiles(rows)
         fitted = [protocol.fit(changed, contender, job.seed, unattacked=unattacked) for contender in taking_part]
         opened.append(alerts.oracle_alerts(attacked))
         for one in fitted:
             scores = one.scores[one.scores["profile_uid"].isin(profiles)]
-            benign_scores = alerts.benign_scores(protocol.surprise(one, unattacked), rules)
-            opened.append(alerts.trial_alerts(one, attacked, broken, benign_scores, scores))
+            benign_scores = alerts.benign_scores(protocol.surprise(one, unattacked), breaches_anyway)
+            opened.append(alerts.trial_alerts(one, attacked, breaches, benign_scores, scores))
         trials.append(attacked.trials)
     if trials:
         put(folder, "alerts-poisoned", pd.concat(opened, ignore_index=True))
         put(folder, "trials-poisoned", pd.concat(trials, ignore_index=True))
-        put(folder, "runs-poisoned", _runs(folder, ground, fitted, variants.POISONED))
+        put(folder, "runs-poisoned", _runs(folder, organisation, fitted, variants.POISONED))
 
 
 def _stability(
-    folder: Path, ground: Benign, taking_part: list[Contender], fitted: list[protocol.Fitted]
-) -> pd.DataFrame:
+    folder: Path, organisation: UnattackedOrganisation, taking_part: list[Contender],
+    fitted: list[protocol.FittedContender],
+) -> pd.DataFrame:  # fmt: skip
     """How far the scores of two nights agree, of each contender but the ablations: ``detector``, ``stability``."""
     path = folder / "stability.parquet"
     if not path.exists():
-        earlier = benign.a_day_earlier(ground)
+        earlier = a_day_earlier(organisation)
         rows = [
-            [c.name, protocol.stability(f, protocol.fit(earlier, c, ground.seed, []), ground.start)]
+            [c.name, protocol.stability(f, protocol.fit(earlier, c, organisation.seed, []), organisation.start)]
             for c, f in zip(taking_part, fitted, strict=True) if c.group != "ablation"
         ]  # fmt: skip
         put(folder, "stability", pd.DataFrame(rows, columns=["detector", "stability"]))
     return pd.read_parquet(path)
 
 
-def _runs(folder: Path, ground: Benign, fitted: list[protocol.Fitted], variant: str = CLEAN) -> pd.DataFrame:
+def _runs(
+    folder: Path, organisation: UnattackedOrganisation, fitted: list[protocol.FittedContender], variant: str = CLEAN
+) -> pd.DataFrame:
     names = "cost-[0-9]*.parquet" if variant == CLEAN else f"cost-{variant}*.parquet"
     pieces = [pd.read_parquet(path) for path in sorted(folder.glob(names))]
     spent = pd.concat(pieces).groupby("detector")["score_s"].sum() if pieces else pd.Series(dtype=float)
-    same = {"seed": ground.seed, "variant": variant, "profiles": len(ground.evidence.days.profiles),
-            "days": (ground.end - ground.start).days}  # fmt: skip
+    same = {"seed": organisation.seed, "variant": variant, "profiles": len(organisation.evidence.days.profiles),
+            "days": (organisation.end - organisation.start).days}  # fmt: skip
     rows = [{"detector": f.contender.name, **same, "fit_s": f.fit_s,
              "score_s": f.score_s + spent.get(f.contender.name, 0.0), "rows": len(f.scores)}
             for f in fitted]  # fmt: skip

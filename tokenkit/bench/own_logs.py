@@ -14,7 +14,7 @@ from tokenkit.bench import alerts, protocol
 from tokenkit.bench.detectors import leaks, registry
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.metrics.agreement import agreement
-from tokenkit.bench.trials import benign
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation, unattacked_organisation
 from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, Periods, periods_of
 from tokenkit.errors import InputError, LockedError, TokenkitError
@@ -71,7 +71,7 @@ def compare(
     try:
         with locked(where):  # as a run does: fingerprints may have to be formed
             periods = _periods(where, progress)
-            organisation = benign.measured(where, periods, seed)
+            organisation = unattacked_organisation(where, periods, seed)
     except LockedError:
         return None, f"No comparison on your own logs: a run works in {where.root}. Try again when it has finished."
     except InputError as error:
@@ -86,18 +86,18 @@ def compare(
 
 
 def _measured(
-    organisation: benign.Benign, contenders: Sequence[Contender], budget: float, seed: int, progress: Progress
+    organisation: UnattackedOrganisation, contenders: Sequence[Contender], budget: float, seed: int, progress: Progress
 ) -> OwnLogs:
     profiles, days = len(organisation.evidence.days.profiles), (organisation.end - organisation.start).days
     allowed = budget * profiles / 1000 * days
-    broken = protocol.policy_windows(organisation.workspace, organisation.evidence)
+    breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
     rows, flagged = [], []
     taking_part = registry.with_settings(contenders, organisation.workspace.settings.detection)
     leaks.refuse_yours(organisation, taking_part)
     for number, contender in enumerate(taking_part):
         progress("comparing on your own logs", number, len(contenders))
         fitted = protocol.fit(organisation, contender, seed, [budget])
-        windows = protocol.flagged(fitted, fitted.scores, budget, broken)
+        windows = protocol.flagged(fitted, fitted.scores, budget, breaches)
         opened = int(alerts.incidents(windows, organisation.start)["opened"].sum()) if len(windows) else 0
         rows.append([contender.name, contender.group, opened, opened / (profiles * days / 1000), opened / allowed,
                      fitted.fit_s + fitted.score_s])  # fmt: skip

@@ -1,8 +1,8 @@
-"""Protocol: one way to fit, calibrate and judge every contender, which none can flatter (docs/method/evaluation.md).
+"""Protocol: fits, calibrates and judges every contender in one and the same way (docs/method/evaluation.md).
 
-Reads  benign.Benign, and evidence of its twins. Writes nothing.
+Reads  UnattackedOrganisation, and evidence of its twins. Writes nothing.
 A contender is fitted on days before the calibration ends, and shown no later ones; the calibration days turn its scores
-into surprise; its thresholds follow the days as a nightly run's do, each from the benign organisation's 14 days before;
+into surprise; its thresholds follow the days as a nightly run's do, each from the 14 days before when nobody attacks;
 it is judged on the days after calibration. Flagged windows merge into incidents by the pipeline's own functions, and
 incidents are what the budget counts. A detector that learns from what it is to judge, or whose score of a row depends
 on its batch, is refused (``leaks``).
@@ -20,7 +20,7 @@ from tokenkit import channels
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.metrics import ranking
 from tokenkit.bench.metrics.ranking import BUDGETS
-from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.channels import Detector, calibration, policy
 from tokenkit.channels.calibration import Calibration
 from tokenkit.config import Workspace
@@ -35,7 +35,7 @@ RULE_THRESHOLD = np.nextafter(0.0, 1.0)
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedContender:
     """A contender on one organisation: its fitted detectors and what turns their scores into flagged windows.
 
     ``scale`` turns raw scores into surprise; ``thresholds`` has a table of day x channel for
@@ -54,9 +54,9 @@ class Fitted:
 
 
 def fit(
-    ground: Benign, contender: Contender, seed: int, budgets: Sequence[float] = BUDGETS,
+    organisation: UnattackedOrganisation, contender: Contender, seed: int, budgets: Sequence[float] = BUDGETS,
     unattacked: Evidence | None = None,
-) -> Fitted:  # fmt: skip
+) -> FittedContender:  # fmt: skip
     """Fit a contender on an organisation, calibrate it, and set its thresholds.
 
     Parameters
@@ -71,7 +71,7 @@ def fit(
     DetectorError
         A detector gives no usable scores; says which and what was found.
     """
-    evidence, periods = ground.evidence, ground.evidence.periods
+    evidence, periods = organisation.evidence, organisation.evidence.periods
     learn = contender.days_to_learn(periods)
     shown = evidence.before(learn[1])
     begun = time.process_time()
@@ -87,12 +87,12 @@ def fit(
     least_shapes = {d.name: d.least_shape for d in detectors}
     scale = calibration.calibrate(rows, evidence, contender.shares, least_shapes, own_units)
     rows = _with_surprise(contender, rows, scale)
-    fitted = Fitted(contender, detectors, scale, {}, rows, fit_s, score_s, gaps)
+    fitted = FittedContender(contender, detectors, scale, {}, rows, fit_s, score_s, gaps)
     benign = rows if unattacked is None else _unattacked_scores(fitted, unattacked)
     return replace(fitted, thresholds=_thresholds(fitted, benign, evidence, budgets))
 
 
-def _unattacked_scores(fitted: Fitted, unattacked: Evidence) -> pd.DataFrame:
+def _unattacked_scores(fitted: FittedContender, unattacked: Evidence) -> pd.DataFrame:
     """The scores of the organisation, with those of attacked profiles as if nobody attacked in the reported days."""
     rows, start = fitted.scores, pd.Timestamp(unattacked.periods.start, tz="UTC")
     attacked = rows["profile_uid"].isin(unattacked.days.profiles) & (rows["start"] >= start)
@@ -100,7 +100,7 @@ def _unattacked_scores(fitted: Fitted, unattacked: Evidence) -> pd.DataFrame:
     return pd.concat([rows[~attacked], instead[instead["start"] >= start]], ignore_index=True)
 
 
-def stability(fitted: Fitted, other: Fitted, start: pd.Timestamp) -> float:
+def stability(fitted: FittedContender, other: FittedContender, start: pd.Timestamp) -> float:
     """Rank correlation of two fits' scores of the windows from a moment on (Spearman's; ``ranking.stability``)."""
     first, second = (f.scores[f.scores["start"] >= start].assign(detector="") for f in (fitted, other))
     found = ranking.stability(first, second, WINDOW)
@@ -124,7 +124,7 @@ def _raw_scores(contender: Contender, detectors: list[Detector], evidence: Evide
 
 
 def _thresholds(
-    fitted: Fitted, rows: pd.DataFrame, evidence: Evidence, budgets: Sequence[float]
+    fitted: FittedContender, rows: pd.DataFrame, evidence: Evidence, budgets: Sequence[float]
 ) -> dict[float, Thresholds]:
     """The thresholds of each budget: for each channel and day what would have opened its share in the 14 days before.
 
@@ -143,7 +143,7 @@ def _thresholds(
     return tables
 
 
-def surprise(fitted: Fitted, evidence: Evidence) -> pd.DataFrame:
+def surprise(fitted: FittedContender, evidence: Evidence) -> pd.DataFrame:
     """Scores of other evidence (twins) in the units of the organisation it was fitted on."""
     return _with_surprise(fitted.contender, _raw_scores(fitted.contender, fitted.detectors, evidence), fitted.scale)
 
@@ -152,26 +152,30 @@ def _with_surprise(contender: Contender, rows: pd.DataFrame, scale: Calibration)
     return rows.assign(score_bits=rows["raw_bits"]) if contender.rule else scale.scores(rows)
 
 
-def flagged(fitted: Fitted, rows: pd.DataFrame, per_1000: float, broken: pd.DataFrame) -> pd.DataFrame:
+def flagged(fitted: FittedContender, rows: pd.DataFrame, per_1000: float, breaches: pd.DataFrame) -> pd.DataFrame:
     """The windows at or above the thresholds of a budget, with their ``incident_uid``.
 
     Parameters
     ----------
     rows : ``surprise``
-    broken : ``policy_windows``, which count for a contender with ``policy``
+    breaches : ``breach_windows``, which count for a contender with ``policy``
     """
     above = calibration.with_parts(thresholds.flag(rows[rows["score_bits"] > 0], fitted.thresholds[per_1000]))
-    if fitted.contender.policy and len(broken):
-        above = pd.concat([above, broken], ignore_index=True)
+    if fitted.contender.policy and len(breaches):
+        above = pd.concat([above, breaches], ignore_index=True)
     return merge.join(above.reset_index(drop=True), fitted.gaps)
 
 
-def policy_windows(place: Workspace, evidence: Evidence, called: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Rules of the inventory that begin to be broken from the calibration days on, as windows.
+def breach_windows(
+    place: Workspace, evidence: Evidence, profile_names: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Breaches of the inventory's rules that begin from the calibration days on, as windows.
 
-    ``called`` is how the evidence calls the profiles of the workspace, where by another name.
+    ``profile_names`` says by which ``profile_uid`` the evidence has those of the workspace, where it is another.
     """
     periods = evidence.periods
     breaches = policy.breaches(place, token_profiles(place), periods.end)
     windows = rules.new_breaches(breaches, periods.first_scored, periods.end)
-    return windows.assign(profile_uid=windows["profile_uid"].map(called)) if called and len(windows) else windows
+    if not profile_names or windows.empty:
+        return windows
+    return windows.assign(profile_uid=windows["profile_uid"].map(profile_names))

@@ -78,7 +78,7 @@ def listed() -> None:
     from tokenkit.bench import scenarios
 
     rows = []
-    for one in [*scenarios.SCENARIOS.values(), *scenarios.CONFOUNDERS.values()]:
+    for one in scenarios.ALL.values():
         unchecked = {i: f"{i} (unchecked)" for i in one.unchecked}
         techniques = ", ".join(unchecked.get(i, i) for i in one.attack_ids)
         grid = ", ".join(f"{value:g}" for value in one.intensities)

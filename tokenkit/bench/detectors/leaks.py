@@ -1,6 +1,6 @@
 """Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
 
-Reads  benign.Benign, Contender. Writes nothing.
+Reads  UnattackedOrganisation, Contender. Writes nothing.
 Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
 are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
 """
@@ -18,7 +18,7 @@ import pandas as pd
 
 from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.detectors.own import exception_text
-from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.channels import Detector
 from tokenkit.errors import DetectorError, TokenkitError
 from tokenkit.normal.evidence import Evidence
@@ -32,7 +32,7 @@ NAMED = (
 _watched: list[tuple[Path, list[str]]] = []  # an audit hook cannot be taken back, so it looks here whether it is on
 
 
-def refuse(ground: Benign, contender: Contender, seed: int = 0) -> None:
+def refuse(organisation: UnattackedOrganisation, contender: Contender, seed: int = 0) -> None:
     """Refuse a detector that reads labels, learns from what it is to judge, or scores a row by its batch.
 
     Raises
@@ -41,9 +41,9 @@ def refuse(ground: Benign, contender: Contender, seed: int = 0) -> None:
         Says what it did, how that showed, and what to do; or what its code raised, and where.
     """
     try:
-        with _files_of(ground.workspace.root) as opened:
+        with _files_of(organisation.workspace.root) as opened:
             try:
-                _experiments(ground, contender, seed)
+                _experiments(organisation, contender, seed)
             finally:
                 if opened:  # whatever else it did: this is why
                     raise DetectorError(
@@ -56,15 +56,15 @@ def refuse(ground: Benign, contender: Contender, seed: int = 0) -> None:
         raise DetectorError(f"{contender.name} failed: {exception_text(error)}") from error
 
 
-def refuse_yours(ground: Benign, contenders: Sequence[Contender]) -> None:
+def refuse_yours(organisation: UnattackedOrganisation, contenders: Sequence[Contender]) -> None:
     """Raise DetectorError where a detector that somebody brought along knows what it must not know (``refuse``)."""
     for contender in contenders:
         if contender.group == YOURS:
-            refuse(ground, contender)
+            refuse(organisation, contender)
 
 
-def _experiments(ground: Benign, contender: Contender, seed: int) -> None:
-    evidence, periods = ground.evidence, ground.evidence.periods
+def _experiments(organisation: UnattackedOrganisation, contender: Contender, seed: int) -> None:
+    evidence, periods = organisation.evidence, organisation.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
     learn = contender.days_to_learn(periods)
     shown = evidence.before(learn[1])

@@ -82,7 +82,7 @@ def exception_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" + (f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else "")
 
 
-def packed(contenders: list[Contender]) -> bytes:
+def pack(contenders: list[Contender]) -> bytes:
     """Contenders as bytes that another process can read, with the code of those that it could not import.
 
     Raises

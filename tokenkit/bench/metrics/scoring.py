@@ -19,7 +19,7 @@ from tokenkit.bench.metrics.ranking import ATTACK, BUDGETS, CLEAN
 from tokenkit.errors import InputError
 
 HEADLINE = 5.0
-CONFOUNDER = "confounder"
+BENIGN_CHANGE = "confounder"
 REASONS = 3
 KEYS = ["detector", "budget", "variant"]
 SUMMARY = [
@@ -233,7 +233,7 @@ def benign_change(found: pd.DataFrame, by: Sequence[str] = (), draws: int = DRAW
     found : ``outcomes``
     by : more columns to tell apart, such as ``scenario``
     """
-    return means(found[found["kind"] == CONFOUNDER], "caught", [*KEYS, *by], each="scenario", draws=draws)
+    return means(found[found["kind"] == BENIGN_CHANGE], "caught", [*KEYS, *by], each="scenario", draws=draws)
 
 
 def explanation(found: pd.DataFrame, scenarios: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:

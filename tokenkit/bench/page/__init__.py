@@ -15,7 +15,7 @@ from tokenkit.bench.detectors.registry import NOT_COMPARED, TOKENKIT, WITHOUT_RU
 from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import burden, scoring
 from tokenkit.bench.page import drawing, plots, tables
-from tokenkit.bench.trials.benign import DAYS
+from tokenkit.bench.trials.unattacked import DAYS
 from tokenkit.world import EVENTS_PER_TOKEN_DAY
 
 SHOWN = 6  # contenders told apart in a picture of curves

@@ -4,7 +4,7 @@ To add one, decorate a function with ``scenario`` in one of this folder's module
 """
 
 from tokenkit.bench.scenarios import (  # noqa: F401  (they register their scenarios)
-    confounders,
+    benign_changes,
     misuse,
     slow,
     stolen,
@@ -18,12 +18,13 @@ def _of(kind: str) -> dict[str, Scenario]:
     return dict(sorted(((i, s) for i, s in REGISTRY.items() if s.kind == kind), key=lambda item: item[1].number))
 
 
-SCENARIOS = _of("attack")
-CONFOUNDERS = _of("confounder")
+ATTACKS = _of("attack")
+BENIGN_CHANGES = _of("confounder")  # as results store them
+ALL = {**ATTACKS, **BENIGN_CHANGES}
 
 
 def get(id: str) -> Scenario:
-    """The attack or confounder of that id.
+    """The attack or benign change of that id.
 
     Raises
     ------
@@ -35,6 +36,6 @@ def get(id: str) -> Scenario:
     >>> get("stolen_token").number, get("egress_change").kind
     (1, 'confounder')
     """
-    if id not in REGISTRY:
-        raise InputError(f"no scenario {id!r}; {did_you_mean(id, [*SCENARIOS, *CONFOUNDERS])}")
-    return REGISTRY[id]
+    if id not in ALL:
+        raise InputError(f"no scenario {id!r}; {did_you_mean(id, list(ALL))}")
+    return ALL[id]

@@ -18,7 +18,7 @@ from tokenkit.bench.scenarios.calls import (
     with_status,
 )
 from tokenkit.bench.scenarios.scenario import (
-    Edited,
+    EditedToken,
     Setting,
     at_times,
     copies,
@@ -88,7 +88,7 @@ def burst(events: pd.DataFrame, setting: Setting, purpose: str, n: int, hours: f
         "sensitive_requests",
     ),
 )
-def reconnaissance(events: pd.DataFrame, setting: Setting) -> Edited:
+def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token makes listing calls that it never made before. One in six is refused."""
     rows = burst(events, setting, "list", intensity_count(setting), 1 / 3)
     return with_added(events, with_status(rows, np.where(setting.rng.random(len(rows)) < 1 / 6, 403, 200).tolist()))
@@ -105,7 +105,7 @@ def reconnaissance(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("denied_operations", "denied", "client_errors", "operation", "operations"),
 )
-def scope_probing(events: pd.DataFrame, setting: Setting) -> Edited:
+def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token tries kinds of calls that it never made, sensitive ones first.
 
     All are refused but the last.
@@ -131,7 +131,7 @@ def scope_probing(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=reads_objects,
     shown_by=("sequential_objects", "objects", "new_objects", "client_errors", "requests"),
 )
-def object_enumeration(events: pd.DataFrame, setting: Setting) -> Edited:
+def object_enumeration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the token reads consecutive numbers of the kind of object that it reads most.
 
     Two in five do not exist.
@@ -155,7 +155,7 @@ def object_enumeration(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=carries_bytes,
     shown_by=("response_bytes", "rows", "objects", "new_objects", "requests", "max_in_minute", "active_minutes"),
 )
-def bulk_spike(events: pd.DataFrame, setting: Setting) -> Edited:
+def bulk_spike(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within ten hours the token reads many older objects that it never touched.
 
     There are more reads, and each answer is larger.
@@ -188,7 +188,7 @@ def with_older_objects(rows: pd.DataFrame, events: pd.DataFrame, rng: np.random.
     suits=enough_use,
     shown_by=("requests", "list_requests", "active_minutes", "response_bytes", "rows", "max_in_minute", "hour_of_week"),
 )
-def pagination_crawl(events: pd.DataFrame, setting: Setting) -> Edited:
+def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token calls its most frequent listing (or read, if it never lists) every four seconds without a pause."""
     rng, n = setting.rng, intensity_count(setting)
     own = recent_calls(events, setting)
@@ -209,7 +209,7 @@ def pagination_crawl(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("operation", "sensitive_requests", "write_requests", "operations"),
 )
-def credential_minting(events: pd.DataFrame, setting: Setting) -> Edited:
+def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token asks whose token it is.
 
     From five minutes later on it creates credentials, which it never did before.
@@ -231,7 +231,7 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("operation", "sensitive_requests", "write_requests", "operations", "new_pairs"),
 )
-def privilege_escalation(events: pd.DataFrame, setting: Setting) -> Edited:
+def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token changes roles and policies with calls that it never made before."""
     return with_added(events, burst(events, setting, "rights", intensity_count(setting), 0.5))
 
@@ -246,7 +246,7 @@ def privilege_escalation(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=reads_objects,
     shown_by=("delete_requests", "operation", "sensitive_requests", "requests", "hour_of_week"),
 )
-def destructive_burst(events: pd.DataFrame, setting: Setting) -> Edited:
+def destructive_burst(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token deletes objects that it read before."""
     rng, n = setting.rng, intensity_count(setting)
     own = reads_of_one_kind(events, setting).drop_duplicates("resource_uid")
@@ -279,7 +279,7 @@ def _deletion(read: str) -> str:
     suits=enough_use,
     shown_by=("operation", "requests", "active_minutes", "write_requests", "operations", "hour_of_week"),
 )
-def resource_hijack(events: pd.DataFrame, setting: Setting) -> Edited:
+def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Two invalid calls try whether a model or compute service may be used, which the token never called.
 
     Then it is called for twelve hours.
@@ -301,7 +301,7 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("operation", "sensitive_requests", "new_objects", "objects", "requests"),
 )
-def secret_harvesting(events: pd.DataFrame, setting: Setting) -> Edited:
+def secret_harvesting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token reads many different secrets with a call that it never made before, each secret
     once.
     """

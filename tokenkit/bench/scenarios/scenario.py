@@ -38,7 +38,7 @@ class Setting:
 
     ``start`` is its first moment and ``end`` the end of the observed period (exclusive, UTC). ``operations`` is what
     the organisation calls (``service``, ``operation``, ``activity_id``, ``is_list``, ``is_sensitive``), ``networks``
-    what it calls from, ``inventory`` the token's row of ``tokens`` (may be empty), ``timezone`` its owner's.
+    what it calls from, ``timezone`` that of the token's owner.
     ``shared`` holds the attacker's address and program (``shared_traits``). It is the same for all tokens of a cohort;
     for a single token it is filled when first needed.
     """
@@ -49,18 +49,17 @@ class Setting:
     intensity: float
     operations: pd.DataFrame
     networks: frozenset[str] = frozenset()
-    inventory: dict[str, Any] = field(default_factory=dict)
     timezone: str = "UTC"
     shared: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditedToken:
     """The events of a token after a scenario.
 
     ``events`` has ``COLUMNS`` by time, and ``attack`` (bool: the event is the attacker's, or carries stolen data)
     and ``excess_bytes`` (int64: stolen response bytes). New events have the key 0, and so have new texts:
-    ``keyed`` fills them. ``inventory`` holds the fields of the token's row that change at the start.
+    ``fill_keys`` fills them. ``inventory`` holds the fields of the token's row that change at the start.
     From ``rotated_at`` on, the events belong to a successor of the token.
     """
 
@@ -69,15 +68,15 @@ class Edited:
     rotated_at: pd.Timestamp | None = None
 
 
-Edit = Callable[[pd.DataFrame, Setting], Edited]
+Edit = Callable[[pd.DataFrame, Setting], EditedToken]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """An attack or a benign change ("confounder"): its text, its intensities, and the reasons that should show it.
+    """An attack or a benign change: its text, its intensities, and the reasons that should show it.
 
-    ``what`` is the text of ``how``, for pages. ``unit`` says what an intensity is; ``days`` how long it lasts (None:
-    until the end of the period).
+    ``kind`` is "attack", or "confounder" for a benign change, as results store it. ``what`` is the text of ``how``, for
+    pages. ``unit`` says what an intensity is; ``days`` how long it lasts (None: until the end of the period).
     ``shown_by`` names the parts of a score of which one should be among the first three reasons. ``suits`` says
     whether a token can have this scenario, ``cohort`` how many tokens have it at once. ``gradual``: it can begin small
     (``with_warm_up``). ``lead`` is how many days before the start events change, for each unit of intensity.
@@ -106,7 +105,7 @@ class Scenario:
         """What happens, in one or two sentences."""
         return " ".join((self.how.__doc__ or "").split())
 
-    def edit(self, events: pd.DataFrame, setting: Setting) -> Edited:
+    def edit(self, events: pd.DataFrame, setting: Setting) -> EditedToken:
         """Return a token's events with the scenario in them.
 
         Parameters
@@ -187,7 +186,7 @@ def without_attack(events: pd.DataFrame) -> pd.DataFrame:
     return events.assign(attack=False, excess_bytes=np.int64(0))
 
 
-def with_added(events: pd.DataFrame, *more: pd.DataFrame) -> Edited:
+def with_added(events: pd.DataFrame, *more: pd.DataFrame) -> EditedToken:
     """Return the token's events and the attacker's, marked.
 
     New times have whole seconds where all of the token's have. ``events`` may come from ``with_replaced``.
@@ -198,15 +197,15 @@ def with_added(events: pd.DataFrame, *more: pd.DataFrame) -> Edited:
     times = new["time"].dt.floor("s" if whole_seconds else "ms")
     taken = new["response_bytes"].fillna(0).astype("int64")
     new = with_columns(new, event_key=0, time=times).assign(attack=True, excess_bytes=taken)
-    return Edited(pd.concat([own, new], ignore_index=True))
+    return EditedToken(pd.concat([own, new], ignore_index=True))
 
 
-def with_replaced(events: pd.DataFrame, rows: pd.DataFrame) -> Edited:
+def with_replaced(events: pd.DataFrame, rows: pd.DataFrame) -> EditedToken:
     """Return the token's events with those at the index of ``rows`` replaced by ``rows``, marked as the attacker's."""
     before = events.loc[rows.index, "response_bytes"].fillna(0).astype("int64")
     taken = (rows["response_bytes"].fillna(0).astype("int64") - before).clip(lower=0)
     theirs = rows.assign(attack=True, excess_bytes=taken)
-    return Edited(pd.concat([without_attack(events.drop(index=rows.index)), theirs]).sort_index())
+    return EditedToken(pd.concat([without_attack(events.drop(index=rows.index)), theirs]).sort_index())
 
 
 def own_calls(events: pd.DataFrame, setting: Setting, days: float | None = None) -> pd.DataFrame:
@@ -379,7 +378,7 @@ def with_warm_up(chosen: Scenario, days: int = WARM_UP_DAYS) -> Scenario:
     if not chosen.gradual:
         raise InputError(f"{chosen.id} cannot begin small, so there is no poisoned variant of it")
 
-    def how(events: pd.DataFrame, setting: Setting) -> Edited:
+    def how(events: pd.DataFrame, setting: Setting) -> EditedToken:
         alike = replace(setting, shared=dict(setting.shared))
         whole = chosen.how(events, alike)
         parts = [whole.events]

@@ -17,7 +17,7 @@ from tokenkit.bench.scenarios.misuse import burst, carries_bytes
 from tokenkit.bench.scenarios.scenario import (
     DAY,
     SIZES,
-    Edited,
+    EditedToken,
     Setting,
     intensity_count,
     own_calls,
@@ -43,14 +43,14 @@ def steady(events: pd.DataFrame) -> bool:
     return len(days) >= lifetime / 2 and float(days.median()) >= 10
 
 
-def with_more_bytes(events: pd.DataFrame, setting: Setting, own: pd.DataFrame, share: np.ndarray) -> Edited:
+def with_more_bytes(events: pd.DataFrame, setting: Setting, own: pd.DataFrame, share: np.ndarray) -> EditedToken:
     """Return the events with answers of ``own`` larger by ``share`` each, partly as reads of untouched objects."""
     rng = setting.rng
     sized = own["response_bytes"].fillna(0).to_numpy(dtype="float64")
     keep = (sized > 0) & (own["status_id"] == 1).to_numpy(dtype=bool)
     own, sized, share = own[keep], sized[keep], np.asarray(share)[keep]
     if not len(own):
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     wanted = float((sized * share).sum())
     pool, n = numbered_reads(own), int(np.ceil(READS_FOR_BYTES * share.sum()))
     pool = pool[pool["response_bytes"].fillna(0) > 0]
@@ -86,7 +86,7 @@ def _daily_factor(own: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     suits=steady,
     shown_by=("drift_response_bytes", "drift_objects", "drift_rows", "response_bytes", "new_objects", "rows"),
 )
-def slow_exfiltration(events: pd.DataFrame, setting: Setting) -> Edited:
+def slow_exfiltration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For 34 days the token's answers carry more bytes, by the same share on each day.
 
     A part of it are reads of objects that it never touched.
@@ -105,7 +105,7 @@ def slow_exfiltration(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=steady,
     shown_by=("drift_response_bytes", "drift_objects", "drift_rows", "response_bytes", "new_objects", "rows"),
 )
-def ramp(events: pd.DataFrame, setting: Setting) -> Edited:
+def ramp(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Until the end of the period the bytes of the token's answers grow by the same rate each day, compounded."""
     own = own_calls(events, setting)
     days = np.asarray((own["time"] - setting.start) / DAY, dtype=float) // 1 + 1
@@ -122,7 +122,7 @@ def ramp(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("operation", "operations", "sensitive_requests", "list_requests", "new_pairs", "new_transitions"),
 )
-def purpose_creep(events: pd.DataFrame, setting: Setting) -> Edited:
+def purpose_creep(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For 28 days a growing share of the token's calls is replaced by listings and reads of secrets that it never made.
 
     The number of calls stays the same.
@@ -133,7 +133,7 @@ def purpose_creep(events: pd.DataFrame, setting: Setting) -> Edited:
     rows = own[rng.random(len(own)) < setting.intensity * age]
     others = [*unused_calls(events, setting, "list", 4), *unused_calls(events, setting, "secret", 1)]
     if not len(rows):
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     turned = as_calls(rows, others, events, rng)
     kept = {c: rows[c].where(turned[c].notna(), turned[c]) for c in SIZES}
     return with_replaced(events, turned.assign(**kept))
@@ -150,11 +150,11 @@ def purpose_creep(events: pd.DataFrame, setting: Setting) -> Edited:
     gradual=False,
     shown_by=("orphan_in_use",),
 )
-def orphan(events: pd.DataFrame, setting: Setting) -> Edited:
+def orphan(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """No event changes. From the start on the list of owners says that the owner has left."""
     rows = without_attack(events)
     left = {"owner_status": "orphaned", "valid_from": setting.start}
-    return Edited(rows.assign(attack=(rows["time"] >= setting.start) & (rows["time"] < setting.end)), left)
+    return EditedToken(rows.assign(attack=(rows["time"] >= setting.start) & (rows["time"] < setting.end)), left)
 
 
 @scenario(
@@ -169,7 +169,7 @@ def orphan(events: pd.DataFrame, setting: Setting) -> Edited:
     gradual=False,
     shown_by=("operation", "sensitive_requests", "delete_requests", "write_requests", "denied", "operations"),
 )
-def tracks_covered(events: pd.DataFrame, setting: Setting) -> Edited:
+def tracks_covered(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For six days the token makes two listing calls a day that it never made, one of them refused.
 
     Then, within half an hour, it switches off or deletes logs, webhooks or jobs.

@@ -7,7 +7,7 @@ from tokenkit.bench.scenarios.calls import as_calls, logs_routes, plausible_call
 from tokenkit.bench.scenarios.scenario import (
     CLIENTS_OF_PEOPLE,
     DAY,
-    Edited,
+    EditedToken,
     Setting,
     at_times,
     attacker_address,
@@ -70,7 +70,7 @@ def has_idle_hours(events: pd.DataFrame) -> bool:
     suits=enough_use,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
-def stolen_token(events: pd.DataFrame, setting: Setting) -> Edited:
+def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Somebody else makes the token's usual calls for up to four hours, from a new hosting network and with a program
     that the token never used. The first calls ask whose token it is and what it may do.
     """
@@ -91,7 +91,7 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("network", "networks", "outside_networks"),
 )
-def cloned_token(events: pd.DataFrame, setting: Setting) -> Edited:
+def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the attacker makes the token's usual calls with its usual program from a new hosting network, each
     within ten minutes after a call of the owner.
     """
@@ -114,7 +114,7 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> Edited:
     gradual=False,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
-def leaked_key_check(events: pd.DataFrame, setting: Setting) -> Edited:
+def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within five minutes a script on a new hosting network asks whose token it is. Nothing follows."""
     rng, n = setting.rng, intensity_count(setting)
     rows = usual_calls(events, setting, n, 1 / 12)
@@ -136,7 +136,7 @@ def leaked_key_check(events: pd.DataFrame, setting: Setting) -> Edited:
     lead=1.0,
     shown_by=("network", "outside_networks", "hour_of_week", "requests"),
 )
-def dormant_revived(events: pd.DataFrame, setting: Setting) -> Edited:
+def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token stops working.
 
     After some days somebody makes 30 of its usual calls within six hours, from a new home network.
@@ -157,7 +157,7 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=mostly_one_client,
     shown_by=("network", "outside_networks"),
 )
-def ci_off_runner(events: pd.DataFrame, setting: Setting) -> Edited:
+def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the usual calls are made with the usual program, from a new home network."""
     rows = usual_calls(events, setting, intensity_count(setting), 3)
     return with_added(events, from_network(rows, attacker_address(setting, "home")))
@@ -173,7 +173,7 @@ def ci_off_runner(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=never_by_hand,
     shown_by=("client", "network", "outside_networks", "hour_of_week", "operation"),
 )
-def used_by_hand(events: pd.DataFrame, setting: Setting) -> Edited:
+def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """On the next working day of the owner a person makes calls at irregular times for six hours, with a browser or a
     tool for trying APIs, from a new business network. About one call in seven is a listing that the token never asked
     for.
@@ -199,7 +199,7 @@ def used_by_hand(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=mostly_one_client,
     shown_by=("client", "clients", "new_transitions"),
 )
-def client_swap(events: pd.DataFrame, setting: Setting) -> Edited:
+def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a program that the token never used makes its usual calls in random order, from its usual
     addresses.
     """
@@ -217,7 +217,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=enough_use,
     shown_by=("network", "networks", "outside_networks"),
 )
-def network_rotation(events: pd.DataFrame, setting: Setting) -> Edited:
+def network_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For a day the token's usual calls come with its usual program, from several new networks in turn, at least three
     from each.
     """
@@ -238,7 +238,7 @@ def network_rotation(events: pd.DataFrame, setting: Setting) -> Edited:
     suits=has_idle_hours,
     shown_by=("hour_of_week", "requests", "active_minutes"),
 )
-def off_schedule(events: pd.DataFrame, setting: Setting) -> Edited:
+def off_schedule(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within a day the token makes an hour's usual number of its usual calls, in hours in which it was never active,
     from its usual addresses and with its usual program.
     """
@@ -261,7 +261,7 @@ def off_schedule(events: pd.DataFrame, setting: Setting) -> Edited:
     gradual=False,
     shown_by=("operation", "network", "outside_networks", "denied", "denied_operations", "sensitive_requests"),
 )
-def refresh_token_reuse(events: pd.DataFrame, setting: Setting) -> Edited:
+def refresh_token_reuse(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the identity provider refuses a refresh token that was used before; the request comes from a
     new hosting network.
     """

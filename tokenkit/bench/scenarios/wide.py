@@ -5,7 +5,7 @@ import pandas as pd
 from tokenkit.bench.scenarios.calls import as_calls, plausible_calls, with_status
 from tokenkit.bench.scenarios.scenario import (
     DAY,
-    Edited,
+    EditedToken,
     Setting,
     at_times,
     copies,
@@ -37,7 +37,7 @@ COHORT = 6
     suits=enough_use,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
-def supply_chain(events: pd.DataFrame, setting: Setting) -> Edited:
+def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Six tokens of one purpose are used on the same UTC day, from the same new hosting network and with the same
     program. The first fifth of the calls are one identity call, the rest are the usual ones of each token.
     """
@@ -76,7 +76,7 @@ def supply_chain(events: pd.DataFrame, setting: Setting) -> Edited:
         "max_in_minute",
     ),
 )
-def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> Edited:
+def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For half an hour the calls of six tokens are refused as unauthenticated (401).
 
     All come from one new hosting network and the same program.

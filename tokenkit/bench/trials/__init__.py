@@ -1,1 +1,1 @@
-"""Trials: what each token did, done otherwise: attacks and benign changes laid over an organisation's own days."""
+"""Trials: attacks and benign changes laid over copies of an organisation's tokens, and measured."""

@@ -1,6 +1,6 @@
 """Draws: which tokens are attacked in which way, and when.
 
-Reads  the lake of a benign organisation. Writes nothing.
+Reads  the lake of an unattacked organisation. Writes nothing.
 A draw depends on the organisation, the scenario and its repetition alone: one more scenario changes no other's trials.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tokenkit.bench.scenarios import scenario
 from tokenkit.bench.scenarios.scenario import Scenario
-from tokenkit.bench.trials.benign import Benign
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.store import engine, lake
 
 POOL_TOKENS = 300  # tokens of an organisation that may be attacked
@@ -42,23 +42,17 @@ class Trial:
         return f"{self.seed}/{self.variant}/{self.scenario.id}/{self.intensity:g}/{self.repetition}"
 
 
-def stream(*names: object) -> np.random.Generator:
-    """A random stream for each name.
-
-    Examples
-    --------
-    >>> bool(stream(0, "a").random() == stream(0, "a").random())
-    True
-    """
+def trial_stream(*names: object) -> np.random.Generator:
+    """A random stream of its own for each trial and purpose (not that of ``world.draws.stream`` for the same names)."""
     return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
 
 
-def events_of(ground: Benign, uids: Sequence[str]) -> dict[str, pd.DataFrame]:
+def events_of(organisation: UnattackedOrganisation, uids: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The canonical events (``scenario.COLUMNS`` and what else a twin keeps) of some profiles of one token each."""
-    keys = {ground.single[uid]: uid for uid in uids}
-    with engine.connect(ground.workspace.settings.engine, ground.workspace.scratch) as connection:
+    keys = {organisation.single[uid]: uid for uid in uids}
+    with engine.connect(organisation.workspace.settings.engine, organisation.workspace.scratch) as connection:
         connection.register("wanted", pd.DataFrame({"token_key": list(keys)}))
-        lake.scan(connection, ground.workspace.lake, "events").create_view("events")
+        lake.scan(connection, organisation.workspace.lake, "events").create_view("events")
         columns = ", ".join(scenario.COLUMNS)
         table = connection.sql(
             f"select token_key, {columns} from events semi join wanted using (token_key) order by token_key, time,"
@@ -70,8 +64,9 @@ def events_of(ground: Benign, uids: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def draw(
-    ground: Benign, chosen: Sequence[tuple[Scenario, float]], each: int, events: dict[str, pd.DataFrame],
-    first: int = 0, variant: str = "clean", period: tuple[pd.Timestamp, pd.Timestamp] | None = None,
+    organisation: UnattackedOrganisation, chosen: Sequence[tuple[Scenario, float]], each: int,
+    events: dict[str, pd.DataFrame], first: int = 0, variant: str = "clean",
+    period: tuple[pd.Timestamp, pd.Timestamp] | None = None,
 ) -> list[Trial]:  # fmt: skip
     """Trials of some scenarios and intensities, ``each`` of every one, on tokens and from moments drawn at random.
 
@@ -86,7 +81,7 @@ def draw(
     first : number of the first trial
     period : when they may happen; default: the test period
     """
-    low, high = period or (ground.start, ground.end)
+    low, high = period or (organisation.start, organisation.end)
     trials: list[Trial] = []
     tests = dict.fromkeys(s.suits for s, _ in chosen)  # several scenarios share one
     live = [uid for uid in sorted(events) if (events[uid]["time"] >= low).any()]
@@ -95,8 +90,10 @@ def draw(
         if len(suited[one.suits]) < one.cohort:
             continue
         for repetition in range(each):
-            rng = stream(ground.seed, one.id, f"{intensity:g}", repetition, "where and when")
-            tokens = _of_one_purpose(ground, suited[one.suits], one.cohort, rng) if one.alike else suited[one.suits]
+            rng = trial_stream(organisation.seed, one.id, f"{intensity:g}", repetition, "where and when")
+            tokens = (
+                _of_one_purpose(organisation, suited[one.suits], one.cohort, rng) if one.alike else suited[one.suits]
+            )
             picked = rng.choice(len(tokens), one.cohort, replace=False)
             first_moment = low + pd.Timedelta(days=one.lead * intensity)
             last = high - pd.Timedelta(days=one.days or (high - low).days)
@@ -104,13 +101,16 @@ def draw(
             start = (first_moment + rng.random() * latest).floor("s")
             uids = tuple(tokens[i] for i in picked)
             number = first + len(trials)
-            trials.append(Trial(number, repetition, ground.seed, one, intensity, uids, start, high, variant))
+            trials.append(Trial(number, repetition, organisation.seed, one, intensity, uids, start, high, variant))
     return trials
 
 
-def _of_one_purpose(ground: Benign, tokens: list[str], n: int, rng: np.random.Generator) -> list[str]:
+def _of_one_purpose(
+    organisation: UnattackedOrganisation, tokens: list[str], n: int, rng: np.random.Generator
+) -> list[str]:
     """Tokens with one purpose, drawn among those that ``n`` tokens or more have; all of them where none has."""
-    purpose = ground.tokens.drop_duplicates("token_uid", keep="last").set_index("token_uid")["purpose"].reindex(tokens)
+    inventory = organisation.tokens.drop_duplicates("token_uid", keep="last").set_index("token_uid")
+    purpose = inventory["purpose"].reindex(tokens)
     counts = purpose.value_counts()
     enough = sorted(counts.index[counts >= n])
     if not enough:
@@ -119,17 +119,17 @@ def _of_one_purpose(ground: Benign, tokens: list[str], n: int, rng: np.random.Ge
     return [uid for uid in tokens if purpose[uid] == chosen]
 
 
-def attackable(ground: Benign) -> list[str]:
-    """Profiles that may be attacked: one token each, on the list of owners, with a past; and those that slept."""
-    days = ground.evidence.days
+def attackable(organisation: UnattackedOrganisation) -> list[str]:
+    """Profiles that may be attacked: one token each, on the list of owners, active on one reference day or more."""
+    days = organisation.evidence.days
     active = days.reference.sum(axis=1)
-    known = set(ground.tokens["token_uid"])
+    known = set(organisation.tokens["token_uid"])
     return [str(uid) for uid, n in zip(days.profiles, active, strict=True)
-            if uid in ground.single and uid in known and n >= 1]  # fmt: skip
+            if uid in organisation.single and uid in known and n >= 1]  # fmt: skip
 
 
-def pool(ground: Benign) -> list[str]:
+def pool(organisation: UnattackedOrganisation) -> list[str]:
     """The tokens that may be attacked: all, or so many of them drawn at random."""
-    every = attackable(ground)
-    rng = stream(ground.seed, "pool")
+    every = attackable(organisation)
+    rng = trial_stream(organisation.seed, "pool")
     return sorted(rng.choice(every, min(POOL_TOKENS, len(every)), replace=False).tolist())

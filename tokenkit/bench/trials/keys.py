@@ -1,4 +1,4 @@
-"""Keys: those that ingest gives, for events that a scenario made and texts that it changed.
+"""Keys: fill in the missing int64 keys of events that a scenario made or changed, as ingest would.
 
 Reads  events as an edit leaves them. Writes nothing.
 """
@@ -15,14 +15,14 @@ from tokenkit.sources.fields.normalise import Coded
 
 _KEYS = {"network_key": ("src_ip", "network"), "client_key": ("user_agent",), "operation_key": ("operation",),
          "object_key": ("resource_uid",)}  # fmt: skip
-_DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
+DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
 
 
 def _texts(events: pd.DataFrame, name: str, cap: int | None = 1024) -> Coded:
     return Coded.of(events[name].astype(object).where(events[name].notna(), None).tolist(), cap)
 
 
-def _made(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+def _keys_and_dimensions(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Key columns of the events, and their dimension rows, by the functions of ingest."""
     address = events["src_ip"].astype(object).where(events["src_ip"].notna(), events["network"].astype(object))
     data: dict[str, Any] = {}
@@ -35,18 +35,18 @@ def _made(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     return data, {"dim_network": places, "dim_client": programs, "dim_operation": calls, "dim_object": things}
 
 
-def _unkeyed(events: pd.DataFrame) -> dict[str, pd.Series]:
+def _without_key(events: pd.DataFrame) -> dict[str, pd.Series]:
     """Of each key, which events have a text and no key of it."""
     return {name: events[name].eq(0) & events[list(texts)].notna().any(axis=1) for name, texts in _KEYS.items()}
 
 
 def new_texts(events: pd.DataFrame) -> pd.Series:
     """Which events, as an edit leaves them, have a text that was changed (bool): it may be in no dimension yet."""
-    return pd.concat(_unkeyed(events), axis=1).any(axis=1)
+    return pd.concat(_without_key(events), axis=1).any(axis=1)
 
 
-def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
-    """The events with every key: of texts that are new, and of events that are.
+def fill_keys(events: pd.DataFrame, seed: str) -> pd.DataFrame:
+    """Return the events with all missing int64 keys filled in, as ingest would.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ def keyed(events: pd.DataFrame, seed: str) -> pd.DataFrame:
     seed : names the trial and the token, so that no other trial's events have these keys
     """
     made = events.copy()
-    unkeyed, some = _unkeyed(events), new_texts(events)
+    missing, some = _without_key(events), new_texts(events)
     if some.any():
-        data, _ = _made(events[some])
-        for name, where in unkeyed.items():
+        data, _ = _keys_and_dimensions(events[some])
+        for name, where in missing.items():
             made.loc[where, name] = data[name].to_numpy(zero_copy_only=False)[where[some]]
     new = np.flatnonzero((events["event_key"] == 0).to_numpy())
     # a digest like that of any other event: neither its size nor its order says that the event is an attacker's
@@ -71,4 +71,4 @@ def dimension_rows(events: pd.DataFrame) -> dict[str, pa.Table]:
 
     Rows that the lake already has come too: add those whose key is unknown there.
     """
-    return _made(events)[1] if len(events) else {name: schema.empty(name) for name in _DIMENSIONS}
+    return _keys_and_dimensions(events)[1] if len(events) else {name: schema.empty(name) for name in DIMENSIONS}

@@ -1,16 +1,14 @@
-"""Overlay: what the pipeline would have measured of a token, had something else been done with it.
+"""Overlay: lay trials over an organisation: each changes a copy of one token's events and measures it.
 
-Reads  the lake of a benign organisation, measured once. Writes a small lake of *twins* into a folder of its own.
-A twin has the events of one token, edited by a scenario, and the same past. The pipeline's own functions count its
-activity and form its fingerprint, and ``counterfactual`` judges it by what the benign organisation taught. So
-hundreds of trials share one organisation, none sees another, and each gives the scores that attacking the whole
-organisation would give.
+Reads  the lake of an unattacked organisation. Writes a small lake of *twins*, the copies, into a folder of its own.
+The pipeline's own functions count a twin's activity and form its fingerprint, and ``counterfactual`` judges it by what
+was learned from the organisation. So hundreds of trials share one organisation, none sees another, and each gives the
+scores that attacking the whole organisation would give.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +16,10 @@ import pyarrow as pa
 
 from tokenkit import activity, config, fingerprint, identity, schema
 from tokenkit.bench.scenarios import scenario
-from tokenkit.bench.scenarios.scenario import Edited, Setting
+from tokenkit.bench.scenarios.scenario import EditedToken, Setting
 from tokenkit.bench.trials import keys
-from tokenkit.bench.trials.benign import Benign
-from tokenkit.bench.trials.draws import Trial, stream
+from tokenkit.bench.trials.draws import Trial, trial_stream
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.config import Workspace
 from tokenkit.ingest import open_key
 from tokenkit.normal import deviation, novelty
@@ -31,30 +29,31 @@ from tokenkit.normal.evidence import Evidence
 from tokenkit.store import engine, lake, state
 
 OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
-DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
 TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "profile_uid", "start", "end", "horizon",
           "bytes", "objects", "events"]  # fmt: skip
 TAKEN = ["trial", "event_key", "time", "bytes", "object_key"]
 
 
 @dataclass(frozen=True)
-class Attacked:
-    """The twins of some trials: their evidence, and the truth beside it.
+class AttackedProfiles:
+    """The profiles that some trials changed: their evidence, and the truth beside it.
 
     ``trials`` has one row a trial and twin (``TRIALS``; of a cohort several, with ``bytes``, ``objects`` and times of
-    the whole trial), ``taken`` one row an event of the attacker (``TAKEN``); both are out of the pipeline's reach.
-    ``called`` is how the evidence calls the profiles of the lake, where it does not call them by their own names.
+    the whole trial), ``taken`` one row an event of the attacker (``TAKEN``); no part of the pipeline is given either.
+    ``profile_names`` says by which ``profile_uid`` the evidence has those of the lake, where it is another.
     """
 
     evidence: Evidence
     trials: pd.DataFrame
     taken: pd.DataFrame
     workspace: Workspace
-    called: dict[str, str] = field(default_factory=dict)
+    profile_names: dict[str, str] = field(default_factory=dict)
 
 
 # ---- doing it ----
-def attack(ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path) -> Attacked:
+def attack(
+    organisation: UnattackedOrganisation, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
+) -> AttackedProfiles:
     """Do the trials and measure the twins.
 
     Parameters
@@ -62,107 +61,97 @@ def attack(ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFra
     events : ``events_of`` the tokens of the trials
     folder : empty or absent; holds the lake of the twins afterwards
     """
-    place, twins, taken = write(ground, trials, events, folder)
-    activity.build(place)
-    fingerprint.build(place)
-    rows, theirs, hours = _measured(ground, place, twins)
-    evidence = counterfactual(ground.evidence, rows, theirs.profiles, theirs.values, hours, twins["trial"].to_numpy())
-    return Attacked(evidence, _truth(trials, twins, taken), taken, place)
+    place, twins, taken = write_twins(organisation, trials, events, folder)
+    rows, theirs, hours = _measure_twins(organisation, place, twins)
+    trial = twins["trial"].to_numpy()
+    evidence = counterfactual(organisation.evidence, rows, theirs.profiles, theirs.values, hours, trial)
+    return AttackedProfiles(evidence, _truth(trials, twins, taken), taken, place)
 
 
-def in_place(
-    ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
-) -> tuple[Benign, Attacked]:
-    """The organisation as it is with the twins in the places of their tokens, everything learned from it anew.
+def replace_tokens(
+    organisation: UnattackedOrganisation, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
+) -> tuple[UnattackedOrganisation, AttackedProfiles]:
+    """Return the organisation with the twins in place of their tokens, and everything learned from it anew.
 
-    For attacks that change what is learned: those of a dirty past, and those that poison the days of calibration. All
-    trials happen in one organisation, so they should be few of its tokens, each attacked once.
+    For attacks that change what is learned: those on days of the reference, and on those of calibration. All trials
+    happen in one organisation, so they should be few of its tokens, each attacked once.
 
     Returns
     -------
-    (Benign, Attacked)
-        The organisation, and those of its profiles that were attacked, under their own names.
+    (UnattackedOrganisation, AttackedProfiles)
+        The organisation, and those of its profiles that were attacked, with the ``profile_uid`` of their tokens.
     """
-    place, twins, taken = write(ground, trials, events, folder)
-    activity.build(place)
-    fingerprint.build(place)
-    rows, theirs, hours = _measured(ground, place, twins)
-    days = ground.evidence.days
+    place, twins, taken = write_twins(organisation, trials, events, folder)
+    rows, theirs, hours = _measure_twins(organisation, place, twins)
+    days = organisation.evidence.days
     changed = replace(
-        days, values={name: _put(matrix, rows, theirs.values[name]) for name, matrix in days.values.items()},
-        reference=_put(days.reference, rows, theirs.reference), shared=_put(days.shared, rows, theirs.shared),
-        maturity=_put(days.maturity, rows, theirs.maturity),
+        days, values={name: _with_rows(matrix, rows, theirs.values[name]) for name, matrix in days.values.items()},
+        reference=_with_rows(days.reference, rows, theirs.reference),
+        shared=_with_rows(days.shared, rows, theirs.shared),
+        maturity=_with_rows(days.maturity, rows, theirs.maturity),
     )  # fmt: skip
     names = dict(zip(twins["profile_uid"], twins["base_uid"], strict=True))
-    others = ground.evidence.hours[~ground.evidence.hours["profile_uid"].isin(twins["base_uid"])]
+    others = organisation.evidence.hours[~organisation.evidence.hours["profile_uid"].isin(twins["base_uid"])]
     hours = pd.concat([others, hours.assign(profile_uid=hours["profile_uid"].map(names))], ignore_index=True)
-    evidence = Evidence(ground.evidence.periods, changed, *deviation.day_deviations(changed), hours)
+    evidence = Evidence(organisation.evidence.periods, changed, *deviation.day_deviations(changed), hours)
     truth = _truth(trials, twins, taken)
-    attacked = Attacked(
-        evidence.of_profiles(np.unique(rows)),
-        truth.assign(profile_uid=truth["base_uid"]),
-        taken,
-        place,
-        names,
-    )
-    return replace(ground, evidence=evidence), attacked
+    truth = truth.assign(profile_uid=truth["base_uid"])
+    attacked = AttackedProfiles(evidence.of_profiles(np.unique(rows)), truth, taken, place, names)
+    return replace(organisation, evidence=evidence), attacked
 
 
-def write(
-    ground: Benign, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
+def write_twins(
+    organisation: UnattackedOrganisation, trials: Sequence[Trial], events: dict[str, pd.DataFrame], folder: Path
 ) -> tuple[Workspace, pd.DataFrame, pd.DataFrame]:
-    """The lake of the twins; one row a twin; the attacker's events.
+    """Write the twins' lake; return it, a table of the twins, and the attacker's events.
 
-    Of a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change from when on it is other than its token
-    (``first``), and in how many events (``changes``).
+    The table has one row a twin: ``trial``, ``base_uid``, ``profile_uid``; of a benign change from when on it is other
+    than its token (``first``), and in how many events (``changes``).
     """
     place = config.init(folder)
-    place = replace(place, settings=ground.workspace.settings)
-    place.key.write_bytes(ground.workspace.key.read_bytes())
+    place = replace(place, settings=organisation.workspace.settings)
+    place.key.write_bytes(organisation.workspace.key.read_bytes())
     place.key.chmod(0o600)
     with state.connect(place.state) as db:
         key = open_key(place, db)
     batches: list[pa.Table] = []
-    fresh: dict[str, list[pa.Table]] = {name: [] for name in DIMENSIONS}
-    credentials, owned, twins, taken = [], [], [], []
-    known = lake.read(ground.workspace.lake, "dim_token").to_pandas().set_index("token_uid")
+    fresh: dict[str, list[pa.Table]] = {name: [] for name in keys.DIMENSIONS}
+    credentials, inventory, twins, taken = [], [], [], []
+    known = lake.read(organisation.workspace.lake, "dim_token").to_pandas().set_index("token_uid")
     for trial in trials:
-        rng = stream(trial.name, "attack")
-        setting = Setting(rng, trial.start, trial.end, trial.intensity, ground.operations, ground.networks)
+        rng = trial_stream(trial.name, "attack")
+        setting = Setting(rng, trial.start, trial.end, trial.intensity, organisation.operations, organisation.networks)
         shared = scenario.shared_traits(setting) if trial.scenario.cohort > 1 else {}
         for place_in, base_uid in enumerate(trial.base_uids):
-            row = _inventory(ground.tokens, base_uid)
-            zone = str(row.get("owner_timezone") or "UTC")
-            edited = trial.scenario.edit(
-                events[base_uid], replace(setting, inventory=row, timezone=zone, shared=shared)
-            )
-            made = keys.keyed(edited.events, f"{trial.name}|{place_in}")
+            zone = _timezone(organisation.tokens, base_uid)
+            edited = trial.scenario.edit(events[base_uid], replace(setting, timezone=zone, shared=shared))
+            made = keys.fill_keys(edited.events, f"{trial.name}|{place_in}")
             for name, more in keys.dimension_rows(made[keys.new_texts(edited.events)]).items():
                 fresh[name].append(more)
             uids = [identity.token_uid(key, OWN, f"{trial.name}|{place_in}|{n}") for n in range(2)]
-            batches += _stored(made, uids, edited.rotated_at)
+            batches += _event_tables(made, uids, edited.rotated_at)
             credentials += [known.loc[[base_uid]].assign(token_uid=uid, token_key=identity.int_key(uid))
                             for uid in uids[: 2 if edited.rotated_at is not None else 1]]  # fmt: skip
-            owned.append(_owned(ground.tokens, base_uid, uids, edited, trial.start))
+            inventory.append(_twin_inventory(organisation.tokens, base_uid, uids, edited, trial.start))
             twins.append([trial.number, base_uid, uids[0], *_changes(events[base_uid], edited, trial)])
             # what the attacker reads while warming the token up is not counted as stolen
-            his = made["attack"] & (made["time"] >= trial.start)
-            stolen = made.loc[his, ["event_key", "time", "excess_bytes", "object_key"]]
-            asked = events[base_uid].set_index("event_key")["object_key"]  # what its owner asked for is no loot
-            stolen = stolen.assign(
-                object_key=stolen["object_key"].where(stolen["event_key"].map(asked) != stolen["object_key"], 0)
-            )
-            taken.append(stolen.rename(columns={"excess_bytes": "bytes"}).assign(trial=trial.number))
-    _append_by_day(place, batches)
+            theirs = made["attack"] & (made["time"] >= trial.start)
+            stolen = made.loc[theirs, ["event_key", "time", "excess_bytes", "object_key"]]
+            asked = events[base_uid].set_index("event_key")["object_key"]  # an object its owner asked for is not stolen
+            objects = stolen["object_key"].where(stolen["event_key"].map(asked) != stolen["object_key"], 0)
+            stolen = stolen.assign(object_key=objects, trial=trial.number)
+            taken.append(stolen.rename(columns={"excess_bytes": "bytes"}))
+    order = [(name, "ascending") for name in ("day", "token_key", "time", "event_key")]
+    lake.append(place.lake, "events", pa.concat_tables(batches).sort_by(order))
     for name, more in fresh.items():
-        _write_dimension(ground.workspace, place, name, pa.concat_tables(more))
+        _write_dimension(organisation.workspace, place, name, pa.concat_tables(more))
     lake.replace(place.lake, "dim_token", _conformed("dim_token", pd.concat(credentials)))
-    lake.replace(place.lake, "tokens", _conformed("tokens", pd.concat(owned, ignore_index=True)))
+    lake.replace(place.lake, "tokens", _conformed("tokens", pd.concat(inventory, ignore_index=True)))
     columns = ["trial", "base_uid", "profile_uid", "first", "changes"]
     return place, pd.DataFrame(twins, columns=columns), pd.concat(taken)[TAKEN]
 
 
-def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timestamp, int]:
+def _changes(own: pd.DataFrame, edited: EditedToken, trial: Trial) -> tuple[pd.Timestamp, int]:
     """Of a benign change the first moment, and the number of events: new, gone, or others than before."""
     if trial.scenario.kind == "attack":
         return trial.start, 0  # what is the attacker's is marked
@@ -175,12 +164,14 @@ def _changes(own: pd.DataFrame, edited: Edited, trial: Trial) -> tuple[pd.Timest
     return (times.min(), len(times)) if len(times) else (trial.start, 0)
 
 
-def _inventory(tokens: pd.DataFrame, uid: str) -> dict[str, Any]:
-    rows = tokens[tokens["token_uid"] == uid].sort_values("valid_from")
-    return rows.iloc[-1].to_dict() if len(rows) else {}
+def _timezone(tokens: pd.DataFrame, uid: str) -> str:
+    zones = tokens[tokens["token_uid"] == uid].sort_values("valid_from")["owner_timezone"]
+    return str((zones.iloc[-1] if len(zones) else "") or "UTC")
 
 
-def _owned(tokens: pd.DataFrame, base_uid: str, uids: list[str], edited: Edited, start: pd.Timestamp) -> pd.DataFrame:
+def _twin_inventory(
+    tokens: pd.DataFrame, base_uid: str, uids: list[str], edited: EditedToken, start: pd.Timestamp
+) -> pd.DataFrame:
     """The twin's rows of the inventory: the token's own; from the start on with what the scenario changes."""
     rows = tokens[tokens["token_uid"] == base_uid].assign(token_uid=uids[0], token_key=identity.int_key(uids[0]))
     if edited.inventory:
@@ -193,28 +184,28 @@ def _owned(tokens: pd.DataFrame, base_uid: str, uids: list[str], edited: Edited,
     return rows
 
 
-def _stored(made: pd.DataFrame, uids: list[str], rotated_at: pd.Timestamp | None) -> list[pa.Table]:
+def _event_tables(made: pd.DataFrame, uids: list[str], rotated_at: pd.Timestamp | None) -> list[pa.Table]:
     """A twin's events as the lake stores them."""
     parts = [made] if rotated_at is None else [made[made["time"] < rotated_at], made[made["time"] >= rotated_at]]
-    stored = []
+    tables = []
     for uid, part in zip(uids, parts, strict=False):
         frame = part.drop(columns=["attack", "excess_bytes"]).assign(
             token_uid=uid, token_key=identity.int_key(uid), token_kind="api_key", source=OWN, class_uid=6003,
             event_uid=part["event_key"].astype("str"), day=part["time"].dt.date,
         )  # fmt: skip
-        stored.append(_conformed("events", frame))
-    return stored
+        tables.append(_conformed("events", frame))
+    return tables
 
 
 def _conformed(name: str, frame: pd.DataFrame) -> pa.Table:
     return schema.conform(name, pa.Table.from_pandas(frame, preserve_index=False))
 
 
-def _write_dimension(ground: Workspace, place: Workspace, name: str, fresh: pa.Table) -> None:
+def _write_dimension(base: Workspace, place: Workspace, name: str, fresh: pa.Table) -> None:
     """What the twins' events name: rows that the organisation has, and those that the scenarios made."""
     key = schema.table(name).names[0]
     with engine.connect(place.settings.engine, place.scratch) as connection:
-        lake.scan(connection, ground.lake, name).create_view("known")
+        lake.scan(connection, base.lake, name).create_view("known")
         lake.scan(connection, place.lake, "events").create_view("events")
         connection.register("fresh", fresh)
         rows = connection.sql(
@@ -224,24 +215,23 @@ def _write_dimension(ground: Workspace, place: Workspace, name: str, fresh: pa.T
     lake.replace(place.lake, name, schema.conform(name, rows))
 
 
-def _append_by_day(place: Workspace, batches: list[pa.Table]) -> None:
-    order = [("day", "ascending"), ("token_key", "ascending"), ("time", "ascending"), ("event_key", "ascending")]
-    lake.append(place.lake, "events", pa.concat_tables(batches).sort_by(order))
-
-
-def _put(matrix: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _with_rows(matrix: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
     changed = matrix.copy()
     changed[rows] = other
     return changed
 
 
-def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np.ndarray, Days, pd.DataFrame]:
-    """Of the twins, in their order: the row in whose place each stands, their days, and graded hours."""
-    periods = ground.evidence.periods
+def _measure_twins(
+    organisation: UnattackedOrganisation, place: Workspace, twins: pd.DataFrame
+) -> tuple[np.ndarray, Days, pd.DataFrame]:
+    """Form the twins' fingerprints; return, in their order, the row of each one's token, days, and graded hours."""
+    activity.build(place)
+    fingerprint.build(place)
+    periods = organisation.evidence.periods
     assert periods.reference is not None
     first = periods.reference[0]
     uids = twins["profile_uid"].to_numpy(dtype=object)
-    groups = pd.Series(ground.groups.loc[twins["base_uid"]].to_numpy(), index=uids)
+    groups = pd.Series(organisation.groups.loc[twins["base_uid"]].to_numpy(), index=uids)
     with engine.connect(place.settings.engine, place.scratch) as connection:
         daily = lake.scan(connection, place.lake, "fingerprint", first, periods.end).filter("\"window\" = 'day'").df()
     days = day_matrices(daily, groups, periods)
@@ -251,13 +241,13 @@ def _measured(ground: Benign, place: Workspace, twins: pd.DataFrame) -> tuple[np
         reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
     )  # fmt: skip
     hours = novelty.graded_hours(
-        place, groups, first, periods.end, None, ground.crowds, dict(zip(uids, twins["base_uid"], strict=True))
+        place, groups, first, periods.end, None, organisation.crowds, dict(zip(uids, twins["base_uid"], strict=True))
     )
-    return pd.Index(ground.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
+    return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
 
 
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """When each trial happened and how much it was: an attack by its events, a benign change from its first one on.
+    """When each trial happened and how much it took: an attack by its events, a benign change from its first one on.
 
     An alert after the end of a benign change counts too.
     """

@@ -1,6 +1,6 @@
-"""Whole: a trial done to the whole organisation, the long way, to check that the overlay is the truth.
+"""Whole: attack a whole organisation, to check that the overlay gives the same scores; for tests and benchmarks.
 
-Reads  the lake of a benign organisation and that of its twins. Writes a copy of the former, attacked.
+Reads  the lake of an unattacked organisation and that of its twins. Writes a copy of the former, attacked.
 """
 
 import shutil
@@ -10,7 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from tokenkit import activity, config, fingerprint, schema
-from tokenkit.bench.trials.overlay import DIMENSIONS, Attacked, Benign
+from tokenkit.bench.trials.keys import DIMENSIONS
+from tokenkit.bench.trials.overlay import AttackedProfiles
+from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.normal import evidence
 from tokenkit.normal.evidence import Evidence
 from tokenkit.store import lake
@@ -19,15 +21,17 @@ from tokenkit.store import lake
 CHANGE_THE_INVENTORY = ("key_rotation", "orphan")
 
 
-def measure(ground: Benign, attacked: Attacked, trial: int, folder: Path) -> Evidence:
-    """The organisation measured again, with the events of one trial's twins in the place of its tokens' own.
+def measure_whole(
+    organisation: UnattackedOrganisation, attacked: AttackedProfiles, trial: int, folder: Path
+) -> Evidence:
+    """Evidence of the organisation measured again, with the events of one trial's twins in place of its tokens'.
 
     Parameters
     ----------
     trial : its number; of a scenario that leaves the inventory as it is (``CHANGE_THE_INVENTORY``)
     folder : for the copy of the organisation
     """
-    place = config.find(shutil.copytree(ground.workspace.root, folder / "attacked"))
+    place = config.find(shutil.copytree(organisation.workspace.root, folder / "attacked"))
     assert place is not None
     rows = attacked.trials[attacked.trials["trial"] == trial]
     theirs = lake.read(attacked.workspace.lake, "events").to_pandas()
@@ -35,11 +39,11 @@ def measure(ground: Benign, attacked: Attacked, trial: int, folder: Path) -> Evi
     parts = [own[~own["token_uid"].isin(rows["base_uid"])]]
     for row in rows.itertuples():
         mine = theirs[theirs["token_uid"] == row.profile_uid]
-        parts.append(mine.assign(token_uid=row.base_uid, token_key=ground.single[str(row.base_uid)]))
+        parts.append(mine.assign(token_uid=row.base_uid, token_key=organisation.single[str(row.base_uid)]))
     events = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
     lake.replace(place.lake, "events", schema.conform("events", events))
     for name in DIMENSIONS:
         lake.grow_dimension(place.lake, name, lake.read(attacked.workspace.lake, name))
     activity.build(place)
     fingerprint.build(place)
-    return evidence.measure(place, ground.evidence.periods, ground.groups)
+    return evidence.measure(place, organisation.evidence.periods, organisation.groups)

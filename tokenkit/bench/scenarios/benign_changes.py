@@ -1,4 +1,4 @@
-"""Benign changes ("confounders") that look like attacks and should open no incident, or few."""
+"""Benign changes that look like attacks and should open no incident, or few."""
 
 import re
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tokenkit.bench.scenarios.calls import as_calls, unused_calls, with_status
 from tokenkit.bench.scenarios.misuse import with_older_objects
 from tokenkit.bench.scenarios.scenario import (
     DAY,
-    Edited,
+    EditedToken,
     Setting,
     at_times,
     copies,
@@ -35,7 +35,7 @@ from tokenkit.bench.scenarios.scenario import (
 from tokenkit.bench.scenarios.stolen import enough_use, mostly_one_client, next_office_morning
 from tokenkit.sources.fields import clients, operations
 
-confounder = partial(scenario, kind="confounder", gradual=False)
+benign_change = partial(scenario, kind="confounder", gradual=False)
 
 
 def few_networks(events: pd.DataFrame) -> bool:
@@ -59,7 +59,7 @@ def next_version(user_agent: str) -> str:
     return user_agent.replace(version, f"{before}{int(last) + 1}{after}")
 
 
-@confounder(
+@benign_change(
     1,
     "Deployment of a new version",
     intensities=(0.0, 0.02, 0.05),
@@ -67,7 +67,7 @@ def next_version(user_agent: str) -> str:
     days=None,
     suits=mostly_one_client,
 )
-def deploy(events: pd.DataFrame, setting: Setting) -> Edited:
+def deploy(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the start on each program of the token has its next version, and a share of its calls are one listing that
     it never made before.
     """
@@ -75,7 +75,7 @@ def deploy(events: pd.DataFrame, setting: Setting) -> Edited:
     rows = own_calls(events, setting)
     rows = rows[rows["user_agent"].notna()]
     if not len(rows):
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     agents = {agent: next_version(agent) for agent in rows["user_agent"].unique()}
     moved = rows["user_agent"].map(agents) != rows["user_agent"]
     rows = with_columns(rows, user_agent=rows["user_agent"].map(agents), client_key=rows["client_key"].where(~moved, 0))
@@ -86,7 +86,7 @@ def deploy(events: pd.DataFrame, setting: Setting) -> Edited:
     return with_replaced(events, rows)
 
 
-@confounder(
+@benign_change(
     2,
     "Egress address of a service changed",
     intensities=(1.0,),
@@ -94,12 +94,12 @@ def deploy(events: pd.DataFrame, setting: Setting) -> Edited:
     days=None,
     suits=few_networks,
 )
-def egress_change(events: pd.DataFrame, setting: Setting) -> Edited:
+def egress_change(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the start on all calls come from a new business network. Nothing else changes."""
     return _from_new_network(events, setting, own_calls(events, setting), "business")
 
 
-@confounder(
+@benign_change(
     3,
     "Cloud region failed over",
     intensities=(6, 24, 72),
@@ -107,7 +107,7 @@ def egress_change(events: pd.DataFrame, setting: Setting) -> Edited:
     days=3,
     suits=few_networks,
 )
-def region_failover(events: pd.DataFrame, setting: Setting) -> Edited:
+def region_failover(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the token's next call on all calls come from a new hosting network for some hours, then from the usual one
     again.
     """
@@ -121,11 +121,11 @@ def _start_at_next_call(events: pd.DataFrame, setting: Setting) -> Setting:
     return replace(setting, start=ahead.min()) if len(ahead) else setting
 
 
-def _from_new_network(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame, kind: str) -> Edited:
+def _from_new_network(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame, kind: str) -> EditedToken:
     """Return the events with the rows moved to a new network, with as many addresses as before."""
     rows = rows[rows["src_ip"].notna()]
     if not len(rows):
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     hosts = sorted(rows["src_ip"].unique())
     there = dict(zip(hosts, neighbours(new_address(setting, kind), len(hosts), setting.rng), strict=True))
     moved = from_network(rows, list(there.values()))
@@ -133,7 +133,7 @@ def _from_new_network(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame
     return with_replaced(events, with_columns(moved, src_ip=address))
 
 
-@confounder(
+@benign_change(
     4,
     "Key rotated: a new token with the same behaviour",
     intensities=(1,),
@@ -141,15 +141,15 @@ def _from_new_network(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame
     days=None,
     suits=enough_use,
 )
-def key_rotation(events: pd.DataFrame, setting: Setting) -> Edited:
+def key_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """No event changes.
 
     From the start on the events belong to a new token, which the inventory links to the old one.
     """
-    return Edited(without_attack(events), rotated_at=setting.start)
+    return EditedToken(without_attack(events), rotated_at=setting.start)
 
 
-@confounder(
+@benign_change(
     5,
     "Month-end batch",
     intensities=(2, 5),
@@ -157,12 +157,12 @@ def key_rotation(events: pd.DataFrame, setting: Setting) -> Edited:
     days=2,
     suits=enough_use,
 )
-def month_end_batch(events: pd.DataFrame, setting: Setting) -> Edited:
+def month_end_batch(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the token makes many more of its usual calls, at its usual hours."""
     return _more_of_the_same(events, setting, own_calls(events, setting, 2), setting.intensity)
 
 
-@confounder(
+@benign_change(
     6,
     "Backfill announced by the owner",
     intensities=(4, 9, 19),
@@ -170,7 +170,7 @@ def month_end_batch(events: pd.DataFrame, setting: Setting) -> Edited:
     days=1,
     suits=enough_use,
 )
-def backfill(events: pd.DataFrame, setting: Setting) -> Edited:
+def backfill(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twelve hours the token makes many times its usual reads, of older objects that it never touched."""
     rng = setting.rng
     own = recent_calls(events, setting)
@@ -182,7 +182,7 @@ def backfill(events: pd.DataFrame, setting: Setting) -> Edited:
     return with_added(events, with_older_objects(rows, events, rng))
 
 
-@confounder(
+@benign_change(
     7,
     "Organic growth",
     intensities=(0.1, 0.2, 0.4),
@@ -190,25 +190,27 @@ def backfill(events: pd.DataFrame, setting: Setting) -> Edited:
     days=None,
     suits=enough_use,
 )
-def organic_growth(events: pd.DataFrame, setting: Setting) -> Edited:
+def organic_growth(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the start on the token makes more of its usual calls each day, compounded."""
     own = own_calls(events, setting)
     months = np.asarray((own["time"] - setting.start) / (30 * DAY), dtype=float)
     return _more_of_the_same(events, setting, own, (1 + setting.intensity) ** months - 1)
 
 
-def _more_of_the_same(events: pd.DataFrame, setting: Setting, own: pd.DataFrame, share: float | np.ndarray) -> Edited:
+def _more_of_the_same(
+    events: pd.DataFrame, setting: Setting, own: pd.DataFrame, share: float | np.ndarray
+) -> EditedToken:
     """Return the events with each of ``own`` repeated ``share`` times on average, within the next half hour."""
     rng = setting.rng
     rows = own.loc[own.index.repeat(rng.poisson(np.broadcast_to(share, len(own))))]
     if not len(rows):
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     later = rows["time"] + pd.to_timedelta(rng.integers(0, 1_800_000, len(rows)), unit="ms")
     rows = with_columns(rows, time=later)
     return with_added(events, resized(rows, rng.lognormal(0.0, 0.2, len(rows))))
 
 
-@confounder(
+@benign_change(
     8,
     "Daylight saving: the clock changes by an hour",
     intensities=(1.0,),
@@ -216,7 +218,7 @@ def _more_of_the_same(events: pd.DataFrame, setting: Setting, own: pd.DataFrame,
     days=None,
     suits=enough_use,
 )
-def clock_shift(events: pd.DataFrame, setting: Setting) -> Edited:
+def clock_shift(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the next midnight (UTC) on all calls come an hour later, or an hour earlier."""
     midnight = (setting.start + pd.Timedelta("1h")).ceil("D")
     rows = events[(events["time"] >= midnight) & (events["time"] < setting.end)]
@@ -226,7 +228,7 @@ def clock_shift(events: pd.DataFrame, setting: Setting) -> Edited:
     return with_replaced(events.drop(index=rows.index.difference(moved.index)), moved)
 
 
-@confounder(
+@benign_change(
     9,
     "Holiday and return",
     intensities=(5, 10, 14),
@@ -234,7 +236,7 @@ def clock_shift(events: pd.DataFrame, setting: Setting) -> Edited:
     days=16,
     suits=enough_use,
 )
-def holiday(events: pd.DataFrame, setting: Setting) -> Edited:
+def holiday(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token makes no call for some days. On the day of return it makes half as many again as usual."""
     back = setting.start + setting.intensity * DAY
     kept = events[(events["time"] < setting.start) | (events["time"] >= back)].reset_index(drop=True)
@@ -244,7 +246,7 @@ def holiday(events: pd.DataFrame, setting: Setting) -> Edited:
 LOAD_TOOLS = ("k6/0.49.0 (https://k6.io/)", "Apache-JMeter/5.6.3", "python-locust/2.23.1")
 
 
-@confounder(
+@benign_change(
     10,
     "Load test from staging",
     intensities=(200, 800, 3000),
@@ -252,7 +254,7 @@ LOAD_TOOLS = ("k6/0.49.0 (https://k6.io/)", "Apache-JMeter/5.6.3", "python-locus
     days=2 / 24,
     suits=enough_use,
 )
-def load_test(events: pd.DataFrame, setting: Setting) -> Edited:
+def load_test(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a load-testing tool makes the token's usual calls from another network of the organisation, or
     from a new hosting network if there is none.
     """
@@ -263,7 +265,7 @@ def load_test(events: pd.DataFrame, setting: Setting) -> Edited:
     return with_added(events, with_client(from_network(rows, staging), str(rng.choice(LOAD_TOOLS))))
 
 
-@confounder(
+@benign_change(
     11,
     "New engineer uses a shared token",
     intensities=(3, 8, 20),
@@ -271,7 +273,7 @@ def load_test(events: pd.DataFrame, setting: Setting) -> Edited:
     days=None,
     suits=enough_use,
 )
-def new_engineer(events: pd.DataFrame, setting: Setting) -> Edited:
+def new_engineer(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """On every working day until the end somebody else uses the token too, from a new home network and with another
     tool. One call in ten is a listing that the token never asked for.
     """
@@ -289,7 +291,7 @@ def new_engineer(events: pd.DataFrame, setting: Setting) -> Edited:
     return with_added(events, with_client(from_network(rows, home), tool))
 
 
-@confounder(
+@benign_change(
     12,
     "Retry storm after an outage",
     intensities=(2, 5, 10),
@@ -297,7 +299,7 @@ def new_engineer(events: pd.DataFrame, setting: Setting) -> Edited:
     days=2 / 24,
     suits=enough_use,
 )
-def retry_storm(events: pd.DataFrame, setting: Setting) -> Edited:
+def retry_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For half an hour from the token's next call on, all its calls and their retries fail (503).
 
     Within the following hour or so the calls succeed.
@@ -305,7 +307,7 @@ def retry_storm(events: pd.DataFrame, setting: Setting) -> Edited:
     rng = setting.rng
     failed = own_calls(events, _start_at_next_call(events, setting), 0.5 / 24)
     if failed.empty:
-        return Edited(without_attack(events))
+        return EditedToken(without_attack(events))
     retries = failed.loc[failed.index.repeat(intensity_count(setting))]
     soon = retries["time"] + pd.to_timedelta(rng.integers(500, 120_000, len(retries)), unit="ms")
     late = failed["time"] + pd.to_timedelta(rng.integers(1_800_000, 5_400_000, len(failed)), unit="ms")

@@ -1,4 +1,4 @@
-"""Benign: an organisation that nobody attacks, measured once; what each token did in it can be done otherwise.
+"""Unattacked: an organisation that nobody attacks, measured once; trials change copies of its tokens.
 
 Reads  a workspace, or simulates one. Writes what it simulates into a folder.
 """
@@ -24,11 +24,11 @@ DAYS, TEST_FROM = 90, 56  # fitted until day 42, calibrated until 56, judged unt
 
 
 @dataclass(eq=False)
-class Benign:
-    """A benign organisation, measured once; what each token did in it can be done otherwise.
+class UnattackedOrganisation:
+    """An organisation that nobody attacks, measured once; trials change copies of its tokens.
 
     ``people`` is ``owners.people``, ``tokens`` the inventory, ``single`` the profiles that are one token each, as
-    ``profile_uid`` to ``token_key``.
+    ``profile_uid`` to ``token_key``; ``operations`` and ``networks`` are what it calls, and from where.
     """
 
     seed: int
@@ -53,8 +53,8 @@ class Benign:
         return pd.Timestamp(self.evidence.periods.end, tz="UTC")
 
 
-def measured(workspace: Workspace, periods: Periods, seed: int = 0) -> Benign:
-    """The organisation of a workspace, ready for trials: measured without what anybody answered.
+def unattacked_organisation(workspace: Workspace, periods: Periods, seed: int = 0) -> UnattackedOrganisation:
+    """The organisation of a workspace, measured for trials, as if no label had been given.
 
     Parameters
     ----------
@@ -71,21 +71,23 @@ def measured(workspace: Workspace, periods: Periods, seed: int = 0) -> Benign:
     operations = lake.read(workspace.lake, "dim_operation").to_pandas()
     networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    return Benign(seed, workspace, evidence, population.people, groups, crowds, tokens,
+    return UnattackedOrganisation(seed, workspace, evidence, population.people, groups, crowds, tokens,
                   alone["first"].to_dict(), operations, networks)  # fmt: skip
 
 
-def a_day_earlier(ground: Benign) -> Benign:
-    """The same organisation, measured by what was usual a day earlier: every period of learning moved by one day."""
-    periods = ground.evidence.periods
+def a_day_earlier(organisation: UnattackedOrganisation) -> UnattackedOrganisation:
+    """The same organisation, measured with every period of learning moved to one day earlier."""
+    periods = organisation.evidence.periods
     assert periods.reference is not None and periods.calibration is not None
     (a, b), (c, d), day = periods.reference, periods.calibration, timedelta(days=1)
     moved = replace(periods, reference=(a - day, b - day), calibration=(c - day, d - day))
-    return replace(ground, evidence=of_workspace(ground.workspace, moved)[0])
+    return replace(organisation, evidence=of_workspace(organisation.workspace, moved)[0])
 
 
-def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_PER_TOKEN_DAY) -> Benign:
-    """A benign organisation of the bench, simulated and measured.
+def simulated_organisation(
+    folder: Path, seed: int, tokens: int, events_a_token_day: float = EVENTS_PER_TOKEN_DAY
+) -> UnattackedOrganisation:
+    """An organisation of the bench that nobody attacks, simulated and measured.
 
     Parameters
     ----------
@@ -106,4 +108,4 @@ def simulated(folder: Path, seed: int, tokens: int, events_a_token_day: float = 
         fingerprint.build(workspace)
         formed.touch()
     start, end = FIRST + timedelta(days=TEST_FROM), FIRST + timedelta(days=DAYS)
-    return measured(workspace, plan(FIRST, start, end, workspace.settings.history), seed)
+    return unattacked_organisation(workspace, plan(FIRST, start, end, workspace.settings.history), seed)
