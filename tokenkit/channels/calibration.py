@@ -1,4 +1,4 @@
-"""Calibration: raw scores of the channels become bits of surprise that can be compared and added.
+"""Calibration: raw scores of the channels become scores, bits of surprise that can be compared and added.
 
 Reads  Evidence. Writes nothing.
 A run, a comparison of settings and the bench score by the same steps:
@@ -26,7 +26,7 @@ LEAST_SHAPE = 0.2  # of the tail of a channel that names none
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns raw scores into surprise: the tail of each channel's scores on the calibration days.
+    """What turns raw scores into scores: the tail of each channel's scores on the calibration days.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class Calibration:
     units: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def scores(self, raw: pd.DataFrame) -> pd.DataFrame:
-        """Raw scores with ``score_bits``, their surprise; parts still add up to ``raw_bits`` (see ``with_parts``).
+        """The rows with their ``score_bits``. Parts still add up to ``raw_bits``, until ``with_parts`` scales them.
 
-        A row's surprise does not depend on which other rows are given.
+        A row's score does not depend on which other rows are given.
         """
         rows = in_units(raw, self.units) if self.units else raw
         largest = max(self.shares.values(), default=1.0)
@@ -98,7 +98,7 @@ def calibrate(
 ) -> Calibration:  # fmt: skip
     """Learn what is rare among a channel's scores from the calibration days.
 
-    The surprise of a window is -log2 of the share of profile-days of the calibration period whose largest raw score
+    The score of a window is -log2 of the share of profile-days of the calibration period whose largest raw score
     was at least as large (generalised Pareto beyond 98%). Only representative profiles are counted (``Days``), and no
     days of confirmed misuse.
 
@@ -145,7 +145,9 @@ def without_misuse(scores: pd.DataFrame, evidence: Evidence) -> np.ndarray:
 
 
 def prior_bits(share: float, largest: float) -> float:
-    """What a channel's share of the budget adds to its surprise: one bit less for half of the largest share.
+    """Bits that a channel's share of the budget adds to its scores: one bit less for half of the largest share.
+
+    0 for a channel without a share: it is scored as if it had the largest one, and its threshold is infinite.
 
     Examples
     --------

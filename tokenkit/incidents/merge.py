@@ -88,7 +88,8 @@ def state(windows: pd.DataFrame, start: date, end: date) -> str:
 def summary(windows: pd.DataFrame) -> pd.DataFrame:
     """One row an incident: profile, first and last window, channels by size, and the parts that add up to its score.
 
-    Each channel contributes its highest window; their surprises add up.
+    Each channel contributes its highest window; their scores add up. ``threshold_bits`` is that of one channel, the one
+    with the highest window.
     """
     if windows.empty:
         return pd.DataFrame()

@@ -1,7 +1,7 @@
 """Thresholds: how many new incidents a day people have time for becomes a threshold for each channel and day.
 
 Reads  scores. Writes nothing.
-A day's threshold is the surprise that would have opened the channel's share of merged incidents in the 14 days before;
+A day's threshold is the score that would have opened the channel's share of merged incidents in the 14 days before;
 so what is scored never sets its own threshold, and the thresholds follow the organisation.
 A lower threshold can open fewer incidents, since it joins two of them into one. So of the thresholds that open as many
 as the quota the highest is taken: the search begins at the largest score.
@@ -275,7 +275,7 @@ def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray
     Returns
     -------
     (bits, counts)
-        bits: the surprises that occurred, the largest first (at most ``CANDIDATES``); counts: int, as long.
+        bits: the heights that occurred, the largest first (at most ``CANDIDATES``); counts: int, as long.
 
     Notes
     -----

@@ -53,7 +53,7 @@ class Reason(TypedDict):
 
     feature: str  # name of the part: a feature, network, client, operation, a rule, a detector
     family: str  # of the feature: volume, network, ...
-    channel: str  # the channel, or the group of channels, that this part comes from
+    channel: str  # of this part; drift for drift_amounts and drift_requests, which ``Incident.channels`` tells apart
     title: str  # in words
     observed: str
     usual: str
@@ -174,8 +174,8 @@ class Incident(TypedDict):
     n_windows: int
     n_days: int  # with a flagged window
     channels: list[str]  # that flagged it, the highest first
-    score_bits: float
-    threshold_bits: float  # of the channel that flagged it highest
+    score_bits: float  # sum over its channels of the highest window of each
+    threshold_bits: float  # of the one channel that flagged it highest: not to be compared with the sum
     risk: int  # 0 to 100
     risk_level: Level
     story: str  # what it looks like, such as stolen or slow_leak (``advice.kind``)

@@ -87,6 +87,7 @@ class Opened(Workspace):
         """One row an incident that overlaps the days, as the newest run that reported it has it, the riskiest first.
 
         ``record`` is everything that its card on the page says; ``verdict`` is the newest answer, if there is one.
+        ``score_bits`` sums up all channels, ``threshold_bits`` is that of one: they are not to be compared.
         """
         rows: dict[str, dict[str, Any]] = {}
         with state.connect(self.state) as db:
