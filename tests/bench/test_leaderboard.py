@@ -170,7 +170,7 @@ def test_the_oracle_is_perfect_and_random_is_not(results):
 
 @pytest.mark.slow
 def test_every_detector_has_every_trial(results):
-    found = scoring.outcomes(results.trials, results.alerts, results.runs)
+    found = scoring.trial_outcomes(results.trials, results.alerts, results.runs)
     counts = found.groupby(["detector", "budget"])["trial"].nunique()
     assert (counts == results.trials["trial"].nunique()).all()
     assert set(results.runs["detector"]) == {one.name for one in registry.choose(SMALL.contenders)} | {"oracle"}
@@ -189,10 +189,10 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
 @pytest.mark.slow
 def test_the_page_says_from_which_intensity_on_an_attack_is_caught(results):
     attack, found = results.trials["kind"] == "attack", tables.headline_outcomes(results)
-    assert tables.reach(results, ["tokenkit"]).empty  # one intensity each
+    assert tables.intensity_at_recall(results, ["tokenkit"]).empty  # one intensity each
     weak = results.trials.loc[attack].assign(trial=lambda t: t["trial"] + 10**8, intensity=1e-3)
     both = replace(results, trials=pd.concat([results.trials, weak], ignore_index=True))
-    table = tables.reach(both, ["tokenkit", "random"]).set_index("title")
+    table = tables.intensity_at_recall(both, ["tokenkit", "random"]).set_index("title")
     assert len(table) == found.loc[found["kind"] == "attack", "scenario"].nunique()
     stolen = table.loc["Stolen token replayed from another network"]
     assert 1e-3 < float(stolen["tokenkit 50%"]) < 40 and stolen["random 90%"] == "-"

@@ -60,7 +60,7 @@ def board(names: list[str]) -> pd.DataFrame:
 DRAWN = {
     "heat map": lambda n: plots.heat_map(shares(n), n, titles()),
     "detectability": lambda n: plots.detectability(curve(n), n, titles()),
-    "calibration": lambda n: plots.calibration(requests(dict.fromkeys(n, 1.0))),
+    "share of budget": lambda n: plots.share_of_budget(requests(dict.fromkeys(n, 1.0))),
     "ablation": lambda n: plots.ablation(losses({**dict.fromkeys(n, 0.1), n[0]: 0.2})),
     "cost": lambda n: plots.cost(board(n)),
     "budgets": lambda n: plots.budgets(board(n)),
@@ -83,7 +83,7 @@ def test_a_figure_has_words_beside_it_and_draws_the_same_bytes(kind, names):
     second = DRAWN[kind](names)
     assert drawing.png(first) == drawing.png(second), "whatever the reader's settings are"
     assert len(drawing.alt(first)) > 40 and drawing.alt(first).endswith(".") and "nan" not in drawing.alt(first)
-    if kind not in ("calibration", "agreement"):
+    if kind not in ("share of budget", "agreement"):
         assert MONEY in drawing.alt(first)
     assert not [t for t in texts(first) if "mathdefault" in t], "numbers are plain"
 
@@ -123,11 +123,11 @@ def test_only_scenarios_of_several_intensities_have_a_curve_and_six_detectors_ha
 
 
 def test_the_calibration_names_who_is_outside_the_band_and_has_a_place_for_none():
-    ax = plots.calibration(requests({"kept": 1.2, "loud": 8.0, "mute": 0.0}))
+    ax = plots.share_of_budget(requests({"kept": 1.2, "loud": 8.0, "mute": 0.0}))
     assert "Outside it at 5 a day: 0.00 mute, 8.00 loud." in drawing.alt(ax)
     assert {"within: 4 of 12", "outside: 8 of 12"} <= set(texts(ax))
     assert min(line.get_ydata().min() for line in ax.lines) == plots.FLOOR
-    assert "At 5 a day all keep it." in drawing.alt(plots.calibration(requests({"kept": 0.75})))
+    assert "At 5 a day all keep it." in drawing.alt(plots.share_of_budget(requests({"kept": 0.75})))
 
 
 def test_the_ablation_is_hollow_where_the_interval_holds_nothing():

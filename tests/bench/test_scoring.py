@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tokenkit.bench.metrics import burden, intervals, ranking, scoring
+from tokenkit.bench.metrics.agreement import rank_correlation
 from tokenkit.errors import InputError
 
 FIRST = pd.Timestamp("2026-03-01", tz="UTC").as_unit("us")
@@ -54,7 +55,7 @@ def runs(*rows: dict) -> pd.DataFrame:
 
 def outcomes(made: pd.DataFrame, raised: pd.DataFrame, budgets: tuple[float, ...] = (5.0,)) -> pd.DataFrame:
     seeds = made[["seed", "variant"]].drop_duplicates().to_dict("records")
-    return scoring.outcomes(made, raised, runs(*seeds), budgets)
+    return scoring.trial_outcomes(made, raised, runs(*seeds), budgets)
 
 
 def only(table: pd.DataFrame, column: str = "value") -> float:
@@ -82,7 +83,7 @@ def test_the_first_fresh_incident_says_how_long_it_took_and_why():
 
 def test_a_detector_is_judged_on_the_seeds_and_variants_of_its_runs():
     made = trials({"seed": 1}, {"seed": 2}, {"seed": 1, "variant": "dirty"})
-    found = scoring.outcomes(made, alerts({"trial": 0}), runs({}, {"detector": "e", "seed": 2}), (1.0, 5.0))
+    found = scoring.trial_outcomes(made, alerts({"trial": 0}), runs({}, {"detector": "e", "seed": 2}), (1.0, 5.0))
     assert found[["detector", "budget", "trial", "caught"]].values.tolist() == [
         ["d", 1.0, 0, False], ["d", 5.0, 0, True], ["e", 1.0, 1, False], ["e", 5.0, 1, False],
     ]  # fmt: skip
@@ -90,9 +91,9 @@ def test_a_detector_is_judged_on_the_seeds_and_variants_of_its_runs():
 
 def test_alerts_of_no_run_and_trials_that_stand_twice_are_refused():
     with pytest.raises(InputError, match="1 caught trials are in no run"):
-        scoring.outcomes(trials({}), alerts({"trial": 7}), runs())
+        scoring.trial_outcomes(trials({}), alerts({"trial": 7}), runs())
     with pytest.raises(InputError, match="1 numbers stand twice"):
-        scoring.outcomes(pd.concat([trials({})] * 2), alerts(), runs())
+        scoring.trial_outcomes(pd.concat([trials({})] * 2), alerts(), runs())
 
 
 # ---- recall, by hand ----
@@ -140,8 +141,6 @@ def test_a_scenario_of_many_trials_does_not_set_the_median():
     hours = [1] * 8 + [50, 50, 99]
     found = outcomes(made, alerts(*[{"trial": n, "hours": h} for n, h in enumerate(hours)]))
     assert scoring.time_to_detect(found).set_index("level")["value"].to_dict() == {0.5: 50.0, 0.9: 99.0}
-    by = scoring.time_to_detect(found, ["scenario"])
-    assert by[by["level"] == 0.5][["scenario", "value"]].values.tolist() == [["few", 50], ["many", 1], ["third", 99]]
 
 
 def test_a_miss_loses_all_and_what_took_nothing_is_left_out():
@@ -158,7 +157,7 @@ def test_the_curve_and_the_intensities_that_reach_a_half_and_nine_tenths():
     caught = [0, *range(10, 14), *range(20, 28)]
     curve = scoring.detectability(outcomes(made, alerts(*[{"trial": n} for n in caught])))
     assert curve[["intensity", "value", "n"]].values.tolist() == [[0.1, 0.1, 10], [0.3, 0.4, 10], [0.6, 0.8, 10]]
-    table = scoring.reach(curve).set_index("level")
+    table = scoring.intensity_at_recall(curve).set_index("level")
     assert table.loc[0.5, "value"] == pytest.approx(0.3 + 0.3 * 0.1 / 0.4)
     assert np.isnan(table.loc[0.9, "value"]), "never reached: 0.8 is the most"
     assert table.loc[0.5, "low"] < table.loc[0.5, "value"] and not table["at_most"].any()
@@ -168,7 +167,7 @@ def test_a_dip_in_the_curve_is_levelled_before_it_is_read():
     curve = pd.DataFrame({"detector": "d", "budget": 5.0, "variant": "clean", "scenario": "s", "n": [10, 30, 10, 10],
                           "intensity": [1.0, 2.0, 3.0, 4.0], "value": [0.2, 0.6, 0.4, 0.8]}).assign(
         low=lambda c: c["value"] - 0.1, high=lambda c: c["value"] + 0.1)  # fmt: skip
-    table = scoring.reach(curve, [0.1, 0.25, 0.5])
+    table = scoring.intensity_at_recall(curve, [0.1, 0.25, 0.5])
     assert table["value"].tolist() == pytest.approx([1.0, 1 + 0.05 / 0.35, 1 + 0.3 / 0.35])
     assert table["at_most"].tolist() == [True, False, False] and table["low"].tolist()[:2] == [1.0, 1.0]
 
@@ -177,35 +176,33 @@ def test_a_dip_in_the_curve_is_levelled_before_it_is_read():
 def test_each_kind_of_benign_change_counts_the_same_and_no_attack_counts():
     made = trials(*[{"kind": "confounder", "scenario": s} for s in "aaab"], {"scenario": "attack"})
     found = outcomes(made, alerts({"trial": 0}, {"trial": 3, "touches": False}, {"trial": 4}))
-    assert only(scoring.benign_change(found)) == (1 / 3 + 0) / 2
-    assert scoring.benign_change(found, ["scenario"])["value"].tolist() == pytest.approx([1 / 3, 0])
+    assert only(scoring.benign_changes_raised(found)) == (1 / 3 + 0) / 2
 
 
 def test_an_explanation_hits_if_a_cause_is_among_the_first_three_reasons():
     reasons = [["x", "y", "cause"], ["x", "y", "z", "cause"], [], ["other cause"]]
     raised = alerts(*[{"trial": n, "reasons": r} for n, r in enumerate(reasons)])
     scenarios = pd.DataFrame({"scenario": ["s"], "shown_by": [["cause", "other cause"]]})
-    table = scoring.explanation(outcomes(trials(*[{}] * 6), raised), scenarios)
+    table = scoring.cause_named(outcomes(trials(*[{}] * 6), raised), scenarios)
     assert only(table) == 2 / 4 and table["n"].item() == 4, "misses explain nothing and are not asked"
     for nothing in ([], None, float("nan")):
         mute = outcomes(trials({}), alerts({"trial": 0, "reasons": nothing}))
-        assert scoring.explanation(mute, scenarios).empty, "a detector without reasons is not judged"
+        assert scoring.cause_named(mute, scenarios).empty, "a detector without reasons is not judged"
 
 
-# ---- calibration and harm, by hand ----
-def test_calibration_is_achieved_over_requested_and_seeds_are_pooled_by_exposure():
+# ---- share of budget and harm, by hand ----
+def test_share_of_budget_is_achieved_over_requested_and_seeds_are_pooled_by_exposure():
     both = runs(
         {"profiles": 100, "days": 10}, {"seed": 2, "profiles": 300, "days": 10}, {"seed": 3, "variant": "dirty"}
     )
     found = benign(*[{}] * 5, {"seed": 2})
-    pooled = burden.calibration(found, both, (5.0,))
+    pooled = burden.share_of_budget(found, both, (5.0,))
     # 6 incidents in 4,000 profile-days: 1.5 a day for each 1,000
     assert only(pooled) == 0.3 and pooled[["requested", "achieved", "n"]].values.tolist() == [[5.0, 1.5, 6]]
-    assert burden.calibration(found, both, (5.0,), ["seed"])["value"].tolist() == pytest.approx([1.0, 1 / 15])
 
 
-def test_no_incident_at_all_leaves_the_calibration_in_doubt():
-    table = burden.calibration(benign(), runs({"profiles": 100, "days": 10}), (5.0,))
+def test_no_incident_at_all_leaves_the_share_of_budget_in_doubt():
+    table = burden.share_of_budget(benign(), runs({"profiles": 100, "days": 10}), (5.0,))
     assert table[["value", "low", "n"]].values.tolist() == [[0.0, 0.0, 0]] and only(table, "high") == 3.69 / 5
 
 
@@ -238,7 +235,7 @@ def test_a_warming_up_that_was_raised_is_no_catch_and_stands_beside_the_recall()
 
 def test_a_profile_more_than_the_run_had_is_refused():
     with pytest.raises(InputError, match="seed 1: runs has 1 profiles, but 2 have rows"):
-        burden.calibration(benign({}, {}), runs({"profiles": 1}))
+        burden.share_of_budget(benign({}, {}), runs({"profiles": 1}))
 
 
 # ---- ranking, by hand ----
@@ -322,15 +319,14 @@ def test_a_cohort_has_several_true_incidents_on_its_day():
 
 
 # ---- stability ----
-def test_stability_is_the_rank_correlation_and_what_is_the_same():
-    one = pd.DataFrame({"detector": "d", "row": range(4), "score_bits": [1.0, 2.0, 3.0, 4.0]})
-    table = ranking.stability(one, one.assign(score_bits=[1.0, 2.0, 4.0, 3.0]), ["row"])
-    assert only(table) == 0.8 and table[["n", "same", "unmatched"]].values.tolist() == [[4, 0.5, 0]]
-    table = ranking.stability(one, one.iloc[[3, 1, 0]], ["row"])
-    assert table[["value", "same", "n", "unmatched"]].values.tolist() == [[pytest.approx(1.0), 1.0, 3, 1]]
-    assert np.isnan(ranking.stability(one, one.assign(score_bits=1.0), ["row"])["value"].item())
-    with pytest.raises(InputError, match="the second run: 1 rows stand twice by detector, row"):
-        ranking.stability(one, pd.concat([one, one.head(1)]), ["row"])
+def test_stability_is_the_rank_correlation_of_the_rows_of_both_runs():
+    one = pd.DataFrame({"row": range(4), "score_bits": [1.0, 2.0, 3.0, 4.0]})
+    assert rank_correlation(one, one.assign(score_bits=[1.0, 2.0, 4.0, 3.0]), ["row"]) == pytest.approx(0.8)
+    assert rank_correlation(one, one.iloc[[3, 1, 0]], ["row"]) == pytest.approx(1.0)
+    assert np.isnan(rank_correlation(one, one.assign(score_bits=1.0), ["row"]))
+    assert np.isnan(rank_correlation(one, one.iloc[:1], ["row"]))
+    with pytest.raises(InputError, match="the second run: 1 rows stand twice by row"):
+        rank_correlation(one, pd.concat([one, one.head(1)]), ["row"])
 
 
 # ---- two detectors ----
@@ -339,7 +335,9 @@ def five_seeds(better: list[int]) -> pd.DataFrame:
     made = trials(*[{"seed": s} for s in range(1, 6) for _ in range(4)])
     raised = alerts(*[{"trial": 4 * s} for s in range(5)],
                     *[{"trial": 4 * s + n, "detector": "e"} for s in range(5) for n in range(better[s])])  # fmt: skip
-    return scoring.outcomes(made, raised, runs(*[{"seed": s, "detector": d} for s in range(1, 6) for d in "de"]), [5.0])
+    return scoring.trial_outcomes(
+        made, raised, runs(*[{"seed": s, "detector": d} for s in range(1, 6) for d in "de"]), [5.0]
+    )
 
 
 def test_five_seeds_that_all_agree_reach_no_p_below_one_sixteenth():
@@ -411,15 +409,15 @@ def test_chance_gives_what_it_should_within_its_interval():
     draw = np.random.default_rng(3)
     tables = whole(draw.uniform(size=300) < 0.4, draw)
     made, raised, quiet, run = (tables[name] for name in ("trials", "alerts", "benign", "runs"))
-    found = scoring.outcomes(made, raised, run, [5.0])
+    found = scoring.trial_outcomes(made, raised, run, [5.0])
     base = tables["windows"].groupby("attack")["weight"].sum()
     precision = ranking.window_precision(tables["windows"], made).set_index("metric")
     expected = [
         (scoring.recall(found), 0.4),
         (scoring.scenario_recall(found).query("scenario == 'a'"), 0.4),
-        (scoring.benign_change(found), 0.4),
-        (scoring.explanation(found, tables["scenarios"]), 3 / 10),
-        (burden.calibration(quiet, run, [5.0]), 1.0),
+        (scoring.benign_changes_raised(found), 0.4),
+        (scoring.cause_named(found, tables["scenarios"]), 3 / 10),
+        (burden.share_of_budget(quiet, run, [5.0]), 1.0),
         (precision.loc[["roc auc"]], 0.5),
         (precision.loc[["average precision"]], base[True] / base.sum()),
         # caught, then anywhere in a list of six
@@ -496,7 +494,7 @@ def test_any_table_gives_shares_in_their_intervals_whatever_the_order_of_its_row
 def test_rates_lie_in_their_intervals_whatever_the_order_of_rows(rows):
     found = benign(*[{"seed": s, "profile_uid": t, "harm_minutes": m} for s, t, m in rows])
     run = runs(*[{"seed": s, "profiles": 20} for s in (1, 2, 3)])
-    for table, again in zip(*[[burden.harm(f, run, [5.0], 40), burden.calibration(f, run, [5.0], draws=40)]
+    for table, again in zip(*[[burden.harm(f, run, [5.0], 40), burden.share_of_budget(f, run, [5.0], draws=40)]
                               for f in (found, found.iloc[::-1])], strict=True):  # fmt: skip
         assert table["low"].item() <= table["value"].item() <= table["high"].item()
         pd.testing.assert_frame_equal(table, again)

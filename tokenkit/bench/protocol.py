@@ -18,7 +18,7 @@ import pandas as pd
 
 from tokenkit import channels
 from tokenkit.bench.detectors.contender import Contender
-from tokenkit.bench.metrics import ranking
+from tokenkit.bench.metrics.agreement import rank_correlation
 from tokenkit.bench.metrics.ranking import BUDGETS
 from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.channels import Detector, calibration, policy
@@ -101,10 +101,9 @@ def _unattacked_scores(fitted: FittedContender, unattacked: Evidence) -> pd.Data
 
 
 def stability(fitted: FittedContender, other: FittedContender, start: pd.Timestamp) -> float:
-    """Rank correlation of two fits' scores of the windows from a moment on (Spearman's; ``ranking.stability``)."""
-    first, second = (f.scores[f.scores["start"] >= start].assign(detector="") for f in (fitted, other))
-    found = ranking.stability(first, second, WINDOW)
-    return float(found["value"].iloc[0]) if len(found) else float("nan")
+    """Rank correlation of two fits' scores of the windows from a moment on."""
+    first, second = (f.scores[f.scores["start"] >= start] for f in (fitted, other))
+    return rank_correlation(first, second, WINDOW)
 
 
 def _raw_scores(contender: Contender, detectors: list[Detector], evidence: Evidence) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Burden: what a detector costs people who did nothing wrong: incidents beyond the budget, minutes that were blocked.
 
-Reads  benign, runs: the tables that the protocol writes. Writes nothing.
+Reads  benign, runs: tables that measure and leaderboard write. Writes nothing.
 All of it is about the clean variant, because the benign incidents are those of its runs.
 """
 
@@ -11,16 +11,18 @@ import pandas as pd
 from tokenkit.bench.metrics.intervals import DRAWS, rates
 from tokenkit.bench.metrics.ranking import BUDGETS, CLEAN
 
+KEYS = ["detector", "budget"]
 
-def calibration(benign: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[float] = BUDGETS, by: Sequence[str] = (),
-                draws: int = DRAWS) -> pd.DataFrame:  # fmt: skip
-    """Achieved / requested incidents a day in the benign organisations of the clean variant, pooled over the seeds.
+
+def share_of_budget(
+    benign: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[float] = BUDGETS, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Achieved / requested incidents a day in the unattacked organisations of the clean variant, pooled over the seeds.
 
     Parameters
     ----------
     benign : DataFrame, one row an incident: ``detector``, ``budget``, ``seed``, ``profile_uid``
     runs : DataFrame, one row a detector, seed and variant: with ``profiles``, ``days``
-    by : ``seed``, for one row a seed
 
     Returns
     -------
@@ -32,13 +34,12 @@ def calibration(benign: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[floa
     --------
     >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "profiles": 100, "days": 30})
     >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": list("abc")})
-    >>> calibration(benign, runs, [5.0])[["value", "achieved"]].round(2).values.tolist()
+    >>> share_of_budget(benign, runs, [5.0])[["value", "achieved"]].round(2).values.tolist()
     [[0.2, 1.0]]
     """
-    keys = ["detector", "budget", *by]
     exposure = _exposure(runs, budgets)
-    table = rates(benign.assign(one=1.0), "one", exposure, keys, draws)
-    thousands = exposure.groupby(keys)["exposure"].sum().to_numpy()
+    table = rates(benign.assign(one=1.0), "one", exposure, KEYS, draws)
+    thousands = exposure.groupby(KEYS)["exposure"].sum().to_numpy()
     requested = table["budget"].astype(float)
     high = table["high"].where(table["n"] > 0, 3.69 / thousands)
     return table.assign(value=table["value"] / requested, low=table["low"] / requested, high=high / requested,
@@ -52,8 +53,8 @@ def harm(
 
     Parameters
     ----------
-    benign : as in ``calibration``, with ``harm_minutes`` (NaN where no reason is given: nobody acts on such)
-    runs : as in ``calibration``
+    benign : as in ``share_of_budget``, with ``harm_minutes`` (NaN where no reason is given: nobody acts on such)
+    runs : as in ``share_of_budget``
 
     Returns
     -------
@@ -69,7 +70,7 @@ def harm(
     exposure = _exposure(runs, budgets)
     exposure["exposure"] /= 30
     said = benign.fillna({"harm_minutes": 0.0})
-    table = rates(said, "harm_minutes", exposure, ["detector", "budget"], draws)
+    table = rates(said, "harm_minutes", exposure, KEYS, draws)
     silent = benign["harm_minutes"].isna().groupby(benign["detector"]).all()
     table.loc[table["detector"].isin(silent.index[silent]), ["value", "low", "high"]] = float("nan")
     return table

@@ -1,9 +1,9 @@
-"""Intervals: how far a mean, a quantile or a rate of the bench could lie from where it was measured.
+"""Intervals of the bench's means, quantiles and rates, by bootstrap over tokens within organisations.
 
 Reads  nothing but its arguments. Writes nothing.
-What is drawn anew is the token, within its organisation (``seed``): trials on one token share its habits, so they are
-not so many witnesses. Every figure of one set of tokens uses the same draws, so that detectors are compared on equal
-terms, and an organisation has its own stream: one more seed changes no draw of another.
+Tokens are drawn within their organisation (``seed``), and not trials, because trials on one token share its habits.
+Every figure of one set of tokens uses the same draws, so that detectors are compared on equal terms, and an
+organisation has its own stream: one more seed changes no draw of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 def weights(
     seeds: pd.Series, tokens: pd.Series, draws: int = DRAWS, profiles: Mapping[int, int] | None = None
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """How often each draw holds each token; the first column is what was measured: each token once.
+    """How often each draw of the bootstrap holds each token; in the first column, what was measured, each once.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def weights(
     return grouped.ngroup().to_numpy(), np.hstack([np.ones((len(drawn), 1)), drawn])
 
 
-def ends(values: Floats) -> tuple[Floats, Floats, Floats]:
-    """What was measured and its 95% interval; a draw that knows nothing (NaN) is left out.
+def value_and_interval(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """What was measured and its 95% interval, low and high; a draw that holds no row (NaN) is left out.
 
     Parameters
     ----------
@@ -88,22 +88,22 @@ def ends(values: Floats) -> tuple[Floats, Floats, Floats]:
 
     Examples
     --------
-    >>> value, low, high = ends(np.array([[0.5, *np.linspace(0, 1, 101)]]))
+    >>> value, low, high = value_and_interval(np.array([[0.5, *np.linspace(0, 1, 101)]]))
     >>> value.tolist(), low.round(3).tolist(), high.round(3).tolist()
     ([0.5], [0.025], [0.975])
     """
     value, ordered = values[:, 0], np.sort(values[:, 1:], axis=1)
     last = np.maximum(np.isfinite(ordered).sum(axis=1) - 1, 0)
     row = np.arange(len(ordered))
-    found = []
+    ends = []
     for share in (0.025, 0.975):
         if not ordered.shape[1]:
-            found.append(value)
+            ends.append(value)
             continue
         at = share * last
         below, part = np.floor(at).astype(int), at - np.floor(at)
-        found.append(ordered[row, below] * (1 - part) + ordered[row, np.minimum(below + 1, last)] * part)
-    return value, np.fmin(found[0], value), np.fmax(found[1], value)
+        ends.append(ordered[row, below] * (1 - part) + ordered[row, np.minimum(below + 1, last)] * part)
+    return value, np.fmin(ends[0], value), np.fmax(ends[1], value)
 
 
 def means(rows: pd.DataFrame, value: str, by: Sequence[str], each: str = "", draws: int = DRAWS) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def means(rows: pd.DataFrame, value: str, by: Sequence[str], each: str = "", dra
     ----------
     rows : DataFrame, one row a trial: ``seed``, ``base_uid``, ``value``, ``by``, ``each``
         NaN in ``value`` is left out. A column of bool is a share: where all draws agree (all caught, none caught, one
-        token) its interval is Wilson's for as many trials as there are tokens, because such draws know no doubt.
+        token) its interval is Wilson's for as many trials as there are tokens, because it would have no width else.
     by : columns that tell groups apart
     each : column whose values count the same, however many rows they have: the mean of their means
 
@@ -152,21 +152,23 @@ def means(rows: pd.DataFrame, value: str, by: Sequence[str], each: str = "", dra
         with np.errstate(invalid="ignore"):
             mean = (amounts[begin[0] : end] @ drawn) / (counts[begin[0] : end] @ drawn)
             sums = np.add.reduceat(np.nan_to_num(mean), begin - begin[0], axis=0)
-            parts.append(np.stack(ends(sums / np.add.reduceat(np.isfinite(mean), begin - begin[0], axis=0))))
+            parts.append(
+                np.stack(value_and_interval(sums / np.add.reduceat(np.isfinite(mean), begin - begin[0], axis=0)))
+            )
     measured, low, high = np.concatenate(parts, axis=1)
     table = groups["n"].sum().reset_index().assign(value=measured, low=low, high=high)
     if share:
         group = np.searchsorted(first, cell, side="right") - 1
         tokens = sparse.csr_array((np.ones(len(rows)), (group, unit)), shape=(len(first), len(drawn)))
-        table = _doubted(table, np.diff(tokens.indptr))
+        table = _with_wilson(table, np.diff(tokens.indptr))
     return table[[*by, "value", "low", "high", "n"]]
 
 
-def _doubted(table: pd.DataFrame, tokens: npt.NDArray[np.int64]) -> pd.DataFrame:
+def _with_wilson(table: pd.DataFrame, tokens: npt.NDArray[np.int64]) -> pd.DataFrame:
     low, high = table["low"].to_numpy(copy=True), table["high"].to_numpy(copy=True)
     for row in np.flatnonzero(high - low < 1e-12):
-        ends_of = wilson(round(table["value"].iloc[row] * tokens[row]), int(tokens[row]))
-        low[row], high[row] = min(ends_of[0], low[row]), max(ends_of[1], high[row])
+        ends = wilson(round(table["value"].iloc[row] * tokens[row]), int(tokens[row]))
+        low[row], high[row] = min(ends[0], low[row]), max(ends[1], high[row])
     return table.assign(low=low, high=high)
 
 
@@ -214,14 +216,14 @@ def quantiles(
             # a sum of thirds may end below one; a draw may hold no token of the group
             place = (share < total * level * (1 - 1e-9)).sum(axis=0)
             drew = np.where(total > 0, amount[at][np.minimum(place, len(at) - 1)], np.nan)
-            found.append([*key, level, *(end.item() for end in ends(drew[None])), len(at)])
+            found.append([*key, level, *(end.item() for end in value_and_interval(drew[None])), len(at)])
     return pd.DataFrame(found, columns=[*by, "level", "value", "low", "high", "n"])
 
 
 def rates(
     rows: pd.DataFrame, amount: str, exposure: pd.DataFrame, by: Sequence[str], draws: int = DRAWS
 ) -> pd.DataFrame:
-    """Sum of a column over the exposure of its group, with its 95% interval over tokens, those without rows too.
+    """Sum of a column divided by the exposure of its group, with its 95% interval over tokens, those without rows too.
 
     Parameters
     ----------
@@ -251,6 +253,6 @@ def rates(
     unit, drawn = weights(rows["seed"], rows["profile_uid"], draws, profiles)
     shape = (len(groups), len(drawn))
     sums = sparse.csr_array((rows[amount].to_numpy(float), (rows["group"].to_numpy(), unit)), shape=shape)
-    value, low, high = ends((sums @ drawn) / groups["exposure"].to_numpy()[:, None])
+    value, low, high = value_and_interval((sums @ drawn) / groups["exposure"].to_numpy()[:, None])
     n = np.bincount(rows["group"], minlength=len(groups))
     return groups[list(by)].assign(value=value, low=low, high=high, n=n)

@@ -1,6 +1,6 @@
 """Ranking: whether attacks stand above what is benign, in all windows, in all incidents and in the list of one day.
 
-Reads  windows, trials, alerts, benign, runs: the tables that the protocol writes. Writes nothing.
+Reads  windows, trials, alerts, benign, runs: tables that measure and leaderboard write. Writes nothing.
 All of it is about the clean variant, because the benign incidents are those of its runs.
 """
 
@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tokenkit.bench.metrics.intervals import DRAWS, Floats, ends, means, weights
-from tokenkit.errors import InputError
+from tokenkit.bench.metrics.intervals import DRAWS, Floats, means, value_and_interval, weights
 
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
 CLEAN, ATTACK = "clean", "attack"
@@ -30,7 +29,7 @@ def window_precision(windows: pd.DataFrame, trials: pd.DataFrame, draws: int = D
     windows : DataFrame, one row a sampled window
         ``detector``, ``seed``, ``trial`` (int, -1: of the benign organisation), ``score_bits``, ``attack`` (bool),
         ``weight`` (float, how many windows it stands for).
-    trials : as in ``scoring.outcomes``; only the windows of clean trials count
+    trials : as in ``scoring.trial_outcomes``; only the windows of clean trials count
 
     Returns
     -------
@@ -49,30 +48,30 @@ def window_precision(windows: pd.DataFrame, trials: pd.DataFrame, draws: int = D
         unit, drawn = weights(attack["seed"], attack["base_uid"], draws)
         weight, score = attack["weight"].to_numpy(float)[:, None], attack["score_bits"].to_numpy(float)
         benign = mine.loc[~hit].sort_values(["score_bits", "weight"], ascending=False)
-        below, against = benign["score_bits"].to_numpy(float), benign["weight"].to_numpy(float)[:, None]
-        above = _at_least(below, against, score), _at_least(below, against, score, strictly=True)
-        auc = 1 - (above[0] + above[1]) / 2 / against.sum()
+        benign_scores, benign_weights = benign["score_bits"].to_numpy(float), benign["weight"].to_numpy(float)[:, None]
+        above = [_at_least(benign_scores, benign_weights, score, strictly) for strictly in (False, True)]
+        auc = 1 - (above[0] + above[1]) / 2 / benign_weights.sum()
         parts = []
         for at in range(0, drawn.shape[1], _BLOCK):
             counted = drawn[unit, at : at + _BLOCK] * weight
-            parts.append(
-                [average_precision(score, counted, below, against), _ratio((counted * auc).sum(axis=0), counted)]
-            )
-        base = float(weight.sum() / (weight.sum() + against.sum()))
+            precision = average_precision(score, counted, benign_scores, benign_weights)
+            parts.append([precision, _ratio((counted * auc).sum(axis=0), counted)])
+        base = float(weight.sum() / (weight.sum() + benign_weights.sum()))
         for metric, values in zip(("average precision", "roc auc"), np.concatenate(parts, axis=1), strict=True):
-            found.append([detector, metric, *(end.item() for end in ends(values[None])), int(hit.sum()), base])
+            numbers = [number.item() for number in value_and_interval(values[None])]
+            found.append([detector, metric, *numbers, int(hit.sum()), base])
     return pd.DataFrame(found, columns=["detector", "metric", "value", "low", "high", "n", "base"])
 
 
 def average_precision(
-    score: Floats, weight: Floats, below: Floats, against: Floats, missed: float | Floats = 0.0
+    score: Floats, weight: Floats, benign_scores: Floats, benign_weights: Floats, missed: float | Floats = 0.0
 ) -> Floats:
     """Precision at each step down the list, weighted by the share of attacks that the step adds; ties are one step.
 
     Parameters
     ----------
     score, weight : (attacks,) and (attacks, draws)
-    below, against : (benign,) and (benign, 1 or draws); scores and weights of what is benign
+    benign_scores, benign_weights : (benign,) and (benign, 1 or draws); scores and weights of what is benign
     missed : weight of the attacks that stand nowhere in the list
 
     Returns
@@ -89,7 +88,7 @@ def average_precision(
     right = np.cumsum(weight[order], axis=0)
     last = np.flatnonzero(np.diff(score[order], append=np.nan) != 0)
     right = right[last]
-    wrong = _at_least(below, against, score[order][last])
+    wrong = _at_least(benign_scores, benign_weights, score[order][last])
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.nan_to_num(right / (right + wrong))
         steps = np.diff(right, axis=0, prepend=0.0)
@@ -97,11 +96,11 @@ def average_precision(
         return np.asarray((steps * precision).sum(axis=0) / np.where(total > 0, total, np.nan))
 
 
-def _at_least(below: Floats, against: Floats, score: Floats, strictly: bool = False) -> Floats:
+def _at_least(benign_scores: Floats, benign_weights: Floats, score: Floats, strictly: bool = False) -> Floats:
     """Weight of what is benign at (or, strictly, above) each score: (scores, 1 or draws)."""
-    order = np.argsort(-below, kind="stable")
-    sums = np.vstack([np.zeros((1, against.shape[1])), np.cumsum(against[order], axis=0)])
-    return sums[np.searchsorted(-below[order], -score, side="left" if strictly else "right")]
+    order = np.argsort(-benign_scores, kind="stable")
+    sums = np.vstack([np.zeros((1, benign_weights.shape[1])), np.cumsum(benign_weights[order], axis=0)])
+    return sums[np.searchsorted(-benign_scores[order], -score, side="left" if strictly else "right")]
 
 
 def _ratio(sums: Floats, counted: Floats) -> Floats:
@@ -122,7 +121,7 @@ def incident_precision(
 
     Parameters
     ----------
-    trials, alerts, runs : as in ``scoring.outcomes``
+    trials, alerts, runs : as in ``scoring.trial_outcomes``
     benign : DataFrame, one row an incident: ``detector``, ``budget``, ``seed``, ``profile_uid``, ``score_bits``
 
     Returns
@@ -142,14 +141,14 @@ def incident_precision(
             listed = np.isfinite(score)
             tokens = pd.concat([mine["base_uid"], wrong["profile_uid"]])
             unit, drawn = weights(pd.concat([mine["seed"], wrong["seed"]]), tokens, draws)
-            below, own = wrong["score_bits"].to_numpy(float), unit[len(mine) :]
+            benign_scores, own = wrong["score_bits"].to_numpy(float), unit[len(mine) :]
             parts = []
             for start in range(0, drawn.shape[1], _BLOCK):
                 block = drawn[:, start : start + _BLOCK]
                 weight = block[unit[: len(mine)]] * mine["weight"].to_numpy()[:, None]
                 missed = weight[~listed].sum(axis=0)
-                parts.append(average_precision(score[listed], weight[listed], below, block[own], missed))
-            values = [end.item() for end in ends(np.concatenate(parts)[None])]
+                parts.append(average_precision(score[listed], weight[listed], benign_scores, block[own], missed))
+            values = [end.item() for end in value_and_interval(np.concatenate(parts)[None])]
             found.append([detector, budget, *values, len(mine)])
     return pd.DataFrame(found, columns=["detector", "budget", "value", "low", "high", "n"])
 
@@ -171,7 +170,7 @@ def precision_at(
 
     Parameters
     ----------
-    trials, alerts, runs : as in ``scoring.outcomes``
+    trials, alerts, runs : as in ``scoring.trial_outcomes``
     benign : as in ``incident_precision``, with ``raised``
     ks : lengths of the part of the list that is read
 
@@ -186,7 +185,8 @@ def precision_at(
     table = clean[["detector", "seed"]].drop_duplicates().merge(attacks, on="seed")
     table = table.merge(pd.DataFrame({"budget": [float(b) for b in budgets]}), how="cross")
     key, place = ["detector", "budget", "trial"], ["detector", "budget", "seed", "day"]
-    mine = alerts[[*key, "incident_uid", "score_bits"]].assign(day=alerts["raised"].dt.normalize(), true=_true(alerts))
+    day = alerts["raised"].dt.normalize()
+    mine = alerts[[*key, "incident_uid", "score_bits"]].assign(day=day, true=_catches(alerts))
     first = mine[mine["true"]].groupby(key)["day"].min().rename("first").reset_index()
     mine = mine.merge(first, on=key)
     mine = mine[mine["day"] == mine["first"]].merge(table, on=key)
@@ -228,59 +228,8 @@ def precision_at(
 
 def caught(alerts: pd.DataFrame) -> pd.DataFrame:
     """Alerts that catch their trial: a flagged window overlaps the attack, and it was raised after the attack began."""
-    return alerts[_true(alerts)]
+    return alerts[_catches(alerts)]
 
 
-def _true(alerts: pd.DataFrame) -> pd.Series:
+def _catches(alerts: pd.DataFrame) -> pd.Series:
     return alerts["fresh"].astype(bool) & alerts["touches"].astype(bool)
-
-
-def stability(first: pd.DataFrame, second: pd.DataFrame, on: Sequence[str]) -> pd.DataFrame:
-    """Rank correlation of the scores of two runs, and whether they are the very same.
-
-    Two consecutive runs are stable where ``value`` is near 1. The same rows scored in other batches have to be
-    identical: ``same`` is 1 then.
-
-    Parameters
-    ----------
-    first, second : DataFrame, one row a scored row: ``detector``, the columns ``on``, ``score_bits``
-    on : columns that tell the rows of a detector apart, such as ``seed``, ``profile_uid``, ``start``
-
-    Returns
-    -------
-    DataFrame, one row a detector
-        ``value`` (Spearman's rho; NaN where a run has one score for all), ``low``, ``high`` (95%, by Fisher's z, as if
-        rows were independent), ``n`` (int, rows of both), ``same`` (share of them with exactly the same score),
-        ``unmatched`` (int, rows of one run only).
-
-    Raises
-    ------
-    InputError
-        A row stands twice in a run.
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"detector": "d", "row": range(5), "score_bits": [1.0, 2.0, 3.0, 4.0, 5.0]})
-    >>> stability(rows, rows.assign(score_bits=rows["score_bits"] ** 2), ["row"])[["value", "same"]].round(9).values
-    array([[1. , 0.2]])
-    """
-    from scipy.stats import rankdata
-
-    keys = ["detector", *on]
-    for name, run in (("first", first), ("second", second)):
-        if twice := int(run.duplicated(keys).sum()):
-            raise InputError(f"the {name} run: {twice} rows stand twice by {', '.join(keys)}, expected one score a row")
-    both = first[[*keys, "score_bits"]].merge(second[[*keys, "score_bits"]], on=keys, how="outer", indicator=True)
-    found = []
-    for detector, rows in both.groupby("detector", sort=True):
-        pair = rows.loc[rows["_merge"] == "both", ["score_bits_x", "score_bits_y"]].to_numpy(float)
-        n = len(pair)
-        ranks = np.apply_along_axis(rankdata, 0, pair) if n else pair
-        varies = n > 1 and bool((ranks.std(axis=0) > 0).all())
-        rho = float(np.corrcoef(ranks.T)[0, 1].clip(-1, 1)) if varies else float("nan")
-        half = 1.96 * 1.03 / np.sqrt(n - 3) if n > 3 else np.inf
-        z = np.arctanh(np.clip(rho, -1 + 1e-15, 1 - 1e-15))
-        low, high = min(float(np.tanh(z - half)), rho), max(float(np.tanh(z + half)), rho)
-        same = float((pair[:, 0] == pair[:, 1]).mean()) if n else float("nan")
-        found.append([detector, rho, low, high, n, same, len(rows) - n])
-    return pd.DataFrame(found, columns=["detector", "value", "low", "high", "n", "same", "unmatched"])

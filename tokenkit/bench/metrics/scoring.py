@@ -1,6 +1,6 @@
 """Scoring: every metric of what became of the trials (docs/method/evaluation.md), and the table of the leaderboard.
 
-Reads  trials, alerts, benign, runs, windows, scenarios: the tables that the protocol writes. Writes nothing.
+Reads  trials, alerts, benign, runs, windows, scenarios: tables that measure and leaderboard write. Writes nothing.
 A trial is one injection into one token of one organisation (a cohort is one trial). It is caught by an incident that
 has a flagged window within the attack and was raised after the attack began. Figures over several scenarios count each
 scenario the same, all its intensities pooled, so that a long grid of intensities does not outweigh a scenario of one;
@@ -19,7 +19,7 @@ from tokenkit.bench.metrics.ranking import ATTACK, BUDGETS, CLEAN
 from tokenkit.errors import InputError
 
 HEADLINE = 5.0
-BENIGN_CHANGE = "confounder"
+BENIGN_CHANGE = "confounder"  # as ``kind`` has it
 REASONS = 3
 KEYS = ["detector", "budget", "variant"]
 SUMMARY = [
@@ -33,7 +33,7 @@ SUMMARY = [
 _HOUR = pd.Timedelta("1h")
 
 
-def outcomes(
+def trial_outcomes(
     trials: pd.DataFrame, alerts: pd.DataFrame, runs: pd.DataFrame, budgets: Sequence[float] = BUDGETS
 ) -> pd.DataFrame:
     """What became of each trial at each detector and budget; a trial without an alert is a miss, not a gap.
@@ -44,8 +44,10 @@ def outcomes(
         ``trial`` (int), ``seed``, ``scenario``, ``number``, ``kind`` (attack or confounder), ``variant``,
         ``intensity``, ``base_uid``, ``start``, ``end``, ``horizon`` (datetime64[UTC]), ``bytes``, ``objects``.
     alerts : DataFrame, one row an incident of a trial's profiles at a detector and budget
-        ``detector``, ``budget``, ``trial``, ``incident_uid``, ``raised``, ``score_bits``, ``touches``, ``fresh``,
-        ``early`` (bool), ``reasons`` (lists of str), ``bytes_before``, ``objects_before`` (taken before it was raised).
+        ``detector``, ``budget``, ``trial``, ``incident_uid``, ``raised``, ``score_bits``, ``touches`` (bool: a window
+        of it within the attack is flagged because of the attack), ``fresh`` (bool: it touches, and was raised after
+        the attack began), ``early`` (bool: the attacker's warming-up opened it, before the attack), ``reasons`` (lists
+        of str), ``bytes_before``, ``objects_before`` (taken before it was raised).
     runs : DataFrame, one row a detector, seed and variant: a detector is judged on the trials of its runs
     budgets : new incidents a day for each 1,000 profiles
 
@@ -89,12 +91,12 @@ def outcomes(
     return table.sort_values([*KEYS, "trial"], kind="stable").reset_index(drop=True)
 
 
-def within(found: pd.DataFrame, days: float) -> pd.DataFrame:
-    """``outcomes`` as they stood so many days after each attack began: what was caught later is not caught yet."""
-    return found.assign(caught=found["caught"] & (found["hours"] <= 24 * days))
+def within(outcomes: pd.DataFrame, days: float) -> pd.DataFrame:
+    """``trial_outcomes`` as they stood so many days after each attack began; what was caught later is a miss."""
+    return outcomes.assign(caught=outcomes["caught"] & (outcomes["hours"] <= 24 * days))
 
 
-def recall(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+def recall(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Share of attacks caught, each scenario counting the same; one row a detector, budget and variant.
 
     Examples
@@ -104,20 +106,20 @@ def recall(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     >>> recall(found.assign(**one))[["value", "n"]].values.tolist()
     [[0.75, 3.0]]
     """
-    return means(_attacks(found), "caught", KEYS, each="scenario", draws=draws)
+    return means(_attacks(outcomes), "caught", KEYS, each="scenario", draws=draws)
 
 
-def warned(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
-    """Share of attacks that were not caught, but whose warming-up was, before them; beside ``recall``, not in it."""
-    return means(_attacks(found), "warned", KEYS, each="scenario", draws=draws)
+def warned(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Share of attacks that were missed, but an incident was raised while the attacker warmed the token up."""
+    return means(_attacks(outcomes), "warned", KEYS, each="scenario", draws=draws)
 
 
-def scenario_recall(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+def scenario_recall(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Share of a scenario's trials caught; one row a detector, budget, variant and scenario."""
-    return means(_attacks(found), "caught", [*KEYS, "scenario"], draws=draws)
+    return means(_attacks(outcomes), "caught", [*KEYS, "scenario"], draws=draws)
 
 
-def worst_mean(found: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd.DataFrame:
+def worst_mean(outcomes: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd.DataFrame:
     """Mean recall of the worst scenarios of each detector, budget and variant, and which those are (``scenarios``).
 
     Which they are is not drawn anew, as the least of drawn values lies below the least of the true ones: the interval
@@ -130,7 +132,7 @@ def worst_mean(found: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd.Da
     >>> worst_mean(found.assign(**one), worst=1)[["value", "scenarios"]].values.tolist()
     [[0.5, ['x']]]
     """
-    attacks = _attacks(found)
+    attacks = _attacks(outcomes)
     each = attacks.groupby([*KEYS, "scenario"])["caught"].mean().rename("value").reset_index()
     low = each.sort_values([*KEYS, "value", "scenario"]).groupby(KEYS).head(worst)
     table = means(attacks.merge(low[[*KEYS, "scenario"]]), "caught", KEYS, each="scenario", draws=draws)
@@ -138,47 +140,40 @@ def worst_mean(found: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd.Da
     return table.merge(named, on=KEYS)
 
 
-def time_to_detect(found: pd.DataFrame, by: Sequence[str] = (), draws: int = DRAWS) -> pd.DataFrame:
+def time_to_detect(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Hours until half (``level`` 0.5) and nine tenths (0.9) of the attacks are caught; a miss counts at the horizon.
 
     A quantile is the least time by which that share was caught. ``missed`` (bool): fewer were, and ``value`` is only
     how long was looked. Every miss stands at the longest time that any trial was looked at: a miss of an attack that
     begins an hour before the end is no quick catch. Each scenario counts the same.
-
-    Parameters
-    ----------
-    found : ``outcomes``
-    by : more columns to tell apart, such as ``scenario`` and ``intensity``
     """
-    keys = [*KEYS, *by]
-    attacks = _attacks(found)
+    attacks = _attacks(outcomes)
     attacks = attacks.assign(hours=attacks["hours"].where(attacks["caught"], attacks["hours"].max()))
-    table = quantiles(attacks, "hours", keys, [0.5, 0.9], each="scenario", draws=draws)
-    share = means(_attacks(found), "caught", keys, each="scenario", draws=0)[[*keys, "value"]]
-    share = table[keys].merge(share, on=keys, how="left")["value"]
+    table = quantiles(attacks, "hours", KEYS, [0.5, 0.9], each="scenario", draws=draws)
+    share = means(attacks, "caught", KEYS, each="scenario", draws=0)[[*KEYS, "value"]]
+    share = table[KEYS].merge(share, on=KEYS, how="left")["value"]
     return table.assign(missed=(share.to_numpy() < table["level"].to_numpy(float) - 1e-9).astype(bool))
 
 
-def loss(found: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+def loss(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Share of the ``bytes`` and of the ``objects`` (``what``) that was taken before the first fresh incident.
 
     The share of each attack, averaged: one huge theft does not hide the others. A miss loses all. Attacks that take
     nothing are left out.
     """
-    attacks = _attacks(found)
+    attacks = _attacks(outcomes)
     parts = [
         means(attacks, f"{w}_lost", KEYS, each="scenario", draws=draws).assign(what=w) for w in ("bytes", "objects")
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def detectability(found: pd.DataFrame, budget: float = HEADLINE, draws: int = DRAWS) -> pd.DataFrame:
-    """Recall against intensity at one budget; one row a detector, variant, scenario and intensity."""
-    attacks = _attacks(found)
-    return means(attacks[attacks["budget"] == budget], "caught", [*KEYS, "scenario", "intensity"], draws=draws)
+def detectability(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Recall against intensity; one row a detector, budget, variant, scenario and intensity."""
+    return means(_attacks(outcomes), "caught", [*KEYS, "scenario", "intensity"], draws=draws)
 
 
-def reach(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:
+def intensity_at_recall(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:
     """The intensity from which on a share of the attacks is caught; NaN where it never is.
 
     The recall is made to rise with intensity (isotonic regression, by trials), then read off between two intensities
@@ -198,7 +193,7 @@ def reach(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataF
     --------
     >>> curve = pd.DataFrame({"detector": "d", "budget": 5.0, "variant": "clean", "scenario": "s", "n": 60,
     ...     "intensity": [0.1, 0.3, 0.5], "value": [0.2, 0.6, 0.8], "low": [0.1, 0.5, 0.7], "high": [0.3, 0.7, 0.95]})
-    >>> reach(curve)["value"].round(3).tolist()
+    >>> intensity_at_recall(curve)["value"].round(3).tolist()
     [0.25, nan]
     """
     keys, found = [*KEYS, "scenario"], []
@@ -206,7 +201,7 @@ def reach(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataF
         x, n = rows["intensity"].to_numpy(float), rows["n"].to_numpy(float)
         risen = {name: _rising(rows[name].to_numpy(float), n) for name in ("value", "high", "low")}
         for level in levels:
-            at = [_first_reach(x, y, level) for y in risen.values()]
+            at = [_first_intensity(x, y, level) for y in risen.values()]
             found.append([*key, level, *at, int(n.sum()), bool(risen["value"][0] >= level)])
     return pd.DataFrame(found, columns=[*keys, "level", "value", "low", "high", "n", "at_most"])
 
@@ -217,7 +212,7 @@ def _rising(y: np.ndarray, n: np.ndarray) -> np.ndarray:
     return np.asarray(isotonic_regression(y, weights=n).x)
 
 
-def _first_reach(x: np.ndarray, y: np.ndarray, level: float) -> float:
+def _first_intensity(x: np.ndarray, y: np.ndarray, level: float) -> float:
     above = np.flatnonzero(y >= level - 1e-12)
     if not len(above):
         return float("nan")
@@ -225,24 +220,19 @@ def _first_reach(x: np.ndarray, y: np.ndarray, level: float) -> float:
     return float(x[0]) if at == 0 else float(np.interp(level, y[at - 1 : at + 1], x[at - 1 : at + 1]))
 
 
-def benign_change(found: pd.DataFrame, by: Sequence[str] = (), draws: int = DRAWS) -> pd.DataFrame:
-    """Share of benign changes (confounder trials) that raise a fresh incident, each kind of change counting the same.
-
-    Parameters
-    ----------
-    found : ``outcomes``
-    by : more columns to tell apart, such as ``scenario``
-    """
-    return means(found[found["kind"] == BENIGN_CHANGE], "caught", [*KEYS, *by], each="scenario", draws=draws)
+def benign_changes_raised(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Share of benign changes that raise a fresh incident, each scenario counting the same."""
+    changes = outcomes[outcomes["kind"] == BENIGN_CHANGE]
+    return means(changes, "caught", KEYS, each="scenario", draws=draws)
 
 
-def explanation(found: pd.DataFrame, scenarios: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+def cause_named(outcomes: pd.DataFrame, scenarios: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Share of caught attacks where one of ``scenarios.shown_by`` is among the three first reasons of their incident.
 
     All caught attacks count alike. A detector that never gives a reason is left out: there is nothing to judge.
     """
     shown = {s: set(names) for s, names in zip(scenarios["scenario"], scenarios["shown_by"], strict=True)}
-    caught = _attacks(found)
+    caught = _attacks(outcomes)
     caught = caught[caught["caught"]]
     # none at all may be an empty list, None or NaN, whatever wrote the table
     reasons = [list(given)[:REASONS] if np.iterable(given) else [] for given in caught["reasons"]]
@@ -252,7 +242,7 @@ def explanation(found: pd.DataFrame, scenarios: pd.DataFrame, draws: int = DRAWS
     return means(caught[gives], "hit", KEYS, draws=draws)
 
 
-def paired(found: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFrame:
+def paired(outcomes: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFrame:
     """Recall of every other detector less that of one, on the same trials, with Wilcoxon's signed-rank test over seeds.
 
     The test knows only the seeds: of five, the least two-sided p that it can reach is 2 / 2^5 = 0.0625, even when all
@@ -260,7 +250,7 @@ def paired(found: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFr
 
     Parameters
     ----------
-    found : ``outcomes``
+    outcomes : ``trial_outcomes``
     reference : detector that the others are compared with
 
     Returns
@@ -276,7 +266,7 @@ def paired(found: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFr
     """
     from scipy.stats import PermutationMethod, wilcoxon
 
-    attacks = _attacks(found)
+    attacks = _attacks(outcomes)
     if reference not in set(attacks["detector"]):
         raise InputError(f"no detector {reference!r} in the outcomes; there are {sorted(set(attacks['detector']))}")
     mine = attacks.loc[attacks["detector"] == reference, ["budget", "trial", "caught"]]
@@ -294,12 +284,12 @@ def paired(found: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFr
     return means(both, "more", KEYS, each="scenario", draws=draws).merge(tested, on=KEYS)
 
 
-def ablation(found: pd.DataFrame, whole: str, without: Mapping[str, str], draws: int = DRAWS) -> pd.DataFrame:
+def ablation(outcomes: pd.DataFrame, whole: str, without: Mapping[str, str], draws: int = DRAWS) -> pd.DataFrame:
     """Recall that is lost without each family of features, the greatest loss first within a budget.
 
     Parameters
     ----------
-    found : ``outcomes``, of the whole detector and of those that lack one family
+    outcomes : ``trial_outcomes``, of the whole detector and of those that lack one family
     whole : the detector with all families
     without : family -> detector that lacks it
 
@@ -309,7 +299,7 @@ def ablation(found: pd.DataFrame, whole: str, without: Mapping[str, str], draws:
         ``paired`` with its sign turned (above 0: recall that the family brings) and ``family``.
     """
     family = {detector: name for name, detector in without.items()}
-    table = paired(found[found["detector"].isin([whole, *family])], whole, draws)
+    table = paired(outcomes[outcomes["detector"].isin([whole, *family])], whole, draws)
     table = table.assign(
         family=table["detector"].map(family), value=-table["value"], low=-table["high"], high=-table["low"]
     )
@@ -343,8 +333,8 @@ def summary(
         ``stability`` (rank correlation with what is learned from days one day earlier), ``fit_s``, ``score_s`` (CPU
         seconds a seed), ``seeds``, ``trials`` (int, attacks).
     """
-    found = outcomes(trials, alerts, runs)
-    headline = found[found["budget"] == HEADLINE]
+    outcomes = trial_outcomes(trials, alerts, runs)
+    headline = outcomes[outcomes["budget"] == HEADLINE]
     at = headline[headline["variant"] == CLEAN]
     clean, one = runs[runs["variant"] == CLEAN], [HEADLINE]
     table = clean.groupby("detector").agg(
@@ -355,7 +345,7 @@ def summary(
     def put(rows: pd.DataFrame, name: str, column: str = "value") -> None:
         table[name] = rows.set_index("detector")[column].reindex(table.index)
 
-    budgets = recall(found[found["variant"] == CLEAN], 0)
+    budgets = recall(outcomes[outcomes["variant"] == CLEAN], 0)
     for budget in BUDGETS:
         put(budgets[budgets["budget"] == budget], f"recall_{budget:g}")
     dirty, poisoned = (headline[headline["variant"] == variant] for variant in ("dirty", "poisoned"))
@@ -374,19 +364,19 @@ def summary(
     lists = ranking.precision_at(trials, alerts, benign, runs, budgets=one, draws=0)
     for k in (5, 10, 20):
         put(lists[lists["k"] == k], f"precision_{k}")
-    hours, lost = time_to_detect(at, draws=0), loss(at, 0)
+    hours, lost = time_to_detect(at, 0), loss(at, 0)
     put(hours[hours["level"] == 0.5], "hours_median")
     put(hours[hours["level"] == 0.9], "hours_p90")
     put(lost[lost["what"] == "bytes"], "bytes_lost")
     put(lost[lost["what"] == "objects"], "objects_lost")
-    put(benign_change(at, draws=0), "benign_change")
-    put(burden.calibration(benign, runs, one, draws=0), "of_budget")
-    put(explanation(at, scenarios, 0), "explained")
+    put(benign_changes_raised(at, 0), "benign_change")
+    put(burden.share_of_budget(benign, runs, one, draws=0), "of_budget")
+    put(cause_named(at, scenarios, 0), "explained")
     put(burden.harm(benign, runs, one, 0), "harm_minutes")
     table["trials"] = _attacks(at).groupby("detector").size().reindex(table.index, fill_value=0)
     order = ["recall_5", "benign_change", "of_budget"]
     return table.sort_values(order, ascending=[False, True, True], kind="stable")[SUMMARY]
 
 
-def _attacks(found: pd.DataFrame) -> pd.DataFrame:
-    return found[found["kind"] == ATTACK]
+def _attacks(outcomes: pd.DataFrame) -> pd.DataFrame:
+    return outcomes[outcomes["kind"] == ATTACK]

@@ -48,11 +48,11 @@ def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     names = tables.compared(summary, outcomes)
     titles = results.scenarios[["scenario", "number", "title"]]
     some = sorted(names, key=lambda name: name != TOKENKIT)[:SHOWN]  # it, too, where it stands far below
-    calibrated = burden.calibration(results.benign, results.runs)
+    shares = burden.share_of_budget(results.benign, results.runs)
     drawn = {
         "recall.png": plots.budgets(summary.loc[names]),
         "scenarios.png": plots.heat_map(scoring.scenario_recall(outcomes), names, titles),
-        "calibration.png": plots.calibration(calibrated[calibrated["detector"] != ORACLE]),
+        "calibration.png": plots.share_of_budget(shares[shares["detector"] != ORACLE]),
         "cost.png": plots.cost(summary.loc[names]),
         "agreement.png": plots.agreement(tables.catch_agreement(outcomes, names), "attacks caught"),
     }
@@ -113,7 +113,7 @@ def _findings(results: Results, summary: pd.DataFrame, alts: dict[str, str]) -> 
     others = [name for name in names if name != TOKENKIT]
     return [
         *(line for name, alt in alts.items() for line in (f"![{alt}]({name})", "")),
-        *_reach_rows(results, [TOKENKIT, *others[:1]]),
+        *_intensity_rows(results, [TOKENKIT, *others[:1]]),
         "## The hardest scenarios", "",
         *(f"- {row.title}: {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] of {row.n} trials."
           for row in tables.hardest(results).itertuples()), "",
@@ -151,8 +151,8 @@ def other_rows(summary: pd.DataFrame) -> list[str]:
     return _markdown(["contender", *heads.values()], rows)
 
 
-def _reach_rows(results: Results, names: Sequence[str]) -> list[str]:
-    rows = tables.reach(results, names)
+def _intensity_rows(results: Results, names: Sequence[str]) -> list[str]:
+    rows = tables.intensity_at_recall(results, names)
     if rows.empty:
         return []
     text = "The intensity from which on half, and nine tenths, are caught; *any*: the least that was tried; -: none."

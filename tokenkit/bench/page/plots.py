@@ -30,7 +30,7 @@ ROW_INCHES = 0.23
 
 
 @styled
-def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame) -> "Axes":
     """Detector x scenario: recall in percent, the darker the more, and its 95% interval below it.
 
     The darkest blue is light enough for black figures.
@@ -48,7 +48,7 @@ def heat_map(table: pd.DataFrame, names: Sequence[str], titles: pd.DataFrame, ax
     grid = {c: table.pivot(index="detector", columns="scenario", values=c).reindex(list(names), columns=order)
             for c in ("value", "low", "high")}  # fmt: skip
     percent = {c: 100 * values.to_numpy(float) for c, values in grid.items()}
-    ax = ax or axes(3.2 + 0.47 * len(order), 2.4 + 0.36 * len(names))
+    ax = axes(3.2 + 0.47 * len(order), 2.4 + 0.36 * len(names))
     seaborn.heatmap(
         percent["value"], cmap="Blues", vmin=0, vmax=150, cbar=False, linewidths=0.5, linecolor="white", ax=ax
     )
@@ -126,16 +126,16 @@ def detectability(curve: pd.DataFrame, names: Sequence[str], titles: pd.DataFram
 
 
 @styled
-def calibration(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def share_of_budget(table: pd.DataFrame) -> "Axes":
     """Incidents a day that were achieved against those requested; the band is what counts as kept.
 
     Parameters
     ----------
-    table : ``scoring.calibration``, pooled over the seeds
+    table : ``burden.share_of_budget``, pooled over the seeds
     """
     from matplotlib.ticker import FixedLocator
 
-    ax = ax or axes(8.6, 5.2)
+    ax = axes(8.6, 5.2)
     asked = table["requested"].drop_duplicates().sort_values().to_numpy(float)
     names = sorted(table["detector"].unique())
     # beside each other within a budget, or 40 detectors lie on one line; the band is as wide as they
@@ -172,7 +172,7 @@ def calibration(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 
 @styled
-def ablation(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def ablation(table: pd.DataFrame) -> "Axes":
     """Recall that is lost without each family of features, with its 95% interval; hollow where that holds 0.
 
     Parameters
@@ -180,7 +180,7 @@ def ablation(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
     table : ``scoring.ablation`` of one budget and variant
     """
     rows = table.sort_values(["value", "family"], ascending=[False, True]).reset_index(drop=True)
-    ax = ax or axes(7.0, 1.4 + 1.2 * ROW_INCHES * len(rows))
+    ax = axes(7.0, 1.4 + 1.2 * ROW_INCHES * len(rows))
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.hlines(rows.index, rows["low"], rows["high"], color=DARK, linewidth=1.2)
     holds = (rows["low"] <= 0) & (rows["high"] >= 0)
@@ -240,14 +240,14 @@ def cost(table: pd.DataFrame) -> "Axes":
 
 
 @styled
-def budgets(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def budgets(table: pd.DataFrame) -> "Axes":
     """Recall at 1, 5, 10 and 20 incidents a day, one row a detector, as in the table; the bar is the interval at 5.
 
     Parameters
     ----------
     table : ``scoring.summary``
     """
-    ax = ax or axes(7.6, 1.5 + ROW_INCHES * len(table))
+    ax = axes(7.6, 1.5 + ROW_INCHES * len(table))
     columns = [f"recall_{budget:g}" for budget in BUDGETS]
     row = np.arange(len(table))
     ax.hlines(row, table[columns].min(axis=1), table[columns].max(axis=1), color="#C8C8C8", linewidth=0.8, zorder=0)
@@ -265,7 +265,7 @@ def budgets(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 
 @styled
-def agreement(table: pd.DataFrame, what: str, ax: "Axes | None" = None) -> "Axes":
+def agreement(table: pd.DataFrame, what: str) -> "Axes":
     """How alike what every two contenders flag is (Jaccard index, 0 to 1).
 
     Parameters
@@ -275,7 +275,7 @@ def agreement(table: pd.DataFrame, what: str, ax: "Axes | None" = None) -> "Axes
     """
     import seaborn
 
-    ax = ax or axes(2.4 + 0.3 * len(table), 1.8 + 0.26 * len(table))
+    ax = axes(2.4 + 0.3 * len(table), 1.8 + 0.26 * len(table))
     seaborn.heatmap(table, cmap="Greens", vmin=0, vmax=1, square=False, ax=ax, linewidths=0.5, linecolor="#DDDDDD",
                     annot=len(table) <= 16, fmt=".2f", annot_kws={"fontsize": 7},
                     cbar_kws={"label": f"{what} of both / of either"})  # fmt: skip

@@ -34,8 +34,8 @@ def table(results: Results, draws: int = 1000) -> pd.DataFrame:
 
 
 def headline_outcomes(results: Results) -> pd.DataFrame:
-    """Outcomes at the headline budget, clean variant (``scoring.outcomes``)."""
-    outcomes = scoring.outcomes(results.trials, results.alerts, results.runs)
+    """Outcomes at the headline budget, clean variant (``scoring.trial_outcomes``)."""
+    outcomes = scoring.trial_outcomes(results.trials, results.alerts, results.runs)
     return outcomes[(outcomes["budget"] == HEADLINE) & (outcomes["variant"] == CLEAN)]
 
 
@@ -64,7 +64,7 @@ def catch_agreement(outcomes: pd.DataFrame, names: Sequence[str]) -> pd.DataFram
     return agreement(caught, names, ["trial"])
 
 
-def reach(results: Results, names: Sequence[str]) -> pd.DataFrame:
+def intensity_at_recall(results: Results, names: Sequence[str]) -> pd.DataFrame:
     """The intensity from which on half, and nine tenths, of the attacks are caught at the headline budget.
 
     Returns
@@ -74,7 +74,7 @@ def reach(results: Results, names: Sequence[str]) -> pd.DataFrame:
         the least one tried suffices, "-" where none does.
     """
     curve = scoring.detectability(headline_outcomes(results), draws=0)
-    levels = scoring.reach(curve[curve["detector"].isin(names)])
+    levels = scoring.intensity_at_recall(curve[curve["detector"].isin(names)])
     several = curve.groupby("scenario")["intensity"].nunique()
     kinds = results.scenarios.set_index("scenario")
     rows = []

@@ -22,9 +22,9 @@ CLUE = (0.013, 0.27)  # at most so many new event types a user and active day (L
 
 
 @styled
-def gaps(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
+def gaps(simulated: Measured, real: Measured) -> "Axes":
     """How long tokens pause: share of the gaps between two calls that are longer than so many seconds."""
-    ax = ax or axes(6.4, 3.4)
+    ax = axes(6.4, 3.4)
     for name, log, color, marker in (("simulated", simulated, SIMULATED, "o"), ("real", real, REAL, "s")):
         share = log.gaps[log.gaps > 0]
         ax.plot(np.maximum(share.index.to_numpy(dtype=float), 0.5), share, color=color, marker=marker, label=name)
@@ -39,9 +39,9 @@ def gaps(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes
 
 
 @styled
-def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
+def bursts(simulated: Measured, real: Measured) -> "Axes":
     """Fano factor against the length of the window: simulated token-hours as a band, each real one as a line."""
-    ax = ax or axes(6.4, 3.4)
+    ax = axes(6.4, 3.4)
     names = [f"fano {w} s" for w in statistics.WINDOWS_S]
     low, middle, high = (simulated.hours[names].quantile(q) for q in (0.05, 0.5, 0.95))
     ax.fill_between(statistics.WINDOWS_S, low, high, color=SIMULATED, alpha=0.2, label="simulated, 5% to 95%")
@@ -60,9 +60,9 @@ def bursts(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Ax
 
 
 @styled
-def errors(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Axes":
+def errors(simulated: Measured, real: Measured) -> "Axes":
     """Share of calls that end in each kind of error."""
-    ax = ax or axes(6.4, 2.8)
+    ax = axes(6.4, 2.8)
     kinds = [k for k in statistics.OUTCOMES if k != "ok"]
     at = np.arange(len(kinds))
     for step, name, log, color, hatch in (
@@ -79,9 +79,9 @@ def errors(simulated: Measured, real: Measured, ax: "Axes | None" = None) -> "Ax
 
 
 @styled
-def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def sizes(events: pd.DataFrame) -> "Axes":
     """Share of responses larger than so many bytes, with the slopes that were published for Web transfers."""
-    ax = ax or axes(6.4, 3.4)
+    ax = axes(6.4, 3.4)
     known = events["response_bytes"][events["response_bytes"] > 0]
     at = np.geomspace(100.0, float(known.max()), 60)
     share = statistics.ccdf(known, at.tolist())
@@ -102,9 +102,9 @@ def sizes(events: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 
 @styled
-def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def first_seen(table: pd.DataFrame) -> "Axes":
     """How many values a token shows for the first time, a token-day (``statistics.first_seen``)."""
-    ax = ax or axes(6.4, 2.6)
+    ax = axes(6.4, 2.6)
     kinds = list(table.index)[::-1]
     at = np.arange(len(kinds))
     ax.plot(table.loc[kinds, "new_a_day"], at, "o", color=SIMULATED, label="simulated, all token-days")
@@ -121,11 +121,11 @@ def first_seen(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
 
 
 @styled
-def rhythm(table: pd.DataFrame, ax: "Axes | None" = None) -> "Axes":
+def rhythm(table: pd.DataFrame) -> "Axes":
     """How many tokens repeat yesterday, and how many last week (``statistics.autocorrelation``)."""
     from matplotlib.ticker import MaxNLocator
 
-    ax = ax or axes(6.4, 2.8)
+    ax = axes(6.4, 2.8)
     edges = np.linspace(-1.0, 1.0, 21)
     for lag, color, style in zip(table.columns, (SIMULATED, REAL), ("-", "--"), strict=False):
         ax.hist(table[lag].dropna(), edges.tolist(), histtype="step", color=color, linestyle=style, linewidth=1.6,
