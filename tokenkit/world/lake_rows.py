@@ -180,7 +180,8 @@ def _own(rows: Array, org: Organisation, source: str) -> dict[str, Any]:
     time = pa.array(milliseconds * 1000).cast(schema.TIME)
     marked = pc.binary_join_element_wise(pa.scalar(source), uids, "|")
     return {
-        "event_uid": uids, "event_key": identity.value_keys("event", marked), "time": time, "day": time.cast(schema.DAY),
+        "event_uid": uids, "event_key": identity.value_keys("event", marked),
+        "time": time, "day": time.cast(schema.DAY),
         "request_bytes": received, "response_bytes": sent, "duration_ms": duration,
         "raw_ref": pa.repeat(f"simulated {source}", len(rows)),
     }  # fmt: skip
