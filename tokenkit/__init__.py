@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Opened", "deviations", "from_events", "open", "score"]
+__all__ = ["OpenWorkspace", "evidence_of", "from_events", "open", "score"]
 
 # imported when first used: the command line needs none of them
-_PLACES = {"open": "workbench.frames", "Opened": "workbench.frames", "from_events": "workbench.own_frames",
-           "deviations": "workbench.own_frames", "score": "workbench.own_frames"}  # fmt: skip
+_PLACES = {"open": "workbench.frames", "OpenWorkspace": "workbench.frames", "from_events": "workbench.own_frames",
+           "evidence_of": "workbench.own_frames", "score": "workbench.own_frames"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

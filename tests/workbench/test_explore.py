@@ -41,11 +41,11 @@ def test_those_that_nobody_answers_for_come_first(view):
     status = explore.tokens(view)["owner_status"].tolist()
     nobody = [s in explore.UNOWNED for s in status]
     assert nobody == sorted(nobody, reverse=True) and any(nobody)
-    assert explore.tokens(view).loc[explore.first(view), "owner_status"] in explore.UNOWNED
+    assert explore.tokens(view).loc[explore.suggested_profile(view), "owner_status"] in explore.UNOWNED
 
 
 def test_the_values_of_a_token_add_up_to_its_calls(view, enumerated):
-    events = view.ws.events(view.past, view.end, enumerated)
+    events = view.ws.events(view.reference_start, view.end, enumerated)
     now = events["time"] >= pd.Timestamp(view.start, tz="UTC")
     for kind in ("network", "client", "operation"):
         values = explore.values(view, enumerated, kind)
@@ -85,7 +85,7 @@ def test_an_unknown_name_is_an_error_that_says_what_exists(view, enumerated):
     for call, said in (
         (lambda: explore.values(view, enumerated, "networks"), "did you mean network"),
         (lambda: explore.series(view, enumerated, "request"), "did you mean requests"),
-        (lambda: explore.first(view, "nobody-knows-it"), "no token 'nobody-knows-it'"),
+        (lambda: explore.suggested_profile(view, "nobody-knows-it"), "no token 'nobody-knows-it'"),
         (lambda: explore.look(view.ws, "2026-02-15", "2026-02-10"), "must be before end"),
     ):
         with pytest.raises(InputError, match=said):
@@ -98,7 +98,7 @@ def test_three_days_are_enough_for_a_card_that_says_what_is_missing(young):
     assert "3 days of logs so far" in card.html and "3 days of logs so far" in report.notice(view).html
     assert "What changed since the reference" not in card.html and "Calls in one session" in card.html
     assert report.organisation(view) and report.peer_groups(view)
-    assert explore.tokens(view)["z"].isna().all() and explore.changes(view, explore.first(view)).empty
+    assert explore.tokens(view)["z"].isna().all() and explore.changes(view, explore.suggested_profile(view)).empty
 
 
 def test_an_empty_lake_has_nothing_but_a_notice(tmp_path):
@@ -111,9 +111,13 @@ def test_an_empty_lake_has_nothing_but_a_notice(tmp_path):
 def test_days_of_the_reference_are_not_held_against_what_was_learned_from_them(analysed):
     newest = explore.look(analysed, end="2026-01-17")  # twelve days of logs: the reference is all but the last
     assert newest.evidence.periods.reference == (date(2026, 1, 5), date(2026, 1, 16))
-    assert (newest.past, newest.start, newest.end) == (date(2026, 1, 5), date(2026, 1, 16), date(2026, 1, 17))
+    assert (newest.reference_start, newest.start, newest.end) == (
+        date(2026, 1, 5),
+        date(2026, 1, 16),
+        date(2026, 1, 17),
+    )
     inside = explore.look(analysed, "2026-01-10", "2026-01-17")
-    assert inside.evidence is None and explore.changes(inside, explore.first(inside)).empty
+    assert inside.evidence is None and explore.changes(inside, explore.suggested_profile(inside)).empty
     said = "part of the reference (2026-01-05 to 2026-01-15): look at later ones to compare"
     assert said in report.notice(inside).html and said in report.fingerprint_card(inside).html
 

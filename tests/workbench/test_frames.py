@@ -14,13 +14,13 @@ from tokenkit.channels.panel import deviation_matrix
 from tokenkit.errors import InputError, SchemaError
 from tokenkit.fingerprint import features, judged_features
 from tokenkit.incidents import labels
-from tokenkit.workbench.frames import Opened
+from tokenkit.workbench.frames import OpenWorkspace
 
 START, END = "2026-02-05", "2026-02-08"
 
 
 @pytest.fixture(scope="module")
-def ws(analysed: Path) -> Opened:
+def ws(analysed: Path) -> OpenWorkspace:
     return tokenkit.open(analysed)
 
 
@@ -28,15 +28,15 @@ def test_what_all_exports_is_documented_and_nothing_else_is_offered() -> None:
     for name in tokenkit.__all__:
         assert len(getattr(tokenkit, name).__doc__) > 60, name
     assert set(tokenkit.__all__) <= set(dir(tokenkit))
-    methods = [m for m in vars(Opened) if not m.startswith("_")]
+    methods = [m for m in vars(OpenWorkspace) if not m.startswith("_")]
     assert methods == ["events", "fingerprint", "deviations", "scores", "incidents", "tokens", "profile", "evidence",
                        "matrix"]  # fmt: skip
-    assert all(getattr(Opened, m).__doc__ for m in methods)
+    assert all(getattr(OpenWorkspace, m).__doc__ for m in methods)
 
 
 def test_the_readme_names_everything_that_is_exported() -> None:
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    for name in (*tokenkit.__all__, *[m for m in vars(Opened) if not m.startswith("_")]):
+    for name in (*tokenkit.__all__, *[m for m in vars(OpenWorkspace) if not m.startswith("_")]):
         assert f"{name}(" in text or f"`{name}`" in text, name
 
 
@@ -51,14 +51,14 @@ def test_outside_a_workspace_it_says_how_to_make_one(tmp_path: Path) -> None:
         tokenkit.open(tmp_path)
 
 
-def test_events_are_those_of_the_days_in_order_with_the_documented_columns(ws: Opened) -> None:
+def test_events_are_those_of_the_days_in_order_with_the_documented_columns(ws: OpenWorkspace) -> None:
     frame = ws.events(START, END)
     assert list(frame.columns) == schema.table("events").names
     assert frame["time"].is_monotonic_increasing and str(frame["time"].dt.tz) == "UTC"
     assert frame["time"].min() >= pd.Timestamp(START, tz="UTC") and frame["time"].max() < pd.Timestamp(END, tz="UTC")
 
 
-def test_one_token_is_named_by_label_mask_token_or_profile(ws: Opened) -> None:
+def test_one_token_is_named_by_label_mask_token_or_profile(ws: OpenWorkspace) -> None:
     people = ws.tokens()
     uid = people.index[people["label"].notna()][0]
     assert ws.profile(people.at[uid, "label"]) == ws.profile(uid) == ws.profile(people.at[uid, "token_uids"][0]) == uid
@@ -69,21 +69,21 @@ def test_one_token_is_named_by_label_mask_token_or_profile(ws: Opened) -> None:
 
 
 @pytest.mark.parametrize("window", ["hour", "day"])
-def test_a_fingerprint_has_a_row_for_each_profile_and_window_with_a_call(ws: Opened, window: str) -> None:
+def test_a_fingerprint_has_a_row_for_each_profile_and_window_with_a_call(ws: OpenWorkspace, window: str) -> None:
     frame = ws.fingerprint(START, END, window)
     assert not frame.duplicated(["profile_uid", "start"]).any()
     assert (frame["requests"] > 0).all()
     assert list(frame.columns) == ["profile_uid", "start", *[n for n, f in features().items() if window in f.windows]]
 
 
-def test_deviations_are_against_the_same_reference_whatever_days_are_asked_for(ws: Opened) -> None:
+def test_deviations_are_against_the_same_reference_whatever_days_are_asked_for(ws: OpenWorkspace) -> None:
     whole, part = ws.deviations(), ws.deviations("2026-02-10")
     kept = whole[whole["start"] >= pd.Timestamp("2026-02-10", tz="UTC")].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, part)
     assert {"network", "client", "operation", "hour_of_week", *judged_features()} == set(part["feature"])
 
 
-def test_a_matrix_is_ready_for_an_estimator(ws: Opened) -> None:
+def test_a_matrix_is_ready_for_an_estimator(ws: OpenWorkspace) -> None:
     from pyod.models.hbos import HBOS
 
     for kind in ("deviations", "fingerprint"):
@@ -95,7 +95,7 @@ def test_a_matrix_is_ready_for_an_estimator(ws: Opened) -> None:
         ws.matrix("deviation")
 
 
-def test_incidents_are_what_the_newest_run_said_of_them(ws: Opened) -> None:
+def test_incidents_are_what_the_newest_run_said_of_them(ws: OpenWorkspace) -> None:
     frame = ws.incidents()
     assert len(frame) and frame["risk"].is_monotonic_decreasing
     assert frame["record"].map(lambda r: r["incident_uid"]).equals(frame["incident_uid"])
@@ -122,7 +122,7 @@ def test_an_empty_lake_gives_empty_frames_and_says_what_is_missing(tmp_path: Pat
 
 
 @pytest.fixture(scope="module")
-def own(ws: Opened) -> pd.DataFrame:
+def own(ws: OpenWorkspace) -> pd.DataFrame:
     return ws.events("2026-01-26", "2026-02-05")
 
 
@@ -131,7 +131,9 @@ def sorted_values(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
-def test_a_frame_of_events_gives_the_fingerprint_that_the_logs_give(ws: Opened, own: pd.DataFrame, kind: str) -> None:
+def test_a_frame_of_events_gives_the_fingerprint_that_the_logs_give(
+    ws: OpenWorkspace, own: pd.DataFrame, kind: str
+) -> None:
     import pyarrow as pa
 
     frame: Any = {"pandas": lambda f: f, "polars": pl.from_pandas, "pyarrow": pa.Table.from_pandas}[kind](own)
@@ -171,9 +173,9 @@ def test_a_frame_that_cannot_be_used_is_an_error_that_names_the_column(change: A
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
-def test_a_fingerprint_of_ones_own_is_measured_and_scored_as_the_workspaces(ws: Opened, kind: str) -> None:
+def test_a_fingerprint_of_ones_own_is_measured_and_scored_as_the_workspaces(ws: OpenWorkspace, kind: str) -> None:
     frame = ws.fingerprint()
-    evidence = tokenkit.deviations(frame if kind == "pandas" else pl.from_pandas(frame))
+    evidence = tokenkit.evidence_of(frame if kind == "pandas" else pl.from_pandas(frame))
     scores = tokenkit.score(evidence)
     assert {"point_day", "drift_amounts", "panel"} <= set(scores["channel"])
     assert np.allclose([sum(p.values()) for p in scores["parts"]], scores["score_bits"])
@@ -186,17 +188,17 @@ def test_a_changed_row_changes_the_deviation_of_its_profile() -> None:
     frame = pd.DataFrame([{"profile_uid": f"p{k}", "start": d, "requests": 100 + 7 * k + d.day % 3,
                            "response_bytes": 1000 * (100 + d.day % 5)} for k in range(12) for d in days])  # fmt: skip
     frame.loc[(frame["profile_uid"] == "p3") & (frame["start"] == days[-1]), "response_bytes"] *= 50
-    evidence = tokenkit.deviations(frame)
+    evidence = tokenkit.evidence_of(frame)
     column = evidence.bits["response_bytes"][:, -1]
     assert evidence.days.profiles[int(np.nanargmax(column))] == "p3"
 
 
 def test_a_fingerprint_without_requests_is_an_error_that_says_so() -> None:
     with pytest.raises(SchemaError, match="a fingerprint has no column requests"):
-        tokenkit.deviations(pd.DataFrame({"profile_uid": ["a"], "start": pd.to_datetime(["2026-03-01"])}))
+        tokenkit.evidence_of(pd.DataFrame({"profile_uid": ["a"], "start": pd.to_datetime(["2026-03-01"])}))
 
 
-def test_a_call_without_a_token_stays_one_without_a_token(ws: Opened, own: pd.DataFrame) -> None:
+def test_a_call_without_a_token_stays_one_without_a_token(ws: OpenWorkspace, own: pd.DataFrame) -> None:
     times = pd.date_range("2026-03-01", periods=4, freq="h", tz="UTC")
     calls = pd.DataFrame({"time": times, "operation": "GET /",
                           "token_uid": ["job-of-ana", "", "", ""],
@@ -219,8 +221,8 @@ def test_a_key_that_is_repeated_in_another_column_is_masked() -> None:
     assert "my-secret-key-1" not in tokenkit.from_events(calls).events().to_csv()
 
 
-def test_hours_are_not_taken_for_days(ws: Opened) -> None:
+def test_hours_are_not_taken_for_days(ws: OpenWorkspace) -> None:
     with pytest.raises(SchemaError, match=r"several rows of one profile and day.*window='day'"):
-        tokenkit.deviations(ws.fingerprint(window="hour"))
+        tokenkit.evidence_of(ws.fingerprint(window="hour"))
     with pytest.raises(InputError, match="a fingerprint without rows"):
-        tokenkit.deviations(ws.fingerprint().head(0))
+        tokenkit.evidence_of(ws.fingerprint().head(0))

@@ -56,7 +56,7 @@ def day_deviations(days: Days) -> tuple[Matrices, Matrices, Matrices, dict[str, 
     (bits, z, since_reference, fits, yardsticks)
         The first three are profile x day matrices by feature. ``since_reference`` is the robust z against the frozen
         reference, without what moved everyone on a day, and on days of the reference by a fit that did not see their
-        week. ``z`` has the trailing 14-day median taken out too, since a level that moved last month is the drift
+        week. ``z`` has the median of the 14 days before taken out too, since a level that has moved is the drift
         channel's business. ``bits`` is the surprise of ``z``.
     """
     bits, z, since_reference, fits, yardsticks = {}, {}, {}, {}, {}

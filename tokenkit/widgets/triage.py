@@ -18,7 +18,7 @@ from tokenkit.tokens import owners
 from tokenkit.widgets.control import Control, code, error_message, html, markup, message, user_name
 from tokenkit.workbench import frames
 from tokenkit.workbench.explore import View
-from tokenkit.workbench.frames import Opened
+from tokenkit.workbench.frames import OpenWorkspace
 
 MAX_INCIDENTS = 20
 # text of a button, verdict, whether it accepts the change as the new normal, whether it needs a day
@@ -33,7 +33,7 @@ CHOICES = (
 class Triage(Control):
     """The incidents of a period, each with the buttons that label it."""
 
-    def __init__(self, ws: Opened, start: str | date = "", end: str | date = "") -> None:
+    def __init__(self, ws: OpenWorkspace, start: str | date = "", end: str | date = "") -> None:
         self.ws = ws
         incidents = ws.incidents(start, end)
         self.incidents = _without_names(incidents) if ws.settings.report.pseudonymous else incidents

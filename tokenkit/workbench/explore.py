@@ -4,7 +4,7 @@ Reads  every table. Writes nothing.
 
     view = explore.look(ws)                     the newest week
     explore.tokens(view)                        every token, unowned and orphaned first
-    profile = explore.first(view)               whom to look at first
+    profile = explore.suggested_profile(view)   whom to look at first
     explore.changes(view, profile)              what changed since the reference
     explore.values(view, profile, "network")    where from
 
@@ -32,7 +32,7 @@ from tokenkit.store import engine, lake
 from tokenkit.tokens import owners
 from tokenkit.tokens.profiles import token_profiles
 from tokenkit.workbench import frames
-from tokenkit.workbench.frames import Opened
+from tokenkit.workbench.frames import OpenWorkspace
 
 RECENT_DAYS = 7  # each day of the week once
 KINDS = {"network": "Networks", "client": "Programs", "operation": "Calls", "pair": "Calls in one session"}
@@ -51,15 +51,16 @@ SHOWN = {  # what is shown of a token and a group, by family (docs/method/featur
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at: a workspace and its days ``[start, end)``; ``past`` is the first day they are held against.
+    """What is looked at: a workspace and its days ``[start, end)``.
 
+    ``reference_start`` is the first day of what they are compared with (of all logs, where there is no reference).
     ``missing`` says why there is nothing to see, ``unjudged`` why nothing can be compared with its past.
     """
 
-    ws: Opened
+    ws: OpenWorkspace
     start: date = date.min
     end: date = date.min
-    past: date = date.min
+    reference_start: date = date.min
     evidence: Evidence | None = None
     missing: str = ""
     unjudged: str = ""
@@ -82,12 +83,12 @@ class View:
     @cached_property
     def days(self) -> pd.DataFrame:
         """The fingerprint by day, of the reference and since."""
-        return self.ws.fingerprint(self.past, self.end)
+        return self.ws.fingerprint(self.reference_start, self.end)
 
     @cached_property
     def hours(self) -> pd.DataFrame:
         """The same by hour."""
-        return self.ws.fingerprint(self.past, self.end, "hour")
+        return self.ws.fingerprint(self.reference_start, self.end, "hour")
 
     @cached_property
     def recent(self) -> np.ndarray:
@@ -96,25 +97,27 @@ class View:
         return self.evidence.days.between(self.start, self.end)
 
     @property
-    def off(self) -> dict[str, np.ndarray]:
-        """How far each judged feature is off the frozen reference, as robust z, profile x day.
+    def z_since_reference(self) -> dict[str, np.ndarray]:
+        """How far each judged feature is from the frozen reference, as robust z, profile x day.
 
-        Of ``deviation.day_deviations``: without what moved everyone that day, and with a level that moved last month.
+        As ``deviation.day_deviations`` gives it: the day's common effect is removed, a moved level is not.
         """
         return self.evidence.since_reference if self.evidence else {}
 
     @cached_property
     def z(self) -> pd.DataFrame:
-        """Profile x judged feature: the largest robust z of the looked-at days."""
+        """Profile x judged feature: the largest robust z of the days looked at."""
         if self.evidence is None:
             return pd.DataFrame()
         index = pd.Index(self.evidence.days.profiles, name="profile_uid")
-        found = {name: pd.DataFrame(off[:, self.recent]).max(axis=1).to_numpy() for name, off in self.off.items()}
-        return pd.DataFrame(found, index=index)
+        recent = {name: pd.DataFrame(z[:, self.recent]) for name, z in self.z_since_reference.items()}
+        return pd.DataFrame({name: z.max(axis=1).to_numpy() for name, z in recent.items()}, index=index)
 
 
 def look(workspace: Workspace | Path | str = "", start: str | date = "", end: str | date = "") -> View:
-    """What a notebook looks at. Days of the reference are held against nothing: it was learned from them.
+    """Return the view of a period: what the functions here and the parts of the notebooks are given.
+
+    Reference days are not compared: what is usual was learned from them.
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ def look(workspace: Workspace | Path | str = "", start: str | date = "", end: st
     return View(ws, low, periods.end, reference[0], ws.evidence(periods.end))
 
 
-def _missing(ws: Opened) -> str:
+def _missing(ws: OpenWorkspace) -> str:
     """Why there is nothing to see at all, and what to do about it."""
     if not lake.days(ws.lake, "events"):
         return "No event was read yet. Read some: tokenkit run --events PATH"
@@ -171,9 +174,9 @@ def tokens(view: View) -> pd.DataFrame:
     -------
     DataFrame indexed by ``profile_uid``
         ``label``, ``mask``, ``owner_name``, ``owner_status``, ``team``, ``purpose``, ``group``, ``requests``,
-        ``response_bytes``, ``days`` (active) of the looked-at days; ``last_seen``, the last day with a call since
-        ``view.past`` (UTC midnight; NaT where there was none); and of the judged feature that is farthest off the
-        reference its name, ``changed``, and ``z`` (missing where nothing is judged).
+        ``response_bytes``, ``days`` (active) of the days looked at; ``last_seen``, the last day with a call since
+        ``view.reference_start`` (UTC midnight; NaT where there was none); and of the judged feature that is farthest
+        from the reference its name, ``changed``, and ``z`` (missing where nothing is judged).
     """
     columns = ["label", "mask", "owner_name", "owner_status", "team", "purpose", "group"]
     people = view.people[columns]
@@ -192,8 +195,8 @@ def tokens(view: View) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def first(view: View, token: str = "") -> str:
-    """The profile of a token by any of its names; without one, the busiest that nobody owns, else what changed most."""
+def suggested_profile(view: View, token: str = "") -> str:
+    """The profile of the token named; without a name, the busiest that nobody owns, else the one that changed most."""
     if token:
         return view.ws.profile(token)
     frame = tokens(view)
@@ -204,12 +207,13 @@ def first(view: View, token: str = "") -> str:
 
 
 def groups(view: View) -> pd.DataFrame:
-    """Peer groups and what a day of their members is, the largest group first.
+    """10%, 50% and 90% day of each peer group, for each feature shown; the largest group first.
 
     Returns
     -------
     DataFrame, one row a group and feature of ``SHOWN``
-        ``group``, ``tokens`` (members), ``feature``, ``unit``, ``low``, ``usual``, ``high``: the 10%, 50% and 90% day.
+        ``group``, ``tokens`` (members), ``feature``, ``unit``; ``low``, ``usual``, ``high``: the 10%, 50% and 90% of
+        its members' days.
     """
     days = view.days.assign(group=view.days["profile_uid"].map(view.people["group"]))
     members = view.people.groupby("group").size().sort_values(ascending=False, kind="stable")
@@ -240,7 +244,7 @@ def series(view: View, profile: str, feature: str, window: str = "day") -> pd.Da
     source = view.days if window == "day" else view.hours
     own = source[source["profile_uid"] == profile].set_index("start")[feature]
     step = "D" if window == "day" else "h"
-    index = pd.date_range(_utc(view.past), _utc(view.end), freq=step, inclusive="left", name="start")
+    index = pd.date_range(_utc(view.reference_start), _utc(view.end), freq=step, inclusive="left", name="start")
     frame = pd.DataFrame({"value": own.reindex(index).fillna(0.0).astype(float)}, index=index)
     frame[["low", "usual", "high"]] = np.nan
     frame["reference"] = False
@@ -265,12 +269,12 @@ def series(view: View, profile: str, feature: str, window: str = "day") -> pd.Da
 
 
 def changes(view: View, profile: str) -> pd.DataFrame:
-    """What changed since the frozen reference, the farthest off first.
+    """What changed since the frozen reference, the farthest from it first.
 
     Returns
     -------
     DataFrame, one row a judged feature
-        ``feature``, ``asks``, ``unit``, ``given``; ``usual`` and ``now``, a day, means of the looked-at days with a
+        ``feature``, ``asks``, ``unit``, ``given``; ``usual`` and ``now``, a day, means of the days looked at with a
         call; ``z``, the median of those days' robust z, against what is usual (for as many calls, where given); and
         ``peak``, the largest of them. Empty where nothing is judged.
     """
@@ -284,7 +288,7 @@ def changes(view: View, profile: str) -> pd.DataFrame:
     rows = []
     for name, its in fingerprint.judged_features().items():
         usual = np.expm1(baseline.expected(e.fits[name], its, e.days)[k, recent])
-        now, z = e.days.values[name][k, recent], view.off[name][k, recent]
+        now, z = e.days.values[name][k, recent], view.z_since_reference[name][k, recent]
         rows.append([name, its.asks, its.unit, its.given or "", max(float(usual.mean()), 0.0), float(now.mean()),
                      float(np.median(z)), float(z.max())])  # fmt: skip
     return pd.DataFrame(rows, columns=columns).sort_values("peak", ascending=False, ignore_index=True)
@@ -301,14 +305,14 @@ def values(view: View, profile: str, kind: str) -> pd.DataFrame:
     -------
     DataFrame, what is new first, then by how often it was used now
         ``value``, ``now`` and ``before`` (calls; of pairs, sessions), ``mark`` (UNSEEN to FREQUENT, of its own past),
-        ``peers``: how many other tokens of its group had it before, and ``of`` how many those are.
+        ``peers``: how many other tokens of its group had it before, of ``peers_total`` in the group.
     """
     if kind not in KINDS:
         raise InputError(f"no kind {kind!r}; {did_you_mean(kind, list(KINDS))}")
     name = {"network": "network", "client": "user_agent", "operation": "operation"}.get(kind, "operation")
     with engine.connect(view.ws.settings.engine, view.ws.scratch) as connection:
-        mine = _peers(view, connection, profile)
-        lake.scan(connection, view.ws.lake, f"activity_{kind}", view.past, view.end).create_view("used")
+        peers = _peers(view, connection, profile)
+        lake.scan(connection, view.ws.lake, f"activity_{kind}", view.reference_start, view.end).create_view("used")
         lake.scan(connection, view.ws.lake, f"dim_{'operation' if kind == 'pair' else kind}").create_view("dim")
         if kind == "pair":
             keys, amount = "operation_key, other_key", "sessions"
@@ -329,12 +333,15 @@ def values(view: View, profile: str, kind: str) -> pd.DataFrame:
     order = frame.assign(seen=frame["before"] > 0).sort_values(
         ["seen", "now", "before", "value"], ascending=[True, False, False, True], ignore_index=True
     )
-    found = order[["first", "value", "now", "before", "mark", "peers"]].assign(of=mine)
+    found = order[["first", "value", "now", "before", "mark", "peers"]].assign(peers_total=peers)
     return found if kind == "pair" else found.drop(columns="first")
 
 
 def week(view: View, profile: str) -> pd.DataFrame:
-    """Calls in each hour of the week (UTC): ``day`` (0 is Monday), ``hour``, mean of a week ``usual`` and ``now``."""
+    """Calls in each hour of the week (UTC): ``day`` (0 is Monday), ``hour``, ``usual`` and ``now``.
+
+    ``usual`` and ``now``: calls in that hour of an average week, before and in the days looked at.
+    """
     own = view.hours.loc[view.hours["profile_uid"] == profile, ["start", "requests"]]
     now = (own["start"] >= _utc(view.start)).to_numpy()
     grid = pd.MultiIndex.from_product([range(7), range(24)], names=["day", "hour"])
@@ -343,7 +350,7 @@ def week(view: View, profile: str) -> pd.DataFrame:
         counted = rows.groupby([rows["start"].dt.day_of_week.rename("day"), rows["start"].dt.hour.rename("hour")])
         return counted["requests"].sum().reindex(grid).fillna(0.0) / max(days / 7, 1.0)
 
-    past, looked = (view.start - view.past).days, (view.end - view.start).days
+    past, looked = (view.start - view.reference_start).days, (view.end - view.start).days
     return pd.DataFrame({"usual": mean(own[~now], past), "now": mean(own[now], looked)}, index=grid).reset_index()
 
 

@@ -1,6 +1,6 @@
 """Frames: a workspace as a data scientist sees it: tidy pandas frames of a time range, and matrices for any estimator.
 
-Reads  every table. Writes nothing. ``frames.own`` makes a workspace of a user's own frame.
+Reads  every table. Writes nothing. ``own_frames.from_events`` makes a workspace of a frame of your own.
 
     ws = tokenkit.open()
     ws.fingerprint("2026-03-01", "2026-03-08")
@@ -32,7 +32,7 @@ Day = str | date
 MATRICES = ("deviations", "fingerprint")
 
 
-class Opened(Workspace):
+class OpenWorkspace(Workspace):
     """A workspace with its tables as pandas frames. ``start`` and ``end`` are UTC days ``[start, end)``; empty: all.
 
     Wherever tokenkit takes a workspace, it takes this.
@@ -84,7 +84,7 @@ class Opened(Workspace):
         return _utc(frame.drop(columns="day"))
 
     def incidents(self, start: Day = "", end: Day = "") -> pd.DataFrame:
-        """One row an incident that overlaps the days, as the newest run that reported it has it, the riskiest first.
+        """One row an incident that overlaps the days, taken from the newest run that reported it, the riskiest first.
 
         ``record`` is everything that its card on the page says; ``verdict`` is the newest answer, if there is one.
         ``score_bits`` sums up all channels, ``threshold_bits`` is that of one: they are not to be compared.
@@ -198,10 +198,10 @@ INCIDENT_COLUMNS = [
 ]  # fmt: skip
 
 
-def open(folder: Workspace | Path | str = "") -> Opened:
+def open(folder: Workspace | Path | str = "") -> OpenWorkspace:
     """The workspace of a folder, or the one at or above the current folder (or named by ``TOKENKIT_WORKSPACE``).
 
-    Of a workspace that is already open: that one, with the settings that it has in hand.
+    An open workspace is returned unchanged, with the settings that it has in hand.
 
     Raises
     ------
@@ -214,10 +214,10 @@ def open(folder: Workspace | Path | str = "") -> Opened:
     Traceback (most recent call last):
     tokenkit.errors.InputError: no tokenkit workspace at or above /nowhere. Make one: tokenkit init DIR
     """
-    if isinstance(folder, Opened):
+    if isinstance(folder, OpenWorkspace):
         return folder
     found = config.workspace_at(folder)
-    return Opened(found.root, found.settings)
+    return OpenWorkspace(found.root, found.settings)
 
 
 @lru_cache(maxsize=2)  # of some hundred MB each: the one at work, and the one before a change

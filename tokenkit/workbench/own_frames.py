@@ -1,7 +1,7 @@
-"""Own: a user's own frames, of pandas, Polars or PyArrow, on the same way as the logs of a nightly run.
+"""Own frames: analyse a DataFrame of yours with the code that analyses logs.
 
-Reads  a frame of events, or a frame of fingerprints. Writes a workspace in a temporary folder, which goes with the
-process: a frame of events is stored, counted and formed by the functions that a run uses, and by no others.
+Reads  a frame of events, or of fingerprints, of pandas, Polars or PyArrow. Writes a workspace in a temporary folder,
+which is deleted when Python exits: a frame of events is stored, counted and formed by the functions that a run uses.
 """
 
 import tempfile
@@ -27,15 +27,15 @@ from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
-from tokenkit.workbench.frames import Day, Opened
+from tokenkit.workbench.frames import Day, OpenWorkspace
 
 Frame = Any  # pandas, Polars, PyArrow: what Narwhals reads
 NEEDED = ("time", "token_uid", "operation")  # of a frame of events; every other column of the table may be left out
-_FOLDERS: list[tempfile.TemporaryDirectory] = []  # of from_events; they go with the process
+_FOLDERS: list[tempfile.TemporaryDirectory] = []  # of from_events; deleted when Python exits
 
 
-def from_events(events: Frame, tokens: Path | None = None, settings: Settings | None = None) -> Opened:
-    """A workspace of a frame of events, in a temporary folder that goes with the process.
+def from_events(events: Frame, tokens: Path | None = None, settings: Settings | None = None) -> OpenWorkspace:
+    """A workspace of a frame of events, in a temporary folder that is deleted when Python exits.
 
     Activity and fingerprint are formed as a nightly run forms them; ``ws.deviations()`` and ``ws.matrix()`` follow.
 
@@ -43,7 +43,7 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
     ----------
     events : DataFrame of pandas, Polars or PyArrow, one row a call
         ``time`` (UTC; without a zone it is taken for UTC), ``token_uid`` (the token's id or name, as text) and
-        ``operation`` are needed. Of the other columns of ``tokenkit schema events`` those there are: ``src_ip``,
+        ``operation`` are needed. All other event columns are optional (``tokenkit schema events``): ``src_ip``,
         ``user_agent``, ``service``, ``resource_uid``, ``http_status``, ``request_bytes``, ``response_bytes``, ...
         Keys and parts of them (``token_key``, ``network``, ...) are made anew.
     tokens : list of owners (CSV), as for ``tokenkit run --inventory``
@@ -62,7 +62,7 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
     """
     _FOLDERS.append(tempfile.TemporaryDirectory(prefix="tokenkit-"))
     workspace = config.init(Path(_FOLDERS[-1].name))
-    workspace = Opened(workspace.root, settings or workspace.settings)
+    workspace = OpenWorkspace(workspace.root, settings or workspace.settings)
     with state.connect(workspace.state) as db:
         key = open_key(workspace, db)
     batch = _batch(nw.from_native(events, eager_only=True).to_arrow(), key)
@@ -150,8 +150,8 @@ def _cast(name: str, array: pa.Array, type: pa.DataType) -> pa.Array:
         raise SchemaError(f"events, column {name}: expected {type}, found {array.type} ({error})") from error
 
 
-def deviations(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups: pd.Series | None = None) -> Evidence:
-    """Deviations of a user's own fingerprint frame: amounts only, since which values are new is not in it.
+def evidence_of(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups: pd.Series | None = None) -> Evidence:
+    """The evidence of a fingerprint of yours: deviations of amounts only, since which values are new is not in it.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def score(evidence: Evidence, detection: config.Detection | None = None) -> pd.D
 
     Parameters
     ----------
-    evidence : from ``ws.evidence()`` or from ``deviations`` of a frame of your own
+    evidence : from ``ws.evidence()`` or from ``evidence_of`` a fingerprint of your own
     detection : shares, panel and seed; default as in a new workspace
     """
     return calibration.score(evidence, detection or config.Detection())

@@ -99,7 +99,7 @@ def fingerprint_card(view: View, token: str = "", window: str = "day") -> Part:
     Parameters
     ----------
     view : of ``explore.look``
-    token : label, mask, principal or id; empty for the one to look at first (``explore.first``)
+    token : label, mask, principal or id; empty for the one to look at first (``explore.suggested_profile``)
     window : ``day`` or ``hour``, of the panels
 
     Raises
@@ -109,7 +109,7 @@ def fingerprint_card(view: View, token: str = "", window: str = "day") -> Part:
     """
     if not view:
         return notice(view)
-    profile = explore.first(view, token)
+    profile = explore.suggested_profile(view, token)
     person = view.people.loc[profile]
     panels = []
     for name, title in explore.SHOWN.items():
@@ -152,6 +152,7 @@ def _facts(view: View, profile: str, person: pd.Series) -> list[tuple[str, list[
     }.get(how, ["nothing yet"])
     own = view.days[view.days["profile_uid"] == profile]
     last = say.day(own["start"].max().isoformat()) if len(own) else ""
+    since = say.day(view.reference_start.isoformat())
     status = STATUS.get(person["owner_status"], "")
     whose = [say.clean(person["owner_name"], 80) or "Nobody", say.clean(person["team"], 80), status]
     job = [say.clean(person["purpose"], 80) or say.kind(person["kind"]), say.clean(person["environment"], 60)]
@@ -159,7 +160,7 @@ def _facts(view: View, profile: str, person: pd.Series) -> list[tuple[str, list[
         ("Owner", [t for t in whose if t]),
         ("For", [t for t in [*job, say.clean(person["scopes"], 120)] if t]),
         ("Judged by", judged),
-        ("Used", [f"on {say.plural(len(own), 'day')} since {say.day(view.past.isoformat())}", f"last on {last}"]
+        ("Used", [f"on {say.plural(len(own), 'day')} since {since}", f"last on {last}"]
          if last else ["not in these days"]),
     ]  # fmt: skip
 
@@ -196,7 +197,7 @@ def _now(frame: pd.DataFrame, view: View, unit: str, window: str) -> str:
 
 def _weeks(view: View) -> list[tuple[str, str]]:
     reference = "in the reference and after" if view.evidence is not None else "before"
-    past = [("usual", f"A usual week ({reference})")] if view.past < view.start else []
+    past = [("usual", f"A usual week ({reference})")] if view.reference_start < view.start else []
     return [*past, ("now", f"These days ({_days(view)})")]
 
 
@@ -217,7 +218,7 @@ def _values(view: View, profile: str) -> list[dict[str, Any]]:
         rows = explore.values(view, profile, kind)
         listed = [
             {"value": r.value, "first": getattr(r, "first", ""), "mark": r.mark, "now": r.now, "before": r.before,
-             "peers": f"{r.peers} of {r.of}" if r.of else ""}
+             "peers": f"{r.peers} of {r.peers_total}" if r.peers_total else ""}
             for r in rows.head(30).itertuples()
         ]  # fmt: skip
         unit = "Sessions" if kind == "pair" else "Calls"
