@@ -127,7 +127,7 @@ def test_how_common_a_value_was_is_marked(before: int, total: int, mark: str) ->
     ],
 )
 def test_the_story_is_what_explains_most_of_the_score(parts: dict[str, float], kind: str) -> None:
-    assert advice.kind(parts) == kind
+    assert advice.story_of(parts) == kind
 
 
 def person(**fields: Any) -> pd.Series:
@@ -151,7 +151,7 @@ def test_every_story_has_a_headline_something_to_do_and_what_happens_otherwise(s
 
 @given(parts_of)
 def test_every_score_has_a_story_that_can_be_told(parts: dict[str, float]) -> None:
-    assert advice.kind(parts) in advice.HEADLINES
+    assert advice.story_of(parts) in advice.HEADLINES
 
 
 def test_a_person_signs_in_again_and_a_machine_s_key_is_locked() -> None:
@@ -189,7 +189,7 @@ def test_levels_of_risk() -> None:
 def test_an_amount_that_belongs_to_no_story_is_the_headline_itself_where_it_leads(evidence: Evidence) -> None:
     for parts, leads in (({"request_bytes": 9.0, "clients": 1.0}, True), ({"request_bytes": 4.0, "clients": 3.9,
                          "networks": 3.9}, False), ({"hour_of_week": 9.0}, False)):  # fmt: skip
-        long, short, _ = advice.headline(advice.kind(parts), "deploy", reasons_of(parts, evidence))
+        long, short, _ = advice.headline(advice.story_of(parts), "deploy", reasons_of(parts, evidence))
         assert (short == "deploy sent far more data for its calls") is leads
         assert (long == f"{short}.") is leads
 

@@ -195,7 +195,7 @@ def _verb(incident: pd.Series, people: pd.DataFrame, profiles: int) -> str:
     """What a run would propose for the incident, had its token a handle (``respond``: a service is not stepped up)."""
     person = people.loc[incident["profile_uid"]]
     level = sure(incident, profiles)["level"]
-    verb = str(advice.action(advice.kind(incident["parts"]), person, level).get("verb") or "notify")
+    verb = str(advice.action(advice.story_of(incident["parts"]), person, level).get("verb") or "notify")
     if verb == "step_up" and person["owner_type"] == "service":
         return "lock" if level == "high" else "restrict"
     return verb

@@ -12,31 +12,32 @@ from tokenkit.incidents import words
 
 NETWORK, CLIENT = {"network"}, {"client"}
 CALLS = {"operation", "operations", "list_requests", "pairs", "new_pairs", "transitions", "new_transitions"}
-WALK = {"sequential_objects", "objects", "new_objects"}
-TAKE = {"response_bytes", "rows"}
-DOORS = {"denied", "denied_operations"}
+OBJECTS = {"sequential_objects", "objects", "new_objects"}
+DATA = {"response_bytes", "rows"}
+REFUSALS = {"denied", "denied_operations"}
 
-OTHER_HANDS = ("stolen", "new_network", "new_program")
-# what each story is told from, in the order in which stories of the same weight win
+USED_BY_ANOTHER = ("stolen", "new_network", "new_program")
+# the parts of each story, in the order in which stories of the same weight win; *doors*: calls that were refused
 SIGNS = {
     "stolen": NETWORK | CLIENT,
-    "enumeration": WALK,
+    "enumeration": OBJECTS,
     "new_network": NETWORK,
     "new_program": CLIENT,
     "new_calls": CALLS | {"sensitive_requests"},
-    "objects": WALK,
-    "doors": DOORS,
-    "spike": TAKE,
+    "objects": OBJECTS,
+    "doors": REFUSALS,
+    "spike": DATA,
     "slow_leak": {"drift_response_bytes", "drift_objects", "drift_rows"},
     "growth": {"drift_requests"},
     "busy": {"requests", "active_minutes", "max_in_minute"},
     "deletion": {"delete_requests"},
     "policy": {"orphan_in_use", "expired_in_use", "outside_networks"},
 }
-LEADS = 0.5  # of the score from one sign that belongs to no story makes it the headline
-BUSY = 0.3  # of its bits count when the story is chosen
-BOTH_BITS, BOTH = 2.0, 0.3  # a new network and a new program of these bits each, and this share together: other hands
-WALKS = 0.05  # of the score from numbers in sequence makes it a walk
+HEADLINE_SHARE = 0.5  # of the score: a part outside every story is the headline from this share on
+BUSY_WEIGHT = 0.3  # of the bits of *busy* count when the story is chosen
+# *stolen*: a new network and a new program of these bits each, and together this share of the score
+MIN_BITS_STOLEN, MIN_SHARE_STOLEN = 2.0, 0.3
+MIN_SHARE_SEQUENCE = 0.05  # *enumeration*: of the score, from objects whose numbers follow one another
 
 ATTACK = {
     "T1078.004": "Cloud Accounts",
@@ -51,23 +52,23 @@ ATTACK = {
 }
 
 
-def kind(parts: dict[str, float]) -> str:
-    """What an incident looks like, from the parts of its score: the story that explains most of it.
+def story_of(parts: dict[str, float]) -> str:
+    """The story that explains most of an incident's score, from its parts.
 
     A walk through numbers, or a new network together with a new program, is told as such whatever else grew with it;
     *busy* only where little else is said, since more calls come with almost any misuse.
 
     Examples
     --------
-    >>> kind({"network": 20.0, "client": 18.0, "requests": 4.0}), kind({"drift_response_bytes": 15.0})
+    >>> story_of({"network": 20.0, "client": 18.0, "requests": 4.0}), story_of({"drift_response_bytes": 15.0})
     ('stolen', 'slow_leak')
     """
     weight = {story: _sum(parts, signs) for story, signs in SIGNS.items() if story not in ("stolen", "enumeration")}
-    weight["busy"] *= BUSY
-    if parts.get("sequential_objects", 0.0) >= WALKS * sum(parts.values()):
+    weight["busy"] *= BUSY_WEIGHT
+    if parts.get("sequential_objects", 0.0) >= MIN_SHARE_SEQUENCE * sum(parts.values()):
         return "enumeration"
-    new_place_and_program = min(parts.get("network", 0.0), parts.get("client", 0.0))
-    if new_place_and_program >= BOTH_BITS and _sum(parts, NETWORK | CLIENT) >= BOTH * sum(parts.values()):
+    least = min(parts.get("network", 0.0), parts.get("client", 0.0))
+    if least >= MIN_BITS_STOLEN and _sum(parts, NETWORK | CLIENT) >= MIN_SHARE_STOLEN * sum(parts.values()):
         return "stolen"
     best = max(weight, key=lambda name: weight[name])
     return best if weight[best] > 0 else "mixed"
@@ -120,7 +121,7 @@ def headline(story: str, label: str, reasons: list[dict[str, Any]]) -> tuple[str
     """Long sentence, short sentence, and one more with the numbers of the largest reason that the story is made of."""
     rule = next((r["title"].lower() for r in reasons if r["family"] == "policy"), "")
     long, short = (text.format(label=label, rule=rule) for text in HEADLINES[story])
-    if story == "mixed" and reasons[0]["channel"] == "point_day" and reasons[0]["share"] >= LEADS:
+    if story == "mixed" and reasons[0]["channel"] == "point_day" and reasons[0]["share"] >= HEADLINE_SHARE:
         short = f"{label} {reasons[0]['title'][:1].lower()}{reasons[0]['title'][1:]}"  # an amount without a story
         long = f"{short}."
     first = next((r for r in reasons if r["feature"] in SIGNS.get(story, ())), reasons[0])
@@ -200,14 +201,16 @@ def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
 
 
 def if_nothing(story: str, reasons: list[dict[str, Any]], ended: pd.Timestamp | None = None) -> list[str]:
-    """What goes on if nothing is done: what was measured, carried forward and said to be so.
+    """Sentences on what goes on if nothing is done. If the incident has ended, nothing is projected.
 
-    What ``ended`` (end of its last flagged window, days before the end of the period) has no rate to carry forward.
+    Parameters
+    ----------
+    ended : end of its last flagged window, where that lies days before the end of the period
     """
     said = []
     if ended is not None:
         last = words.day(ended - pd.Timedelta("1us"))
-        held = ["The key keeps working for whoever holds it."] if story in OTHER_HANDS else []
+        held = ["The key keeps working for whoever holds it."] if story in USED_BY_ANOTHER else []
         return [f"It ended on {last}: nothing of it was flagged since.", *held]
     for reason in reasons:
         if reason["feature"].startswith("drift_") and reason["unit"] and reason["expected"] is not None:
@@ -217,7 +220,7 @@ def if_nothing(story: str, reasons: list[dict[str, Any]], ended: pd.Timestamp | 
                     f"Above usual at this rate: {words.amount(more, reason['unit'])} on every active day,"
                     f" about {words.amount(30 * more, reason['unit'])} in 30 such days."
                 )
-    if story in OTHER_HANDS:
+    if story in USED_BY_ANOTHER:
         said.append("The key keeps working for whoever holds it.")
     if story in ("enumeration", "objects"):
         walked = next((r for r in reasons if r["unit"] == "objects" and r["value"]), None)

@@ -86,7 +86,7 @@ def _record(
 ) -> dict[str, Any]:
     start, end = incident["start"], min(incident["end"], pd.Timestamp(judgement.periods.end, tz="UTC"))
     reasons = explain.reasons(incident, judgement.evidence, calls.values, calls.users)
-    story = advice.kind(incident["parts"])
+    story = advice.story_of(incident["parts"])
     certainty = sure(incident, judgement.judged_profiles)
     label = str(person["label"])
     long, short, detail = advice.headline(story, label, reasons)

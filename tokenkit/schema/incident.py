@@ -178,7 +178,7 @@ class Incident(TypedDict):
     threshold_bits: float  # of the one channel that flagged it highest: not to be compared with the sum
     risk: int  # 0 to 100
     risk_level: Level
-    story: str  # what it looks like, such as stolen or slow_leak (``advice.kind``)
+    story: str  # what it looks like, such as stolen or slow_leak (``advice.story_of``)
     headline: str
     short: str  # the headline in fewer words
     detail: str  # one more sentence, with numbers

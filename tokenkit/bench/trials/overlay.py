@@ -240,9 +240,8 @@ def _measure_twins(
         days, profiles=uids, values={name: matrix[row] for name, matrix in days.values.items()},
         reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
     )  # fmt: skip
-    hours = novelty.graded_hours(
-        place, groups, first, periods.end, None, organisation.crowds, dict(zip(uids, twins["base_uid"], strict=True))
-    )
+    replaces = dict(zip(uids, twins["base_uid"], strict=True))
+    hours = novelty.graded_hours(place, groups, first, periods.end, None, organisation.first_uses, replaces)
     return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
 
 
