@@ -73,8 +73,8 @@ def get(name: str) -> Source:
 def recognise(path: Path) -> Source | None:
     """Return the source of a file, by its first record, or None.
 
-    A cut-off file is recognised if one record of it can be read; broken records before it are skipped. A digest file
-    is not a log and has no source.
+    A cut-off file is recognised if one record of it can be read; records before it that cannot be used are skipped. A
+    digest file is not a log and has no source.
     """
     return _recognise(path)[0]
 

@@ -194,7 +194,7 @@ def _present(values: list[Any]) -> list[Any]:
 
 
 def _agree(values: list[Any], is_like: Callable[[Any], bool]) -> bool:
-    """Whether nine in ten values are like that, or all but one of four or more: a file may have broken rows."""
+    """Whether nine in ten values are like that, or all but one of four or more, since a few rows may be unusable."""
     present = _present(values)
     scalar = [v for v in present if type(v) in (str, int, float, bool)]
     needed = 0.9 * len(present)
