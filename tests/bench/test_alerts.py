@@ -7,9 +7,9 @@ from tokenkit.bench import alerts, protocol
 from tokenkit.bench.detectors import registry
 
 
-def test_the_owner_who_left_is_raised_by_the_rule_and_by_nothing_learned(organisation, attacked):
-    fitted = protocol.fit(organisation, registry.choose(["tokenkit"])[0], 0)
-    opened = alerts_of(organisation, fitted, attacked)
+def test_the_owner_who_left_is_raised_by_the_rule_and_by_nothing_learned(unattacked, attacked):
+    fitted = protocol.fit(unattacked, registry.choose(["tokenkit"])[0], 0)
+    opened = alerts_of(unattacked, fitted, attacked)
     orphans = attacked.trials[attacked.trials["scenario"] == "orphan"]["trial"]
     assert len(orphans)
     mine = opened[opened["trial"].isin(orphans) & opened["fresh"]]
@@ -25,9 +25,9 @@ def test_the_oracle_is_right_about_every_attack_and_says_nothing_else(attacked):
         assert set(rows["trial"]) == set(attacks["trial"]) and rows["fresh"].all()
 
 
-def test_what_was_taken_before_the_alert_is_a_part_of_all(organisation, attacked):
-    fitted = protocol.fit(organisation, registry.choose(["tokenkit"])[0], 0)
-    opened = alerts_of(organisation, fitted, attacked)
+def test_what_was_taken_before_the_alert_is_a_part_of_all(unattacked, attacked):
+    fitted = protocol.fit(unattacked, registry.choose(["tokenkit"])[0], 0)
+    opened = alerts_of(unattacked, fitted, attacked)
     whole = attacked.trials.drop_duplicates("trial").set_index("trial")
     assert (opened["bytes_before"] > 0).any()
     assert (opened["bytes_before"] <= opened["trial"].map(whole["bytes"])).all()
@@ -44,13 +44,13 @@ def test_what_was_taken_is_counted_until_the_moment_of_the_alert():
     assert had["bytes_before"].tolist() == [12, 23, 0, 0] and had["objects_before"].tolist() == [1, 1, 0, 0]
 
 
-def test_what_the_token_would_have_raised_anyway_is_no_catch(organisation, attacked):
+def test_what_the_token_would_have_raised_anyway_is_no_catch(unattacked, attacked):
     class Always(Calls):  # says of every day the same, whatever happens
         def score(self, evidence, start, end):
             return super().score(evidence, start, end).assign(raw_bits=1.0)
 
-    fitted = protocol.fit(organisation, contender(Always(), rule=True), 0)
-    opened = alerts_of(organisation, fitted, attacked)
+    fitted = protocol.fit(unattacked, contender(Always(), rule=True), 0)
+    opened = alerts_of(unattacked, fitted, attacked)
     assert len(opened) and opened["fresh"].mean() < 0.2  # only where a day was idle before the attack
 
 
@@ -81,9 +81,9 @@ def test_an_incident_that_the_warming_up_raised_is_told_apart():
     assert alerts.warming_up_incidents(windows, trials.assign(variant="clean"), usual) == set()
 
 
-def test_who_gives_no_reason_locks_nobody_and_that_is_not_counted_as_merit(organisation):
-    fitted = protocol.fit(organisation, registry.choose(["random"])[0], 0)
-    opened = alerts.benign_alerts(fitted, organisation, organisation.evidence.hours.iloc[:0])
+def test_who_gives_no_reason_locks_nobody_and_that_is_not_counted_as_merit(unattacked):
+    fitted = protocol.fit(unattacked, registry.choose(["random"])[0], 0)
+    opened = alerts.benign_alerts(fitted, unattacked, unattacked.evidence.hours.iloc[:0])
     assert len(opened) and opened["harm_minutes"].isna().all()
 
 

@@ -28,7 +28,7 @@ SMALL = Profile(40, (0, 1), 2, False, (registry.TOKENKIT, "random", "any new net
 
 
 @pytest.fixture(scope="module")
-def run(organisation):
+def run(unattacked):
     """A run of the profile *smoke*, with few scenarios, on organisations that are there already."""
     before = leaderboard.PROFILES["smoke"]
     leaderboard.PROFILES["smoke"] = SMALL
@@ -36,16 +36,16 @@ def run(organisation):
     def of(folder, **more):
         taking_part = registry.choose(SMALL.contenders)
         for seed in SMALL.seeds:
-            prepare(organisation, folder / f"smoke-{leaderboard.digest(SMALL, taking_part, CHOSEN)}" / f"seed-{seed}")
+            prepare(unattacked, folder / f"smoke-{leaderboard.digest(SMALL, taking_part, CHOSEN)}" / f"seed-{seed}")
         return leaderboard.run(folder, "smoke", chosen=CHOSEN, **more)
 
     yield of
     leaderboard.PROFILES["smoke"] = before
 
 
-def prepare(organisation, folder):
+def prepare(unattacked, folder):
     if not folder.exists():
-        shutil.copytree(organisation.workspace.root, folder / "organisation")
+        shutil.copytree(unattacked.workspace.root, folder / "organisation")
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ measure.measure_organisation(Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, {cho
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(organisation, run, results, tmp_path):
+def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(unattacked, run, results, tmp_path):
     """kill -9 while pieces are written; what goes on repeats no piece, and is what two undisturbed processes gave."""
     taking_part = registry.choose(SMALL.contenders)
     root = tmp_path / f"smoke-{leaderboard.digest(SMALL, taking_part, CHOSEN)}"
-    prepare(organisation, root / "seed-0")
+    prepare(unattacked, root / "seed-0")
     names = [one.name for one in taking_part]
     script = KILLED.format(size=SMALL, names=names, chosen=CHOSEN)
     running = subprocess.Popen([sys.executable, "-c", script, str(root)])

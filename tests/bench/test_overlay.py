@@ -21,13 +21,13 @@ def every_kind():
 
 
 @pytest.fixture(scope="module")
-def trials(organisation, events):
-    return draws.draw(organisation, every_kind(), 1, events)
+def trials(unattacked, events):
+    return draws.draw(unattacked, every_kind(), 1, events)
 
 
 @pytest.fixture(scope="module")
-def attacked(organisation, events, trials, tmp_path_factory):
-    return overlay.attack(organisation, trials, events, tmp_path_factory.mktemp("twins") / "lake")
+def attacked(unattacked, events, trials, tmp_path_factory):
+    return overlay.attack(unattacked, trials, events, tmp_path_factory.mktemp("twins") / "lake")
 
 
 def scored(fitted, evidence):
@@ -40,17 +40,17 @@ def scored(fitted, evidence):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["slow_exfiltration"])  # benchmarks/overlay.py has twenty
 def test_a_twin_has_the_scores_that_attacking_the_whole_organisation_gives(
-    organisation, attacked, trials, name, tmp_path
+    unattacked, attacked, trials, name, tmp_path
 ):
     trial = next(t for t in trials if t.scenario.id == name)
-    learn = organisation.evidence.periods.calibration
-    fitted = [d.fit(organisation.evidence, *learn) for d in channels.detectors(("IForest",))]
+    learn = unattacked.evidence.periods.calibration
+    fitted = [d.fit(unattacked.evidence, *learn) for d in channels.detectors(("IForest",))]
     rows = attacked.trials[attacked.trials["trial"] == trial.number]
     of = dict(zip(rows["profile_uid"], rows["base_uid"], strict=True))
     mine = scored(fitted, attacked.evidence)
     mine = mine[mine["profile_uid"].isin(of)].assign(profile_uid=lambda frame: frame["profile_uid"].map(of))
     mine = mine.sort_values(["profile_uid", "channel", "start"], ignore_index=True)
-    evidence = whole.measure_whole(organisation, attacked, trial.number, tmp_path)
+    evidence = whole.measure_whole(unattacked, attacked, trial.number, tmp_path)
     long_way = scored([d.fit(evidence, *learn) for d in channels.detectors(("IForest",))], evidence)
     long_way = long_way[long_way["profile_uid"].isin(of.values())].reset_index(drop=True)
     keys = ["profile_uid", "channel", "window", "start"]
@@ -63,16 +63,16 @@ def test_every_scenario_finds_a_token(trials):
     assert missing == set()
 
 
-def test_the_organisation_is_not_changed_by_a_trial(organisation, events, tmp_path):
-    before = lake.versions(organisation.workspace.lake)
-    trial = draws.draw(organisation, [(scenarios.get("stolen_token"), 40)], 1, events)
-    overlay.attack(organisation, trial, events, tmp_path / "lake")
-    assert lake.versions(organisation.workspace.lake) == before
+def test_the_organisation_is_not_changed_by_a_trial(unattacked, events, tmp_path):
+    before = lake.versions(unattacked.workspace.lake)
+    trial = draws.draw(unattacked, [(scenarios.get("stolen_token"), 40)], 1, events)
+    overlay.attack(unattacked, trial, events, tmp_path / "lake")
+    assert lake.versions(unattacked.workspace.lake) == before
 
 
-def test_one_trial_has_the_same_twins_alone_and_among_others(organisation, events, attacked, trials, tmp_path):
+def test_one_trial_has_the_same_twins_alone_and_among_others(unattacked, events, attacked, trials, tmp_path):
     trial = next(t for t in trials if t.scenario.id == "stolen_token")
-    alone = overlay.attack(organisation, [trial], events, tmp_path / "lake")
+    alone = overlay.attack(unattacked, [trial], events, tmp_path / "lake")
     uid = alone.trials["profile_uid"].iloc[0]
 
     def of(made):
@@ -82,19 +82,19 @@ def test_one_trial_has_the_same_twins_alone_and_among_others(organisation, event
     pd.testing.assert_frame_equal(of(alone), of(attacked), check_dtype=False)  # a column without nulls is of integers
 
 
-def test_one_more_scenario_changes_no_trial_of_another(organisation, events):
+def test_one_more_scenario_changes_no_trial_of_another(unattacked, events):
     one, other = scenarios.get("stolen_token"), scenarios.get("bulk_spike")
-    alone = draws.draw(organisation, [(one, 40)], 3, events)
-    beside = draws.draw(organisation, [(other, 9), (one, 40)], 3, events, first=100)[3:]
+    alone = draws.draw(unattacked, [(one, 40)], 3, events)
+    beside = draws.draw(unattacked, [(other, 9), (one, 40)], 3, events, first=100)[3:]
     assert [t.name for t in alone] == [t.name for t in beside]
     assert [(t.base_uids, t.start) for t in alone] == [(t.base_uids, t.start) for t in beside]
 
 
-def test_a_breached_third_party_is_of_one_purpose_where_enough_tokens_have_it(organisation, events):
-    tokens = organisation.tokens.assign(
-        purpose=np.where(organisation.tokens["token_uid"].isin(sorted(events)[:15]), "feed", "own")
+def test_a_breached_third_party_is_of_one_purpose_where_enough_tokens_have_it(unattacked, events):
+    tokens = unattacked.tokens.assign(
+        purpose=np.where(unattacked.tokens["token_uid"].isin(sorted(events)[:15]), "feed", "own")
     )
-    vendor = replace(organisation, tokens=tokens)
+    vendor = replace(unattacked, tokens=tokens)
     purpose = tokens.drop_duplicates("token_uid").set_index("token_uid")["purpose"]
     drawn = draws.draw(vendor, [(scenarios.get("supply_chain"), 20)], 6, events)
     assert all(purpose[list(trial.base_uids)].nunique() == 1 for trial in drawn)
@@ -102,7 +102,7 @@ def test_a_breached_third_party_is_of_one_purpose_where_enough_tokens_have_it(or
     assert any(purpose[list(trial.base_uids)].nunique() == 2 for trial in some)
 
 
-def test_a_benign_change_is_looked_for_from_its_first_changed_event_on(organisation, attacked, trials, events):
+def test_a_benign_change_is_looked_for_from_its_first_changed_event_on(unattacked, attacked, trials, events):
     told = attacked.trials.drop_duplicates("trial").set_index("scenario")
     storm, trial = told.loc["retry_storm"], next(t for t in trials if t.scenario.id == "retry_storm")
     own = events[trial.base_uids[0]]["time"]
@@ -125,23 +125,23 @@ def test_no_object_that_its_owner_asked_for_is_loot(attacked):
     assert loot["orphan"] == 0 and loot["object_enumeration"] > 0
 
 
-def test_a_change_of_an_idle_token_is_none(organisation, events, tmp_path):
-    trial = draws.draw(organisation, [(scenarios.get("retry_storm"), 2)], 1, events)[0]
+def test_a_change_of_an_idle_token_is_none(unattacked, events, tmp_path):
+    trial = draws.draw(unattacked, [(scenarios.get("retry_storm"), 2)], 1, events)[0]
     uid = trial.base_uids[0]
     early = {uid: events[uid][events[uid]["time"] < trial.start].reset_index(drop=True)}
-    assert overlay.attack(organisation, [trial], early, tmp_path / "lake").trials["events"].tolist() == [0]
+    assert overlay.attack(unattacked, [trial], early, tmp_path / "lake").trials["events"].tolist() == [0]
 
 
-def test_what_is_before_the_test_period_cannot_be_changed(organisation):
+def test_what_is_before_the_test_period_cannot_be_changed(unattacked):
     row = np.array([0])
-    values = {name: matrix[row].copy() for name, matrix in organisation.evidence.days.values.items()}
+    values = {name: matrix[row].copy() for name, matrix in unattacked.evidence.days.values.items()}
     values["requests"][0, 3] = 12_345.0
-    uid = organisation.evidence.days.profiles[row]
+    uid = unattacked.evidence.days.profiles[row]
     with pytest.raises(InputError, match="what is usual was learned"):
-        counterfactual(organisation.evidence, row, uid, values, organisation.evidence.hours.iloc[:0], row)
+        counterfactual(unattacked.evidence, row, uid, values, unattacked.evidence.hours.iloc[:0], row)
 
 
-def test_neither_ids_nor_order_tell_which_event_is_the_attackers(attacked, organisation, events, tmp_path):
+def test_neither_ids_nor_order_tell_which_event_is_the_attackers(attacked, unattacked, events, tmp_path):
     """A tree that is given the keys, their bits, and places in the table cannot tell them apart."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import roc_auc_score
@@ -161,8 +161,8 @@ def test_neither_ids_nor_order_tell_which_event_is_the_attackers(attacked, organ
     assert abs(roc_auc_score(truth[~half], model.predict_proba(bits[~half])[:, 1]) - 0.5) < 0.12
 
 
-def test_twins_and_tokens_have_names_of_one_kind(attacked, organisation):
-    lengths = {len(uid) for uid in [*attacked.trials["profile_uid"], *organisation.evidence.days.profiles[:5]]}
+def test_twins_and_tokens_have_names_of_one_kind(attacked, unattacked):
+    lengths = {len(uid) for uid in [*attacked.trials["profile_uid"], *unattacked.evidence.days.profiles[:5]]}
     assert lengths == {29} and all(uid.startswith("tok1_") for uid in attacked.trials["profile_uid"])
 
 

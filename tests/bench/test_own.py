@@ -29,7 +29,7 @@ def test_a_detector_of_ones_own_is_taken_or_refused_in_words(where, said):
         own.load(where)
 
 
-def test_a_channel_of_ones_own_learns_from_the_days_that_a_run_gives_it(tmp_path, organisation):
+def test_a_channel_of_ones_own_learns_from_the_days_that_a_run_gives_it(tmp_path, unattacked):
     module = tmp_path / "channel_of_a_test.py"
     module.write_text(
         "from tokenkit.bench.detectors.controls import Control, robust_z\n\n\nclass Mine(Control):\n    seen = []\n\n"
@@ -38,11 +38,11 @@ def test_a_channel_of_ones_own_learns_from_the_days_that_a_run_gives_it(tmp_path
         encoding="utf-8",
     )
     made = own.load(f"{module}:Mine")
-    fitted = protocol.fit(organisation, made, 0)
-    assert fitted.detectors[0].seen[-1] == organisation.evidence.periods.calibration
+    fitted = protocol.fit(unattacked, made, 0)
+    assert fitted.detectors[0].seen[-1] == unattacked.evidence.periods.calibration
 
 
-def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, organisation):
+def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, unattacked):
     module = tmp_path / "broken_of_a_test.py"
     module.write_text("import no_such_module_anywhere\n", encoding="utf-8")
     with pytest.raises(DetectorError, match=r"cannot be run: ModuleNotFoundError: .*broken_of_a_test\.py:1\)"):
@@ -53,17 +53,17 @@ def test_a_file_that_cannot_be_run_and_a_class_that_fails_say_where(tmp_path, or
     module.write_text("class Mine:\n    def fit(self, X):\n        raise ValueError('no')\n\n"
                       "    def decision_function(self, X):\n        return X[:, 0]\n", encoding="utf-8")  # fmt: skip
     with pytest.raises(DetectorError, match=r"Mine failed: ValueError: no \(.*broken_of_a_test\.py:3\)"):
-        leaks.refuse(organisation, own.load(f"{module}:Mine"))
+        leaks.refuse(unattacked, own.load(f"{module}:Mine"))
 
 
-def test_an_estimator_from_a_file_takes_part(tmp_path, organisation):
+def test_an_estimator_from_a_file_takes_part(tmp_path, unattacked):
     module = tmp_path / "mine_of_a_test.py"
     module.write_text(
         "from sklearn.ensemble import IsolationForest\n\n\nclass Mine(IsolationForest):\n    pass\n", encoding="utf-8"
     )
     made = own.load(f"{module}:Mine")
-    leaks.refuse(organisation, made)
-    assert len(protocol.fit(organisation, made, 0).scores) > 0
+    leaks.refuse(unattacked, made)
+    assert len(protocol.fit(unattacked, made, 0).scores) > 0
 
 
 class Sum:
@@ -90,8 +90,8 @@ class Broken(Sum):
 
 
 @pytest.mark.parametrize("given", [Sum, Sum(), "pyod.models.pca:PCA"])
-def test_your_own_estimator_takes_part_as_class_object_or_path(organisation, given):
-    fitted = protocol.fit(organisation, own.load(given, "mine"), 0)
+def test_your_own_estimator_takes_part_as_class_object_or_path(unattacked, given):
+    fitted = protocol.fit(unattacked, own.load(given, "mine"), 0)
     assert fitted.contender.name == "mine" and len(fitted.scores) > 1000
 
 
@@ -116,26 +116,26 @@ def test_a_file_of_ones_own_is_run_once_whoever_names_it(tmp_path):
     assert said.split() == ["Mine", "3.0"] and count.read_text() == "run "
 
 
-def test_scikit_learns_sign_is_turned(organisation):
+def test_scikit_learns_sign_is_turned(unattacked):
     from sklearn.ensemble import IsolationForest
 
-    ours = protocol.fit(organisation, own.load(IsolationForest(random_state=0)), 0, []).scores
-    pyod = protocol.fit(organisation, own.load("pyod.models.iforest:IForest"), 0, []).scores
+    ours = protocol.fit(unattacked, own.load(IsolationForest(random_state=0)), 0, []).scores
+    pyod = protocol.fit(unattacked, own.load("pyod.models.iforest:IForest"), 0, []).scores
     assert np.corrcoef(ours["raw_bits"], pyod["raw_bits"])[0, 1] > 0.9
 
 
-def test_a_detector_that_ranks_within_its_batch_is_refused(organisation):
+def test_a_detector_that_ranks_within_its_batch_is_refused(unattacked):
     with pytest.raises(DetectorError, match="another score in another batch"):
-        leaks.refuse(organisation, own.load(Rank))
+        leaks.refuse(unattacked, own.load(Rank))
 
 
-def test_scores_that_are_too_few_or_no_numbers_are_refused(organisation):
+def test_scores_that_are_too_few_or_no_numbers_are_refused(unattacked):
     with pytest.raises(
         DetectorError, match=r"Short: decision_function of .* rows gave .* expected one number for each"
     ):
-        protocol.fit(organisation, own.load(Short), 0)
+        protocol.fit(unattacked, own.load(Short), 0)
     with pytest.raises(DetectorError, match=r"Broken: .* scores are no finite numbers"):
-        protocol.fit(organisation, own.load(Broken), 0)
+        protocol.fit(unattacked, own.load(Broken), 0)
 
 
 def test_a_module_that_holds_what_no_process_can_be_given_says_so(tmp_path):

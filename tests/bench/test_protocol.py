@@ -20,7 +20,7 @@ from tokenkit.incidents.thresholds import MIN_BITS
 from tokenkit.judge import detect
 
 
-def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(organisation):
+def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(unattacked):
     seen = []
 
     class Looks(Calls):
@@ -29,30 +29,30 @@ def test_what_a_detector_is_fitted_on_ends_where_calibration_ends(organisation):
             assert (evidence.hours["start"] < pd.Timestamp(end, tz="UTC")).all()
             return self
 
-    protocol.fit(organisation, contender(Looks()), 0)
-    assert seen == [pd.Timestamp(organisation.evidence.periods.calibration[1], tz="UTC") - pd.Timedelta("1D")]
+    protocol.fit(unattacked, contender(Looks()), 0)
+    assert seen == [pd.Timestamp(unattacked.evidence.periods.calibration[1], tz="UTC") - pd.Timedelta("1D")]
 
 
-def test_random_opens_what_the_budget_allows_and_no_more(organisation):
-    fitted = protocol.fit(organisation, registry.choose(["random"])[0], 0, [20.0, 50.0])
-    nothing = organisation.evidence.hours.iloc[:0]
-    opened = alerts.benign_alerts(fitted, organisation, nothing).groupby("budget").size()
-    days, profiles = (organisation.end - organisation.start).days, len(organisation.evidence.days.profiles)
+def test_random_opens_what_the_budget_allows_and_no_more(unattacked):
+    fitted = protocol.fit(unattacked, registry.choose(["random"])[0], 0, [20.0, 50.0])
+    nothing = unattacked.evidence.hours.iloc[:0]
+    opened = alerts.benign_alerts(fitted, unattacked, nothing).groupby("budget").size()
+    days, profiles = (unattacked.end - unattacked.start).days, len(unattacked.evidence.days.profiles)
     for budget in (20.0, 50.0):
         allowed = budget * profiles / 1000 * days
         assert allowed - 4 * np.sqrt(allowed) <= opened.get(budget, 0) <= allowed + 5 * np.sqrt(allowed)
 
 
 @pytest.fixture(scope="module")
-def by_chance(organisation, events, tmp_path_factory):
+def by_chance(unattacked, events, tmp_path_factory):
     """Every attack on several tokens, and what a detector that knows nothing says of them."""
     cells = [(one, one.intensities[len(one.intensities) // 2]) for one in scenarios.ATTACKS.values()]
-    trials = draws.draw(organisation, cells, 4, events)
-    attacked = overlay.attack(organisation, trials, events, tmp_path_factory.mktemp("chance") / "lake")
-    return attacked, protocol.fit(organisation, registry.choose(["random"])[0], 0)
+    trials = draws.draw(unattacked, cells, 4, events)
+    attacked = overlay.attack(unattacked, trials, events, tmp_path_factory.mktemp("chance") / "lake")
+    return attacked, protocol.fit(unattacked, registry.choose(["random"])[0], 0)
 
 
-def test_random_catches_what_chance_would(organisation, by_chance):
+def test_random_catches_what_chance_would(unattacked, by_chance):
     """Each day that an attack changed is flagged with the share p of days above its threshold."""
     attacked, fitted = by_chance
     table = fitted.thresholds[20.0].for_all["random"]
@@ -68,18 +68,18 @@ def test_random_catches_what_chance_would(organisation, by_chance):
     below = np.searchsorted(share, other["start"].dt.normalize().map(table)) / len(share)
     below = pd.Series(below, index=other.index).groupby(other["trial"]).prod()
     chance = 1 - below.reindex(attacked.trials["trial"].unique(), fill_value=1.0)
-    opened = alerts_of(organisation, fitted, attacked)
+    opened = alerts_of(unattacked, fitted, attacked)
     caught = opened[opened["fresh"] & (opened["budget"] == 20.0)]["trial"].nunique()
     assert 3.0 < chance.sum() < len(chance) - 3.0, "there is nothing to tell apart"
     assert abs(caught - chance.sum()) <= 3.3 * np.sqrt((chance * (1 - chance)).sum())
 
 
-def test_random_orders_windows_by_chance(organisation, by_chance):
+def test_random_orders_windows_by_chance(unattacked, by_chance):
     attacked, fitted = by_chance
     windows = pd.concat(
         [
-            alerts.benign_days(fitted, organisation),
-            alerts.trial_days(fitted, organisation.seed, attacked, protocol.surprise(fitted, attacked.evidence)),
+            alerts.benign_days(fitted, unattacked),
+            alerts.trial_days(fitted, unattacked.seed, attacked, protocol.surprise(fitted, attacked.evidence)),
         ]
     )
     trials = attacked.trials.drop_duplicates("trial")
@@ -89,8 +89,8 @@ def test_random_orders_windows_by_chance(organisation, by_chance):
     assert precision["low"] * 0.8 <= precision["base"] <= precision["high"] * 1.2
 
 
-def test_a_larger_budget_flags_all_that_a_smaller_one_does_and_more(organisation, attacked):
-    fitted = protocol.fit(organisation, registry.choose(["tokenkit"])[0], 0)
+def test_a_larger_budget_flags_all_that_a_smaller_one_does_and_more(unattacked, attacked):
+    fitted = protocol.fit(unattacked, registry.choose(["tokenkit"])[0], 0)
     tables = [fitted.thresholds[budget].for_all for budget in protocol.BUDGETS]
     assert all((few >= many).all(axis=None) for few, many in itertools.pairwise(tables))
     rows = protocol.surprise(fitted, attacked.evidence)
@@ -99,13 +99,13 @@ def test_a_larger_budget_flags_all_that_a_smaller_one_does_and_more(organisation
     assert all(few < many for few, many in itertools.pairwise(named))
 
 
-def test_tokenkit_flags_on_the_bench_what_a_run_flags(organisation, tmp_path):
-    workspace = config.init(shutil.copytree(organisation.workspace.root, tmp_path / "copy"))
+def test_tokenkit_flags_on_the_bench_what_a_run_flags(unattacked, tmp_path):
+    workspace = config.init(shutil.copytree(unattacked.workspace.root, tmp_path / "copy"))
     detection = workspace.settings.detection
-    fitted = protocol.fit(organisation, registry.tokenkit_as_set(detection), detection.seed, [detection.budget])
-    breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
+    fitted = protocol.fit(unattacked, registry.tokenkit_as_set(detection), detection.seed, [detection.budget])
+    breaches = protocol.breach_windows(unattacked.workspace, unattacked.evidence)
     ours = protocol.flagged(fitted, fitted.scores, detection.budget, breaches)
-    run = detect(workspace, organisation.evidence.periods)
+    run = detect(workspace, unattacked.evidence.periods)
     keys = ["profile_uid", "channel", "start"]
     ours, nightly = (some.sort_values(keys, ignore_index=True) for some in (ours, run.windows))
     assert len(ours) > 20 and (ours["channel"] != "policy").any()
@@ -114,25 +114,25 @@ def test_tokenkit_flags_on_the_bench_what_a_run_flags(organisation, tmp_path):
         np.testing.assert_allclose(ours[bits], nightly[bits])
 
 
-def test_thresholds_are_those_of_an_organisation_in_which_nobody_attacks(organisation):
+def test_thresholds_are_those_of_an_organisation_in_which_nobody_attacks(unattacked):
     """An organisation that shows attacks from the reported days on has the thresholds of the one without them."""
     random = registry.choose(["random"])[0]
-    days, row = organisation.evidence.days, 3
-    busy = np.where(days.days >= organisation.start, np.nan_to_num(days.values["requests"][row]) + 7.0, np.nan)
+    days, row = unattacked.evidence.days, 3
+    busy = np.where(days.days >= unattacked.start, np.nan_to_num(days.values["requests"][row]) + 7.0, np.nan)
     values = {**days.values, "requests": days.values["requests"].copy()}
     values["requests"][row] = np.where(np.isnan(busy), days.values["requests"][row], busy)
-    shown = replace(organisation, evidence=replace(organisation.evidence, days=replace(days, values=values)))
-    alone = organisation.evidence.of_profiles(np.array([row]))
-    expected = protocol.fit(organisation, random, 0).thresholds[20.0].for_all
+    shown = replace(unattacked, evidence=replace(unattacked.evidence, days=replace(days, values=values)))
+    alone = unattacked.evidence.of_profiles(np.array([row]))
+    expected = protocol.fit(unattacked, random, 0).thresholds[20.0].for_all
     poisoned = protocol.fit(shown, random, 0, unattacked=alone)
     pd.testing.assert_frame_equal(poisoned.thresholds[20.0].for_all, expected)
-    assert not poisoned.scores.equals(protocol.fit(organisation, random, 0).scores)
+    assert not poisoned.scores.equals(protocol.fit(unattacked, random, 0).scores)
 
 
-def test_without_a_family_its_features_are_no_reasons(organisation, attacked):
-    fitted = protocol.fit(organisation, registry.choose(["tokenkit without network"])[0], 0)
+def test_without_a_family_its_features_are_no_reasons(unattacked, attacked):
+    fitted = protocol.fit(unattacked, registry.choose(["tokenkit without network"])[0], 0)
     rows = protocol.surprise(fitted, attacked.evidence)
-    whole = protocol.fit(organisation, registry.choose(["tokenkit without rules"])[0], 0)
+    whole = protocol.fit(unattacked, registry.choose(["tokenkit without rules"])[0], 0)
     family = ablation.features_of("network") | {"network"}
     assert [p for p in protocol.surprise(whole, attacked.evidence)["parts"] if family & set(p)], (
         "else nothing is tested"
@@ -140,19 +140,19 @@ def test_without_a_family_its_features_are_no_reasons(organisation, attacked):
     assert not [p for p in rows["parts"] if family & set(p)]
 
 
-def test_a_detector_whose_channel_has_another_name_is_refused(organisation):
+def test_a_detector_whose_channel_has_another_name_is_refused(unattacked):
     class Named(Calls):
         def score(self, evidence, start, end):
             return super().score(evidence, start, end).assign(channel="another")
 
     with pytest.raises(DetectorError, match="the channel of its scores is 'another', expected its name, 'calls'"):
-        protocol.fit(organisation, contender(Named()), 0)
+        protocol.fit(unattacked, contender(Named()), 0)
 
 
-def test_what_learns_nothing_says_the_same_in_two_nights_and_what_learns_nearly_so(organisation):
+def test_what_learns_nothing_says_the_same_in_two_nights_and_what_learns_nearly_so(unattacked):
     nothing, forest = registry.choose(["random", "IForest, deviations"])
-    before = a_day_earlier(organisation)
-    found = [protocol.stability(protocol.fit(organisation, one, 0), protocol.fit(before, one, 0), organisation.start)
+    before = a_day_earlier(unattacked)
+    found = [protocol.stability(protocol.fit(unattacked, one, 0), protocol.fit(before, one, 0), unattacked.start)
              for one in (nothing, forest)]  # fmt: skip
     assert found[0] > 0.9999 and 0.5 < found[1] < 1.0
 
@@ -163,8 +163,8 @@ def test_the_ablations_have_no_rule_that_raises_what_the_family_would_have():
     assert all(one.shares == registry.choose(["tokenkit"])[0].shares for one in lacking)
 
 
-def test_only_tokenkit_has_thresholds_that_no_budget_lowers(organisation):
+def test_only_tokenkit_has_thresholds_that_no_budget_lowers(unattacked):
     for name, floor in (("tokenkit", MIN_BITS), ("random", 0.0)):
-        table = protocol.fit(organisation, registry.choose([name])[0], 0, [200.0]).thresholds[200.0].for_all
+        table = protocol.fit(unattacked, registry.choose([name])[0], 0, [200.0]).thresholds[200.0].for_all
         least = table.to_numpy()[np.isfinite(table)].min()
         assert least == floor if name == "tokenkit" else floor <= least < MIN_BITS

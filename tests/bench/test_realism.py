@@ -178,8 +178,8 @@ def test_an_organisation_that_says_nothing_is_refused(seeds, size, said):
 
 def test_what_the_notebook_says_of_the_simulator_still_holds(simulated):
     """Its last text has round figures of the simulator: when this fails, change them there."""
-    log, real = logs.measure(simulated), logs.real_hour()
-    table = logs.beside(log, real)
+    log, real = logs.log_statistics(simulated), logs.real_hour()
+    table = logs.compare_token_hours(log, real)
     assert 0.03 < 1 - log.gaps.loc[0] < 0.2 and real.gaps.loc[0] < 0.25
     assert 0.9 < table.loc["fano 1 s", "simulated_50%"] < 1.3 and table.loc["fano 1 s", "real_median"] > 10
     assert (table.loc["fano 1 s":"fano 60 s", "inside"] < 0.4).all() and table.loc["fano 600 s", "inside"] > 0.5
@@ -193,7 +193,7 @@ def test_what_the_notebook_says_of_the_simulator_still_holds(simulated):
 
 
 def test_figures_are_pictures_and_say_in_words_what_they_show(simulated):
-    log, real = logs.measure(simulated), logs.real_hour()
+    log, real = logs.log_statistics(simulated), logs.real_hour()
     draws = [
         lambda: plots.gaps(log, real),
         lambda: plots.bursts(log, real),

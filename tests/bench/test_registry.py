@@ -34,13 +34,13 @@ def test_a_wrong_name_is_an_error_that_says_what_to_do(name, said):
         registry.choose([name])
 
 
-def test_adengine_recommends_for_each_view_and_a_series(organisation):
-    table = adengine.advice(organisation.evidence)
+def test_adengine_recommends_for_each_view_and_a_series(unattacked):
+    table = adengine.advice(unattacked.evidence)
     assert table.index.tolist() == ["raw", "deviations", "deviations+novelty", "hourly series"]
     assert (table["reason"].str.len() > 0).all()
     (contender,) = registry.choose(["ADEngine, deviations"])
     (rows,) = contender.make(0)
-    rows.fit(organisation.evidence, *organisation.evidence.periods.reference)
+    rows.fit(unattacked.evidence, *unattacked.evidence.periods.reference)
     assert type(rows.estimator.detector).__name__ == table.loc["deviations", "recommends"]
 
 

@@ -11,15 +11,15 @@ from tokenkit.bench.detectors.series import hourly_calls
 
 
 @pytest.fixture(scope="module")
-def busiest(organisation):
-    rows = np.argsort(-np.nansum(organisation.evidence.days.values["requests"], axis=1))[:2]
-    return organisation.evidence.of_profiles(np.sort(rows))
+def busiest(unattacked):
+    rows = np.argsort(-np.nansum(unattacked.evidence.days.values["requests"], axis=1))[:2]
+    return unattacked.evidence.of_profiles(np.sort(rows))
 
 
-def test_the_calls_of_a_day_are_those_of_its_hours(organisation):
-    calls = hourly_calls(organisation.evidence)
+def test_the_calls_of_a_day_are_those_of_its_hours(unattacked):
+    calls = hourly_calls(unattacked.evidence)
     per_day = calls.reshape(len(calls), -1, 24).sum(axis=2)
-    np.testing.assert_array_equal(per_day, np.nan_to_num(organisation.evidence.days.values["requests"]))
+    np.testing.assert_array_equal(per_day, np.nan_to_num(unattacked.evidence.days.values["requests"]))
 
 
 @pytest.mark.parametrize("name", ["SpectralResidual", "MatrixProfile", "TimeSeriesOD"])

@@ -13,16 +13,15 @@ from tokenkit.bench.scenarios.scenario import (
     DAY,
     EditedToken,
     Setting,
-    at_times,
     copies,
     early_times,
     from_network,
-    intensity_count,
     neighbours,
     new_address,
     new_client,
     own_calls,
     recent_calls,
+    repeated_calls,
     resized,
     scenario,
     usual_calls,
@@ -172,14 +171,13 @@ def month_end_batch(events: pd.DataFrame, setting: Setting) -> EditedToken:
 )
 def backfill(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twelve hours the token makes many times its usual reads, of older objects that it never touched."""
-    rng = setting.rng
     own = recent_calls(events, setting)
     pool = own[(own["activity_id"] == operations.READ).to_numpy(dtype=bool, na_value=False)]
     pool = pool if len(pool) else own
     a_day = float(own.groupby(own["time"].dt.floor("D")).size().median())
     n = int(np.clip(setting.intensity * a_day, 5, 20_000))
-    rows = at_times(copies(pool, n, rng), early_times(setting.start, 12, n, rng))
-    return with_added(events, with_older_objects(rows, events, rng))
+    rows = repeated_calls(pool, setting, n, 12)
+    return with_added(events, with_older_objects(rows, events, setting.rng))
 
 
 @benign_change(
@@ -258,7 +256,7 @@ def load_test(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a load-testing tool makes the token's usual calls from another network of the organisation, or
     from a new hosting network if there is none.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     theirs = sorted(n for n in setting.networks - set(events["network"].dropna()) if re.fullmatch(r"[\d.]+\.0/24", n))
     staging = str(rng.choice(theirs)).replace(".0/24", ".17") if theirs else new_address(setting, "hosting")
     rows = usual_calls(events, setting, n, 2)
@@ -285,7 +283,7 @@ def new_engineer(events: pd.DataFrame, setting: Setting) -> EditedToken:
         mornings.append(next_office_morning(replace(setting, start=mornings[-1] + pd.Timedelta("12h"))))
     calls = np.maximum(rng.poisson(setting.intensity, len(mornings)), 1)
     times = [early_times(morning, 8, n, rng) for morning, n in zip(mornings, calls.tolist(), strict=True)]
-    rows = at_times(copies(recent_calls(events, setting), int(calls.sum()), rng), times[0].append(times[1:]))
+    rows = with_columns(copies(recent_calls(events, setting), int(calls.sum()), rng), time=times[0].append(times[1:]))
     tried = rng.random(len(rows)) < 0.1
     rows = pd.concat([rows[~tried], as_calls(rows[tried], others, events, rng)])
     return with_added(events, with_client(from_network(rows, home), tool))
@@ -308,7 +306,7 @@ def retry_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
     failed = own_calls(events, _start_at_next_call(events, setting), 0.5 / 24)
     if failed.empty:
         return EditedToken(without_attack(events))
-    retries = failed.loc[failed.index.repeat(intensity_count(setting))]
+    retries = failed.loc[failed.index.repeat(setting.count)]
     soon = retries["time"] + pd.to_timedelta(rng.integers(500, 120_000, len(retries)), unit="ms")
     late = failed["time"] + pd.to_timedelta(rng.integers(1_800_000, 5_400_000, len(failed)), unit="ms")
     again = with_status(with_columns(retries, time=soon), 503)

@@ -20,16 +20,16 @@ from tokenkit.bench.scenarios.calls import (
 from tokenkit.bench.scenarios.scenario import (
     EditedToken,
     Setting,
-    at_times,
     copies,
     early_times,
     even_times,
-    intensity_count,
     recent_calls,
+    repeated_calls,
     resized,
     scenario,
     usual_calls,
     with_added,
+    with_columns,
 )
 from tokenkit.bench.scenarios.stolen import enough_use
 from tokenkit.sources.fields import operations
@@ -46,12 +46,6 @@ def carries_bytes(events: pd.DataFrame) -> bool:
     return enough_use(events) and sized["time"].dt.floor("D").nunique() >= 14
 
 
-def daily_bytes(events: pd.DataFrame, setting: Setting) -> float:
-    """Return the median response bytes of an active day."""
-    sized = recent_calls(events, setting)
-    return float(sized.groupby(sized["time"].dt.floor("D"))["response_bytes"].sum().astype("float64").median())
-
-
 def reads_of_one_kind(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     """Return the reads of the kind of numbered object that is read most, recent ones if there are any."""
     lately = numbered_reads(recent_calls(events, setting))
@@ -59,11 +53,9 @@ def reads_of_one_kind(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     return own[own["operation"] == own["operation"].mode()[0]]
 
 
-def burst(events: pd.DataFrame, setting: Setting, purpose: str, n: int, hours: float) -> pd.DataFrame:
+def calls_never_made(events: pd.DataFrame, setting: Setting, purpose: str, n: int, hours: float) -> pd.DataFrame:
     """Return ``n`` calls of a purpose that the token never made, within ``hours`` of the start."""
-    rows = at_times(
-        copies(recent_calls(events, setting), n, setting.rng), early_times(setting.start, hours, n, setting.rng)
-    )
+    rows = usual_calls(events, setting, n, hours)
     return as_calls(rows, unused_calls(events, setting, purpose, max(1, n)), events, setting.rng)
 
 
@@ -90,7 +82,7 @@ def burst(events: pd.DataFrame, setting: Setting, purpose: str, n: int, hours: f
 )
 def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token makes listing calls that it never made before. One in six is refused."""
-    rows = burst(events, setting, "list", intensity_count(setting), 1 / 3)
+    rows = calls_never_made(events, setting, "list", setting.count, 1 / 3)
     return with_added(events, with_status(rows, np.where(setting.rng.random(len(rows)) < 1 / 6, 403, 200).tolist()))
 
 
@@ -110,14 +102,13 @@ def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     All are refused but the last.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     known = called_before(events)
-    doors = [
-        call for purpose in ("rights", "mint", "secret", "audit") for call in unused_calls(events, setting, purpose, 3)
-    ]
-    doors = [call for call in [*doors, *unused_calls(events, setting, "list", n + 1)] if call not in known][: n + 1]
+    kinds = {"rights": 3, "mint": 3, "secret": 3, "audit": 3, "list": n + 1}
+    tried = [call for kind, most in kinds.items() for call in unused_calls(events, setting, kind, most)]
+    tried = [call for call in tried if call not in known][: n + 1]
     rows = usual_calls(events, setting, n + 1, 0.5)
-    return with_added(events, with_status(as_calls(rows, doors, events, rng), [403] * n + [200]))
+    return with_added(events, with_status(as_calls(rows, tried, events, rng), [403] * n + [200]))
 
 
 @scenario(
@@ -136,11 +127,11 @@ def object_enumeration(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     Two in five do not exist.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     own = reads_of_one_kind(events, setting)
     known = str(own["resource_uid"].iloc[int(rng.integers(len(own)))])
     begin = last_number(known) + int(rng.integers(1, 500))
-    rows = at_times(copies(own, n, rng), early_times(setting.start, 3, n, rng))
+    rows = repeated_calls(own, setting, n, 3)
     rows = on_objects(rows, [with_number(known, begin + i) for i in range(n)])
     return with_added(events, with_status(rows, np.where(rng.random(n) < 0.4, 404, 200).tolist()))
 
@@ -162,11 +153,12 @@ def bulk_spike(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """
     rng = setting.rng
     own = recent_calls(events, setting)
+    a_day = own.groupby(own["time"].dt.floor("D"))["response_bytes"].sum().astype("float64").median()
+    wanted = setting.intensity * float(a_day)
     own = own[own["response_bytes"].fillna(0) > 0]
-    wanted = setting.intensity * daily_bytes(events, setting)
     mean = float(own["response_bytes"].astype("float64").mean())
     n = int(np.clip(wanted / mean / 2, 5, 3_000))
-    rows = at_times(copies(own, n, rng), early_times(setting.start, 10, n, rng))
+    rows = repeated_calls(own, setting, n, 10)
     rows = resized(rows, wanted / max(float(rows["response_bytes"].sum()), 1.0), ("response_bytes", "rows"))
     return with_added(events, with_older_objects(rows, events, rng))
 
@@ -190,13 +182,13 @@ def with_older_objects(rows: pd.DataFrame, events: pd.DataFrame, rng: np.random.
 )
 def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token calls its most frequent listing (or read, if it never lists) every four seconds without a pause."""
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     own = recent_calls(events, setting)
     lists = own[[operations.lists(one) for one in own["operation"]]]
     pool = lists if len(lists) else own[own["activity_id"] == operations.READ]
     pool = pool if len(pool) else own
     pool = pool[pool["operation"] == pool["operation"].mode()[0]]
-    return with_added(events, at_times(copies(pool, n, rng), even_times(setting.start, 4, n, rng)))
+    return with_added(events, with_columns(copies(pool, n, rng), time=even_times(setting.start, 4, n, rng)))
 
 
 @scenario(
@@ -214,9 +206,9 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     From five minutes later on it creates credentials, which it never did before.
     """
-    look = burst(events, setting, "identity", 1, 0.1)
+    look = calls_never_made(events, setting, "identity", 1, 0.1)
     later = setting.start + pd.Timedelta("5min")
-    n = intensity_count(setting)
+    n = setting.count
     rows = usual_calls(events, setting, n, 0.5, later)
     return with_added(events, look, as_calls(rows, unused_calls(events, setting, "mint", n), events, setting.rng))
 
@@ -233,7 +225,7 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
 )
 def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token changes roles and policies with calls that it never made before."""
-    return with_added(events, burst(events, setting, "rights", intensity_count(setting), 0.5))
+    return with_added(events, calls_never_made(events, setting, "rights", setting.count, 0.5))
 
 
 @scenario(
@@ -248,7 +240,7 @@ def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
 )
 def destructive_burst(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token deletes objects that it read before."""
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     own = reads_of_one_kind(events, setting).drop_duplicates("resource_uid")
     rows = copies(own, n, rng)
     if n <= len(own):
@@ -257,7 +249,7 @@ def destructive_burst(events: pd.DataFrame, setting: Setting) -> EditedToken:
     was = str(own["operation"].iloc[0])
     call = Call(service, "DELETE " + was.split(" ", 1)[1]) if logs_routes(own) else Call(service, _deletion(was))
     kinds = rows["resource_type"]
-    rows = as_calls(at_times(rows, early_times(setting.start, 1 / 3, n, rng)), [call], events, rng)
+    rows = as_calls(with_columns(rows, time=early_times(setting.start, 1 / 3, n, rng)), [call], events, rng)
     return with_added(events, on_objects(rows, names).assign(resource_type=kinds))
 
 
@@ -284,7 +276,7 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     Then it is called for twelve hours.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     call = unused_calls(events, setting, "compute", 1)
     rows = usual_calls(events, setting, n + 2, 12)
     rows = as_calls(rows, call, events, rng)
@@ -305,13 +297,11 @@ def secret_harvesting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token reads many different secrets with a call that it never made before, each secret
     once.
     """
-    rng, n = setting.rng, intensity_count(setting)
-    rows = burst(events, setting, "secret", 1, 0.1)
+    rng, n = setting.rng, setting.count
+    rows = calls_never_made(events, setting, "secret", 1, 0.1)
     call = [Call(rows["service"].iloc[0], rows["operation"].iloc[0])]
     rows = usual_calls(events, setting, n, 0.5)
     rows = as_calls(rows, call, events, rng)
     numbers = rng.choice(900_000, n, replace=False) + 1_000
-    if logs_routes(events):
-        path = call[0].operation.split(" ", 1)[1]
-        return with_added(events, on_objects(rows, [path.replace("{id}", str(i)) for i in numbers.tolist()]))
-    return with_added(events, on_objects(rows, [f"prod/service-{i}/password" for i in numbers.tolist()]))
+    name = call[0].operation.split(" ", 1)[1] if logs_routes(events) else "prod/service-{id}/password"
+    return with_added(events, on_objects(rows, [name.replace("{id}", str(i)) for i in numbers.tolist()]))

@@ -52,6 +52,11 @@ class Setting:
     timezone: str = "UTC"
     shared: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """The intensity as a whole number, at least one."""
+        return max(1, round(self.intensity))
+
 
 @dataclass(frozen=True)
 class EditedToken:
@@ -77,6 +82,8 @@ class Scenario:
 
     ``kind`` is "attack", or "confounder" for a benign change, as results store it. ``what`` is the text of ``how``, for
     pages. ``unit`` says what an intensity is; ``days`` how long it lasts (None: until the end of the period).
+    ``attack_ids`` are techniques of ATT&CK, ATLAS or the OWASP API list that it is an example of, ``unchecked`` those
+    of them that were not checked in public detection content.
     ``shown_by`` names the parts of a score of which one should be among the first three reasons. ``suits`` says
     whether a token can have this scenario, ``cohort`` how many tokens have it at once. ``gradual``: it can begin small
     (``with_warm_up``). ``lead`` is how many days before the start events change, for each unit of intensity.
@@ -86,19 +93,19 @@ class Scenario:
     number: int
     id: str
     title: str
-    kind: str
-    attack_ids: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    how: Edit
     intensities: tuple[float, ...]
     unit: str
     days: float | None
-    shown_by: tuple[str, ...]
     suits: Callable[[pd.DataFrame], bool]
-    cohort: int
-    gradual: bool
-    lead: float
-    alike: bool
-    how: Edit
+    kind: str = "attack"
+    attack_ids: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    shown_by: tuple[str, ...] = ()
+    cohort: int = 1
+    gradual: bool = True
+    lead: float = 0.0
+    alike: bool = False
 
     @property
     def what(self) -> str:
@@ -133,25 +140,11 @@ class Scenario:
 REGISTRY: dict[str, Scenario] = {}
 
 
-def scenario(
-    number: int, title: str, *, intensities: tuple[float, ...], unit: str, days: float | None,
-    suits: Callable[[pd.DataFrame], bool], shown_by: tuple[str, ...] = (), attack_ids: tuple[str, ...] = (),
-    unchecked: tuple[str, ...] = (), kind: str = "attack", cohort: int = 1, gradual: bool = True,
-    lead: float = 0.0, alike: bool = False,
-) -> Callable[[Edit], Scenario]:  # fmt: skip
-    """Register the decorated function as a scenario under its name.
-
-    Parameters
-    ----------
-    attack_ids : techniques of ATT&CK, ATLAS or the OWASP API list that the scenario is an example of
-    unchecked : those of them that were not checked in public detection content
-    """
+def scenario(number: int, title: str, **fields: Any) -> Callable[[Edit], Scenario]:
+    """Register the decorated function as a ``Scenario`` under its name."""
 
     def register(how: Edit) -> Scenario:
-        registered = Scenario(
-            number, how.__name__, title, kind, attack_ids, unchecked, intensities, unit, days, shown_by, suits, cohort,
-            gradual, lead, alike, how,
-        )  # fmt: skip
+        registered = Scenario(number, how.__name__, title, how, **fields)
         REGISTRY[registered.id] = registered
         return registered
 
@@ -222,11 +215,6 @@ def recent_calls(events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     return lately if len(lately) >= 5 else ok
 
 
-def intensity_count(setting: Setting) -> int:
-    """Return the intensity as a whole number, at least one."""
-    return max(1, round(setting.intensity))
-
-
 # ---- when ----
 def early_times(start: pd.Timestamp, hours: float, n: int, rng: np.random.Generator) -> pd.DatetimeIndex:
     """Return ``n`` sorted times within ``hours`` of the start, more of them early than late; the first is the start.
@@ -270,17 +258,19 @@ def resized(rows: pd.DataFrame, factor: Any, columns: tuple[str, ...] = SIZES) -
     return with_columns(rows, **{c: (rows[c].astype("Float64") * factor).round() for c in columns})
 
 
-def at_times(rows: pd.DataFrame, times: pd.DatetimeIndex) -> pd.DataFrame:
-    """Return the rows at these times, one each."""
-    return with_columns(rows, time=times)
+def repeated_calls(
+    pool: pd.DataFrame, setting: Setting, n: int, hours: float, start: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """Return ``n`` calls drawn from ``pool``, made again within ``hours`` of ``start`` (default: the setting's)."""
+    rows = copies(pool, n, setting.rng)
+    return with_columns(rows, time=early_times(start or setting.start, hours, n, setting.rng))
 
 
 def usual_calls(
     events: pd.DataFrame, setting: Setting, n: int, hours: float, start: pd.Timestamp | None = None
 ) -> pd.DataFrame:
-    """Return ``n`` recent calls made again within ``hours`` of ``start`` (default: the setting's), most early on."""
-    rows = copies(recent_calls(events, setting), n, setting.rng)
-    return at_times(rows, early_times(start or setting.start, hours, n, setting.rng))
+    """Return ``n`` recent calls of the token, made again (``repeated_calls``)."""
+    return repeated_calls(recent_calls(events, setting), setting, n, hours, start)
 
 
 # ---- from where, with what ----
@@ -358,9 +348,10 @@ def attacker_client(events: pd.DataFrame, setting: Setting, known: tuple[str, ..
     return str(setting.shared["user_agent"])
 
 
-def from_attacker(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    """Return the rows with one or two of the attacker's addresses and the attacker's program."""
-    hosts = neighbours(attacker_address(setting, "hosting"), int(setting.rng.integers(1, 3)), setting.rng)
+def from_attacker(rows: pd.DataFrame, events: pd.DataFrame, setting: Setting, addresses: int = 0) -> pd.DataFrame:
+    """Return the rows with so many of the attacker's addresses (0: one or two) and the attacker's program."""
+    first = attacker_address(setting, "hosting")
+    hosts = neighbours(first, addresses or int(setting.rng.integers(1, 3)), setting.rng)
     return with_client(from_network(rows, hosts, setting.rng), attacker_client(events, setting))
 
 

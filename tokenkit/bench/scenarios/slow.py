@@ -13,13 +13,12 @@ from tokenkit.bench.scenarios.calls import (
     unused_calls,
     with_status,
 )
-from tokenkit.bench.scenarios.misuse import burst, carries_bytes
+from tokenkit.bench.scenarios.misuse import calls_never_made, carries_bytes
 from tokenkit.bench.scenarios.scenario import (
     DAY,
     SIZES,
     EditedToken,
     Setting,
-    intensity_count,
     own_calls,
     resized,
     scenario,
@@ -174,8 +173,8 @@ def tracks_covered(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     Then, within half an hour, it switches off or deletes logs, webhooks or jobs.
     """
-    rng, n = setting.rng, intensity_count(setting)
     noise = usual_calls(events, setting, 12, 24 * 6)
-    noise = as_calls(noise, unused_calls(events, setting, "list", 4), events, rng)
-    noise = with_status(noise, [403, 200] * 6)
-    return with_added(events, noise, burst(events, replace(setting, start=setting.start + 6 * DAY), "audit", n, 0.5))
+    noise = as_calls(noise, unused_calls(events, setting, "list", 4), events, setting.rng)
+    last = replace(setting, start=setting.start + 6 * DAY)
+    tracks = calls_never_made(events, last, "audit", setting.count, 0.5)
+    return with_added(events, with_status(noise, [403, 200] * 6), tracks)

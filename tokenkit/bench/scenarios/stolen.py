@@ -9,14 +9,12 @@ from tokenkit.bench.scenarios.scenario import (
     DAY,
     EditedToken,
     Setting,
-    at_times,
     attacker_address,
     attacker_client,
     copies,
     early_times,
     from_attacker,
     from_network,
-    intensity_count,
     neighbours,
     new_address,
     own_calls,
@@ -25,6 +23,7 @@ from tokenkit.bench.scenarios.scenario import (
     usual_calls,
     with_added,
     with_client,
+    with_columns,
 )
 
 
@@ -48,16 +47,14 @@ def never_by_hand(events: pd.DataFrame) -> bool:
     )
 
 
-def active_share_by_hour(events: pd.DataFrame) -> pd.Series:
-    """Return for each of the 24 hours of the day (UTC) the share of the token's days with a call in it."""
-    active = events["time"].dt.floor("h").drop_duplicates()
-    hours = active.groupby(active.dt.hour).size()
-    return hours.reindex(range(24), fill_value=0) / max(events["time"].dt.floor("D").nunique(), 1)
+def idle_hours(events: pd.DataFrame) -> np.ndarray:
+    """Return which of the 24 hours of the day (UTC) never had a call (bool array)."""
+    return ~np.isin(np.arange(24), events["time"].dt.hour.unique())
 
 
 def has_idle_hours(events: pd.DataFrame) -> bool:
     """Return whether there are at least six hours of the day without any call."""
-    return enough_use(events) and int((active_share_by_hour(events) == 0).sum()) >= 6
+    return enough_use(events) and int(idle_hours(events).sum()) >= 6
 
 
 @scenario(
@@ -74,7 +71,7 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Somebody else makes the token's usual calls for up to four hours, from a new hosting network and with a program
     that the token never used. The first calls ask whose token it is and what it may do.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     rows = usual_calls(events, setting, n, 4)
     look = unused_calls(events, setting, "identity", 2)[: max(1, n // 5)]
     first = as_calls(rows.iloc[: len(look)], look, events, rng)
@@ -95,12 +92,13 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the attacker makes the token's usual calls with its usual program from a new hosting network, each
     within ten minutes after a call of the owner.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     own = own_calls(events, setting, 2)["time"]
     moments = pd.DatetimeIndex(own) if len(own) else early_times(setting.start, 48, n, rng)
     beside = moments[np.sort(rng.integers(len(moments), size=n))] + pd.to_timedelta(rng.integers(5, 600, n), unit="s")
     hosts = neighbours(attacker_address(setting, "hosting"), 2, rng)
-    return with_added(events, from_network(at_times(copies(recent_calls(events, setting), n, rng), beside), hosts, rng))
+    rows = with_columns(copies(recent_calls(events, setting), n, rng), time=beside)
+    return with_added(events, from_network(rows, hosts, rng))
 
 
 @scenario(
@@ -116,7 +114,7 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
 )
 def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within five minutes a script on a new hosting network asks whose token it is. Nothing follows."""
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     rows = usual_calls(events, setting, n, 1 / 12)
     return with_added(
         events,
@@ -159,7 +157,7 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
 )
 def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the usual calls are made with the usual program, from a new home network."""
-    rows = usual_calls(events, setting, intensity_count(setting), 3)
+    rows = usual_calls(events, setting, setting.count, 3)
     return with_added(events, from_network(rows, attacker_address(setting, "home")))
 
 
@@ -178,10 +176,10 @@ def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     tool for trying APIs, from a new business network. About one call in seven is a listing that the token never asked
     for.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     seconds = np.cumsum(rng.exponential(1.0, n) ** 2)
     times = next_office_morning(setting) + pd.to_timedelta((seconds / seconds[-1] * 6 * 3600).round(3), unit="s")
-    rows = at_times(copies(recent_calls(events, setting), n, rng), pd.DatetimeIndex(times).as_unit("us"))
+    rows = with_columns(copies(recent_calls(events, setting), n, rng), time=pd.DatetimeIndex(times).as_unit("us"))
     tried = rng.random(n) < 0.15
     others = as_calls(rows[tried], unused_calls(events, setting, "list", 5), events, rng)
     rows = pd.concat([rows[~tried], others])
@@ -203,7 +201,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a program that the token never used makes its usual calls in random order, from its usual
     addresses.
     """
-    rows = usual_calls(events, setting, intensity_count(setting), 2)
+    rows = usual_calls(events, setting, setting.count, 2)
     return with_added(events, with_client(rows, attacker_client(events, setting)))
 
 
@@ -221,7 +219,7 @@ def network_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For a day the token's usual calls come with its usual program, from several new networks in turn, at least three
     from each.
     """
-    rng, places = setting.rng, intensity_count(setting)
+    rng, places = setting.rng, setting.count
     n = max(30, 3 * places)
     hosts = [new_address(setting, str(rng.choice(["hosting", "home", "business"]))) for _ in range(places)]
     rows = usual_calls(events, setting, n, 24)
@@ -242,9 +240,8 @@ def off_schedule(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within a day the token makes an hour's usual number of its usual calls, in hours in which it was never active,
     from its usual addresses and with its usual program.
     """
-    idle = active_share_by_hour(events) == 0
     hours = pd.date_range(setting.start.ceil("h"), periods=24, freq="h")
-    chosen = hours[idle.to_numpy()[hours.hour]][: intensity_count(setting)]
+    chosen = hours[idle_hours(events)[hours.hour]][: setting.count]
     n = int(max(5, events.groupby(events["time"].dt.floor("h")).size().median()))
     runs = [usual_calls(events, setting, n, 0.8, hour) for hour in chosen]
     return with_added(events, *runs)
@@ -265,10 +262,10 @@ def refresh_token_reuse(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the identity provider refuses a refresh token that was used before; the request comes from a
     new hosting network.
     """
-    rng, n = setting.rng, intensity_count(setting)
+    rng, n = setting.rng, setting.count
     rows = as_calls(copies(recent_calls(events, setting), n, rng), plausible_calls(events, "refresh"), events, rng)
     rows = with_status(rows, 400, "refresh_token_reused").assign(is_denied=True)
-    rows = at_times(rows, early_times(setting.start, 0.5, n, rng))
+    rows = with_columns(rows, time=early_times(setting.start, 0.5, n, rng))
     return with_added(events, from_network(rows, new_address(setting, "hosting")))
 
 

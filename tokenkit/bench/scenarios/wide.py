@@ -1,5 +1,7 @@
 """Scenarios on several tokens at once; each edits one token, with what all share chosen once (``shared_traits``)."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from tokenkit.bench.scenarios.calls import as_calls, plausible_calls, with_status
@@ -7,18 +9,11 @@ from tokenkit.bench.scenarios.scenario import (
     DAY,
     EditedToken,
     Setting,
-    at_times,
-    copies,
-    early_times,
-    from_network,
-    intensity_count,
-    neighbours,
-    recent_calls,
+    from_attacker,
     scenario,
     shared_traits,
     usual_calls,
     with_added,
-    with_client,
 )
 from tokenkit.bench.scenarios.stolen import enough_use
 
@@ -41,19 +36,13 @@ def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Six tokens of one purpose are used on the same UTC day, from the same new hosting network and with the same
     program. The first fifth of the calls are one identity call, the rest are the usual ones of each token.
     """
-    rng, n = setting.rng, intensity_count(setting)
-    shared = setting.shared or shared_traits(setting)
+    n, setting = setting.count, replace(setting, shared=setting.shared or shared_traits(setting))
     left = setting.start.normalize() + DAY - setting.start
-    rows = at_times(
-        copies(recent_calls(events, setting), n, rng), early_times(setting.start, left / pd.Timedelta("1h"), n, rng)
-    )
+    rows = usual_calls(events, setting, n, left / pd.Timedelta("1h"))
     same = plausible_calls(events, "identity")
-    call = same[int(shared["choice"] * len(same))]
-    first = as_calls(rows.iloc[: max(1, n // 5)], [call], events, rng)
-    rows = pd.concat([first, rows.iloc[len(first) :]])
-    return with_added(
-        events, with_client(from_network(rows, neighbours(shared["ip"], 2, rng), rng), shared["user_agent"])
-    )
+    call = same[int(setting.shared["choice"] * len(same))]
+    first = as_calls(rows.iloc[: max(1, n // 5)], [call], events, setting.rng)
+    return with_added(events, from_attacker(pd.concat([first, rows.iloc[len(first) :]]), events, setting, 2))
 
 
 @scenario(
@@ -81,10 +70,6 @@ def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     All come from one new hosting network and the same program.
     """
-    rng, n = setting.rng, intensity_count(setting)
-    shared = setting.shared or shared_traits(setting)
-    rows = usual_calls(events, setting, n, 0.5)
-    rows = with_client(
-        from_network(with_status(rows, 401), neighbours(shared["ip"], 2, rng), rng), shared["user_agent"]
-    )
-    return with_added(events, rows)
+    setting = replace(setting, shared=setting.shared or shared_traits(setting))
+    rows = with_status(usual_calls(events, setting, setting.count, 0.5), 401)
+    return with_added(events, from_attacker(rows, events, setting, 2))
