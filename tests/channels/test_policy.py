@@ -57,26 +57,48 @@ def test_what_was_broken_only_before_the_period_is_not_found(tmp_path: Path) -> 
     assert broken(tmp_path, text).empty
 
 
-@pytest.mark.parametrize(
-    ("declared", "address", "outside"),
-    [
-        ("203.0.113.0/24", "203.0.113.7", False),
-        ("203.0.0.0/16", "203.0.113.7", False),
-        ("203.0.113.128/25", "203.0.113.7", False),  # of an address its /24 is kept: it may be inside
-        ("10.0.0.0/8 203.0.113.0/24", "203.0.113.7", False),
-        ("10.0.0.0/8", "203.0.113.7", True),
-        ("198.51.100.0/24 2001:db8::/32", "203.0.113.7", True),
-        ("2001:db8::/32", "2001:db8:1::9", False),
-        ("2001:db9::/32", "2001:db8:1::9", True),
-        ("head office", "203.0.113.7", False),  # no network at all is declared
-        ("head office; 10.0.0.0/8", "203.0.113.7", True),
-    ],
-)
-def test_use_outside_declared_networks_is_found(tmp_path: Path, declared: str, address: str, outside: bool) -> None:
-    found = broken(tmp_path, inventory(networks=declared), remote_addr=address)
-    assert found["rule"].tolist() == (["outside_networks"] if outside else [])
+# declared networks, an address, whether it lies outside of them
+NETWORKS = [
+    ("203.0.113.0/24", "203.0.113.7", False),
+    ("203.0.0.0/16", "203.0.113.7", False),
+    ("203.0.113.128/25", "203.0.113.7", False),  # of an address its /24 is kept: it may be inside
+    ("10.0.0.0/8 203.0.113.0/24", "203.0.113.7", False),
+    ("10.0.0.0/8", "203.0.113.7", True),
+    ("198.51.100.0/24 2001:db8::/32", "203.0.113.7", True),
+    ("2001:db8::/32", "2001:db8:1::9", False),
+    ("2001:db9::/32", "2001:db8:1::9", True),
+    ("head office", "203.0.113.7", False),  # no network at all is declared
+    ("head office; 10.0.0.0/8", "203.0.113.7", True),
+]
+
+
+@pytest.fixture(scope="module")
+def outside_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What is found of one token for each of ``NETWORKS``: token name, and what lies outside."""
+    folder = tmp_path_factory.mktemp("networks")
+    place = raw_logs.workspace(folder / "w")
+    keys = [f"key_{n:012d}" for n in range(len(NETWORKS))]
+    lines = [
+        nginx(f"r{n}", moment(6, 12), api_key_id=keys[n], remote_addr=address)
+        for n, (_, address, _) in enumerate(NETWORKS)
+    ]
+    raw_logs.form(place, raw_logs.write(folder / "a.log", lines))
+    rows = [f"{key},{n},{declared}\n" for n, (key, (declared, _, _)) in enumerate(zip(keys, NETWORKS, strict=True))]
+    raw_logs.own(place, folder, "native_id,token_name,networks\n" + "".join(rows))
+    found = policy.in_period(policy.breaches(place, token_profiles(place), day_of(10)), day_of(5), day_of(10))
+    assert set(found["rule"]) == {"outside_networks"}
+    names = raw_logs.table(place, "tokens").set_index("token_uid")["label"]
+    return {names[row.profile_uid]: row.what for row in found.itertuples()}
+
+
+@pytest.mark.parametrize(("number", "outside"), [(n, outside) for n, (_, _, outside) in enumerate(NETWORKS)])
+def test_use_outside_declared_networks_is_found(
+    outside_networks: dict[str, list[str]], number: int, outside: bool
+) -> None:
+    assert (str(number) in outside_networks) == outside
     if outside:
-        assert len(found["what"].iloc[0]) == 1 and "/" in found["what"].iloc[0][0]
+        (network,) = outside_networks[str(number)]
+        assert "/" in network
 
 
 def test_several_rules_are_several_findings_of_one_token(tmp_path: Path) -> None:

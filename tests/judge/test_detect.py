@@ -30,7 +30,7 @@ FROZEN = (START, START + timedelta(28))
 @pytest.fixture(scope="module")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("organisation")
-    simulate_logs(folder, tokens=30, days=DAYS, start=START, seed=4, events=40_000)
+    simulate_logs(folder, tokens=16, days=DAYS, start=START, seed=4, events=20_000)
     place = config.init(folder / "w")
     raw_logs.read(place, folder / "logs")
     raw_logs.own(place, folder, (folder / "inventory.csv").read_text())
