@@ -98,7 +98,7 @@ def run(
             if written_last.exists() and json.loads(written_last.read_text())["seeds"] == [job.seed for job in jobs]:
                 return read(root)
             code = code_digest()  # of what is running now, whatever is edited meanwhile
-            _all(jobs, processes, progress)
+            _run_jobs(jobs, processes, progress)
             return _collect(root, profile, jobs, code)
     except Timeout:
         raise InputError(f"{root}: another run of the same bench is at work there. Wait for it, or name another folder "
@@ -115,7 +115,7 @@ def digest(size: Profile, taking_part: Sequence[Contender], ids: Sequence[str]) 
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
 
-def _all(jobs: list[Job], processes: int, progress: Progress) -> None:
+def _run_jobs(jobs: list[Job], processes: int, progress: Progress) -> None:
     """Do every job in a pool of processes, with one bar for all of them."""
     context = multiprocessing.get_context("spawn")
     manager = SyncManager(ctx=context)

@@ -78,14 +78,14 @@ def compare(
         return None, f"No comparison on your own logs: {error}"
     assert periods.reference is not None
     profiles = len(organisation.evidence.days.profiles)
-    return _measured(organisation, contenders, budget, seed, progress), (
+    return _own_logs(organisation, contenders, budget, seed, progress), (
         f"{profiles:,} profiles, fitted on {periods.reference[0]} to {periods.reference[1]}, reported {periods.start} "
         f"to {periods.end} (the last day of each not included). Nobody has said what an attack was, so there is no "
         "recall here."
     )
 
 
-def _measured(
+def _own_logs(
     organisation: UnattackedOrganisation, contenders: Sequence[Contender], budget: float, seed: int, progress: Progress
 ) -> OwnLogs:
     profiles, days = len(organisation.evidence.days.profiles), (organisation.end - organisation.start).days

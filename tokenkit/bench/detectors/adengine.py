@@ -13,7 +13,7 @@ from tokenkit.bench.detectors.views import VIEWS
 from tokenkit.normal.evidence import Evidence
 
 
-class Recommended:
+class RecommendedDetector:
     """The detector that ADEngine recommends for the rows that it is fitted on."""
 
     def __init__(self, seed: int) -> None:
@@ -24,7 +24,7 @@ class Recommended:
         """Ask for a recommendation, make that detector and fit it."""
         from pyod.utils.ad_engine import ADEngine
 
-        self.detector = ADEngine(random_state=self.seed).build_detector(recommended(rows, self.seed))
+        self.detector = ADEngine(random_state=self.seed).build_detector(recommendation(rows, self.seed))
         self.detector.fit(rows)
         return self
 
@@ -33,12 +33,12 @@ class Recommended:
         return np.asarray(self.detector.decision_function(rows))
 
 
-def recommended(rows: np.ndarray, seed: int = 0, data_type: str | None = None) -> dict[str, Any]:
+def recommendation(rows: np.ndarray, seed: int = 0, data_type: str | None = None) -> dict[str, Any]:
     """ADEngine's plan for some data.
 
     Examples
     --------
-    >>> sorted(recommended(np.zeros((1000, 20))))[:3]
+    >>> sorted(recommendation(np.zeros((1000, 20))))[:3]
     ['alternatives', 'confidence', 'detector_name']
     """
     from pyod.utils.ad_engine import ADEngine
@@ -57,7 +57,7 @@ def advice(evidence: Evidence, seed: int = 0) -> pd.DataFrame:
     data["hourly series"] = (np.log1p(hourly_calls(evidence)[0]), "time_series")
     rows = {}
     for name, (values, kind) in data.items():
-        plan = recommended(values, seed, kind)
+        plan = recommendation(values, seed, kind)
         alternatives = ", ".join(other["detector_name"] for other in plan["alternatives"])
         rows[name] = {"recommends": plan["detector_name"], "reason": plan["reason"], "next": alternatives}
     return pd.DataFrame.from_dict(rows, orient="index")

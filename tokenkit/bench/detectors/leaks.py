@@ -1,8 +1,8 @@
 """Leaks: a detector that knows what it must not know is refused, with the reason, before it is compared.
 
 Reads  UnattackedOrganisation, Contender. Writes nothing.
-Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. Files
-are heard that Python opens, while the experiments run: code that means to deceive is not kept from it.
+Each way to cheat that is known here changes a score in an experiment, and an honest detector's does not change. While
+the experiments run, it is noted which files Python opens. Code that means to deceive is not kept from it.
 """
 
 import sys
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ import pandas as pd
 from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.detectors.own import exception_text
 from tokenkit.bench.trials.unattacked import UnattackedOrganisation
-from tokenkit.channels import Detector
+from tokenkit.channels import Detector, calibration
 from tokenkit.errors import DetectorError, TokenkitError
 from tokenkit.normal.evidence import Evidence
 
+CODE = (".py", ".pyc", ".so")
 SOME = 40  # profiles that are scored again in other company
 TOLERANCE = 1e-8
 NAMED = (
@@ -65,7 +67,6 @@ def refuse_yours(organisation: UnattackedOrganisation, contenders: Sequence[Cont
 
 def _experiments(organisation: UnattackedOrganisation, contender: Contender, seed: int) -> None:
     evidence, periods = organisation.evidence, organisation.evidence.periods
-    assert periods.reference is not None and periods.calibration is not None
     learn = contender.days_to_learn(periods)
     shown = evidence.before(learn[1])
     profiles = len(evidence.days.profiles)
@@ -75,7 +76,7 @@ def _experiments(organisation: UnattackedOrganisation, contender: Contender, see
     back = {new: old for old, new in names.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitted = _fit(contender, seed, shown, learn)
+        fitted = calibration.fit(contender.make(seed), shown, learn)
         alone = _scores(fitted, some)
         _same(
             alone, _scores(fitted, evidence), contender, "a row has another score in another batch",
@@ -94,22 +95,18 @@ def _experiments(organisation: UnattackedOrganisation, contender: Contender, see
         strangers = _scores(fitted, _renamed(some, names))  # it never heard of them, nor of the twins of a trial
         _same(alone, strangers.assign(profile_uid=strangers["profile_uid"].map(back)), contender, *NAMED)
         _same(
-            alone, _scores(_fit(contender, seed, evidence, learn), some), contender,
+            alone, _scores(calibration.fit(contender.make(seed), evidence, learn), some), contender,
             f"its scores change with what happened after {learn[1]}, the end of the days it was to be fitted on",
             "It is fitted on rows that it is to judge: use only the days [start, end) that fit is told",
         )  # fmt: skip
-        renamed = _scores(_fit(contender, seed, _renamed(shown, names), learn), _renamed(some, names))
+        fitted = calibration.fit(contender.make(seed), _renamed(shown, names), learn)
+        renamed = _scores(fitted, _renamed(some, names))
         _same(alone, renamed.assign(profile_uid=renamed["profile_uid"].map(back)), contender, *NAMED)
-
-
-def _fit(contender: Contender, seed: int, evidence: Evidence, learn: tuple) -> list[Detector]:
-    return [one.fit(evidence, *learn) for one in contender.make(seed)]
 
 
 def _scores(detectors: list[Detector], evidence: Evidence, end: date | None = None) -> pd.DataFrame:
     periods = evidence.periods
-    assert periods.calibration is not None
-    frames = [d.score(evidence, periods.calibration[0], end or periods.end) for d in detectors]
+    frames = [d.score(evidence, periods.first_scored, end or periods.end) for d in detectors]
     return pd.concat([f for f in frames if len(f)] or frames, ignore_index=True)
 
 
@@ -140,9 +137,7 @@ def _renamed(evidence: Evidence, names: dict[str, str]) -> Evidence:
 @contextmanager
 def _files_of(folder: Path) -> Iterator[list[str]]:
     """The files at or around a folder of the bench that are opened meanwhile."""
-    if not any(hook is _heard for hook in _installed):
-        sys.addaudithook(_heard)
-        _installed.append(_heard)
+    _add_hook()
     opened: list[str] = []
     _watched.append((folder.resolve(), opened))
     try:
@@ -151,11 +146,12 @@ def _files_of(folder: Path) -> Iterator[list[str]]:
         _watched.pop()
 
 
-CODE = (".py", ".pyc", ".so")
-_installed: list[object] = []
+@cache
+def _add_hook() -> None:
+    sys.addaudithook(_note_opened)
 
 
-def _heard(event: str, arguments: tuple) -> None:
+def _note_opened(event: str, arguments: tuple) -> None:
     if event != "open" or not _watched or not isinstance(arguments[0], str | bytes):
         return
     folder, opened = _watched[-1]

@@ -1,4 +1,4 @@
-"""Own: a detector of one's own as a contender, loaded once: from a file, a package, a class, or an object.
+"""A detector of one's own as a contender, loaded once: from a file, a package, a class, or an object.
 
 Reads  the file that a person names. Writes nothing.
 """
@@ -53,7 +53,7 @@ def load(given: Any, name: str = "", view: str = "deviations+novelty") -> Conten
     module: ModuleType | None = None
     title = given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
     if isinstance(given, str):
-        module, given = _found(given)
+        module, given = _module_and_class(given)
     make = _maker(given, title)
     one = make()
     source = type(one).__qualname__.encode() + b"\n" + _source(module, given)
@@ -83,7 +83,7 @@ def exception_text(error: Exception) -> str:
 
 
 def pack(contenders: list[Contender]) -> bytes:
-    """Contenders as bytes that another process can read, with the code of those that it could not import.
+    """Return contenders as bytes that another process can read, with the code of those that it could not import.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def pack(contenders: list[Contender]) -> bytes:
         ) from error
 
 
-def _found(where: str) -> tuple[ModuleType, Any]:
+def _module_and_class(where: str) -> tuple[ModuleType, Any]:
     """The module and the class that ``module:Class`` or ``path/to/module.py:Class`` leads to."""
     path, _, name = where.rpartition(":")
     if not path or not name:

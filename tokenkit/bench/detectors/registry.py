@@ -10,7 +10,7 @@ from functools import partial
 
 from tokenkit import channels
 from tokenkit.bench.detectors import ablation, controls
-from tokenkit.bench.detectors.adengine import Recommended
+from tokenkit.bench.detectors.adengine import RecommendedDetector
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.detectors.rows import Flagger, Rows
 from tokenkit.bench.detectors.series import SERIES, HourlySeries
@@ -116,7 +116,7 @@ def _pyod(view: str) -> list[Contender]:
 
 
 def _make_rows(name: str, view: str, seed: int) -> list[Detector]:
-    estimator = Recommended(seed) if name == "ADEngine" else detector(name, seed)
+    estimator = RecommendedDetector(seed) if name == "ADEngine" else detector(name, seed)
     return [Rows(f"{name}, {view}", estimator, view)]
 
 

@@ -91,10 +91,10 @@ class HourlySeries:
         learn = series[: self.learn_hours]
         key = learn.tobytes()
         if key not in self.pasts:
-            self.pasts[key] = self._learned(learn)
+            self.pasts[key] = self._learn(learn)
         return self.pasts[key]
 
-    def _learned(self, learn: np.ndarray) -> Past:
+    def _learn(self, learn: np.ndarray) -> Past:
         days = len(learn) // 24
         if self.trailing:
             model = None

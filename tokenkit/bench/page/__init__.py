@@ -45,7 +45,7 @@ def write(results: Results, folder: Path) -> Path:
 def pictures(results: Results, summary: pd.DataFrame) -> dict[str, Any]:
     """The pictures of the page by file name."""
     outcomes = tables.headline_outcomes(results)
-    names = tables.compared(summary, outcomes)
+    names = tables.contenders_to_show(summary, outcomes)
     titles = results.scenarios[["scenario", "number", "title"]]
     some = sorted(names, key=lambda name: name != TOKENKIT)[:SHOWN]  # it, too, where it stands far below
     shares = burden.share_of_budget(results.benign, results.runs)
@@ -109,7 +109,7 @@ def _tables(results: Results, summary: pd.DataFrame) -> list[str]:
 
 
 def _findings(results: Results, summary: pd.DataFrame, alts: dict[str, str]) -> list[str]:
-    names = tables.compared(summary, tables.headline_outcomes(results))
+    names = tables.contenders_to_show(summary, tables.headline_outcomes(results))
     others = [name for name in names if name != TOKENKIT]
     return [
         *(line for name, alt in alts.items() for line in (f"![{alt}]({name})", "")),

@@ -46,7 +46,7 @@ def families(outcomes: pd.DataFrame) -> dict[str, str]:
     return {name.removeprefix(prefix): name for name in names}
 
 
-def compared(summary: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
+def contenders_to_show(summary: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
     """The contenders in the order of the table, without ablations, and without the oracle: it is right by definition.
 
     Parameters
@@ -92,7 +92,7 @@ def intensity_at_recall(results: Results, names: Sequence[str]) -> pd.DataFrame:
 def beside_tokenkit(results: Results, summary: pd.DataFrame) -> pd.DataFrame:
     """Every other contender against tokenkit at the headline budget (``scoring.paired``)."""
     outcomes = headline_outcomes(results)
-    names = compared(summary, outcomes)
+    names = contenders_to_show(summary, outcomes)
     rows = scoring.paired(outcomes[outcomes["detector"].isin(names)], TOKENKIT)
     return rows.sort_values(["value", "detector"], ascending=[False, True], ignore_index=True)
 

@@ -158,7 +158,7 @@ def read(workspace: Workspace) -> pd.DataFrame:
 
 # ---- what is set side by side ----
 @dataclass(frozen=True)
-class Measured:
+class LogStatistics:
     """What one log shows. ``hours``: ``statistics.by_token_hour`` without names; ``gaps``: share above ``GAPS_S``."""
 
     about: dict[str, object]
@@ -169,10 +169,10 @@ class Measured:
     volumes: dict[str, float]
 
 
-def measure(events: pd.DataFrame, about: dict[str, object] | None = None) -> Measured:
+def log_statistics(events: pd.DataFrame, about: dict[str, object] | None = None) -> LogStatistics:
     """The statistics of events as ``read`` gives them."""
     told = {"calls": len(events), "tokens": int(events["token"].nunique())}
-    return Measured(
+    return LogStatistics(
         {**(about or {}), **told},
         statistics.by_token_hour(events).reset_index(drop=True),
         statistics.ccdf(statistics.gaps(statistics.token_hours(events)), GAPS_S),
@@ -182,7 +182,7 @@ def measure(events: pd.DataFrame, about: dict[str, object] | None = None) -> Mea
     )
 
 
-def summarise(path: Path | str) -> Measured:
+def summarise(path: Path | str) -> LogStatistics:
     """Statistics of CloudTrail logs: no record, name, key or address is in them.
 
     Parameters
@@ -203,7 +203,7 @@ def summarise(path: Path | str) -> Measured:
         "gaps of 0 s, without the busiest token": round(float((within == 0).mean()), 3),
         "calls that fail, without the busiest token": round(float((others["outcome"] != "ok").mean()), 3),
     }
-    return measure(events, {**PROVENANCE, **told})
+    return log_statistics(events, {**PROVENANCE, **told})
 
 
 PROVENANCE = {
@@ -214,7 +214,7 @@ PROVENANCE = {
 }
 
 
-def write(measured: Measured, path: Path = REAL) -> None:
+def write(measured: LogStatistics, path: Path = REAL) -> None:
     """Write statistics as JSON, the same bytes for the same statistics."""
     told = {
         "about": measured.about,
@@ -227,7 +227,7 @@ def write(measured: Measured, path: Path = REAL) -> None:
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def real_hour(path: Path = REAL) -> Measured:
+def real_hour(path: Path = REAL) -> LogStatistics:
     """The committed statistics of the real hour.
 
     Examples
@@ -238,18 +238,18 @@ def real_hour(path: Path = REAL) -> Measured:
     """
     told = json.loads(path.read_text(encoding="utf-8"))
     gaps = pd.Series({int(above): share for above, share in told["gaps"].items()}, name="share")
-    return Measured(told["about"], pd.DataFrame(told["hours"]), gaps.rename_axis("above"),
+    return LogStatistics(told["about"], pd.DataFrame(told["hours"]), gaps.rename_axis("above"),
                     pd.Series(told["errors"], name="share"), pd.Series(told["sizes"]), told["volumes"])  # fmt: skip
 
 
-def about(simulated: Measured, real: Measured) -> pd.DataFrame:
+def about(simulated: LogStatistics, real: LogStatistics) -> pd.DataFrame:
     """What the two logs are, as text."""
     simple = {"what": "organisations of tokenkit.bench, without attacks"} | simulated.about
     rows = {name: [str(simple.get(name, "")), str(value)] for name, value in real.about.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["simulated", "real hour"])
 
 
-def beside(simulated: Measured, real: Measured) -> pd.DataFrame:
+def compare_token_hours(simulated: LogStatistics, real: LogStatistics) -> pd.DataFrame:
     """Token-hours of both: where the real ones lie among the simulated.
 
     Returns
@@ -268,7 +268,7 @@ def beside(simulated: Measured, real: Measured) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def differences(events: pd.DataFrame, simulated: Measured, real: Measured) -> pd.DataFrame:
+def differences(events: pd.DataFrame, simulated: LogStatistics, real: LogStatistics) -> pd.DataFrame:
     """The figures by which the simulator is to be judged, as text; empty where there is none.
 
     Parameters

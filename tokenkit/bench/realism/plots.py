@@ -1,6 +1,6 @@
 """Plots of simulated traffic beside a real hour or published figures.
 
-Reads  ``logs.Measured``, events and tables of ``statistics``. Writes nothing.
+Reads  ``logs.LogStatistics``, events and tables of ``statistics``. Writes nothing.
 Each function draws on Axes and returns them, and describes the picture in words too (``drawing.described``).
 """
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from tokenkit.bench.page.drawing import axes, described, styled
 from tokenkit.bench.realism import statistics
-from tokenkit.bench.realism.logs import Measured
+from tokenkit.bench.realism.logs import LogStatistics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ CLUE = (0.013, 0.27)  # at most so many new event types a user and active day (L
 
 
 @styled
-def gaps(simulated: Measured, real: Measured) -> "Axes":
+def gaps(simulated: LogStatistics, real: LogStatistics) -> "Axes":
     """How long tokens pause: share of the gaps between two calls that are longer than so many seconds."""
     ax = axes(6.4, 3.4)
     for name, log, color, marker in (("simulated", simulated, SIMULATED, "o"), ("real", real, REAL, "s")):
@@ -39,7 +39,7 @@ def gaps(simulated: Measured, real: Measured) -> "Axes":
 
 
 @styled
-def bursts(simulated: Measured, real: Measured) -> "Axes":
+def bursts(simulated: LogStatistics, real: LogStatistics) -> "Axes":
     """Fano factor against the length of the window: simulated token-hours as a band, each real one as a line."""
     ax = axes(6.4, 3.4)
     names = [f"fano {w} s" for w in statistics.WINDOWS_S]
@@ -60,7 +60,7 @@ def bursts(simulated: Measured, real: Measured) -> "Axes":
 
 
 @styled
-def errors(simulated: Measured, real: Measured) -> "Axes":
+def errors(simulated: LogStatistics, real: LogStatistics) -> "Axes":
     """Share of calls that end in each kind of error."""
     ax = axes(6.4, 2.8)
     kinds = [k for k in statistics.OUTCOMES if k != "ok"]
