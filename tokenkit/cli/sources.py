@@ -85,8 +85,9 @@ def check(
             "other columns hold for new files. To read all anew: tokenkit init ANOTHER-FOLDER"
         )
     if as_json:
+        said = {name: value for name, value in vars(checked).items() if name != "quarantined"}
         refused = [{"place": q.place, "reason": q.reason} for q in checked.quarantined]
-        typer.echo(json.dumps(vars(checked) | {"path": str(file), "refused": refused}))
+        typer.echo(json.dumps(said | {"path": str(file), "refused": refused}))
     else:
         _show(checked)
 
