@@ -14,6 +14,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import nbformat.validator  # noqa: F401
+import papermill  # noqa: F401
+import pyod.models.iforest  # noqa: F401
+
 import tokenkit.ingest
 from tokenkit.cli import main, pipeline  # noqa: F401
 from tokenkit.report import publishing  # noqa: F401
