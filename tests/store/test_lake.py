@@ -122,3 +122,15 @@ def test_integers_beyond_what_a_double_holds_survive_the_table(tmp_path: Path) -
     number = 2**53 + 1
     lake.append(tmp_path, "activity_hour", hours((0, number, number)))
     assert stored(tmp_path) == [(0, number, number)]
+
+
+def test_a_table_whose_columns_were_described_in_other_words_can_be_written(tmp_path: Path) -> None:
+    """A newer tokenkit describes a column better; the lake was made by an older one."""
+
+    def described(rows: pa.Table, words: str) -> pa.Table:
+        return rows.cast(pa.schema([field.with_metadata({"doc": words}) for field in rows.schema]))
+
+    lake.append(tmp_path, "activity_hour", described(hours((0, 1, 5), (1, 1, 6)), "as it was called"))
+    lake.append(tmp_path, "activity_hour", described(hours((2, 1, 7)), "as it is called"))
+    lake.replace_days(tmp_path, "activity_hour", described(hours((0, 1, 8)), "as it is called"), DAYS[:1])
+    assert stored(tmp_path) == [(0, 1, 8), (1, 1, 6), (2, 1, 7)]

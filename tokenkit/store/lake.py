@@ -98,13 +98,20 @@ def read(lake: Path, name: str) -> pa.Table:
     return schema.conform(name, table.to_pyarrow_table()) if table else schema.empty(name)
 
 
+def _like_stored(lake: Path, name: str, data: pa.Table) -> pa.Table:
+    """The rows without what is said of their columns where the table exists: Delta refuses other words for a column."""
+    if _open(lake, name) is None:
+        return data
+    return data.cast(pa.schema([field.remove_metadata() for field in data.schema]))
+
+
 def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = ()) -> None:
     """Append rows in one commit that also records each of the transactions."""
     lake.mkdir(parents=True, exist_ok=True)
     partition = schema.table(name).partition
     write_deltalake(
         str(lake / name),
-        data,
+        _like_stored(lake, name, data),
         mode="append",
         schema_mode="merge",  # a table of an older version lacks the columns that came later
         partition_by=[partition] if partition else None,
@@ -129,7 +136,12 @@ def replace_days(lake: Path, name: str, data: pa.Table, days: Iterable[date]) ->
         return
     predicate = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in sorted_days))
     write_deltalake(
-        str(lake / name), data, mode="overwrite", predicate=predicate, partition_by=["day"], schema_mode="merge"
+        str(lake / name),
+        _like_stored(lake, name, data),
+        mode="overwrite",
+        predicate=predicate,
+        partition_by=["day"],
+        schema_mode="merge",
     )
 
 
