@@ -1,4 +1,4 @@
-"""Is the overlay the truth? Twenty injections drawn at random, each by overlay and by attacking the whole organisation.
+"""Does the overlay give the scores of an attack on the whole organisation? Twenty trials, drawn at random, by both.
 
     python benchmarks/overlay.py [--tokens 100] [--injections 20] [--seed 0]
 
@@ -9,16 +9,20 @@ two scores of one window; lines before it: one for each injection, and the secon
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 import numpy as np
 import pandas as pd
+from whole_organisation import CHANGE_THE_INVENTORY, measure_whole
 
 from tokenkit import channels
 from tokenkit.bench import scenarios
-from tokenkit.bench.trials import draws, overlay, whole
+from tokenkit.bench.trials import draws, overlay
 from tokenkit.bench.trials.unattacked import simulated_organisation
 
 KEYS = ["profile_uid", "channel", "window", "start"]
@@ -42,7 +46,7 @@ def main() -> None:
         organisation = simulated_organisation(Path(folder) / "organisation", given.seed, given.tokens)
         events = draws.events_of(organisation, draws.attackable(organisation))
         every = scenarios.ALL.values()
-        cells = [(s, i) for s in every if s.id not in whole.CHANGE_THE_INVENTORY for i in s.intensities]
+        cells = [(s, i) for s in every if s.id not in CHANGE_THE_INVENTORY for i in s.intensities]
         rng = np.random.default_rng(given.seed)
         picked = [cells[n] for n in sorted(rng.choice(len(cells), given.injections, replace=False))]
         trials = draws.draw(organisation, picked, 1, events)
@@ -60,7 +64,7 @@ def main() -> None:
                 profile_uid=lambda f, of=of: f["profile_uid"].map(of)
             )
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                by_whole = scores(whole.measure_whole(organisation, attacked, trial.number, Path(place)), periods)
+                by_whole = scores(measure_whole(organisation, attacked, trial.number, Path(place)), periods)
             by_whole = by_whole[by_whole["profile_uid"].isin(of.values())]
             both = by_overlay.merge(by_whole, on=KEYS, how="outer", suffixes=("", "_whole"))
             apart = float((both["raw_bits"] - both["raw_bits_whole"]).abs().max(skipna=False))

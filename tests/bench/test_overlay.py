@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from whole_organisation import measure_whole
 
 from tokenkit import channels
 from tokenkit.bench import scenarios
-from tokenkit.bench.trials import draws, overlay, whole
+from tokenkit.bench.trials import draws, overlay
 from tokenkit.errors import InputError
 from tokenkit.normal.counterfactual import counterfactual
 from tokenkit.store import lake
@@ -16,8 +17,7 @@ from tokenkit.store import lake
 
 def every_kind():
     """One attack or change of each, at its strongest."""
-    chosen = scenarios.ALL.values()
-    return [(one, one.intensities[-1]) for one in chosen]
+    return [(one, one.intensities[-1]) for one in scenarios.ALL.values()]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_a_twin_has_the_scores_that_attacking_the_whole_organisation_gives(
     mine = scored(fitted, attacked.evidence)
     mine = mine[mine["profile_uid"].isin(of)].assign(profile_uid=lambda frame: frame["profile_uid"].map(of))
     mine = mine.sort_values(["profile_uid", "channel", "start"], ignore_index=True)
-    evidence = whole.measure_whole(unattacked, attacked, trial.number, tmp_path)
+    evidence = measure_whole(unattacked, attacked, trial.number, tmp_path)
     long_way = scored([d.fit(evidence, *learn) for d in channels.detectors(("IForest",))], evidence)
     long_way = long_way[long_way["profile_uid"].isin(of.values())].reset_index(drop=True)
     keys = ["profile_uid", "channel", "window", "start"]

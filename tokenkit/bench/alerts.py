@@ -63,9 +63,10 @@ def trial_alerts(
 ) -> pd.DataFrame:  # fmt: skip
     """Return the alerts of the attacked profiles at each budget, one row each (``scoring``: ``alerts``).
 
-    An attack is touched only by a window that it changed: one within it that is below its threshold when nobody
-    attacks. What the token would have opened anyway is no catch, and a catch is dated by the first window that is one.
-    An alert is ``early`` where the attacker's warming-up opened it (the poisoned variant), before the attack.
+    An alert ``touches`` its trial where a window of it lies within the attack and is below its threshold when nobody
+    attacks: what the token would have opened anyway is no catch. It is ``fresh`` where it touches and was raised after
+    the attack began, and is then dated by the first such window. It is ``early`` where the attacker's warming-up opened
+    it (the poisoned variant), before the attack.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def benign_scores(rows: pd.DataFrame, breaches: pd.DataFrame) -> pd.DataFrame:
 
 
 def oracle_alerts(attacked: AttackedProfiles) -> pd.DataFrame:
-    """Return the alerts of a detector that knows: one for each attack, at its first moment, for the right reason."""
+    """Return the alerts of the oracle: one for each attack, at its first moment, for the right reason."""
     trials = attacked.trials.drop_duplicates("trial")
     kinds = {one: scenarios.get(one) for one in trials["scenario"].unique()}
     attacks = trials[trials["scenario"].map(lambda one: kinds[one].kind == "attack")]
@@ -254,7 +255,7 @@ def trial_days(fitted: FittedContender, seed: int, attacked: AttackedProfiles, r
 
 
 def oracle_days(days: pd.DataFrame) -> pd.DataFrame:
-    """Return the days of another contender as a detector that knows would score them."""
+    """Return the days of another contender with the oracle's scores."""
     return days.assign(detector=ORACLE, score_bits=np.where(days["attack"], 40.0, 0.0))
 
 

@@ -28,8 +28,7 @@ from tokenkit.bench.detectors import own, registry
 from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.measure import Job, measure_organisation, put, put_text
 from tokenkit.bench.profiles import PROFILES, Profile
-from tokenkit.bench.versions import code_digest, libraries
-from tokenkit.config import DETECTORS_GROUP
+from tokenkit.config import DETECTORS_GROUP, code_digest
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.progress import Progress, silent
 
@@ -97,7 +96,7 @@ def run(
             written_last = root / "run.json"
             if written_last.exists() and json.loads(written_last.read_text())["seeds"] == [job.seed for job in jobs]:
                 return read(root)
-            code = code_digest()  # of what is running now, whatever is edited meanwhile
+            code = code_digest()[:12]  # of what is running now, whatever is edited meanwhile
             _run_jobs(jobs, processes, progress)
             return _collect(root, profile, jobs, code)
     except Timeout:
@@ -111,7 +110,7 @@ def digest(size: Profile, taking_part: Sequence[Contender], ids: Sequence[str]) 
     plug_ins = sorted(f"{p.name} {p.dist.name} {p.dist.version}" for group in GROUPS for p in entry_points(group=group)
                       if p.dist)  # fmt: skip
     names = [one.name for one in taking_part]
-    made_of = [code_digest(), libraries(), plug_ins, asdict(size) | {"seeds": []}, names, sources, list(ids)]
+    made_of = [code_digest()[:12], libraries(), plug_ins, asdict(size) | {"seeds": []}, names, sources, list(ids)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
 
@@ -149,6 +148,11 @@ def _listen(queue: Any, jobs: int, progress: Progress) -> None:
         seed, share = news
         shares[seed] = share
         progress("measuring detectors", round(sum(shares.values()) * 1000 / jobs), 1000)
+
+
+def libraries() -> dict[str, str]:
+    """The libraries that scores depend on, and their versions."""
+    return {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb")}
 
 
 # ---- the whole ----

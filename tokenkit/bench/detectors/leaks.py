@@ -25,7 +25,7 @@ from tokenkit.errors import DetectorError, TokenkitError
 from tokenkit.normal.evidence import Evidence
 
 CODE = (".py", ".pyc", ".so")
-SOME = 40  # profiles that are scored again in other company
+SOME = 40  # profiles that are scored again without the others
 TOLERANCE = 1e-8
 NAMED = (
     "its scores change with what the profiles are called",

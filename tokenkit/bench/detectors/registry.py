@@ -42,8 +42,9 @@ def catalogue() -> dict[str, list[Contender]]:
     ['tokenkit', 'channels', 'raw', 'deviations', 'deviations+novelty', 'time series', 'controls', 'ablation']
     """
     groups = {TOKENKIT: [tokenkit_as_set(Detection())], "channels": _single_channels()}
-    groups |= {view: _pyod(view) for view in VIEWS}
-    return groups | {"time series": _time_series(), "controls": _controls(), "ablation": _ablations()}
+    groups |= {view: [_rows(name, view) for name in (*PYOD, "ADEngine")] for view in VIEWS}
+    series = [_time_series(name) for name in SERIES]
+    return groups | {"time series": series, "controls": _controls(), "ablation": _ablations()}
 
 
 def choose(names: Sequence[str] = ()) -> list[Contender]:
@@ -101,65 +102,45 @@ def _single_channels() -> list[Contender]:
 def _ablations() -> list[Contender]:
     """Tokenkit without one family each; none has the rules, which would flag what a family would have."""
     learned = replace(tokenkit_as_set(Detection()), name=WITHOUT_RULES, group="ablation", policy=False)
-    return [learned, *(replace(learned, name=f"{TOKENKIT} without {family}", make=partial(_ablated, family))
-                       for family in ablation.families())]  # fmt: skip
 
+    def without(family: str) -> Contender:
+        return replace(learned, name=f"{TOKENKIT} without {family}",
+                       make=lambda seed: [ablation.Without(one, family) for one in learned.make(seed)])  # fmt: skip
 
-def _ablated(family: str, seed: int) -> list[Detector]:
-    return [ablation.Without(one, family) for one in tokenkit_as_set(Detection()).make(seed)]
+    return [learned, *map(without, ablation.families())]
 
 
 # ---- PyOD ----
-def _pyod(view: str) -> list[Contender]:
-    names = [*PYOD, "ADEngine"]
-    return [_estimator(f"{name}, {view}", partial(_make_rows, name, view), view) for name in names]
+def _rows(name: str, view: str) -> Contender:
+    title = f"{name}, {view}"
+
+    def make(seed: int) -> list[Detector]:
+        return [Rows(title, RecommendedDetector(seed) if name == "ADEngine" else detector(name, seed), view)]
+
+    return Contender(title, make, {title: 1.0}, view, learns="reference")
 
 
-def _make_rows(name: str, view: str, seed: int) -> list[Detector]:
-    estimator = RecommendedDetector(seed) if name == "ADEngine" else detector(name, seed)
-    return [Rows(f"{name}, {view}", estimator, view)]
-
-
-def _time_series() -> list[Contender]:
-    names = {f"{name}, hourly calls": name for name in SERIES}
-    return [_estimator(title, partial(_make_series, title, name), "time series") for title, name in names.items()]
-
-
-def _make_series(title: str, name: str, seed: int) -> list[Detector]:
-    make, trailing = SERIES[name]
-    return [HourlySeries(title, partial(make, seed), trailing)]
-
-
-def _estimator(name: str, make: partial[list[Detector]], group: str) -> Contender:
-    return Contender(name, make, {name: 1.0}, group, learns="reference")
+def _time_series(name: str) -> Contender:
+    title, (make, trailing) = f"{name}, hourly calls", SERIES[name]
+    return Contender(title, lambda seed: [HourlySeries(title, partial(make, seed), trailing)], {title: 1.0},
+                     "time series", learns="reference")  # fmt: skip
 
 
 # ---- controls ----
 def _controls() -> list[Contender]:
     flagger = "IForest at contamination 0.1"
     return [
-        Contender(RANDOM, _make_random, {RANDOM: 1.0}, "controls"),
+        Contender(RANDOM, lambda seed: [controls.Control(RANDOM, controls.at_random(seed))], {RANDOM: 1.0}, "controls"),
         _control("robust z of calls", controls.robust_z("requests"), "requests"),
         _control("robust z of bytes", controls.robust_z("response_bytes"), "response_bytes"),
         _control("new networks", controls.new_networks, "network"),
         _control("any new network", controls.new_networks, "network", rule=True),
         _control("lock on first use", controls.first_uses, "", FOR_EVER_DAYS, rule=True),
-        Contender(flagger, partial(_make_flagger, flagger), {flagger: 1.0}, "controls", "reference", rule=True),
-    ]
+        Contender(flagger, lambda seed: [Flagger(flagger, detector("IForest", seed), "deviations")], {flagger: 1.0},
+                  "controls", "reference", rule=True),
+    ]  # fmt: skip
 
 
 def _control(name: str, values: controls.Values, reason: str, gap_days: int = 1, rule: bool = False) -> Contender:
-    make = partial(_make_control, name, values, reason, gap_days)
-    return Contender(name, make, {name: 1.0}, "controls", rule=rule)
-
-
-def _make_control(name: str, values: controls.Values, reason: str, gap_days: int, seed: int) -> list[Detector]:
-    return [controls.Control(name, values, reason, gap_days)]
-
-
-def _make_random(seed: int) -> list[Detector]:
-    return [controls.Control(RANDOM, controls.at_random(seed))]
-
-
-def _make_flagger(name: str, seed: int) -> list[Detector]:
-    return [Flagger(name, detector("IForest", seed), "deviations")]
+    return Contender(name, lambda seed: [controls.Control(name, values, reason, gap_days)], {name: 1.0}, "controls",
+                     rule=rule)  # fmt: skip

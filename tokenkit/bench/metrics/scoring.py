@@ -196,20 +196,16 @@ def intensity_at_recall(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9
     >>> intensity_at_recall(curve)["value"].round(3).tolist()
     [0.25, nan]
     """
+    from scipy.optimize import isotonic_regression
+
     keys, found = [*KEYS, "scenario"], []
     for key, rows in curve.sort_values("intensity").groupby(keys, sort=True):
         x, n = rows["intensity"].to_numpy(float), rows["n"].to_numpy(float)
-        risen = {name: _rising(rows[name].to_numpy(float), n) for name in ("value", "high", "low")}
+        risen = [isotonic_regression(rows[name].to_numpy(float), weights=n).x for name in ("value", "high", "low")]
         for level in levels:
-            at = [_first_intensity(x, y, level) for y in risen.values()]
-            found.append([*key, level, *at, int(n.sum()), bool(risen["value"][0] >= level)])
+            at = [_first_intensity(x, y, level) for y in risen]
+            found.append([*key, level, *at, int(n.sum()), bool(risen[0][0] >= level)])
     return pd.DataFrame(found, columns=[*keys, "level", "value", "low", "high", "n", "at_most"])
-
-
-def _rising(y: np.ndarray, n: np.ndarray) -> np.ndarray:
-    from scipy.optimize import isotonic_regression
-
-    return np.asarray(isotonic_regression(y, weights=n).x)
 
 
 def _first_intensity(x: np.ndarray, y: np.ndarray, level: float) -> float:
@@ -346,33 +342,30 @@ def summary(
         table[name] = rows.set_index("detector")[column].reindex(table.index)
 
     budgets = recall(outcomes[outcomes["variant"] == CLEAN], 0)
-    for budget in BUDGETS:
-        put(budgets[budgets["budget"] == budget], f"recall_{budget:g}")
     dirty, poisoned = (headline[headline["variant"] == variant] for variant in ("dirty", "poisoned"))
-    put(recall(dirty, 0), "recall_dirty")
-    put(recall(poisoned, 0), "recall_poisoned")
-    put(warned(poisoned, 0), "warned_poisoned")
-    for name, rows in (("recall_5", recall(at, draws)), ("worst_5", worst_mean(at, 5, draws))):
-        put(rows, name)
-        put(rows, f"{name}_low", "low")
-        put(rows, f"{name}_high", "high")
-    put(worst_mean(at, 5, 0), "worst_scenarios", "scenarios")
     by_window = ranking.window_precision(windows, trials, 0)
-    put(by_window[by_window["metric"] == "average precision"], "average_precision")
-    put(by_window[by_window["metric"] == "roc auc"], "roc_auc")
-    put(ranking.incident_precision(trials, alerts, benign, runs, one, 0), "incident_precision")
     lists = ranking.precision_at(trials, alerts, benign, runs, budgets=one, draws=0)
-    for k in (5, 10, 20):
-        put(lists[lists["k"] == k], f"precision_{k}")
     hours, lost = time_to_detect(at, 0), loss(at, 0)
-    put(hours[hours["level"] == 0.5], "hours_median")
-    put(hours[hours["level"] == 0.9], "hours_p90")
-    put(lost[lost["what"] == "bytes"], "bytes_lost")
-    put(lost[lost["what"] == "objects"], "objects_lost")
-    put(benign_changes_raised(at, 0), "benign_change")
-    put(burden.share_of_budget(benign, runs, one, draws=0), "of_budget")
-    put(cause_named(at, scenarios, 0), "explained")
-    put(burden.harm(benign, runs, one, 0), "harm_minutes")
+    worst = worst_mean(at, 5, draws)
+    columns = {f"recall_{budget:g}": budgets[budgets["budget"] == budget] for budget in BUDGETS}
+    columns |= {f"precision_{k}": lists[lists["k"] == k] for k in (5, 10, 20)}
+    columns |= {
+        "recall_dirty": recall(dirty, 0), "recall_poisoned": recall(poisoned, 0),
+        "warned_poisoned": warned(poisoned, 0), "recall_5": recall(at, draws), "worst_5": worst,
+        "average_precision": by_window[by_window["metric"] == "average precision"],
+        "roc_auc": by_window[by_window["metric"] == "roc auc"],
+        "incident_precision": ranking.incident_precision(trials, alerts, benign, runs, one, 0),
+        "hours_median": hours[hours["level"] == 0.5], "hours_p90": hours[hours["level"] == 0.9],
+        "bytes_lost": lost[lost["what"] == "bytes"], "objects_lost": lost[lost["what"] == "objects"],
+        "benign_change": benign_changes_raised(at, 0), "of_budget": burden.share_of_budget(benign, runs, one, 0),
+        "explained": cause_named(at, scenarios, 0), "harm_minutes": burden.harm(benign, runs, one, 0),
+    }  # fmt: skip
+    for name, rows in columns.items():
+        put(rows, name)
+    for name in ("recall_5", "worst_5"):
+        put(columns[name], f"{name}_low", "low")
+        put(columns[name], f"{name}_high", "high")
+    put(worst, "worst_scenarios", "scenarios")
     table["trials"] = _attacks(at).groupby("detector").size().reindex(table.index, fill_value=0)
     order = ["recall_5", "benign_change", "of_budget"]
     return table.sort_values(order, ascending=[False, True, True], kind="stable")[SUMMARY]

@@ -19,8 +19,7 @@ import pandas as pd
 
 from tokenkit import config, ingest
 from tokenkit.bench.realism import statistics
-from tokenkit.bench.versions import code_digest
-from tokenkit.config import Workspace
+from tokenkit.config import Workspace, code_digest
 from tokenkit.errors import InputError
 from tokenkit.progress import Progress, silent
 from tokenkit.sources.inputs import Input
@@ -105,7 +104,8 @@ def organisations(
         raise InputError(f"tokens={tokens}, days={days}: realism needs at least 12 tokens and 28 days")
     parts = []
     with tempfile.TemporaryDirectory(prefix="tokenkit-realism-") as passing:
-        root = (Path(folder).expanduser() if folder else Path(passing)) / f"realism-{code_digest()}-{tokens}x{days}"
+        root = Path(folder).expanduser() if folder else Path(passing)
+        root /= f"realism-{code_digest()[:12]}-{tokens}x{days}"
         for number, seed in enumerate(seeds):
             progress("simulating organisations", number, len(seeds))
             parts.append(read(_simulated(root / str(seed), seed, tokens, days)).assign(seed=seed))
@@ -171,9 +171,9 @@ class LogStatistics:
 
 def log_statistics(events: pd.DataFrame, about: dict[str, object] | None = None) -> LogStatistics:
     """The statistics of events as ``read`` gives them."""
-    told = {"calls": len(events), "tokens": int(events["token"].nunique())}
+    counts = {"calls": len(events), "tokens": int(events["token"].nunique())}
     return LogStatistics(
-        {**(about or {}), **told},
+        {**(about or {}), **counts},
         statistics.by_token_hour(events).reset_index(drop=True),
         statistics.ccdf(statistics.gaps(statistics.token_hours(events)), GAPS_S),
         statistics.error_rates(events),
@@ -196,14 +196,14 @@ def summarise(path: Path | str) -> LogStatistics:
     first, last = events["time"].min(), events["time"].max()
     others = events[events["token"] != events["token"].value_counts().index[0]]  # the busiest one ran the attacks
     within = statistics.gaps(statistics.token_hours(others))
-    told = {
+    stored = {
         "first": f"{first:%FT%TZ}",
         "last": f"{last:%FT%TZ}",
         "records": counts.stored,
         "gaps of 0 s, without the busiest token": round(float((within == 0).mean()), 3),
         "calls that fail, without the busiest token": round(float((others["outcome"] != "ok").mean()), 3),
     }
-    return log_statistics(events, {**PROVENANCE, **told})
+    return log_statistics(events, {**PROVENANCE, **stored})
 
 
 PROVENANCE = {
@@ -216,7 +216,7 @@ PROVENANCE = {
 
 def write(measured: LogStatistics, path: Path = REAL) -> None:
     """Write statistics as JSON, the same bytes for the same statistics."""
-    told = {
+    stored = {
         "about": measured.about,
         "hours": measured.hours.round(3).to_dict(orient="records"),
         "gaps": {str(above): round(share, 4) for above, share in measured.gaps.items()},
@@ -224,7 +224,7 @@ def write(measured: LogStatistics, path: Path = REAL) -> None:
         "sizes": measured.sizes.dropna().to_dict(),
         "volumes": measured.volumes,
     }
-    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
 def real_hour(path: Path = REAL) -> LogStatistics:
@@ -236,10 +236,11 @@ def real_hour(path: Path = REAL) -> LogStatistics:
     >>> real.about["records"], real.about["first"], len(real.hours)
     (2900, '2023-07-10T11:42:18Z', 6)
     """
-    told = json.loads(path.read_text(encoding="utf-8"))
-    gaps = pd.Series({int(above): share for above, share in told["gaps"].items()}, name="share")
-    return LogStatistics(told["about"], pd.DataFrame(told["hours"]), gaps.rename_axis("above"),
-                    pd.Series(told["errors"], name="share"), pd.Series(told["sizes"]), told["volumes"])  # fmt: skip
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    gaps = pd.Series({int(above): share for above, share in stored["gaps"].items()}, name="share")
+    errors, sizes = pd.Series(stored["errors"], name="share"), pd.Series(stored["sizes"])
+    hours = pd.DataFrame(stored["hours"])
+    return LogStatistics(stored["about"], hours, gaps.rename_axis("above"), errors, sizes, stored["volumes"])
 
 
 def about(simulated: LogStatistics, real: LogStatistics) -> pd.DataFrame:

@@ -245,12 +245,6 @@ def first_seen(events: pd.DataFrame, settled_days: int = SETTLED_DAYS) -> pd.Dat
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def operations_a_day(events: pd.DataFrame) -> pd.Series:
-    """Different operations of each token / its active days: the most that could be first seen a day (CLUE-LDS)."""
-    frame = events.assign(day=events["time"].dt.floor("D")).groupby("token")
-    return (frame["operation"].nunique() / frame["day"].nunique()).rename("operations_a_day")
-
-
 def autocorrelation(events: pd.DataFrame, lags: Sequence[int] = (1, 7)) -> pd.DataFrame:
     """Autocorrelation of each token's daily calls, days without any included.
 

@@ -15,6 +15,7 @@ from tokenkit.bench.scenarios.scenario import (
     Setting,
     copies,
     early_times,
+    enough_use,
     from_network,
     neighbours,
     new_address,
@@ -31,7 +32,7 @@ from tokenkit.bench.scenarios.scenario import (
     with_replaced,
     without_attack,
 )
-from tokenkit.bench.scenarios.stolen import enough_use, mostly_one_client, next_office_morning
+from tokenkit.bench.scenarios.stolen import mostly_one_client, next_office_morning
 from tokenkit.sources.fields import clients, operations
 
 benign_change = partial(scenario, kind="confounder", gradual=False)
@@ -138,7 +139,6 @@ def _from_new_network(events: pd.DataFrame, setting: Setting, rows: pd.DataFrame
     intensities=(1,),
     unit="rotation",
     days=None,
-    suits=enough_use,
 )
 def key_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """No event changes.
@@ -154,7 +154,6 @@ def key_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(2, 5),
     unit="times its usual calls of two days, in addition",
     days=2,
-    suits=enough_use,
 )
 def month_end_batch(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the token makes many more of its usual calls, at its usual hours."""
@@ -167,7 +166,6 @@ def month_end_batch(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(4, 9, 19),
     unit="times its usual calls of a day, in addition",
     days=1,
-    suits=enough_use,
 )
 def backfill(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twelve hours the token makes many times its usual reads, of older objects that it never touched."""
@@ -186,7 +184,6 @@ def backfill(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(0.1, 0.2, 0.4),
     unit="growth of its calls a month",
     days=None,
-    suits=enough_use,
 )
 def organic_growth(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the start on the token makes more of its usual calls each day, compounded."""
@@ -214,7 +211,6 @@ def _more_of_the_same(
     intensities=(1.0,),
     unit="hours",
     days=None,
-    suits=enough_use,
 )
 def clock_shift(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """From the next midnight (UTC) on all calls come an hour later, or an hour earlier."""
@@ -232,7 +228,6 @@ def clock_shift(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(5, 10, 14),
     unit="days without a call",
     days=16,
-    suits=enough_use,
 )
 def holiday(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token makes no call for some days. On the day of return it makes half as many again as usual."""
@@ -250,7 +245,6 @@ LOAD_TOOLS = ("k6/0.49.0 (https://k6.io/)", "Apache-JMeter/5.6.3", "python-locus
     intensities=(200, 800, 3000),
     unit="requests within two hours",
     days=2 / 24,
-    suits=enough_use,
 )
 def load_test(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a load-testing tool makes the token's usual calls from another network of the organisation, or
@@ -269,7 +263,6 @@ def load_test(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(3, 8, 20),
     unit="calls on each working day",
     days=None,
-    suits=enough_use,
 )
 def new_engineer(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """On every working day until the end somebody else uses the token too, from a new home network and with another
@@ -295,7 +288,6 @@ def new_engineer(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(2, 5, 10),
     unit="retries of each call",
     days=2 / 24,
-    suits=enough_use,
 )
 def retry_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For half an hour from the token's next call on, all its calls and their retries fail (503).

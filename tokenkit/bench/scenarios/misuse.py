@@ -22,6 +22,7 @@ from tokenkit.bench.scenarios.scenario import (
     Setting,
     copies,
     early_times,
+    enough_use,
     even_times,
     recent_calls,
     repeated_calls,
@@ -31,7 +32,6 @@ from tokenkit.bench.scenarios.scenario import (
     with_added,
     with_columns,
 )
-from tokenkit.bench.scenarios.stolen import enough_use
 from tokenkit.sources.fields import operations
 
 
@@ -66,7 +66,6 @@ def calls_never_made(events: pd.DataFrame, setting: Setting, purpose: str, n: in
     intensities=(5, 15, 40),
     unit="listing calls never made before",
     days=1 / 24,
-    suits=enough_use,
     shown_by=(
         "operation",
         "operations",
@@ -94,7 +93,6 @@ def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(4, 10, 25),
     unit="kinds of calls refused",
     days=1 / 24,
-    suits=enough_use,
     shown_by=("denied_operations", "denied", "client_errors", "operation", "operations"),
 )
 def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -177,7 +175,6 @@ def with_older_objects(rows: pd.DataFrame, events: pd.DataFrame, rng: np.random.
     intensities=(100, 400, 1600),
     unit="pages, one every four seconds",
     days=2 / 24,
-    suits=enough_use,
     shown_by=("requests", "list_requests", "active_minutes", "response_bytes", "rows", "max_in_minute", "hour_of_week"),
 )
 def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -198,7 +195,6 @@ def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 2, 5),
     unit="credentials created",
     days=1 / 24,
-    suits=enough_use,
     shown_by=("operation", "sensitive_requests", "write_requests", "operations"),
 )
 def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -220,7 +216,6 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 3, 8),
     unit="changes of roles or policies",
     days=1 / 24,
-    suits=enough_use,
     shown_by=("operation", "sensitive_requests", "write_requests", "operations", "new_pairs"),
 )
 def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -268,7 +263,6 @@ def _deletion(read: str) -> str:
     intensities=(20, 100, 500),
     unit="calls",
     days=0.5,
-    suits=enough_use,
     shown_by=("operation", "requests", "active_minutes", "write_requests", "operations", "hour_of_week"),
 )
 def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -290,7 +284,6 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(10, 40, 150),
     unit="different secrets read",
     days=1 / 24,
-    suits=enough_use,
     shown_by=("operation", "sensitive_requests", "new_objects", "objects", "requests"),
 )
 def secret_harvesting(events: pd.DataFrame, setting: Setting) -> EditedToken:

@@ -76,6 +76,11 @@ class EditedToken:
 Edit = Callable[[pd.DataFrame, Setting], EditedToken]
 
 
+def enough_use(events: pd.DataFrame) -> bool:
+    """Return whether the token has 20 calls on five days, enough to copy what it usually does."""
+    return len(events) >= 20 and events["time"].dt.floor("D").nunique() >= 5
+
+
 @dataclass(frozen=True)
 class Scenario:
     """An attack or a benign change: its text, its intensities, and the reasons that should show it.
@@ -97,7 +102,7 @@ class Scenario:
     intensities: tuple[float, ...]
     unit: str
     days: float | None
-    suits: Callable[[pd.DataFrame], bool]
+    suits: Callable[[pd.DataFrame], bool] = enough_use
     kind: str = "attack"
     attack_ids: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()

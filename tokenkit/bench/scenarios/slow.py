@@ -28,7 +28,6 @@ from tokenkit.bench.scenarios.scenario import (
     with_replaced,
     without_attack,
 )
-from tokenkit.bench.scenarios.stolen import enough_use
 
 READS_FOR_BYTES = 0.1  # new reads a call, for each doubling of the bytes; the other answers grow for the rest
 
@@ -118,7 +117,6 @@ def ramp(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(0.1, 0.2, 0.35, 0.5),
     unit="share of its calls replaced on day 28",
     days=28,
-    suits=enough_use,
     shown_by=("operation", "operations", "sensitive_requests", "list_requests", "new_pairs", "new_transitions"),
 )
 def purpose_creep(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -145,7 +143,6 @@ def purpose_creep(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1,),
     unit="owner who left",
     days=None,
-    suits=enough_use,
     gradual=False,
     shown_by=("orphan_in_use",),
 )
@@ -164,7 +161,6 @@ def orphan(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 3, 6),
     unit="calls that switch off logs, webhooks or jobs",
     days=7,
-    suits=enough_use,
     gradual=False,
     shown_by=("operation", "sensitive_requests", "delete_requests", "write_requests", "denied", "operations"),
 )

@@ -13,6 +13,7 @@ from tokenkit.bench.scenarios.scenario import (
     attacker_client,
     copies,
     early_times,
+    enough_use,
     from_attacker,
     from_network,
     neighbours,
@@ -25,11 +26,6 @@ from tokenkit.bench.scenarios.scenario import (
     with_client,
     with_columns,
 )
-
-
-def enough_use(events: pd.DataFrame) -> bool:
-    """Return whether the token has 20 calls on five days, enough to copy what it usually does."""
-    return len(events) >= 20 and events["time"].dt.floor("D").nunique() >= 5
 
 
 def mostly_one_client(events: pd.DataFrame) -> bool:
@@ -64,7 +60,6 @@ def has_idle_hours(events: pd.DataFrame) -> bool:
     intensities=(10, 40, 160),
     unit="requests",
     days=4 / 24,
-    suits=enough_use,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
 def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -85,7 +80,6 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(10, 40, 160),
     unit="requests by the attacker",
     days=2,
-    suits=enough_use,
     shown_by=("network", "networks", "outside_networks"),
 )
 def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -108,7 +102,6 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 2, 3),
     unit="identity calls",
     days=10 / 1440,
-    suits=enough_use,
     gradual=False,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
@@ -129,7 +122,6 @@ def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(7, 14, 28),
     unit="days without a call before",
     days=6 / 24,
-    suits=enough_use,
     gradual=False,
     lead=1.0,
     shown_by=("network", "outside_networks", "hour_of_week", "requests"),
@@ -139,9 +131,9 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
 
     After some days somebody makes 30 of its usual calls within six hours, from a new home network.
     """
-    silent = setting.start - setting.intensity * DAY
+    last_use = setting.start - setting.intensity * DAY
     rows = usual_calls(events, setting, 30, 6)
-    before = events[events["time"] < silent].reset_index(drop=True)
+    before = events[events["time"] < last_use].reset_index(drop=True)
     return with_added(before, from_network(rows, new_address(setting, "home")))
 
 
@@ -212,7 +204,6 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(3, 8, 20),
     unit="networks in one day",
     days=1,
-    suits=enough_use,
     shown_by=("network", "networks", "outside_networks"),
 )
 def network_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:

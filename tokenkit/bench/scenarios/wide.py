@@ -15,7 +15,6 @@ from tokenkit.bench.scenarios.scenario import (
     usual_calls,
     with_added,
 )
-from tokenkit.bench.scenarios.stolen import enough_use
 
 COHORT = 6
 
@@ -29,7 +28,6 @@ COHORT = 6
     intensities=(5, 20, 80),
     unit="requests with each token, within one UTC day",
     days=1,
-    suits=enough_use,
     shown_by=("network", "client", "operation", "outside_networks"),
 )
 def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -53,7 +51,6 @@ def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(20, 100, 400),
     unit="refused calls with each token",
     days=1 / 24,
-    suits=enough_use,
     shown_by=(
         "network",
         "outside_networks",

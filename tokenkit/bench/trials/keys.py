@@ -18,20 +18,20 @@ _KEYS = {"network_key": ("src_ip", "network"), "client_key": ("user_agent",), "o
 DIMENSIONS = ("dim_network", "dim_client", "dim_operation", "dim_object")
 
 
-def _texts(events: pd.DataFrame, name: str, cap: int | None = 1024) -> Coded:
-    return Coded.of(events[name].astype(object).where(events[name].notna(), None).tolist(), cap)
+def _texts(values: pd.Series, cap: int | None = 1024) -> Coded:
+    return Coded.of(values.astype(object).where(values.notna(), None).tolist(), cap)
 
 
 def _keys_and_dimensions(events: pd.DataFrame) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Key columns of the events, and their dimension rows, by the functions of ingest."""
     address = events["src_ip"].astype(object).where(events["src_ip"].notna(), events["network"].astype(object))
     data: dict[str, Any] = {}
-    places = normalise.network_rows(_texts(pd.DataFrame({"address": address}), "address"), data)
-    programs = normalise.client_rows(_texts(events, "user_agent", clients.USER_AGENT_CAP), data)
-    called: dict[str, Any] = {name: _texts(events, name) for name in ("service", "operation")}
+    places = normalise.network_rows(_texts(address), data)
+    programs = normalise.client_rows(_texts(events["user_agent"], clients.USER_AGENT_CAP), data)
+    called: dict[str, Any] = {name: _texts(events[name]) for name in ("service", "operation")}
     called["activity_id"] = events["activity_id"].to_numpy(dtype="int8", na_value=0)
     calls = normalise.operation_rows(called, data)
-    things = normalise.object_rows(_texts(events, "resource_uid"), data)
+    things = normalise.object_rows(_texts(events["resource_uid"]), data)
     return data, {"dim_network": places, "dim_client": programs, "dim_operation": calls, "dim_object": things}
 
 

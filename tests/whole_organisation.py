@@ -1,4 +1,4 @@
-"""Whole: attack a whole organisation, to check that the overlay gives the same scores; for tests and benchmarks.
+"""Attack a whole organisation, to check that the overlay gives the same scores; for tests and benchmarks.
 
 Reads  the lake of an unattacked organisation and that of its twins. Writes a copy of the former, attacked.
 """
