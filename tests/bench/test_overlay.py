@@ -132,6 +132,13 @@ def test_a_change_of_an_idle_token_is_none(unattacked, events, tmp_path):
     assert overlay.attack(unattacked, [trial], early, tmp_path / "lake").trials["events"].tolist() == [0]
 
 
+def test_an_owner_without_a_time_zone_has_that_of_the_logs(unattacked, events, tmp_path):
+    nowhere = replace(unattacked, tokens=unattacked.tokens.assign(owner_timezone=None))
+    trial = draws.draw(nowhere, [(scenarios.get("new_engineer"), 3)], 1, events)
+    place, _, _ = overlay.write_twins(nowhere, trial, events, tmp_path / "lake")
+    assert lake.read(place.lake, "events").num_rows > len(events[trial[0].base_uids[0]])
+
+
 def test_what_is_before_the_test_period_cannot_be_changed(unattacked):
     row = np.array([0])
     values = {name: matrix[row].copy() for name, matrix in unattacked.evidence.days.values.items()}

@@ -165,8 +165,10 @@ def _changes(own: pd.DataFrame, edited: EditedToken, trial: Trial) -> tuple[pd.T
 
 
 def _timezone(tokens: pd.DataFrame, uid: str) -> str:
+    """The owner's time zone, the newest that the inventory names; else UTC."""
     zones = tokens[tokens["token_uid"] == uid].sort_values("valid_from")["owner_timezone"]
-    return str((zones.iloc[-1] if len(zones) else "") or "UTC")
+    known = [zone for zone in zones.dropna() if zone]
+    return str(known[-1]) if known else "UTC"
 
 
 def _twin_inventory(
