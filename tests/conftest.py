@@ -155,6 +155,25 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
     return folder
 
 
+# what notebook 02 is run with: one organisation, an attack and a benign change, three contenders
+COMPARED = {"seeds": [1], "contenders": ["tokenkit", "HBOS, raw", "random"], "scenarios": ["stolen_token", "deploy"]}
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``out.ipynb``, notebook 02 as it was executed, and ``bench``, its results; not to be changed."""
+
+    def make(folder: Path) -> None:
+        from tokenkit import config
+        from tokenkit.report.publishing.notebooks import find_notebook
+
+        empty = config.init(folder / "empty")
+        parameters = COMPARED | {"folder": str(folder / "bench"), "workspace": str(empty.root)}
+        kernel.execute(find_notebook("02_compare_detectors"), folder / "out.ipynb", parameters)
+
+    return once(tmp_path_factory, "compared", make)
+
+
 @pytest.fixture(scope="session")
 def organisation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``logs/``, ``inventory.csv`` and ``truth.json`` of 40 tokens in 45 days; not to be changed."""

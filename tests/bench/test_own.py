@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
 from tokenkit.bench import protocol
 from tokenkit.bench.detectors import leaks, own
 from tokenkit.errors import DetectorError, InputError
+from tokenkit.report.publishing import kernel
 
 
 @pytest.mark.parametrize(
@@ -165,3 +167,25 @@ def test_another_view_or_setting_is_another_contender_whose_results_are_not_take
                own.load(Held(5.0), "mine", "raw"), own.load(Held, "mine", "raw")]  # fmt: skip
     assert len({one.source for one in brought}) == 4
     assert own.load(Held(1.0), "mine", "raw").source == brought[0].source, "nor does it depend on where it lies"
+
+
+MINE = """
+class Mine:
+    def fit(self, X):
+        return self
+
+    def decision_function(self, X):
+        return {weight} * X[:, 0]
+"""
+
+
+def test_a_class_of_a_notebook_is_the_same_when_its_cell_runs_again_and_another_when_it_changes(tmp_path):
+    """Else results that lie in the folder would be measured again after each restart of the kernel."""
+    print_source = "from tokenkit.bench.detectors import own\nprint(own.load(Mine).source)"
+    cells = [MINE.format(weight=weight) + print_source for weight in (1, 1, 2)]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c, id=f"c{n}") for n, c in enumerate(cells)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    done = kernel.execute(tmp_path / "n.ipynb", tmp_path / "out.ipynb", {})
+    first, again, changed = [cell.outputs[0].text for cell in done.cells]
+    assert first == again != changed

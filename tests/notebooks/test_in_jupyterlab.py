@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
 import organisation as small
 import pytest
-from conftest import tokenkit_process
+from conftest import COMPARED, tokenkit_process
 from playwright.sync_api import expect
 
 import tokenkit
@@ -126,10 +127,12 @@ def test_the_report_runs_by_hand(lab):
     page.context.close()
 
 
-def test_notebook_02_compares_by_hand(lab):
+def test_notebook_02_compares_by_hand(lab, compared, tmp_path):
+    """It reads what it measured before: how it measures is seen in tests/bench/test_own_logs.py."""
     page = lab.open("02_compare_detectors")
-    edit_parameters(page, 'profile, seeds, budget, folder, workspace, attacks = "small", [0], 5.0, "bench", "", []\n'
-                    'contenders, scenarios = ["tokenkit", "controls"], ["stolen_token", "deploy"]')  # fmt: skip
+    folder = shutil.copytree(compared / "bench", tmp_path / "bench")
+    parameters = {"profile": "small", "budget": 5.0, "folder": str(folder), "workspace": "", "attacks": []} | COMPARED
+    edit_parameters(page, "\n".join(f"{name} = {value!r}" for name, value in parameters.items()))
     lab.run_all(page, 240_000)
     assert page.locator(".jp-OutputArea img").count() >= 4, "the figures are shown"
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0

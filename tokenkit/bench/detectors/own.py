@@ -154,9 +154,20 @@ def _source(module: ModuleType | None, given: Any) -> bytes:
     settings = "" if isinstance(given, type) else sorted(getattr(given, "__dict__", {}).items())
     try:
         settings = re.sub(r" at 0x[0-9a-f]+", "", f"{given!r} {settings!r}")  # not where it lies in memory
-        return f"{inspect.getsource(kind)}\n{settings}".encode()
+        return f"{_class_text(kind)}\n{settings}".encode()
     except (OSError, TypeError):
         return bytes(cloudpickle.dumps(given))
+
+
+def _class_text(kind: type) -> str:
+    """The source of a class; of one of a notebook, which has no file, that of its methods, and its values."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        members = {name: getattr(value, "__func__", value) for name, value in vars(kind).items()}
+        parts = [inspect.getsource(value) if inspect.isfunction(value) else f"{name} = {value!r}"
+                 for name, value in members.items() if name not in ("__dict__", "__weakref__")]  # fmt: skip
+        return "\n".join([*(_class_text(base) for base in kind.__bases__ if base.__module__ == "__main__"), *parts])
 
 
 def _make_channel(make: Callable[[], Any], seed: int) -> list[Detector]:
