@@ -1,5 +1,6 @@
 """A small organisation of the bench that nobody attacks, measured once for all tests."""
 
+import pickle
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,11 @@ CHOSEN = ("stolen_token", "bulk_spike", "slow_exfiltration", "orphan", "deploy")
 @pytest.fixture(scope="session")
 def attacked(unattacked, events, tmp_path_factory):
     """Two trials of each of ``CHOSEN`` at its strongest; not to be changed."""
-    cells = [(scenarios.get(one), scenarios.get(one).intensities[-1]) for one in CHOSEN]
-    trials = draws.draw(unattacked, cells, 2, events)
-    return overlay.attack(unattacked, trials, events, tmp_path_factory.mktemp("twins") / "lake")
+
+    def make(folder: Path):
+        cells = [(scenarios.get(one), scenarios.get(one).intensities[-1]) for one in CHOSEN]
+        trials = draws.draw(unattacked, cells, 2, events)
+        profiles = overlay.attack(unattacked, trials, events, folder / "lake")
+        (folder / "profiles").write_bytes(pickle.dumps(profiles))
+
+    return pickle.loads((once(tmp_path_factory, "small-attacked", make) / "profiles").read_bytes())

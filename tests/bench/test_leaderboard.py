@@ -66,7 +66,7 @@ from pathlib import Path
 from tokenkit.bench import measure
 from tokenkit.bench.measure import Job
 from tokenkit.bench.profiles import Profile
-measure.TWINS_A_PIECE = 2
+measure.TWINS_A_PIECE = 3
 measure.measure_organisation(Job(Path(sys.argv[1]), 0, {size!r}, {names!r}, {chosen!r}))
 """
 
@@ -89,7 +89,7 @@ def test_a_run_that_was_killed_goes_on_in_one_process_and_gives_the_same(unattac
     assert not (root / "seed-0" / "done").exists()
     written = first.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "TWINS_A_PIECE", 2)
+        patch.setattr(measure, "TWINS_A_PIECE", 3)
         measure.measure_organisation(measure.Job(root, 0, SMALL, names, CHOSEN))
     assert first.stat().st_mtime_ns == written
     again = run(tmp_path, processes=1, seeds=[0])

@@ -26,7 +26,13 @@ def trials(unattacked, events):
 
 
 @pytest.fixture(scope="module")
-def attacked(unattacked, events, trials, tmp_path_factory):
+def versions_before(unattacked):
+    """Versions of the organisation's tables before anything is laid over it."""
+    return lake.versions(unattacked.workspace.lake)
+
+
+@pytest.fixture(scope="module")
+def attacked(unattacked, events, trials, versions_before, tmp_path_factory):
     return overlay.attack(unattacked, trials, events, tmp_path_factory.mktemp("twins") / "lake")
 
 
@@ -63,23 +69,31 @@ def test_every_scenario_finds_a_token(trials):
     assert missing == set()
 
 
-def test_the_organisation_is_not_changed_by_a_trial(unattacked, events, tmp_path):
-    before = lake.versions(unattacked.workspace.lake)
-    trial = draws.draw(unattacked, [(scenarios.get("stolen_token"), 40)], 1, events)
-    overlay.attack(unattacked, trial, events, tmp_path / "lake")
-    assert lake.versions(unattacked.workspace.lake) == before
+def test_the_organisation_is_not_changed_by_trials(unattacked, versions_before, attacked):
+    assert len(attacked.trials) and lake.versions(unattacked.workspace.lake) == versions_before
 
 
-def test_one_trial_has_the_same_twins_alone_and_among_others(unattacked, events, attacked, trials, tmp_path):
+@pytest.fixture(scope="module")
+def two(unattacked, events, trials, tmp_path_factory):
+    """A trial of all of them again, and a change of a token that stopped before it: (the trial, the change, both done)."""
     trial = next(t for t in trials if t.scenario.id == "stolen_token")
-    alone = overlay.attack(unattacked, [trial], events, tmp_path / "lake")
-    uid = alone.trials["profile_uid"].iloc[0]
+    change = draws.draw(unattacked, [(scenarios.get("retry_storm"), 2)], 1, events, first=1000)[0]
+    (uid,) = change.base_uids
+    assert uid not in trial.base_uids
+    stopped = events[uid][events[uid]["time"] < change.start].reset_index(drop=True)
+    folder = tmp_path_factory.mktemp("two") / "lake"
+    return trial, change, overlay.attack(unattacked, [trial, change], events | {uid: stopped}, folder)
+
+
+def test_one_trial_has_the_same_twins_in_whatever_company(two, attacked):
+    trial, _, again = two
+    uid = again.trials.set_index("trial").loc[trial.number, "profile_uid"]
 
     def of(made):
         frame = lake.read(made.workspace.lake, "events").to_pandas()
         return frame[frame["token_uid"] == uid].sort_values(["time", "event_key"], ignore_index=True)
 
-    pd.testing.assert_frame_equal(of(alone), of(attacked), check_dtype=False)  # a column without nulls is of integers
+    pd.testing.assert_frame_equal(of(again), of(attacked), check_dtype=False)  # a column without nulls is of integers
 
 
 def test_one_more_scenario_changes_no_trial_of_another(unattacked, events):
@@ -125,11 +139,9 @@ def test_no_object_that_its_owner_asked_for_is_loot(attacked):
     assert loot["orphan"] == 0 and loot["object_enumeration"] > 0
 
 
-def test_a_change_of_an_idle_token_is_none(unattacked, events, tmp_path):
-    trial = draws.draw(unattacked, [(scenarios.get("retry_storm"), 2)], 1, events)[0]
-    uid = trial.base_uids[0]
-    early = {uid: events[uid][events[uid]["time"] < trial.start].reset_index(drop=True)}
-    assert overlay.attack(unattacked, [trial], early, tmp_path / "lake").trials["events"].tolist() == [0]
+def test_a_change_of_an_idle_token_is_none(two):
+    _, change, done = two
+    assert done.trials.set_index("trial").loc[change.number, "events"] == 0
 
 
 def test_an_owner_without_a_time_zone_has_that_of_the_logs(unattacked, events, tmp_path):

@@ -47,7 +47,7 @@ def test_random_opens_what_the_budget_allows_and_no_more(unattacked):
 def by_chance(unattacked, events, tmp_path_factory):
     """Every attack on several tokens, and what a detector that knows nothing says of them."""
     cells = [(one, one.intensities[len(one.intensities) // 2]) for one in scenarios.ATTACKS.values()]
-    trials = draws.draw(unattacked, cells, 4, events)
+    trials = draws.draw(unattacked, cells, 2, events)
     attacked = overlay.attack(unattacked, trials, events, tmp_path_factory.mktemp("chance") / "lake")
     return attacked, protocol.fit(unattacked, registry.choose(["random"])[0], 0)
 
