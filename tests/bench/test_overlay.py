@@ -75,7 +75,7 @@ def test_the_organisation_is_not_changed_by_trials(unattacked, versions_before, 
 
 @pytest.fixture(scope="module")
 def two(unattacked, events, trials, tmp_path_factory):
-    """A trial of all of them again, and a change of a token that stopped before it: (the trial, the change, both done)."""
+    """One of the trials again, a change of a token that had stopped before it, and both of them done."""
     trial = next(t for t in trials if t.scenario.id == "stolen_token")
     change = draws.draw(unattacked, [(scenarios.get("retry_storm"), 2)], 1, events, first=1000)[0]
     (uid,) = change.base_uids
