@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -345,10 +346,11 @@ def test_half_a_gzip_and_broken_lines_are_set_aside_and_counted(organisation, wo
     assert "half-written or cut off" in found[0]["reason"] and all("not json" not in f["reason"] for f in found)
 
 
-def test_an_inventory_of_nobody_known_is_no_error(workspace, command):
-    with (workspace / "other.csv").open("w", encoding="utf-8", newline="") as file:
+def test_an_inventory_of_nobody_known_is_no_error(organisation, tmp_path, command):
+    small.copy_until(organisation / "logs", tmp_path / "logs", date(2026, 1, 9))
+    with (tmp_path / "other.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["token", "owner"], ["key_of_somebody", "Ana"]])
-    left = command("run", "--inventory", "other.csv", *_busy(), "--json", cwd=workspace)
+    left = command("run", "--events", "logs", "--inventory", "other.csv", "--out", "out", "--json", cwd=tmp_path)
     assert left.code == 0, left.err
-    record = json.loads(Path(left.json["page"]).with_name("run.json").read_text())
+    record = json.loads((tmp_path / left.json["page"]).with_name("run.json").read_text())
     assert record["counts"]["tokens"] > 30

@@ -98,14 +98,14 @@ def left_behind(tmp_path_factory):
     env = {**os.environ, "TMPDIR": str(temporary), "HOME": str(temporary)}
     asked = ["--events", raw / "logs", "--inventory", raw / "inventory.csv", "--out", "out"]
     asked += ["--start", "2026-02-08", "--end", "2026-02-12"]  # around the day of the secrets
-    for n, more in enumerate(([], ["--json"])):
-        left = tokenkit_process("run", *asked, *more, cwd=written, env=env)
-        (written / f"out-{n}.log").write_text(left.out + left.err)
-        assert left.code == 0, left.err
+    left = tokenkit_process("run", *asked, cwd=written, env=env)
+    (written / "run.log").write_text(left.out + left.err)
+    assert left.code == 0, left.err
     workspace = written / "out" / "workspace"
-    for name in ("tokens", "doctor", "config"):
-        left = tokenkit_process(name, cwd=workspace, env=env)
-        (written / f"{name}.log").write_text(left.out + left.err)
+    for name, *more in (["ingest", raw / "logs", "--json"], ["tokens", "--json"], ["tokens"], ["doctor"], ["config"]):
+        left = tokenkit_process(name, *more, cwd=workspace, env=env)
+        (written / f"{name}{len(more)}.log").write_text(left.out + left.err)
+        assert left.code == 0, left.err
     (temporary / ".keep").touch()
     return raw, (written, temporary)
 

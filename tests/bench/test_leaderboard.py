@@ -148,6 +148,13 @@ def test_the_code_that_ran_is_named_whatever_is_edited_meanwhile(run, tmp_path, 
     assert kept == {"code": ran}
 
 
+def test_a_seed_or_a_scenario_that_is_named_twice_counts_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(leaderboard, "_run_jobs", lambda *given: None)
+    monkeypatch.setattr(leaderboard, "_collect", lambda root, profile, jobs, code: jobs)
+    jobs = leaderboard.run(tmp_path, "smoke", chosen=["deploy", "deploy"], seeds=[1, 0, 1])
+    assert [(job.seed, job.scenarios) for job in jobs] == [(1, ["deploy"]), (0, ["deploy"])]
+
+
 @pytest.mark.slow
 def test_what_is_asked_for_is_what_is_given_whatever_the_folder_holds(run, results):
     folder = Path(results.run["folder"])
