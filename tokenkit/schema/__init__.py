@@ -68,13 +68,14 @@ def conform(name: str, data: pa.Table) -> pa.Table:
         A required column is missing or null, or a column cannot be cast; names it, what was expected and found.
     """
     arrays = []
+    given = {column_name: n for n, column_name in enumerate(data.column_names)}  # Arrow makes its list anew each time
     for c in table(name).columns:
-        if c.name not in data.column_names:
+        if c.name not in given:
             if c.required:
                 raise SchemaError(f"{name}: column {c.name} is missing; it has {', '.join(data.column_names)}")
             arrays.append(pa.nulls(data.num_rows, c.type))
             continue
-        column = data.column(c.name)
+        column = data.column(given[c.name])
         if pa.types.is_dictionary(column.type):
             column = pc.cast(column, column.type.value_type)
         try:
