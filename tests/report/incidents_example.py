@@ -10,7 +10,7 @@ def iso(t: datetime) -> str:
     return t.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def reason(feature, title, observed, usual, peers, share, of=38.0, **more) -> Reason:
+def reason(feature, title, observed, usual, peers, share, of=50.0, **more) -> Reason:
     sentence = f"{title}: {observed}, usually {usual}."
     rest = {"family": "volume", "channel": "point_hour", "value": 8.0, "expected": 0.0, "unit": "bytes"}
     return {
@@ -115,7 +115,7 @@ def stolen() -> Incident:
         "answer": None,
         "story": "stolen",
         "channels": ["point_hour", "point_day"],
-        "score_bits": 38.0,
+        "score_bits": 50.0,
         "threshold_bits": 19.2,
         "risk": 94,
         "risk_level": "high",
@@ -155,7 +155,7 @@ def stolen() -> Incident:
                 "1,931 of 2,113 calls from 203.0.113.0/24",
                 "all calls from 198.51.100.0/24",
                 "none of 14 uses it",
-                0.44,
+                0.35,
                 family="network",
             ),
             reason(
@@ -164,19 +164,20 @@ def stolen() -> Incident:
                 "rclone 1.68: 1,931 calls",
                 "Boto3 1.34 only",
                 "none of 14 uses it",
-                0.31,
+                0.21,
                 family="client",
             ),
             reason(
                 "response_bytes",
-                "Took more data than in any hour before",
-                "720 MB in the hour from 02:00",
-                "0 to 3 MB at that hour",
-                "at most 12 MB",
-                0.17,
+                "Took more data than on any day before",
+                "1.6 GB on Wed 4 Mar",
+                "182 MB; at most 214 MB",
+                "at most 260 MB a day",
+                0.34,
+                channel="point_day",
             ),
             reason("operation_new", "Made calls it never made", "ListBuckets: 3 calls", "never", "2 of 14 do", 0.05),
-            reason("refused_share", "Was refused", "4 of 2,113 calls", "none", "none", 0.03),
+            reason("refused_share", "Was refused", "4 of 2,113 calls", "none", "none", 0.05, channel="point_day"),
         ],
         "timeline": _hours(),
         "new_values": [

@@ -41,6 +41,13 @@ def test_a_figure_brings_no_colour_font_style_or_id_of_its_own():
         }
 
 
+def test_the_parts_of_a_score_stand_against_a_threshold_where_one_channel_made_them():
+    several, one, _ = (str(figures.score(incident, "s")) for incident in attention()["incidents"])
+    assert "threshold" not in several and 'aria-label="50.0 points, from 5 reasons."' in several
+    assert one.count(">threshold 18.1<") == 2
+    assert 'aria-label="24.6 points against a threshold of 18.1, from 2 reasons."' in one
+
+
 def test_labels_with_dollars_and_markup_are_text(timeline):
     svg = figures.timeline(timeline | {"title": r"$\badcmd$ <b>", "unit": r"$\frac{"}, "t", '"><script>')
     assert "<script" not in svg and "<b>" not in svg

@@ -9,7 +9,7 @@ import pytest
 from report.facts_example import STATES, attention, not_enough_history, quiet
 
 from tokenkit.report import findings, parts
-from tokenkit.report.parts import front, render
+from tokenkit.report.parts import card, front, render
 from tokenkit.schema.facts import Facts
 
 SECTIONS = (
@@ -144,8 +144,14 @@ def test_words_that_accuse_or_hide_are_not_used():
 
 
 def test_shares_of_a_card_add_up_to_one_hundred():
-    for card in parts.incidents(attention()).html.split("<article")[1:]:
-        assert sum(int(p) for p in re.findall(r"<b>(\d+)%</b>", card)) == 100
+    for article in parts.incidents(attention()).html.split("<article")[1:]:
+        assert sum(int(p) for p in re.findall(r"<b>(\d+)%</b>", article)) == 100
+
+
+def test_a_sum_over_channels_is_not_set_against_the_threshold_of_one():
+    several, one, _ = (card.card(n, i, True)["score"] for n, i in enumerate(attention()["incidents"]))
+    assert several == "50.0 points in all, from two ways of looking. The strongest reached its own threshold, 19.2."
+    assert one == "24.6 points against a threshold of 18.1."
 
 
 def test_the_riskiest_are_written_out_and_the_others_folded():

@@ -303,27 +303,31 @@ def share_bar(share: float) -> Markup:
 
 
 def score(incident: Incident, name: str) -> Markup:
-    """The parts of a score, end to end, against the threshold from which on it is reported."""
+    """The parts of a score, end to end; of a single channel against its threshold, which a sum is not compared with."""
     parts = [max(r["bits"], 0.0) for r in incident["reasons"] if r["bits"]]
-    total, threshold = incident["score_bits"], incident["threshold_bits"]
+    total = incident["score_bits"]
+    threshold = incident["threshold_bits"] if len(incident["channels"]) == 1 else None
     if not parts or total <= 0:
         return Markup("")
-    label = f"{total:.1f} points against a threshold of {threshold:.1f}, from {words.plural(len(parts), 'reason')}."
+    against = "" if threshold is None else f" against a threshold of {threshold:.1f}"
+    label = f"{total:.1f} points{against}, from {words.plural(len(parts), 'reason')}."
+    top, above = (total, 2) if threshold is None else (max(total, threshold), 22)
     with style():
         drawings = []
         for width, kind in ((WIDE, "wide"), (NARROW, "narrow")):
-            canvas = Canvas(width, 62, 2, 60, 22, 18)
-            canvas.scale(0, max(total, threshold), 0, 1)
+            canvas = Canvas(width, 40 + above, 2, 60, above, 18)
+            canvas.scale(0, top, 0, 1)
             begin = 0.0
             for bits in parts:
                 canvas.area([begin, begin, begin + bits, begin + bits], [0, 1, 1, 0], ACCENT)
                 canvas.line([begin + bits] * 2, [0, 1], CARD, 1.5)
-                if bits / max(total, threshold) * canvas.inner > 34:
+                if bits / top * canvas.inner > 34:
                     canvas.text(begin + bits / 2, 0, f"{bits:.1f}", ha="center", dy=-14)
                 begin += bits
-            canvas.line([threshold, threshold], [-0.1, 1.25], INK, 1.2, dash=DASHED)
-            canvas.text(threshold, 1.25, f"threshold {threshold:.1f}", INK, ha="center", dy=4)
-            canvas.text(max(total, threshold), 0.5, f"{total:.1f}", INK, dx=8, dy=-5, bold=True)
+            if threshold is not None:
+                canvas.line([threshold, threshold], [-0.1, 1.25], INK, 1.2, dash=DASHED)
+                canvas.text(threshold, 1.25, f"threshold {threshold:.1f}", INK, ha="center", dy=4)
+            canvas.text(top, 0.5, f"{total:.1f}", INK, dx=8, dy=-5, bold=True)
             drawings.append(canvas.svg(f"{name}-{width}", label, kind))
     return Markup("").join(drawings)
 

@@ -259,7 +259,7 @@ def _reasons(incident: Incident) -> Values:
         return {"reasons": rows, "rest": None}
     named = ", ".join(f"{words.inside(words.clean(r['title'], 60))} ({p}%)" for r, p in rest[:4])
     others = " and others" if len(rest) > 4 else ""
-    text = f"{words.number(len(rest)).capitalize()} smaller signs: {named}{others}"
+    text = f"{words.number(len(rest)).capitalize()} smaller reasons: {named}{others}"
     share = sum(r["share"] for r, _ in rest)
     return {"reasons": rows, "rest": {"percent": sum(p for _, p in rest), "share": share, "text": text}}
 
@@ -325,12 +325,21 @@ def _score(incident: Incident, uid: str) -> Values:
         for r in incident["reasons"]
     ]
     return {
-        "score": f"{incident['score_bits']:.1f} points against a threshold of {incident['threshold_bits']:.1f}.",
+        "score": _score_and_threshold(incident),
         "score_figure": figures.score(incident, f"s-{uid[-8:]}"),
         "parts": rows,
         "made_of": f"Raised by {channels}, in {windows}. Values are those of the "
         "strongest window; points are bits of surprise, and they add up.",
     }
+
+
+def _score_and_threshold(incident: Incident) -> str:
+    """The score beside the threshold; a sum over several channels is not compared with the threshold of one."""
+    score, threshold, n = incident["score_bits"], incident["threshold_bits"], len(incident["channels"])
+    if n == 1:
+        return f"{score:.1f} points against a threshold of {threshold:.1f}."
+    ways = f"{words.number(n)} ways of looking"
+    return f"{score:.1f} points in all, from {ways}. The strongest reached its own threshold, {threshold:.1f}."
 
 
 def _plain(value: float | None) -> str:
