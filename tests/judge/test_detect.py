@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import raw_logs
 
-from tokenkit import config, fingerprint
+from tokenkit import config, fingerprint, schema
 from tokenkit.config import History, Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.incidents import merge
@@ -123,6 +123,11 @@ def test_what_is_written_are_the_days_from_the_calibration_on(organisation: Work
     assert (abs(scores["score_bits"] - added)[surprising] < 0.01).all()
     table = lake.read(organisation.lake, "baseline")
     assert table.num_rows and set(table["maturity"].to_pylist()) <= {"mature", "young"}
+
+
+@pytest.mark.usefixtures("written")
+def test_every_table_that_the_schema_describes_is_in_the_lake(organisation: Workspace) -> None:
+    assert set(lake.versions(organisation.lake)) == set(schema.TABLES)
 
 
 def test_contributions_of_every_record_add_up_to_its_score(organisation: Workspace, written: Judgement) -> None:

@@ -120,9 +120,9 @@ DIM_CLIENT = Table(
     "dim_client",
     "one program and version ever seen",
     (
-        _c("client_key", INT, "int64 key of the whole program string", required=True),
+        _c("client_key", INT, "int64 key of program and version", required=True),
         _c("family_key", INT, "int64 key of the program without version", required=True),
-        _c("user_agent", STRING, "program string, secrets masked"),
+        _c("user_agent", STRING, "program and version, such as Boto3/1.34.2; the whole user agent is in events alone"),
         _c("ua_family", STRING, "program without version"),
         _c("ua_version", STRING, "its version"),
     ),
@@ -310,14 +310,14 @@ BASELINE = Table(
     "profile x feature x bin",
     (
         _c("profile_uid", STRING, "profile", required=True),
-        _c("window", STRING, "hour or day", required=True),
+        _c("window", STRING, "day", required=True),
         _c("feature", STRING, "feature", required=True),
-        _c("bin", STRING, "all, or kind of day and part of day", required=True),
-        _c("location", FLOAT, "median on the log scale, shrunk to the profile and to its peers"),
-        _c("scale", FLOAT, "1.4826 x MAD on the log scale, never below the floor"),
+        _c("bin", STRING, "weekday or weekend", required=True),
+        _c("location", FLOAT, "level on the log scale; given calls: intercept of a robust fit"),
+        _c("scale", FLOAT, "noise on the log scale: m s of docs/method/baseline.md"),
         _c("slope", FLOAT, "how the amount follows the requests; 0 where it does not"),
         _c("n", INT, "windows it was made from", "windows"),
-        _c("maturity", STRING, "mature, young (judged by peers) or new"),
+        _c("maturity", STRING, "mature, or young (judged by peers)"),
         _c("start", TIME, "first moment of the reference"),
         _c("end", TIME, "end of the reference, exclusive"),
         _c("version", INT, "1 as learned from the reference, one more for each new normal that was accepted"),
@@ -333,7 +333,7 @@ DEVIATIONS = Table(
         _c("feature", STRING, "feature", required=True),
         _c("value", FLOAT, "observed"),
         _c("expected", FLOAT, "usual for this profile, given what it did"),
-        _c("rz", FLOAT, "robust z, clipped at 8"),
+        _c("rz", FLOAT, "robust z, held within 20"),
         _c("tail_probability", FLOAT, "share of the peers' windows at least as far off"),
         _c("bits", FLOAT, "surprise, -log2 of the tail probability", "bits"),
     ),
@@ -347,28 +347,10 @@ SCORES = Table(
         _c("channel", STRING, "channel", required=True),
         _c("raw_bits", FLOAT, "the channel's own score", "bits"),
         _c("score_bits", FLOAT, "score, comparable between channels", "bits"),
-        _c("threshold_bits", FLOAT, "what opens an incident on that day", "bits"),
+        _c("threshold_bits", FLOAT, "the day's threshold, of profiles without an accepted change", "bits"),
         _c("parts", STRING, "JSON: feature to bits; the parts add up to score_bits"),
     ),
     partition="day",
-)
-INCIDENTS = Table(
-    "incidents",
-    "one incident of one profile",
-    (
-        _c("incident_uid", STRING, "inc1_ and 16 hex digits of profile and first flagged window", required=True),
-        _c("profile_uid", STRING, "profile", required=True),
-        _c("state", STRING, "opened, grown, quiet or closed", required=True),
-        _c("start", TIME, "first flagged window", required=True),
-        _c("end", TIME, "end of the last flagged window", required=True),
-        _c("created_time", TIME, "when it could first have been raised, in event time", required=True),
-        _c("channels", STRING, "channels that raised it, by size"),
-        _c("n_windows", INT, "flagged windows", "windows"),
-        _c("score_bits", FLOAT, "sum over its channels of the score of the highest window", "bits"),
-        _c("threshold_bits", FLOAT, "of the channel that flagged it highest; not of the sum", "bits"),
-        _c("risk", INT, "0 to 100"),
-        _c("detail", STRING, "JSON: reasons, values, timeline, action; see incidents.explain"),
-    ),
 )
 
 TABLES: dict[str, Table] = {
@@ -377,6 +359,6 @@ TABLES: dict[str, Table] = {
         EVENTS, DIM_TOKEN, DIM_NETWORK, DIM_CLIENT, DIM_OPERATION, DIM_OBJECT, TOKENS,
         ACTIVITY_HOUR, ACTIVITY_NETWORK, ACTIVITY_CLIENT, ACTIVITY_OPERATION, ACTIVITY_TRANSITION, ACTIVITY_SESSION,
         ACTIVITY_PAIR, ACTIVITY_OBJECT, SEEN,
-        FINGERPRINT, BASELINE, DEVIATIONS, SCORES, INCIDENTS,
+        FINGERPRINT, BASELINE, DEVIATIONS, SCORES,
     )
 }  # fmt: skip
