@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from tokenkit import config, fingerprint, schema
 from tokenkit.config import History, Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.incidents import merge
+from tokenkit.incidents.labels import Labels
+from tokenkit.incidents.thresholds import Thresholds
 from tokenkit.judge import Judgement, health
 from tokenkit.judge import detect as judge_detect
+from tokenkit.judge.organisation import drifting_tokens
 from tokenkit.judge.record import records
 from tokenkit.normal import evidence
+from tokenkit.normal.labelled_periods import LabelledPeriods
 from tokenkit.store import lake, state
 from tokenkit.world import simulate_logs
 
@@ -191,6 +196,18 @@ def test_while_thresholds_are_provisional_no_smallest_leak_is_claimed(organisati
     judgement = judge_detect(organisation, plan(START, START + timedelta(10), START + timedelta(12), History()))
     assert judgement.periods.provisional and len(judgement.threshold_table)
     assert health.smallest_leak(judgement) is None
+
+
+def test_a_drifting_token_is_set_beside_the_threshold_that_it_is_held_against(whole: Judgement) -> None:
+    drift = whole.scores[whole.scores["channel"].str.startswith("drift_")].sort_values("start")
+    newest = drift.groupby(["profile_uid", "channel"]).tail(1)
+    uid, score = newest.sort_values("score_bits")[["profile_uid", "score_bits"]].iloc[-1]
+    of_all, of_accepted = (whole.threshold_table.map(lambda _, bits=score * k: bits) for k in (1.2, 1.1))
+    labels = Labels(periods=LabelledPeriods(accepted=pd.DataFrame({"profile_uid": [uid]})))
+    judgement = replace(whole, thresholds=Thresholds(of_all, of_accepted), labels=labels)
+    limits = {r["profile_uid"]: r["threshold_bits"] for r in drifting_tokens(judgement, whole.population.people, [])}
+    assert limits.pop(uid) == pytest.approx(score * 1.1)
+    assert all(bits == pytest.approx(score * 1.2) for bits in limits.values())
 
 
 def test_a_leak_that_would_be_missed_is_said_in_percent(whole: Judgement) -> None:

@@ -125,6 +125,26 @@ class Thresholds:
     for_all: pd.DataFrame
     for_accepted: pd.DataFrame
 
+    def of(self, scores: pd.DataFrame, accepted: pd.DataFrame | None = None) -> np.ndarray:
+        """The threshold of each row, by its profile, channel and day; infinite where there is none.
+
+        Parameters
+        ----------
+        scores : ``profile_uid``, ``channel``, ``start`` (datetime64[UTC])
+        accepted : periods that were accepted as new normal (``LabelledPeriods.accepted``)
+        """
+        bits = _at(self.for_all, scores)
+        if accepted is None or accepted.empty:
+            return bits
+        return np.where(scores["profile_uid"].isin(accepted["profile_uid"]), _at(self.for_accepted, scores), bits)
+
+
+def _at(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
+    """The value of a table of day x channel for each row of ``scores``; infinite where the table has none."""
+    row = table.index.get_indexer(scores["start"].dt.normalize().dt.as_unit(table.index.unit))
+    column = table.columns.get_indexer(scores["channel"])
+    return np.where((row >= 0) & (column >= 0), table.to_numpy(dtype=float)[row, column], np.inf)
+
 
 def daily_heights(scores: pd.DataFrame, evidence: Evidence, names: Iterable[str]) -> DailyHeights:
     """The largest score of each representative profile on each scored day, without confirmed misuse.
@@ -227,23 +247,11 @@ def flag(scores: pd.DataFrame, thresholds: Thresholds, accepted: pd.DataFrame | 
     -------
     ``scores`` of the flagged windows, with ``threshold_bits`` and ``end``.
     """
-    if accepted is None or accepted.empty:
-        return _above(scores, thresholds.for_all)
-    has_accepted = scores["profile_uid"].isin(accepted["profile_uid"])
-    if not has_accepted.any():
-        return _above(scores, thresholds.for_all)
-    parts = [_above(scores[~has_accepted], thresholds.for_all), _above(scores[has_accepted], thresholds.for_accepted)]
-    return labels.without_accepted(pd.concat(parts, ignore_index=True), accepted)
-
-
-def _above(scores: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    row = table.index.get_indexer(scores["start"].dt.normalize().dt.as_unit(table.index.unit))
-    column = table.columns.get_indexer(scores["channel"])
-    known = (row >= 0) & (column >= 0)
-    bits = np.where(known, table.to_numpy(dtype=float)[row, column], np.inf)
+    bits = thresholds.of(scores, accepted)
     above = (scores["score_bits"].to_numpy() >= bits) & np.isfinite(bits)
     flagged = scores[above].assign(threshold_bits=bits[above])
-    return flagged.assign(end=flagged["start"] + flagged["window"].map(merge.SPAN)).reset_index(drop=True)
+    flagged = flagged.assign(end=flagged["start"] + flagged["window"].map(merge.SPAN)).reset_index(drop=True)
+    return flagged if accepted is None or accepted.empty else labels.without_accepted(flagged, accepted)
 
 
 def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:

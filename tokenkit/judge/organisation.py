@@ -88,14 +88,15 @@ def _calibration_opened(judgement: Judgement) -> int:
 
 def drifting_tokens(judgement: Judgement, people: pd.DataFrame, listed: list[Incident]) -> list[facts.DriftingToken]:
     """Profiles whose last days drift and are still below their threshold, the nearest to it first."""
-    if judgement.evidence is None or judgement.threshold_table.empty:
+    thresholds = judgement.thresholds
+    if judgement.evidence is None or thresholds is None:
         return []
-    last = judgement.threshold_table.index[-1]
+    last = thresholds.for_all.index[-1]
     rows = judgement.scores[judgement.scores["channel"].isin(["drift_amounts", "drift_requests"])]
     recent = rows[rows["start"] > last - pd.Timedelta(days=3)].sort_values("start")
     recent = recent.groupby(["profile_uid", "channel"]).last().reset_index()
-    limit = recent["channel"].map(judgement.threshold_table.loc[last]).astype(float)  # of no rows it would be text
-    recent = recent.assign(limit=limit)[(recent["score_bits"] >= WATCH_FROM * limit) & np.isfinite(limit)]
+    recent = recent.assign(limit=thresholds.of(recent.assign(start=last), judgement.labels.periods.accepted))
+    recent = recent[(recent["score_bits"] >= WATCH_FROM * recent["limit"]) & np.isfinite(recent["limit"])]
     known = {r["profile_uid"] for r in listed}
     recent = recent[~recent["profile_uid"].isin(known)].assign(near=lambda r: r["score_bits"] / r["limit"])
     recent = (
