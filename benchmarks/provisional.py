@@ -63,7 +63,7 @@ def main() -> None:
         stacked = np.vstack([heights[detector.name] for heights, _ in runs])
         now = int(thresholds.opened(stacked >= thresholds.PROVISIONAL_BITS[detector.name], detector.gap_days).sum())
         share = detection.shares.get(detector.name, 0.0)
-        curve = thresholds.curve(stacked, detector.gap_days, slice(0, REPORTED_DAYS))
+        curve = thresholds.curve_of(stacked, detector.gap_days, slice(0, REPORTED_DAYS))
         bits = thresholds.at_quota(*curve, (share or 0.1) * allowed)
         opened += now if share else 0
         print(

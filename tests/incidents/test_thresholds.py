@@ -17,7 +17,7 @@ GAPS, SHARES = {"a": 1, "b": 14}, {"a": 0.5, "b": 0.25}
 
 def threshold(heights: np.ndarray, quota: float) -> float:
     """The threshold of one channel on the day after these."""
-    return thresholds.at_quota(*thresholds.curve(heights, 1, slice(0, heights.shape[1])), quota)
+    return thresholds.at_quota(*thresholds.curve_of(heights, 1, slice(0, heights.shape[1])), quota)
 
 
 def days(count: int) -> pd.DatetimeIndex:

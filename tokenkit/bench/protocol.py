@@ -133,12 +133,12 @@ def _thresholds(
     if contender.rule:
         table = pd.DataFrame(RULE_THRESHOLD, index=evidence.periods.scored_days, columns=list(contender.shares))
         return dict.fromkeys(budgets, Thresholds(table, table))
-    heights = thresholds.daily_heights(rows, evidence, contender.shares)
-    curves: dict[bytes, Curve] = {}  # the same for every budget
+    heights = thresholds.daily_heights(rows, evidence, list(contender.shares))
+    known_curves: dict[bytes, Curve] = {}  # the same for every budget
     tables = {}
     for per_1000 in budgets:
         budget = Budget(per_1000, contender.shares, fitted.gaps, contender.least_bits)
-        tables[per_1000] = thresholds.set_thresholds(heights, budget, curves=curves)
+        tables[per_1000] = thresholds.set_thresholds(heights, budget, known_curves=known_curves)
     return tables
 
 

@@ -52,7 +52,7 @@ class Calibration:
         for channel, at in rows.groupby(rows["channel"].to_numpy(dtype=str)).indices.items():
             share = self.shares.get(channel, 0.0)
             tail_bits = self.tails[channel].bits(rows["raw_bits"].to_numpy()[at])
-            bits[at] = np.maximum(tail_bits + prior_bits(share, largest), 0.0)
+            bits[at] = np.maximum(tail_bits + share_bits(share, largest), 0.0)
         return rows.assign(score_bits=bits)
 
 
@@ -144,14 +144,14 @@ def without_misuse(scores: pd.DataFrame, evidence: Evidence) -> np.ndarray:
     return ~np.stack([days.misuse, drift.in_two_weeks(days.misuse)])[two_weeks, row, column]
 
 
-def prior_bits(share: float, largest: float) -> float:
+def share_bits(share: float, largest: float) -> float:
     """Bits that a channel's share of the budget adds to its scores: one bit less for half of the largest share.
 
     0 for a channel without a share: it is scored as if it had the largest one, and its threshold is infinite.
 
     Examples
     --------
-    >>> prior_bits(0.2, 0.4)
+    >>> share_bits(0.2, 0.4)
     -1.0
     """
     return float(np.log2(share / largest)) if share else 0.0

@@ -8,7 +8,7 @@ as the quota the highest is taken: the search begins at the largest score.
 
 A run, a comparison of settings and the bench set thresholds by the same steps:
 
-    heights = daily_heights(scores, evidence, channels)
+    heights = daily_heights(scores, evidence, names_of_channels)
     thresholds = set_thresholds(heights, budget, accepted_scores)
     windows = flag(scores, thresholds, accepted)
 """
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels
-from tokenkit.channels.calibration import learned_from, prior_bits
+from tokenkit.channels.calibration import learned_from, share_bits
 from tokenkit.config import Detection
 from tokenkit.days import Periods
 from tokenkit.incidents import labels, merge
@@ -38,7 +38,7 @@ CANDIDATES = 400
 PROVISIONAL_BITS = {"point_hour": 19.0, "point_day": 16.5, "drift_amounts": 6.0, "drift_requests": 6.0, "panel": 14.0}
 MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
 
-Curve = tuple[np.ndarray, np.ndarray]
+Curve = tuple[np.ndarray, np.ndarray]  # bits and counts: how many incidents each threshold would have opened
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class DailyHeights:
         return replace(
             self,
             matrices={
-                name: np.where(m >= 0, np.maximum(m + prior_bits(shares.get(name, 0.0), largest), 0.0), -1.0)
+                name: np.where(m >= 0, np.maximum(m + share_bits(shares.get(name, 0.0), largest), 0.0), -1.0)
                 for name, m in self.matrices.items()
             },
         )
@@ -178,28 +178,28 @@ def highest(scores: pd.DataFrame, profiles: pd.Index, days: pd.DatetimeIndex) ->
 
 def set_thresholds(
     heights: DailyHeights, budget: Budget, accepted_scores: pd.DataFrame | None = None,
-    curves: dict[bytes, Curve] | None = None,
+    known_curves: dict[bytes, Curve] | None = None,
 ) -> Thresholds:  # fmt: skip
     """The thresholds that a budget gives on each scored day.
 
     Parameters
     ----------
     accepted_scores : the scores that accepted incidents had when they were labelled (``Labels.accepted_scores``)
-    curves : what was computed for earlier budgets of the same heights is kept here and used again
+    known_curves : those of earlier budgets of the same heights; new ones are added
     """
     if heights.periods.calibration is None:
         days = heights.periods.scored_days
         bits = {c: PROVISIONAL_BITS.get(c, np.inf) if budget.shares.get(c) else np.inf for c in heights.matrices}
         provisional = pd.DataFrame(bits, index=days)
         return Thresholds(provisional, provisional)
-    own = threshold_table(heights, budget, curves)
+    own = threshold_table(heights, budget, known_curves)
     if accepted_scores is None or accepted_scores.empty:
         return Thresholds(own, own)
-    return Thresholds(threshold_table(heights.with_scores(accepted_scores), budget, curves), own)
+    return Thresholds(threshold_table(heights.with_scores(accepted_scores), budget, known_curves), own)
 
 
 def threshold_table(
-    heights: DailyHeights, budget: Budget, curves: dict[bytes, Curve] | None = None
+    heights: DailyHeights, budget: Budget, known_curves: dict[bytes, Curve] | None = None
 ) -> pd.DataFrame:  # fmt: skip
     """Threshold of each channel on each scored day, each from the days before it.
 
@@ -211,11 +211,12 @@ def threshold_table(
     calibration, days = heights.periods.calibration, heights.periods.scored_days
     assert calibration is not None
     first = int(days.searchsorted(pd.Timestamp(calibration[1], tz="UTC")))
-    # the part of the run's budget that falls on the rows. ``judged`` cancels out but for the last bit of the float, and
-    # with that bit the thresholds that the lake has would change
+    # the rows are some of the profiles that the budget is for, and have their part of it. Shortened to
+    # ``budget.a_day(len(heights.profiles))`` its last bit differs, and so would the thresholds that the lake has
     a_day = budget.a_day(heights.judged) * len(heights.profiles) / max(heights.judged, 1)
     rows: dict[pd.Timestamp, dict[str, float]] = {}
-    digests = {} if curves is None else {c: blake2b(m.tobytes()).digest() for c, m in heights.matrices.items()}
+    known_curves = {} if known_curves is None else known_curves
+    digests = {c: blake2b(m.tobytes()).digest() for c, m in heights.matrices.items()}
     for number in range(first, len(days)):
         window = slice(max(0, number - WINDOW_DAYS), number)
         rows[days[number]] = {}
@@ -225,12 +226,10 @@ def threshold_table(
             if scored < MIN_DAYS or not share:
                 rows[days[number]][channel] = np.inf
                 continue
-            if curves is None:
-                bits_and_counts = curve(matrix, gap, window)
-            else:
-                key = digests[channel] + f"|{gap}|{number}".encode()
-                bits_and_counts = curves[key] if key in curves else curves.setdefault(key, curve(matrix, gap, window))
-            rows[days[number]][channel] = at_quota(*bits_and_counts, a_day * share * scored, budget.least_bits)
+            key = digests[channel] + f"|{gap}|{number}".encode()
+            if key not in known_curves:
+                known_curves[key] = curve_of(matrix, gap, window)
+            rows[days[number]][channel] = at_quota(*known_curves[key], a_day * share * scored, budget.least_bits)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights.matrices))
     return table.reindex(days).bfill()
 
@@ -272,7 +271,7 @@ def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
     return flagged & (before == 0)
 
 
-def curve(heights: np.ndarray, gap_days: int, window: slice) -> tuple[np.ndarray, np.ndarray]:
+def curve_of(heights: np.ndarray, gap_days: int, window: slice) -> Curve:
     """How many incidents each threshold would have opened in the days of ``window``, of one channel.
 
     Parameters
@@ -311,12 +310,12 @@ def at_quota(bits: np.ndarray, counts: np.ndarray, quota: float, least: float = 
 
     Parameters
     ----------
-    bits, counts : as ``curve`` returns them
+    bits, counts : as ``curve_of`` returns them
 
     Examples
     --------
     >>> heights = np.array([[9.0, 0.0], [7.0, 0.0], [0.0, 5.0]])
-    >>> [round(at_quota(*curve(heights, 1, slice(0, 2)), quota), 2) for quota in (2.0, 0.5)]
+    >>> [round(at_quota(*curve_of(heights, 1, slice(0, 2)), quota), 2) for quota in (2.0, 0.5)]
     [6.44, 10.0]
     """
     if quota <= 0:

@@ -72,7 +72,7 @@ def detect(
     detection = workspace.settings.detection
     scores = calibration.score(measured, detection, detector_cache.open_cache(workspace))
     budget = Budget.of_run(detection)
-    heights = daily_heights(scores, measured, budget.gaps)
+    heights = daily_heights(scores, measured, list(budget.gaps))  # of every channel
     thresholds = set_thresholds(heights, budget, given_labels.accepted_scores)
     flagged = flag(scores, thresholds, accepted)
     windows = pd.concat([flagged, breaches], ignore_index=True) if len(breaches) else flagged

@@ -136,7 +136,7 @@ def prepare(
     shown = population.without_names() if workspace.settings.report.pseudonymous else population
     breaches = policy.breaches(workspace, population.tokens, periods.end)
     scored = ScoredPeriod(
-        periods, detection, daily_heights(scores, evidence, channels.gaps()), candidates(scores),
+        periods, detection, daily_heights(scores, evidence, list(channels.gaps())), candidates(scores),
         shown.people[["label", "owner_name"]],
         rules.new_breaches(breaches, periods.first_scored, periods.end, given.periods.accepted), given, evidence,
     )  # fmt: skip
@@ -194,8 +194,8 @@ def what_if(
 def _with_shares(windows: pd.DataFrame, shares: dict[str, float]) -> pd.DataFrame:
     """Windows with the scores that these shares give."""
     largest = max(shares.values(), default=1.0)
-    prior = {name: calibration.prior_bits(shares.get(name, 0.0), largest) for name in windows["channel"].unique()}
-    return windows.assign(score_bits=np.maximum(windows["score_bits"] + windows["channel"].map(prior), 0.0))
+    of_share = {name: calibration.share_bits(shares.get(name, 0.0), largest) for name in windows["channel"].unique()}
+    return windows.assign(score_bits=np.maximum(windows["score_bits"] + windows["channel"].map(of_share), 0.0))
 
 
 def make_detection(values: dict[str, Any]) -> Detection:
