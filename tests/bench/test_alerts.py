@@ -49,7 +49,7 @@ def test_what_the_token_would_have_raised_anyway_is_no_catch(unattacked, attacke
         def score(self, evidence, start, end):
             return super().score(evidence, start, end).assign(raw_bits=1.0)
 
-    fitted = protocol.fit(unattacked, contender(Always(), rule=True), 0)
+    fitted = protocol.fit(unattacked, contender(Always(), without_budget=True), 0)
     opened = alerts_of(unattacked, fitted, attacked)
     assert len(opened) and opened["fresh"].mean() < 0.2  # only where a day was idle before the attack
 

@@ -31,7 +31,7 @@ from tokenkit.normal.evidence import Evidence
 from tokenkit.tokens.profiles import token_profiles
 
 WINDOW = ["profile_uid", "channel", "window", "start"]  # what tells the scores of a contender apart
-RULE_THRESHOLD = np.nextafter(0.0, 1.0)
+LEAST_ABOVE_0 = np.nextafter(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def fit(
     rows = _raw_scores(contender, detectors, evidence)
     score_s = time.process_time() - begun
     gaps = {d.name: d.gap_days for d in detectors}
-    own_units = () if contender.rule else set(gaps) - set(channels.gaps())  # the scores of a run's channels are bits
+    # the scores of a run's channels are bits
+    own_units = () if contender.without_budget else set(gaps) - set(channels.gaps())
     least_shapes = {d.name: d.least_shape for d in detectors}
     scale = calibration.calibrate(rows, evidence, contender.shares, least_shapes, own_units)
     rows = _with_surprise(contender, rows, scale)
@@ -127,11 +128,11 @@ def _thresholds(
 ) -> dict[float, Thresholds]:
     """The thresholds of each budget: for each channel and day what would have opened its share in the 14 days before.
 
-    A rule flags whatever it scores above 0.
+    A contender without a budget flags whatever it scores above 0.
     """
     contender = fitted.contender
-    if contender.rule:
-        table = pd.DataFrame(RULE_THRESHOLD, index=evidence.periods.scored_days, columns=list(contender.shares))
+    if contender.without_budget:
+        table = pd.DataFrame(LEAST_ABOVE_0, index=evidence.periods.scored_days, columns=list(contender.shares))
         return dict.fromkeys(budgets, Thresholds(table, table))
     heights = thresholds.daily_heights(rows, evidence, list(contender.shares))
     known_curves: dict[bytes, Curve] = {}  # the same for every budget
@@ -148,7 +149,7 @@ def surprise(fitted: FittedContender, evidence: Evidence) -> pd.DataFrame:
 
 
 def _with_surprise(contender: Contender, rows: pd.DataFrame, scale: Calibration) -> pd.DataFrame:
-    return rows.assign(score_bits=rows["raw_bits"]) if contender.rule else scale.scores(rows)
+    return rows.assign(score_bits=rows["raw_bits"]) if contender.without_budget else scale.scores(rows)
 
 
 def flagged(fitted: FittedContender, rows: pd.DataFrame, per_1000: float, breaches: pd.DataFrame) -> pd.DataFrame:

@@ -19,9 +19,9 @@ class Contender:
     ``make`` of a seed gives detectors that are not fitted yet; ``shares`` is the part of the budget that each of them
     has, by its name. ``group`` is the heading in the registry, or ``YOURS``. ``learns`` says from which days:
     ``calibration``, as the channels of a run, or ``reference``, as an estimator of rows, which has no calibration of
-    its own. A ``rule`` flags whatever it scores above 0, at every budget. ``policy``: broken rules of the inventory are
-    flagged too, as in a run. No threshold lies below ``least_bits``, whatever the budget. ``source`` is the text of
-    what somebody brought along, so that results of another version are not mistaken for its own.
+    its own. One ``without_budget`` flags whatever it scores above 0, at every budget. ``policy``: broken rules of the
+    inventory are flagged too, as in a run. No threshold lies below ``least_bits``, whatever the budget. ``source`` is
+    the text of what somebody brought along, so that results of another version are not mistaken for its own.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Contender:
     shares: dict[str, float]
     group: str = ""
     learns: str = "calibration"
-    rule: bool = False
+    without_budget: bool = False
     policy: bool = False
     least_bits: float = 0.0
     source: bytes = b""

@@ -1,4 +1,4 @@
-"""Controls: what a detector has to beat: chance, one feature by itself, and rules that people use.
+"""Controls: what a detector has to beat: chance, one feature by itself, and what flags without a budget.
 
 Reads  Evidence. Writes nothing.
 """

@@ -134,13 +134,15 @@ def _controls() -> list[Contender]:
         _control("robust z of calls", controls.robust_z("requests"), "requests"),
         _control("robust z of bytes", controls.robust_z("response_bytes"), "response_bytes"),
         _control("new networks", controls.new_networks, "network"),
-        _control("any new network", controls.new_networks, "network", rule=True),
-        _control("lock on first use", controls.first_uses, "", FOR_EVER_DAYS, rule=True),
+        _control("any new network", controls.new_networks, "network", without_budget=True),
+        _control("lock on first use", controls.first_uses, "", FOR_EVER_DAYS, without_budget=True),
         Contender(flagger, lambda seed: [Flagger(flagger, detector("IForest", seed), "deviations")], {flagger: 1.0},
-                  "controls", "reference", rule=True),
+                  "controls", "reference", without_budget=True),
     ]  # fmt: skip
 
 
-def _control(name: str, values: controls.Values, reason: str, gap_days: int = 1, rule: bool = False) -> Contender:
+def _control(
+    name: str, values: controls.Values, reason: str, gap_days: int = 1, without_budget: bool = False
+) -> Contender:
     return Contender(name, lambda seed: [controls.Control(name, values, reason, gap_days)], {name: 1.0}, "controls",
-                     rule=rule)  # fmt: skip
+                     without_budget=without_budget)  # fmt: skip
