@@ -12,6 +12,7 @@ def test_every_scenario_is_listed_with_its_technique_and_its_grid(command, tmp_p
         assert one.id in left.out
     assert len(scenarios.ATTACKS) == 27 and len(scenarios.BENIGN_CHANGES) == 12
     assert "T1078.004" in left.out and "(unchecked)" in left.out
+    assert left.out.count("benign change") == 12 and "confounder" not in left.out
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def listed() -> None:
         unchecked = {i: f"{i} (unchecked)" for i in one.unchecked}
         techniques = ", ".join(unchecked.get(i, i) for i in one.attack_ids)
         grid = ", ".join(f"{value:g}" for value in one.intensities)
-        rows.append((one.id, one.title, one.kind, techniques, f"{grid} {one.unit}"))
+        kind = "attack" if one.kind == "attack" else "benign change"
+        rows.append((one.id, one.title, kind, techniques, f"{grid} {one.unit}"))
     print_table(("id", "what", "kind", "ATT&CK v19", "intensities"), rows)
 
 
