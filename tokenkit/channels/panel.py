@@ -70,8 +70,7 @@ class Panel:
             if not batch_invariant(model, held[:TESTED_ROWS]):
                 raise DetectorError(
                     f"detection.panel: {name} gives a row another score in another batch, so a night's page would "
-                    "depend on which other tokens were scored with it. It can be compared in notebook "
-                    f"02_compare_detectors; on a schedule use one that does not, such as {', '.join(PANEL)}"
+                    f"depend on which other tokens were scored with it. Name others, such as {', '.join(PANEL)}"
                 )
             self.members[name] = (model, fit_tail(model.decision_function(held)))
         return self
