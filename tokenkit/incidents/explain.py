@@ -89,7 +89,7 @@ def _describe(
         peak = incident["peak_start"]
         return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.instant(peak),
                 "usual": "seldom active at that hour on such a day", "peers": "",
-                "measured_as": "how_surprise, bits"}  # fmt: skip
+                "measured_as": "hour of week novelty, bits"}  # fmt: skip
     assert evidence is not None, f"no evidence for {part}"
     if part.startswith("drift_"):
         return drift_in_words(part.removeprefix("drift_"), incident, evidence)
