@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 
 from tokenkit import config, identity, report
 from tokenkit.errors import TokenkitError
+from tokenkit.incidents import words
 from tokenkit.store import lake, state
 
 PACKAGES = (
@@ -116,9 +117,9 @@ def _state(workspace: config.Workspace) -> str:
         return "made on first use"
     with state.connect(workspace.state) as db:
         last = state.last_run(db)
-        quarantined = db.execute("select count(*) from quarantine").fetchone()[0]
+        aside = len(state.still_quarantined(db))
     text = f"last report {last['run_uid']} to {last['end']}" if last else "no report yet"
-    return text + (f"; {quarantined} pieces of logs could not be read" if quarantined else "")
+    return text + (f"; {words.plural(aside, 'piece')} set aside" if aside else "")
 
 
 def _try(name: str, look: Callable[[], str], do: str) -> Check:

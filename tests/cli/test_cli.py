@@ -13,6 +13,7 @@ import typer
 
 from tokenkit import cli, config, fingerprint, identity, schema
 from tokenkit.report import find_notebook
+from tokenkit.store import state
 
 COMMANDS = (
     "bench",
@@ -199,6 +200,18 @@ def test_doctor_finds_nothing_to_do_in_a_sound_workspace(workspace, command):
     assert left.code == 0 and all(c["ok"] for c in left.json), left.out
     assert checks(left)["lake"]["found"] == "45 days of events"
     assert "TODO" not in command("doctor", cwd=workspace).out
+
+
+def test_doctor_counts_what_is_still_set_aside_as_the_page_does(workspace, command):
+    with state.connect(workspace / "state.db") as db:
+        for digest, path, quarantined in (("old", "cut.log", 2), ("new", "cut.log", 0), ("other", "other.log", 1)):
+            db.execute("insert into files values (?, 'nginx', ?, 'stored', 9, ?, 0, ?, 0, '{}', 0, null, null)",
+                       [digest, path, 9 - quarantined, quarantined])  # fmt: skip
+            for n in range(quarantined):
+                db.execute(
+                    "insert into quarantine values (?, 'nginx', ?, ?, 'x', 'no JSON')", [digest, path, f"line {n}"]
+                )
+    assert checks(command("doctor", "--json", cwd=workspace))["state"]["found"].endswith("; 1 piece set aside")
 
 
 def test_doctor_works_without_a_workspace_and_changes_nothing(tmp_path, command):

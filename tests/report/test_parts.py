@@ -126,6 +126,10 @@ def test_without_history_the_absence_of_incidents_is_not_called_calm():
     assert not parts.watch(facts) and not parts.risk(facts)
 
 
+def test_what_is_set_aside_is_counted_in_pieces_as_on_the_command_line():
+    assert "<summary>Set aside <span>1 of 24 pieces</span>" in parts.coverage_and_health(attention()).html
+
+
 def test_no_part_is_larger_than_its_whole():
     for make in STATES.values():
         for part, whole in re.findall(r"<dd>([\d,]+) <small>of ([\d,]+)</small>", parts.brief(make()).html):

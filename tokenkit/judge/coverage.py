@@ -15,12 +15,6 @@ from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 
 LISTED = 20
-# without files of which a version with nothing in quarantine was read later, under the same path
-STILL_QUARANTINED = """
-select * from quarantine q where not exists (
-    select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0
-    and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))
-order by path, place"""
 GAP_HOURS = 6
 MIN_CALLS_AN_HOUR = 5
 
@@ -34,7 +28,7 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
     """
     with state.connect(workspace.state) as db:
         files = [dict(r) for r in db.execute("select * from files where status = 'stored' order by source, path")]
-        quarantine = [dict(r) for r in db.execute(STILL_QUARANTINED)]
+        quarantine = state.still_quarantined(db)
         ignored = Counter(r["rule"] for r in db.execute("select rule from ignored_files"))
     rules: Counter[str] = Counter(ignored)
     for file in files:

@@ -80,6 +80,20 @@ def set_meta(db: sqlite3.Connection, name: str, value: str) -> None:
     db.execute("insert or replace into meta values (?, ?)", [name, value])
 
 
+def still_quarantined(db: sqlite3.Connection) -> list[dict[str, Any]]:
+    """Return the rows of ``quarantine``, by path and place, but those of files that were written whole later.
+
+    A file was, where a version with nothing in quarantine was read after it, under the same path.
+    """
+    rows = db.execute(
+        "select * from quarantine q where not exists ("
+        " select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0"
+        " and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))"
+        " order by path, place"
+    )
+    return [dict(row) for row in rows]
+
+
 def stage_digests(db: sqlite3.Connection, stage: str) -> dict[str, str]:
     """Return, for each part of a stage that is built, the digest of what it was built from."""
     return dict(db.execute("select part, digest from built where stage = ?", [stage]).fetchall())

@@ -17,7 +17,7 @@ def coverage_and_health(facts: Facts) -> Part:
     gaps = c["gaps"]
     channels = [h for h in facts["health"]["channels"] if h["share"] or h["opened"]] if enough else []
     aside, shown = c["quarantined_total"], c["quarantined"]
-    of_all = say.plural(aside, "record") if len(shown) >= aside else f"{len(shown)} of {say.plural(aside, 'record')}"
+    of_all = say.plural(aside, "piece") if len(shown) >= aside else f"{len(shown)} of {say.plural(aside, 'piece')}"
     return part(
         "coverage",
         title="Can this report be trusted?" if enough else "What was read, in full",
@@ -197,7 +197,8 @@ _JUDGED = [
 ]
 _ASIDE = (
     "Set aside",
-    "A record that could not be read. It stops nothing; its place and the reason are kept, the record itself is not.",
+    "A piece of a log file that could not be read, such as a record. It stops nothing; its place and the reason are "
+    "kept, the piece itself is not.",
 )
 
 
