@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_logs import day_of
 
+from tokenkit import channels
+from tokenkit.config import Detection
 from tokenkit.days import Periods
 from tokenkit.incidents import merge, thresholds
 from tokenkit.incidents.thresholds import Budget, DailyHeights
@@ -167,3 +169,148 @@ def test_a_channel_of_another_package_has_no_provisional_threshold_and_flags_not
     budget = Budget(5.0, {"point_day": 0.5, "theirs": 0.5}, {"point_day": 1, "theirs": 1})
     table = thresholds.set_thresholds(heights, budget).for_all
     assert np.isfinite(table["point_day"]).all() and np.isinf(table["theirs"]).all()
+
+
+# ---- from scores to heights, from heights to thresholds, from thresholds to flagged windows ----
+def rows(*given: tuple[str, str, int, float], window: str = "day", hour: int = 0) -> pd.DataFrame:
+    """Scores: (profile, channel, day, bits)."""
+    frame = pd.DataFrame(given, columns=["profile_uid", "channel", "day", "score_bits"])
+    start = pd.DatetimeIndex([raw_logs.moment(day, hour) for day in frame.pop("day")]).as_unit("us")
+    return frame.assign(window=window, start=start)
+
+
+def table(**bits: list[float]) -> pd.DataFrame:
+    return pd.DataFrame(bits, index=days(len(next(iter(bits.values())))))
+
+
+TABLES = thresholds.Thresholds(table(a=[8.0, 9.0], b=[7.0, np.inf]), table(a=[6.0, 6.5], b=[5.0, np.inf]))
+ACCEPTED = pd.DataFrame(
+    {"profile_uid": ["q"], "start": [raw_logs.moment(1)], "end": [raw_logs.moment(1, 12)]}
+)  # half of day 1
+
+
+def test_a_row_has_the_threshold_of_its_channel_and_day_and_none_where_there_is_no_such() -> None:
+    scores = rows(("p", "a", 0, 1.0), ("p", "b", 0, 1.0), ("p", "a", 1, 1.0), ("p", "c", 0, 1.0), ("p", "a", 2, 1.0),
+                  hour=17)  # fmt: skip
+    assert TABLES.of(scores).tolist() == [8.0, 7.0, 9.0, np.inf, np.inf]
+    assert TABLES.of(scores, ACCEPTED).tolist() == [8.0, 7.0, 9.0, np.inf, np.inf], "it is another's change"
+    assert TABLES.of(scores, ACCEPTED.iloc[:0]).tolist() == [8.0, 7.0, 9.0, np.inf, np.inf]
+
+
+def test_a_profile_with_an_accepted_change_has_thresholds_that_do_not_count_it() -> None:
+    scores = rows(("q", "a", 0, 1.0), ("q", "a", 1, 1.0), ("p", "a", 1, 1.0))
+    assert TABLES.of(scores, ACCEPTED).tolist() == [6.0, 6.5, 9.0]
+
+
+def test_flagged_is_what_reaches_its_threshold_and_nothing_reaches_one_that_is_infinite() -> None:
+    scores = rows(
+        ("p", "a", 0, 8.0), ("p", "a", 1, 8.9), ("p", "b", 1, np.inf), ("p", "b", 0, 7.1), ("p", "a", 9, 99.0)
+    )
+    found = thresholds.flag(scores, TABLES)
+    assert found[["channel", "score_bits", "threshold_bits"]].to_numpy().tolist() == [["a", 8.0, 8.0], ["b", 7.1, 7.0]]
+    assert found.index.tolist() == [0, 1] and (found["end"] - found["start"] == pd.Timedelta("1D")).all()
+    by_hour = thresholds.flag(rows(("p", "a", 0, 8.0), window="hour", hour=5), TABLES, ACCEPTED.iloc[:0])
+    assert (by_hour["end"] - by_hour["start"]).tolist() == [pd.Timedelta("1h")]
+
+
+def test_what_lies_in_an_accepted_period_is_not_flagged_and_what_follows_it_is() -> None:
+    inside = rows(("q", "a", 1, 20.0), window="hour", hour=11)
+    after = rows(("q", "a", 1, 6.5), ("p", "a", 1, 6.5), window="hour", hour=12)
+    found = thresholds.flag(pd.concat([inside, after], ignore_index=True), TABLES, ACCEPTED)
+    assert found[["profile_uid", "score_bits", "threshold_bits"]].to_numpy().tolist() == [["q", 6.5, 6.5]]
+
+
+def heights_of_two(**matrices: list[list[float]]) -> DailyHeights:
+    """Of the profiles p and q, with days 0 to 13 as calibration."""
+    made = {name: np.array(matrix) for name, matrix in matrices.items()}
+    count = next(iter(made.values())).shape[1]
+    periods = Periods(day_of(14), day_of(count), day_of(-28), (day_of(-28), day_of(0)), (day_of(0), day_of(14)))
+    return DailyHeights(made, pd.Index(["p", "q"]), 3, periods)
+
+
+def test_heights_with_more_scores_have_the_larger_of_both() -> None:
+    heights = heights_of_two(a=[[3.0, 9.0], [-1.0, 2.0]], b=[[-1.0, -1.0], [1.0, 1.0]])
+    more = heights.with_scores(
+        rows(("p", "a", 0, 5.0), ("p", "a", 1, 5.0), ("q", "b", 1, 4.0), ("nobody", "a", 0, 50.0))
+    )
+    assert more.matrices["a"].tolist() == [[5.0, 9.0], [-1.0, 2.0]]
+    assert more.matrices["b"].tolist() == [[-1.0, -1.0], [1.0, 4.0]]
+    assert (more.judged, more.periods) == (heights.judged, heights.periods)
+
+
+def test_heights_with_other_shares_differ_by_one_bit_for_half_a_share_and_never_fall_below_zero() -> None:
+    heights = heights_of_two(a=[[3.0, 0.5], [-1.0, 0.0]], b=[[3.0, 0.5], [-1.0, 0.0]], c=[[3.0, 0.5], [-1.0, 0.0]])
+    found = heights.with_shares({"a": 0.6, "b": 0.3, "c": 0.0}).matrices
+    assert found["a"].tolist() == found["c"].tolist() == [[3.0, 0.5], [-1.0, 0.0]]
+    assert found["b"].tolist() == [[2.0, 0.0], [-1.0, 0.0]]
+    assert heights.with_shares({}).matrices["b"].tolist() == [[3.0, 0.5], [-1.0, 0.0]]
+
+
+def test_heights_are_those_of_representative_profiles_on_scored_days_without_confirmed_misuse() -> None:
+    evidence = raw_logs.evidence_of(raw_logs.steady(profiles=3), raw_logs.periods(42, 62))
+    first, second, _ = evidence.days.profiles
+    evidence.days.misuse[1, evidence.days.days.get_loc(days(62)[30])] = True
+    day = {n: n - 28 for n in (30, 31)}  # scored days begin with the calibration
+    scores = rows((first, "a", 30, 5.0), (first, "a", 30, 7.0), (second, "a", 30, 40.0), (second, "a", 31, 4.0),
+                  (first, "unnamed", 31, 9.0), (first, "a", 3, 50.0))  # fmt: skip
+    found = thresholds.daily_heights(scores, evidence, {"a": 1, "b": 14})
+    assert list(found.matrices) == ["a", "b"] and found.judged == 3 and found.periods == evidence.periods
+    assert found.profiles.tolist() == list(evidence.days.profiles[evidence.days.representative])
+    where = {uid: found.profiles.get_loc(uid) for uid in (first, second)}
+    expected = np.full(found.matrices["a"].shape, -1.0)
+    expected[where[first], day[30]], expected[where[second], day[31]] = 7.0, 4.0
+    assert found.matrices["a"].tolist() == expected.tolist() and (found.matrices["b"] == -1).all()
+
+
+def test_a_threshold_is_set_by_the_fourteen_days_before_and_the_budget_of_all_profiles() -> None:
+    matrix = np.full((2, 20), 1.0)
+    matrix[0, 2], matrix[1, 4], matrix[0, 9], matrix[1, 12] = 12.0, 11.0, 10.0, 9.0
+    heights = heights_of_two(a=matrix.tolist())
+    budget = Budget(1000 / 3 * 3 / 14, {"a": 1.0}, {"a": 1})  # of three profiles, two of them here: 2 in fourteen days
+    found = thresholds.threshold_table(heights, budget)["a"]
+    bits, counts = thresholds.curve_of(matrix, 1, slice(0, 14))
+    assert found.iloc[14] == pytest.approx(thresholds.at_quota(bits, counts, 2.0))
+    later = thresholds.curve_of(matrix, 1, slice(5, 19))
+    assert found.iloc[19] == pytest.approx(thresholds.at_quota(*later, 2.0)) and found.iloc[19] < found.iloc[14]
+
+
+def test_accepted_scores_count_for_everybody_but_the_profile_itself() -> None:
+    rng = np.random.default_rng(3)
+    heights = heights_of_two(a=rng.exponential(4, (2, 30)).tolist())
+    budget = Budget(100.0, {"a": 0.5}, {"a": 1})
+    plain = thresholds.set_thresholds(heights, budget)
+    assert plain.for_all is plain.for_accepted
+    accepted = rows(*[(who, "a", day, 30.0 + day % 3) for who in "pq" for day in range(0, 30, 4)])
+    found = thresholds.set_thresholds(heights, budget, accepted)
+    assert found.for_accepted.equals(plain.for_all) and (found.for_all["a"] > plain.for_all["a"]).all()
+    assert thresholds.set_thresholds(heights, budget, accepted.iloc[:0]).for_all.equals(plain.for_all)
+
+
+def test_curves_that_are_known_are_not_made_again_and_give_the_same() -> None:
+    heights = heights_of_two(a=np.random.default_rng(3).exponential(4, (2, 30)).tolist())
+    known: dict[bytes, thresholds.Curve] = {}
+    first = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 1}), None, known)
+    assert len(known) == 16, "one for each day after the calibration"
+    again = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 1}), None, dict(known))
+    assert again.for_all.equals(first.for_all)
+    marked = dict.fromkeys(known, (np.array([99.0]), np.array([0])))
+    told = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 1}), None, marked)
+    assert (told.for_all["a"] == 99.0).all(), "what is known is taken as it is"
+    other_gap = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 14}), None, dict(marked))
+    assert (other_gap.for_all["a"] < 99.0).all(), "incidents that last longer have a curve of their own"
+
+
+def test_the_budget_of_a_run_is_that_of_its_settings() -> None:
+    detection = Detection(budget=12.0)
+    budget = Budget.of_run(detection)
+    assert (budget.per_1000, dict(budget.shares), dict(budget.gaps)) == (12.0, detection.shares, channels.gaps())
+    assert budget.a_day(250) == 3.0 and budget.least_bits == thresholds.MIN_BITS
+
+
+def test_without_calibration_days_thresholds_are_the_provisional_ones_of_channels_that_have_a_share() -> None:
+    periods = Periods(day_of(10), day_of(12), day_of(0), (day_of(0), day_of(10)), None)
+    names = ["point_hour", "panel", "drift_amounts"]
+    heights = DailyHeights({name: np.full((1, 2), 9.0) for name in names}, pd.Index(["p"]), 1, periods)
+    found = thresholds.set_thresholds(heights, Budget(5.0, {"point_hour": 0.5, "panel": 0.1}, channels.gaps()))
+    assert found.for_all.equals(found.for_accepted) and found.for_all.index.equals(periods.scored_days)
+    assert found.for_all.iloc[0].to_dict() == {"point_hour": 19.0, "panel": 14.0, "drift_amounts": np.inf}
