@@ -95,17 +95,22 @@ def difference(folder: Path, mutant: str) -> str:
 
 
 def copy_repository(folder: Path) -> None:
-    """Bring a copy of what git knows up to date, and leave files that did not change, and mutmut's results, alone."""
+    """Bring a copy of what git knows up to date; where code or tests changed, mutmut's results are not of them."""
     files = tracked_files()
+    changed = False
     for old in [*folder.glob("tokenkit/**/*.py"), *folder.glob("tests/**/*.py")]:
         if ROOT / old.relative_to(folder) not in files:
             old.unlink()  # moved since, and its tests with it
+            changed = True
     for source in files:
         target = folder / source.relative_to(ROOT)
         if target.exists() and target.read_bytes() == source.read_bytes():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
+        changed |= source.suffix == ".py"
+    if changed:
+        shutil.rmtree(folder / "mutants", ignore_errors=True)
 
 
 if __name__ == "__main__":
