@@ -266,12 +266,18 @@ def test_a_threshold_is_set_by_the_fourteen_days_before_and_the_budget_of_all_pr
     matrix = np.full((2, 20), 1.0)
     matrix[0, 2], matrix[1, 4], matrix[0, 9], matrix[1, 12] = 12.0, 11.0, 10.0, 9.0
     heights = heights_of_two(a=matrix.tolist())
-    budget = Budget(1000 / 3 * 3 / 14, {"a": 1.0}, {"a": 1})  # of three profiles, two of them here: 2 in fourteen days
+    budget = Budget(2000 / 14, {"a": 0.5}, {"a": 1})  # of three profiles, two of them here: 2 in fourteen days
     found = thresholds.threshold_table(heights, budget)["a"]
     bits, counts = thresholds.curve_of(matrix, 1, slice(0, 14))
     assert found.iloc[14] == pytest.approx(thresholds.at_quota(bits, counts, 2.0))
     later = thresholds.curve_of(matrix, 1, slice(5, 19))
     assert found.iloc[19] == pytest.approx(thresholds.at_quota(*later, 2.0)) and found.iloc[19] < found.iloc[14]
+
+
+def test_a_channel_without_a_share_is_passed_over_and_the_next_one_is_not() -> None:
+    matrix = np.random.default_rng(3).exponential(4, (2, 20)).tolist()
+    found = thresholds.threshold_table(heights_of_two(a=matrix, b=matrix), Budget(100.0, {"b": 0.5}, {}))
+    assert np.isinf(found["a"]).all() and np.isfinite(found["b"]).all()
 
 
 def test_accepted_scores_count_for_everybody_but_the_profile_itself() -> None:
