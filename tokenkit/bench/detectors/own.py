@@ -153,8 +153,8 @@ def _source(module: ModuleType | None, given: Any) -> bytes:
     kind = given if isinstance(given, type) else type(given)
     settings = "" if isinstance(given, type) else sorted(getattr(given, "__dict__", {}).items())
     try:
-        settings = re.sub(r" at 0x[0-9a-f]+", "", f"{given!r} {settings!r}")  # not where it lies in memory
-        return f"{_class_text(kind)}\n{settings}".encode()
+        text = f"{_class_text(kind)}\n{given!r} {settings!r}"
+        return re.sub(r" at 0x[0-9a-f]+", "", text).encode()  # not where it lies in memory
     except (OSError, TypeError):
         return bytes(cloudpickle.dumps(given))
 
