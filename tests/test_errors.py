@@ -292,6 +292,9 @@ def test_a_report_that_fails_leaves_the_good_one_and_says_where_its_remains_are(
     assert not list((workspace / "reports").glob(".staging*"))
     with state.connect(workspace / "state.db") as db:
         assert state.last_run(db)["run_uid"] == good["run_uid"], "a report that failed is not the last one"
+    monkeypatch.undo()
+    assert command("run", *_busy(), cwd=workspace).code == 0
+    assert not (workspace / "reports" / "failed" / remains.name).exists()
 
 
 def test_a_disk_that_is_full_at_the_end_is_a_failed_report(workspace, command, monkeypatch):
