@@ -1,5 +1,6 @@
 """A detector that knows what it must not know is refused, with the reason; an honest one is let in."""
 
+import sys
 from dataclasses import replace
 from importlib import import_module
 
@@ -122,6 +123,7 @@ def test_a_detector_may_import_a_module_that_lies_beside_the_workspace(unattacke
     folder.mkdir(exist_ok=True)
     (folder / "beside_of_a_test.py").write_text("HELD = 3.0\n")
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # whatever the environment says: what it compiles it stores
 
     class Imports(Calls):
         def fit(self, evidence, start, end):

@@ -157,7 +157,8 @@ def _note_opened(event: str, arguments: tuple) -> None:
     folder, opened = _watched[-1]
     text = arguments[0] if isinstance(arguments[0], str) else arguments[0].decode(errors="replace")
     path = Path(text).absolute()
-    if path.suffix in CODE:  # to import a module is to learn nothing of attacks
+    # to import a module is to learn nothing of attacks; what Python compiles it stores in __pycache__, by another name
+    if path.suffix in CODE or path.parent.name == "__pycache__":
         return
     if folder.parent in path.parents or path.name.startswith("truth"):
         opened.append(text)
