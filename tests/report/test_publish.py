@@ -134,10 +134,12 @@ def test_the_same_run_done_again_clears_its_failure(tmp_path, small, out):
 
 
 def test_a_kernel_that_is_killed_is_a_failed_run(tmp_path, out):
-    bad = notebook(tmp_path / "bad.ipynb", "import os; os.kill(os.getpid(), 9)", sections=("verdict",))
+    cells = ["print(6 * 7)", "import os; os.kill(os.getpid(), 9)"]
+    bad = notebook(tmp_path / "bad.ipynb", *cells, sections=("verdict",))
     with pytest.raises(ReportError, match="the kernel died"):
         publish(bad, {}, out, record(), [])
-    assert (out / "failed" / UID / "bad.ipynb").exists() and not (out / UID).exists()
+    assert '"42\\n"' in (out / "failed" / UID / "bad.ipynb").read_text(), "what ran before stands there"
+    assert not (out / UID).exists()
 
 
 def test_a_notebook_without_a_report_cell_makes_no_page(tmp_path, out):

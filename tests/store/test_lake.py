@@ -1,5 +1,8 @@
 """The Delta tables themselves: days replaced whole, dimensions that only grow, digests that tell what changed."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +137,13 @@ def test_a_table_whose_columns_were_described_in_other_words_can_be_written(tmp_
     lake.append(tmp_path, "activity_hour", described(hours((2, 1, 7)), "as it is called"))
     lake.replace_days(tmp_path, "activity_hour", described(hours((0, 1, 8)), "as it is called"), DAYS[:1])
     assert stored(tmp_path) == [(0, 1, 8), (1, 1, 6), (2, 1, 7)]
+
+
+def test_a_table_that_was_read_is_read_anew_after_another_process_wrote_to_it(tmp_path: Path) -> None:
+    lake.append(tmp_path, "dim_network", networks((1, "192.0.2.0/24")))
+    assert lake.read(tmp_path, "dim_network").num_rows == 1 and lake.version(tmp_path, "dim_network") == 0
+    other = "import sys, deltalake; t = deltalake.DeltaTable(sys.argv[1]); t.delete()"
+    subprocess.run([sys.executable, "-c", other, tmp_path / "dim_network"], check=True)
+    assert lake.read(tmp_path, "dim_network").num_rows == 0 and lake.version(tmp_path, "dim_network") == 1
+    shutil.rmtree(tmp_path / "dim_network")
+    assert lake.version(tmp_path, "dim_network") is None

@@ -6,8 +6,10 @@ file list is the table, and DuckDB reads the Parquet files themselves.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -24,7 +26,17 @@ CHECKPOINT_EVERY = 20
 
 def _open(lake: Path, name: str) -> DeltaTable | None:
     path = lake / name
-    return DeltaTable(str(path)) if (path / "_delta_log").is_dir() and any((path / "_delta_log").iterdir()) else None
+    try:
+        commits = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path / "_delta_log"))
+    except FileNotFoundError:
+        return None
+    return _read_log(path, tuple(commits)) if commits else None
+
+
+@lru_cache(maxsize=64)
+def _read_log(path: Path, commits: tuple[tuple[str, int], ...]) -> DeltaTable:
+    """The table as of these commits; a run asks for each table some ten times, and only a new commit changes it."""
+    return DeltaTable(str(path))
 
 
 def version(lake: Path, name: str) -> int | None:

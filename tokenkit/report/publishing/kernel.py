@@ -22,12 +22,25 @@ _KEPT = re.compile(
 
 
 def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
-    """Run all cells and return the notebook with its outputs; ``output`` is written after each cell.
+    """Run all cells and return the notebook with its outputs; ``output`` is written at the end, also of a failure.
 
     Raises whatever papermill, nbclient or the kernel raise.
     """
     import papermill
+    from papermill.engines import NBClientEngine, papermill_engines
 
+    class SaveAtTheEnd(NBClientEngine):
+        """Papermill's engine, which would write the notebook twice for each cell: a sixth of a small run's time."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *given: Any, **named: Any) -> Any:
+            save, nb_man.save = nb_man.save, lambda **_: None
+            try:
+                return super().execute_managed_notebook(nb_man, *given, **named)
+            finally:
+                nb_man.save = save
+
+    papermill_engines.register("save at the end", SaveAtTheEnd)
     with tempfile.TemporaryDirectory(prefix="tokenkit-") as scratch:
         return papermill.execute_notebook(
             str(notebook),
@@ -35,6 +48,7 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
             parameters=parameters,
             progress_bar=False,
             log_output=False,
+            engine_name="save at the end",
             kernel_name="python3",
             language="python",
             kernel_manager_class=_manager(Path(scratch)),
