@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "tests-only"
@@ -27,26 +27,18 @@ class Lab:
 
     url: str
     workspace: Path
-    browser: Browser
+    context: BrowserContext
     runtime: Path
     heard: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
 
     def open(self, name: str) -> Page:
         """A fresh page with the notebook; what its console says and what it asks of other machines is heard."""
-        page = self.browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-        page.on("console", lambda m: self.heard.append(f"{m.type}: {m.text}") if m.type == "error" else None)
+        page = self.context.new_page()
+        page.on("console", self.hear_console)
         page.on("pageerror", lambda error: self.heard.append(f"error: {error}"))
-
-        def only_here(route: object) -> None:
-            address = route.request.url  # type: ignore[attr-defined]
-            if address.startswith((self.url, "data:", "blob:")):
-                route.continue_()  # type: ignore[attr-defined]
-            else:
-                self.heard.append(f"asked for {address}")
-                route.abort()  # type: ignore[attr-defined]
-
-        page.route("**/*", only_here)
+        page.on("request", lambda request: self.hear_address(request.url))
+        page.on("websocket", lambda socket: self.hear_address(socket.url.replace("ws://", "http://")))
         page.goto(f"{self.url}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}&reset")
         # it says idle also before it has a kernel, and what is run then is dropped without a word
         cells = len(json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"])
@@ -58,6 +50,16 @@ class Lab:
         assert asked == [], "a question stands in the way"
         self.opened.append(name)
         return page
+
+    def hear_console(self, said: ConsoleMessage) -> None:
+        """Note an error of the console, with the address that it is about."""
+        if said.type == "error":
+            self.heard.append(f"error: {said.text} {said.location['url']}")
+
+    def hear_address(self, url: str) -> None:
+        """Note an address of another machine; none would answer (``QUIET``)."""
+        if not url.startswith((self.url, "data:", "blob:")):
+            self.heard.append(f"asked for {url}")
 
     def run_all(self, page: Page, timeout_ms: float = 60_000) -> None:
         """Run all cells, and wait until the last has run; a count that was there before is of another run."""
@@ -107,7 +109,10 @@ def lab(analysed: Path, browser: Browser, tmp_path_factory: pytest.TempPathFacto
                 time.sleep(0.1)
         else:
             raise AssertionError(f"JupyterLab did not answer: {(folder / 'lab.log').read_text()}")
-        yield Lab(url, workspace, browser, Path(runtime.name))
+        # one for all pages, so that the scripts of JupyterLab are read and compiled once
+        context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        yield Lab(url, workspace, context, Path(runtime.name))
+        context.close()
     finally:
         server.terminate()
         server.wait(20)

@@ -115,7 +115,7 @@ def test_notebook_01_shows_the_token_and_another_one_can_be_picked(lab):
     page.wait_for_function("document.querySelectorAll('article.print').length === 2", timeout=15_000)
     shot(page, "01_picked")
     page.locator(".dt-search input").first.wait_for(state="attached", timeout=10_000)  # the tables can be searched
-    page.context.close()
+    page.close()
 
 
 def test_the_report_runs_by_hand(lab):
@@ -124,7 +124,7 @@ def test_the_report_runs_by_hand(lab):
     page.locator(".tk .verdict").first.wait_for(timeout=20_000)
     page.locator(".tk .verdict").first.scroll_into_view_if_needed()
     shot(page, "03_verdict")
-    page.context.close()
+    page.close()
 
 
 def test_notebook_02_compares_by_hand(lab, compared, tmp_path):
@@ -140,7 +140,7 @@ def test_notebook_02_compares_by_hand(lab, compared, tmp_path):
     page.get_by_role("link", name="bench/leaderboard.ipynb").click()
     page.get_by_role("heading", name="Leaderboard").wait_for(timeout=20_000)
     shot(page, "leaderboard")
-    page.context.close()
+    page.close()
 
 
 def test_hostile_values_are_text(lab):
@@ -154,7 +154,7 @@ def test_hostile_values_are_text(lab):
     shot(page, "01_hostile")
     page.wait_for_function("document.querySelector('.dt-search input')", timeout=10_000)
     assert page.locator(".jp-OutputArea img[src='x']").count() == 0 and page.title() != "ran"
-    page.context.close()
+    page.close()
 
 
 def test_cells_travel_over_socket_files_and_no_network(lab):
