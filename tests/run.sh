@@ -32,9 +32,6 @@ if [ "${free_kb:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then
   set -- --basetemp "$written" "$@"
 fi
 
-# three workers on two cores: threads of libraries would only wait for each other
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-
 # one file stays with one worker, which makes what its tests share once; the files come in the order of conftest.py
 .venv/bin/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
 status=$?
