@@ -9,7 +9,7 @@ import raw_logs
 from raw_logs import day_of
 
 from tokenkit import channels
-from tokenkit.channels import detector_cache
+from tokenkit.channels import detector_cache, panel
 from tokenkit.channels.panel import Panel, batch_invariant, detector, deviation_matrix, matrix_features
 from tokenkit.config import PANEL
 from tokenkit.errors import DetectorError
@@ -27,10 +27,10 @@ def fitted(evidence: Evidence, **options: object) -> Panel:
 
 
 def test_it_is_fitted_on_other_rows_than_it_scores_or_ranks_among(evidence: Evidence) -> None:
-    panel = fitted(evidence)
+    made = fitted(evidence)
     first, _, _ = deviation_matrix(evidence, day_of(28), day_of(35))
     second, _, _ = deviation_matrix(evidence, day_of(35), day_of(42))
-    for model, tail in panel.members.values():
+    for model, tail in made.members.values():
         assert model.decision_scores_.shape == (len(first),)
         assert np.allclose(model.decision_scores_, model.decision_function(first))
         assert np.array_equal(tail.pool, np.sort(model.decision_function(second)))
@@ -55,9 +55,25 @@ def test_with_too_few_rows_to_learn_from_it_scores_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["ECOD", "COPOD"])
-def test_a_detector_that_ranks_a_row_among_its_batch_is_refused(name: str, evidence: Evidence) -> None:
-    with pytest.raises(DetectorError, match=f"{name} gives a row another score in another batch.*IForest"):
+def test_a_detector_that_ranks_a_row_among_its_batch_is_refused(name: str, evidence: Evidence, tmp_path: Path) -> None:
+    refused = pytest.raises(DetectorError, match=f"{name} gives a row another score in another batch.*IForest")
+    with refused:
         fitted(evidence, names=[name])
+    for _ in range(2):  # no cache takes it in
+        with refused:
+            fitted(evidence, names=[name], cache=detector_cache.DetectorCache(tmp_path, b"k" * 32))
+
+
+def test_a_detector_is_tested_when_it_is_fitted_and_not_when_it_comes_from_the_cache(
+    evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, tested = detector_cache.DetectorCache(tmp_path, b"k" * 32), []
+    monkeypatch.setattr(panel, "batch_invariant", lambda *given: not tested.append(given))  # type: ignore[func-returns-value]
+    one, again = (
+        fitted(evidence, names=["LODA"], cache=cache).score(evidence, day_of(42), day_of(70)) for _ in range(2)
+    )
+    pd.testing.assert_frame_equal(one, again)
+    assert len(tested) == 1
 
 
 @pytest.mark.parametrize("name", [*PANEL, "KNN", "GMM", "MCD", "OCSVM"])

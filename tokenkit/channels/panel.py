@@ -66,22 +66,27 @@ class Panel:
         if len(matrix) < MIN_ROWS or len(held) < MIN_ROWS:
             return self
         for name in self.names:
-            model = self._fitted(name, matrix)
-            if not batch_invariant(model, held[:TESTED_ROWS]):
+            model = self._fitted(name, matrix, held[:TESTED_ROWS])
+            self.members[name] = (model, fit_tail(model.decision_function(held)))
+        return self
+
+    def _fitted(self, name: str, matrix: np.ndarray, tested: np.ndarray) -> Any:
+        """The detector, from the cache where the same rows were fitted before by the same versions; tested when new."""
+        model = detector(name, self.seed)
+
+        def fit() -> Any:
+            model.fit(matrix)
+            if not batch_invariant(model, tested):
                 raise DetectorError(
                     f"detection.panel: {name} gives a row another score in another batch, so a night's page would "
                     f"depend on which other tokens were scored with it. Name others, such as {', '.join(PANEL)}"
                 )
-            self.members[name] = (model, fit_tail(model.decision_function(held)))
-        return self
+            return model
 
-    def _fitted(self, name: str, matrix: np.ndarray) -> Any:
-        """The detector, from the cache where the same rows were fitted before by the same versions."""
-        model = detector(name, self.seed)
         if self.cache is None:
-            return model.fit(matrix)
+            return fit()
         made_of = hashlib.sha256(repr((matrix.shape, self.seed, model)).encode() + matrix.tobytes()).hexdigest()[:16]
-        return self.cache.get(f"panel-{name}", made_of, lambda: model.fit(matrix))
+        return self.cache.get(f"panel-{name}", made_of, fit)
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active day after those it was fitted on.

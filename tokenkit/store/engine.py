@@ -14,7 +14,6 @@ import duckdb
 
 from tokenkit.config import Engine
 
-
 _NUMBER = count(1)
 
 
