@@ -1,6 +1,12 @@
 """How far off a window is: tails that agree with SciPy, counts that know how small they are, rows that stand alone."""
 
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import raw_logs
 from hypothesis import given, settings
@@ -9,8 +15,13 @@ from raw_logs import day_of
 from scipy.stats import genpareto
 
 from tokenkit.fingerprint import judged_features
-from tokenkit.normal import deviation
+from tokenkit.fingerprint.feature import Feature
+from tokenkit.normal import baseline, deviation
+from tokenkit.normal.baseline import Fit
+from tokenkit.normal.day_matrices import Days
+from tokenkit.normal.deviation import Yardstick
 from tokenkit.normal.evidence import Evidence, deviations_table
+from tokenkit.normal.labelled_periods import DaySpan
 from tokenkit.normal.tail import LEAST_SHAPE, MAX_BITS, TAIL_FROM, Tail, fit_tail
 
 finite = st.floats(-50, 50, allow_nan=False)
@@ -163,3 +174,311 @@ def test_a_day_without_a_call_has_no_deviation(evidence: Evidence) -> None:
     assert all(np.isnan(found.bits[n][0, 50]) and np.isnan(found.z[n][0, 50]) for n in judged_features())
     table = deviations_table(found, day_of(50))
     assert len(table[table["start"] == table["start"].min()]) == 23 * len(judged_features())
+
+
+# the formulas of docs/method/baseline.md, one value at a time
+
+
+def tail_by_hand(values: Iterable[float], least_shape: float = 0.2) -> tuple[list[float], float, float, float]:
+    """The pool, and where its tail starts, with its shape and scale."""
+    pool = sorted(float(v) for v in values if not math.isnan(v)) or [0.0]
+    place = 0.98 * (len(pool) - 1)
+    low = math.floor(place)
+    start = pool[low] + (place - low) * (pool[min(low + 1, len(pool) - 1)] - pool[low])
+    over = [v - start for v in pool if v > start]
+    shape, scale = least_shape, 1.0
+    if len(over) >= 10:
+        mean = math.fsum(over) / len(over)
+        weighted = math.fsum(x * (1 - (k + 0.65) / len(over)) for k, x in enumerate(over)) / len(over)
+        shape = min(max(2 - mean / max(mean - 2 * weighted, 1e-9), least_shape), 0.5)
+        scale = mean * (1 - shape)
+    elif over:
+        scale = math.fsum(over) / len(over)
+    return pool, start, shape, max(scale, 0.05)
+
+
+def bits_by_hand(value: float, pool: list[float], start: float, shape: float, scale: float) -> float:
+    if math.isnan(value):
+        return math.nan
+    if value > start:
+        p = 0.02 * (1 + shape * (value - start) / scale) ** (-1 / shape)
+    else:
+        p = max((sum(v >= value for v in pool) + 1) / (len(pool) + 1), 0.02)
+    return min(-math.log2(p), 40.0)
+
+
+def standard_by_hand(fit: Fit, feature: Feature, days: Days, accepted: bool) -> np.ndarray:
+    """Residuals in standard deviations, with or without what was accepted."""
+    found = np.empty(days.reference.shape)
+    for d, day in enumerate(days.days):
+        kind = 1 if day.weekday() >= 5 else 0
+        for k in range(len(found)):
+            usual, doubt = float(fit.level[k, kind]), 0.0
+            if feature.given:
+                usual += float(fit.slope[k]) * math.log1p(days.values[feature.given][k, d])
+            if accepted and fit.shift is not None and fit.doubt is not None:
+                usual, doubt = usual + float(fit.shift[k, d]), float(fit.doubt[k, d])
+            calls = max(float(days.values["requests"][k, d]), 1.0)
+            v = float(fit.scale[k]) ** 2 * (fit.noise[0] + fit.noise[1] / calls)
+            if feature.unit != "bytes":
+                n = max(math.expm1(usual), 0.0)
+                v += (n + 0.5) / (n + 1) ** 2
+            found[k, d] = (math.log1p(days.values[feature.name][k, d]) - usual) / math.sqrt(v + doubt)
+    return found
+
+
+def effect_by_hand(standard: np.ndarray, days: Days) -> np.ndarray:
+    """What moved everyone on each day: the peers' median, held to that of all by ten of them."""
+    effect = np.empty(standard.shape)
+    counted = [k for k, row in enumerate(days.shared) if row.any()] or list(range(len(standard)))
+    for d in range(standard.shape[1]):
+        known = {k: float(standard[k, d]) for k in counted if not days.misuse[k, d] and not math.isnan(standard[k, d])}
+        of_all = statistics.median(known.values()) if known else 0.0
+        for k, g in enumerate(days.group):
+            peers = [z for other, z in known.items() if days.group[other] == g]
+            middle = statistics.median(peers) if peers else 0.0
+            effect[k, d] = (len(peers) * middle + 10 * of_all) / (len(peers) + 10)
+    return effect
+
+
+def level_by_hand(z: np.ndarray, since: np.ndarray | None = None) -> np.ndarray:
+    """The level of the 14 days before each day."""
+    level = np.zeros(z.shape)
+    for k, row in enumerate(z.tolist()):
+        for d in range(len(row)):
+            first = max(d - 14, 0, 0 if since is None else int(since[k, d]))
+            if known := [v for v in row[first:d] if not math.isnan(v)]:
+                level[k, d] = statistics.median(known) * len(known) / (len(known) + 3)
+    return level
+
+
+def without_misuse(z: np.ndarray, days: Days) -> np.ndarray:
+    found = z.copy()
+    found[days.misuse] = math.nan
+    return found
+
+
+def within_twenty(z: np.ndarray) -> np.ndarray:
+    return np.array([[min(max(v, -20.0), 20.0) if not math.isnan(v) else v for v in row] for row in z.tolist()])
+
+
+def agree(found: np.ndarray, expected: np.ndarray | list[float] | list[list[float]]) -> None:
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def scattered(profiles: int, count: int, seed: int, learned: int | None = None) -> tuple[Days, np.ndarray]:
+    """Deviations of profiles in three groups, with gaps, misuse and a young one; nothing is learned from the third."""
+    rng = np.random.default_rng(seed)
+    shape = (profiles, count)
+    z = rng.standard_t(2, shape)
+    z[rng.random(shape) < 0.2] = np.nan
+    z[:, count // 2] = np.nan  # a day on which nobody called
+    misuse = rng.random(shape) < 0.1
+    shared = ~np.isnan(z) & ~misuse & (np.arange(count) < 20)[None, :]
+    group = np.arange(profiles) % 3
+    shared[(group == 2) | (np.arange(profiles) == 1)] = False
+    if learned is not None:
+        shared[learned:] = False
+    reference = shared.copy()
+    reference[1, 25:35] = ~np.isnan(z[1, 25:35])  # a younger one has its own
+    days = pd.date_range(day_of(0), periods=count, freq="D", tz="UTC")
+    names = np.array([f"tok1_{k:024x}" for k in range(profiles)], dtype=object)
+    return Days(
+        names, days, {"requests": np.where(np.isnan(z), np.nan, 1.0)}, group, ["a", "b", "c"], reference,
+        np.where(reference.sum(axis=1) >= 7, "mature", "young"), shared, misuse, [], pd.DataFrame(),
+    ), z  # fmt: skip
+
+
+def pools() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(7)
+    return {
+        "nothing": np.array([np.nan]),
+        "one": np.array([2.5]),
+        "thin": rng.random(800) * 9,
+        "heavy": rng.pareto(0.8, 800),
+        "between": rng.standard_t(3, 3000),
+        "negative": -rng.exponential(3, 700) - 5,
+        "ties": np.round(rng.exponential(2, 900)),
+        "ten beyond": rng.normal(0, 3, 501),
+        "nine beyond": rng.normal(0, 3, 451),
+        "eleven beyond": rng.normal(0, 3, 551),
+        "one beyond": rng.normal(0, 3, 51),
+        "gaps": np.where(rng.random((6, 150)) < 0.2, np.nan, rng.normal(0, 2, (6, 150))),
+        "all the same": np.full(600, 3.0),
+        "all but the same": np.repeat([0.0, 1e-10], [588, 12]),
+        "narrow": rng.random(800) * 1e-3,
+    }
+
+
+@pytest.mark.parametrize("name", list(pools()))
+@pytest.mark.parametrize("least_shape", [0.2, 0.35])
+def test_a_tail_is_the_one_of_the_formula(name: str, least_shape: float) -> None:
+    values = pools()[name]
+    pool, start, shape, scale = tail_by_hand(values.ravel(), least_shape)
+    found = fit_tail(values, least_shape)
+    assert found.pool.tolist() == pool
+    agree(np.array([found.start, found.shape, found.scale]), [start, shape, scale])
+    some = np.array([*pool[::97], *pool[-15:], start, start + 1e-3, start + 0.4, start + 3, start + 1e3, np.nan])
+    some = np.concatenate([some, [start + 1e9, pool[0] - 1, pool[-1] + 1]])
+    tail = (found.start, found.shape, found.scale)
+    agree(found.bits(some), [bits_by_hand(float(v), pool, *tail) for v in some])
+
+
+def test_the_pools_of_this_file_have_tails_of_every_kind() -> None:
+    tails = {name: tail_by_hand(pool.ravel()) for name, pool in pools().items()}
+    beyond = {name: sum(v > start for v in pool) for name, (pool, start, _, _) in tails.items()}
+    assert [beyond[f"{n} beyond"] for n in ("one", "nine", "ten", "eleven")] == [1, 9, 10, 11]
+    assert tails["thin"][2] == 0.2 < tails["between"][2] < 0.5 == tails["heavy"][2]
+    assert tails["all the same"][3] == tails["nothing"][3] == tails["one"][3] == 1.0
+    assert tails["narrow"][3] == tails["all but the same"][3] == 0.05
+    assert tails["all but the same"][2] == 0.5, "so little beyond says nothing of its end"
+
+
+def test_without_a_shape_of_its_own_a_tail_is_held_as_those_of_deviations_are() -> None:
+    assert fit_tail(pools()["thin"]).shape == 0.2
+
+
+def test_forty_bits_are_the_most() -> None:
+    tail = Tail(np.arange(9.0), start=7.5, shape=0.25, scale=1.0)
+    assert tail.bits(np.array([1e5, 1e30])).tolist() == [40.0, 40.0]
+
+
+@pytest.mark.parametrize("since", [False, True])
+def test_the_level_before_a_day_is_the_median_of_two_weeks_held_back_where_they_are_few(since: bool) -> None:
+    _, z = scattered(7, 40, seed=3)
+    z[0, :20] = np.nan
+    first = np.random.default_rng(4).integers(0, 41, z.shape)
+    first[1] = 0
+    first[2] = np.arange(40) - 1  # the day before only
+    first[3] = np.arange(40)  # none
+    at = first if since else None
+    agree(deviation.trailing_level(z, at), level_by_hand(z, at))
+
+
+def test_the_level_before_a_day_by_hand() -> None:
+    z = np.array([[4.0, 2.0, np.nan, 9.0, *[1.0] * 14]])
+    level = deviation.trailing_level(z)[0]
+    assert level[:5].tolist() == [0.0, 4 / 4, 3 * 2 / 5, 3 * 2 / 5, 4 * 3 / 6]
+    assert level[17] == 1.0 * 14 / 17
+    assert deviation.trailing_level(np.array([[5.0]])).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("learned", [None, 0, 1])
+def test_what_moves_everyone_is_the_peers_median_held_to_that_of_all(learned: int | None) -> None:
+    days, standard = scattered(11, 30, seed=5, learned=learned)
+    before = standard.copy()
+    agree(deviation.day_effect(standard, days), effect_by_hand(standard, days))
+    assert np.array_equal(before, standard, equal_nan=True)
+
+
+def test_what_moves_a_group_by_hand() -> None:
+    standard = np.array([[1.0, np.nan, 2.0], [5.0, np.nan, np.nan]])
+    everyone = np.array([2.0, 3.0, 0.0])
+    agree(deviation.peers_effect(standard, everyone), [(2 * 3 + 20) / 12, 3.0, 2 / 11])
+    agree(deviation.peers_effect(standard[:0], everyone), everyone)
+
+
+@pytest.mark.parametrize("since", [False, True])
+def test_a_recent_deviation_is_less_its_level_and_misuse_is_no_part_of_that(since: bool) -> None:
+    days, standard = scattered(9, 45, seed=8)
+    out_of_sample, effect = np.where(days.reference, standard + 0.5, np.nan), np.cos(standard) * 3
+    standard[0, 30], standard[4, 31] = 400.0, -400.0
+    out_of_sample[0, 3], out_of_sample[3, 3] = 90.0, -90.0
+    days.reference[[0, 3], 3] = True
+    first = np.random.default_rng(9).integers(0, 46, standard.shape) if since else None
+    joined = standard - effect
+    joined[days.reference] = out_of_sample[days.reference]
+    recent = within_twenty(joined - level_by_hand(without_misuse(joined, days), first))
+    found, found_recent = deviation.recent_deviations(standard, out_of_sample, effect, days, first)
+    agree(found, joined)
+    agree(found_recent, recent)
+    assert found.max(initial=0, where=~np.isnan(found)) > 20.0, "only the second is held"
+    assert np.nanmin(found_recent) == -20.0 and np.nanmax(found_recent) == 20.0
+
+
+def test_bits_are_those_of_the_tail_of_the_own_group() -> None:
+    days, z = scattered(10, 25, seed=11)
+    tails = {g: fit_tail(np.random.default_rng(g).standard_t(2 + g, 400)) for g in range(3)}
+    expected = np.empty(z.shape)
+    for k, row in enumerate(z.tolist()):
+        tail = tails[int(days.group[k])]
+        expected[k] = [bits_by_hand(v, tail.pool.tolist(), tail.start, tail.shape, tail.scale) for v in row]
+    agree(deviation.tail_bits(z, tails, days), expected)
+
+
+def test_a_part_of_a_yardstick_is_that_of_the_rows_or_the_days_that_are_asked_for() -> None:
+    one, other = np.arange(12.0).reshape(3, 4), np.arange(12.0, 24.0).reshape(3, 4)
+    whole = Yardstick(one, other, {0: fit_tail(np.arange(5.0))})
+    rows, columns = whole.of_profiles(np.array([2, 0])), whole.of_days(slice(1, 3))
+    assert rows.out_of_sample.tolist() == [one[2].tolist(), one[0].tolist()]
+    assert rows.day_effect.tolist() == [other[2].tolist(), other[0].tolist()]
+    assert columns.out_of_sample.tolist() == one[:, 1:3].tolist()
+    assert columns.day_effect.tolist() == other[:, 1:3].tolist()
+    assert rows.tails is whole.tails and columns.tails is whole.tails
+
+
+def population() -> Days:
+    """Three groups: one with 200 days to learn from, one with a day less, and a small one of which one is young.
+
+    There are gaps, misuse, days far off in both directions, and levels that were accepted, of one profile twice.
+    """
+    rng = np.random.default_rng(2)
+    values = raw_logs.steady(profiles=20, days=62, seed=6)
+    values["sequential_objects"][rng.random((20, 62)) < 0.1] = 3.0
+    values["requests"][5, 48:] *= 4
+    values["objects"][12, 44:] *= 9
+    values["objects"][12, 54:] *= 9
+    values["response_bytes"][[2, 3, 4, 9], [50, 51, 5, 6]] = [0.0, 1e15, 1e15, 0.0]
+    gone, misuse = rng.random((2, 20, 62)) < 0.05
+    gone[:, :28], misuse[:, :28] = False, False
+    for first, missing in ((0, 24), (8, 25)):
+        for n, cell in enumerate(rng.choice(8 * 28, missing, replace=False)):
+            (gone if n % 2 else misuse)[first + cell // 28, cell % 28] = True
+    gone[19, :44] = True
+    shared = ~gone & ~misuse & (np.arange(62) < 28)[None, :]
+    days = pd.date_range(day_of(0), periods=62, freq="D", tz="UTC")
+    names = np.array([f"tok1_{k:024x}" for k in range(20)], dtype=object)
+    accepted = [DaySpan(12, 44, 47), DaySpan(5, 48, 52), DaySpan(12, 54, 56)]
+    return Days(
+        names, days, {name: np.where(gone, np.nan, m) for name, m in values.items()}, np.repeat([0, 1, 2], [8, 8, 4]),
+        ["a", "b", "c"], shared.copy(), np.where(shared.any(axis=1), "mature", "young"), shared, misuse, accepted,
+        pd.DataFrame(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("some_accepted", [False, True])
+def test_the_deviations_of_a_population_are_those_of_the_formulas(some_accepted: bool) -> None:
+    days = population()
+    assert days.shared.sum(axis=1)[:8].sum() == 200 == days.shared.sum(axis=1)[8:16].sum() + 1
+    if not some_accepted:
+        days = replace(days, accepted=[])
+    bits, z, since_reference, fits, yardsticks = deviation.day_deviations(days)
+    assert list(bits) == list(z) == list(since_reference) == list(fits) == list(yardsticks) == list(judged_features())
+    for name in ("requests", "response_bytes", "objects", "sequential_objects"):
+        feature, found = judged_features()[name], yardsticks[name]
+        fit = baseline.fit_feature(feature, days)
+        plain = standard_by_hand(fit, feature, days, accepted=False)
+        agree(found.day_effect, effect_by_hand(plain, days))
+        fit = baseline.accept(fit, feature, days)
+        agree(deviation.in_deviations(fit, feature, days), plain)  # as if nothing had been accepted
+        for part in ("level", "slope", "scale", "noise", "shift", "since", "doubt"):
+            np.testing.assert_equal(getattr(fits[name], part), getattr(fit, part))
+        out_of_sample = baseline.out_of_sample(feature, days)
+        assert np.array_equal(found.out_of_sample, out_of_sample, equal_nan=True)
+        joined = standard_by_hand(fit, feature, days, accepted=True) - found.day_effect
+        joined[days.reference] = out_of_sample[days.reference]
+        agree(since_reference[name], within_twenty(joined))
+        agree(z[name], within_twenty(joined - level_by_hand(without_misuse(joined, days), fit.since)))
+        pool = {g: z[name][(days.group == g)[:, None] & days.shared] for g in range(3)}
+        everyone = np.concatenate(list(pool.values()))
+        assert list(found.tails) == [0, 1, 2]
+        for g, tail in found.tails.items():
+            expected = tail_by_hand(pool[g] if g == 0 else everyone)
+            assert tail.pool.tolist() == expected[0]
+            agree(np.array([tail.start, tail.shape, tail.scale]), list(expected[1:]))
+            rows = days.group == g
+            measured = (expected[0], tail.start, tail.shape, tail.scale)
+            agree(bits[name][rows], [[bits_by_hand(float(v), *measured) for v in row] for row in z[name][rows]])
+    assert since_reference["response_bytes"][2, 50] == z["response_bytes"][2, 50] == -20.0
+    assert since_reference["response_bytes"][3, 51] == z["response_bytes"][3, 51] == 20.0
