@@ -39,7 +39,7 @@ ROOMS = {
     "deviation": Room(("tokenkit/normal/deviation.py", "tokenkit/normal/tail.py"), ("tests/normal/test_deviation.py",)),
     "novelty": Room(("tokenkit/normal/novelty.py",), ("tests/normal/test_novelty.py",)),
     "ingest": Room(("tokenkit/ingest.py",), ("tests/test_ingest.py",)),
-    "act": Room(("tokenkit/respond/act.py",), ("tests/respond/test_at_a_gateway.py", "tests/respond/test_journal.py")),
+    "act": Room(("tokenkit/respond/act.py",), ("tests/respond/test_act.py",)),
 }
 
 
