@@ -1,6 +1,7 @@
 """Each file once, each event once, every record counted, no secret kept, whatever happens meanwhile."""
 
 import gzip
+import hashlib
 import json
 import random
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ import pytest
 import raw_logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from raw_logs import cloudtrail, moment, nginx
+from raw_logs import CLOUDTRAIL, cloudtrail, moment, nginx
 
-from tokenkit import activity, fingerprint, ingest
+from tokenkit import activity, config, fingerprint, identity, ingest
 from tokenkit.config import Workspace
+from tokenkit.errors import IdentityError
 from tokenkit.ingest import Counts
-from tokenkit.sources import gateway
+from tokenkit.sources import Tally, gateway
 from tokenkit.sources.inputs import Input, parse_input
 from tokenkit.store import lake, state
 
@@ -38,6 +41,56 @@ def adds_up(counts: Counts) -> bool:
 
 def parquet_files(place: Workspace, name: str) -> list[Path]:
     return sorted((place.lake / name).rglob("*.parquet"))
+
+
+def kept(place: Workspace, query: str) -> list[tuple[Any, ...]]:
+    """What ``state.db`` answers."""
+    with state.connect(place.state) as db:
+        return [tuple(row) for row in db.execute(query)]
+
+
+# the key
+
+
+def test_a_new_workspace_gets_a_key_and_keeps_a_check_of_it(place: Workspace) -> None:
+    with state.connect(place.state) as db:
+        key = ingest.open_key(place, db)
+    assert place.key.read_text() == f"{key.hex()}\n"
+    assert kept(place, "select * from meta") == [("key_check", identity.key_check(key))]
+    with state.connect(place.state) as db:
+        assert ingest.open_key(place, db) == key
+
+
+def test_a_key_that_is_there_before_the_first_log_is_used(place: Workspace) -> None:
+    place.key.write_text("0a" * 32)
+    with state.connect(place.state) as db:
+        assert ingest.open_key(place, db) == b"\x0a" * 32
+
+
+def test_another_key_is_refused_and_nothing_is_read(place: Workspace, tmp_path: Path) -> None:
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", [nginx("r1")]))
+    place.key.write_text("0a" * 32)
+    with pytest.raises(IdentityError) as caught:
+        raw_logs.read(place, raw_logs.write(tmp_path / "b.log", [nginx("r2")]))
+    assert str(caught.value) == (
+        f"{place.key}: this is another key than the one {place.lake} was made with. Nothing was changed. "
+        "Restore the former key, or start anew in another folder: tokenkit init DIR"
+    )
+    assert len(raw_logs.event_keys(place)) == len(raw_logs.files_of(place)) == 1
+
+
+@pytest.mark.parametrize("left", ["the check", "the events"])
+def test_a_key_that_is_gone_is_not_made_anew(place: Workspace, tmp_path: Path, left: str) -> None:
+    if left == "the check":
+        with state.connect(place.state) as db:
+            ingest.open_key(place, db)
+    else:
+        raw_logs.read(place, raw_logs.write(tmp_path / "a.log", [nginx("r1")]))
+        set_state(place, "delete from meta")
+    place.key.unlink()
+    with state.connect(place.state) as db, pytest.raises(IdentityError, match="the workspace key is missing"):
+        ingest.open_key(place, db)
+    assert not place.key.exists()
 
 
 # an event is stored once
@@ -97,7 +150,146 @@ def test_a_re_delivered_cloudtrail_record_is_stored_once(place: Workspace, tmp_p
     assert (counts.stored, counts.duplicates) == (3, 1)
 
 
+def test_an_event_of_the_first_and_of_the_last_day_of_a_file_is_found_in_the_lake(
+    place: Workspace, tmp_path: Path
+) -> None:
+    ends = [nginx("r1", moment(day=1)), nginx("r3", moment(day=3, hour=23))]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", ends))
+    counts = raw_logs.read(place, raw_logs.write(tmp_path / "b.log", [*ends, nginx("r2", moment(day=2))]))
+    assert (counts.stored, counts.duplicates) == (1, 2)
+
+
+def test_only_the_days_of_the_new_events_are_looked_up_in_the_lake(place: Workspace, tmp_path: Path) -> None:
+    around = [nginx("r1", moment(day=1)), nginx("r3", moment(day=3))]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", around))
+    for path in parquet_files(place, "events"):
+        path.write_bytes(b"no longer a table")
+    assert raw_logs.read(place, raw_logs.write(tmp_path / "b.log", [nginx("r2", moment(day=2))])).stored == 1
+
+
+def test_a_last_file_that_brings_nothing_new_counts_as_duplicates(place: Workspace, tmp_path: Path) -> None:
+    one = raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2")])
+    two = raw_logs.write(tmp_path / "b.log", [nginx("r2"), nginx("r1"), nginx("r2")])
+    raw_logs.read(place, one, two)
+    assert [(f["read"], f["stored"], f["duplicates"]) for f in raw_logs.files_of(place)] == [(2, 2, 0), (3, 0, 3)]
+
+
+def test_what_is_known_is_passed_over_and_the_next_file_is_read(place: Workspace, tmp_path: Path) -> None:
+    paths = [raw_logs.write(tmp_path / f"{n}.log", [nginx(f"r{n}")]) for n in range(3)]
+    raw_logs.read(place, *paths[:2])
+    counts = raw_logs.read(place, *paths)
+    assert counts == Counts(files=1, files_known=2, read=1, stored=1)
+    assert len(raw_logs.event_keys(place)) == 3
+
+
+def test_the_same_content_under_the_name_of_another_source_is_read(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [b"{"])
+    both = [Input(path, "nginx"), Input(path, "haproxy")]
+    assert ingest.ingest(place, both) == Counts(files=2, read=2, quarantined=2)
+    assert ingest.ingest(place, both) == Counts(files_known=2)
+    assert [f["source"] for f in raw_logs.files_of(place)] == ["nginx", "haproxy"]
+
+
+def test_what_was_read_before_is_told_by_content_and_source(place: Workspace, tmp_path: Path) -> None:
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1")])
+    assert not ingest.read_before(place, path, "nginx") and not place.state.exists()
+    raw_logs.read(place, path)
+    copy = tmp_path / "copy.log"
+    copy.write_bytes(path.read_bytes())
+    assert ingest.read_before(place, path, "nginx") and ingest.read_before(place, copy, "nginx")
+    assert not ingest.read_before(place, path, "haproxy")
+    assert not ingest.read_before(place, raw_logs.write(path, [nginx("r2")]), "nginx")
+
+
+def test_a_file_that_cannot_be_read_is_named(place: Workspace, tmp_path: Path) -> None:
+    with state.connect(place.state), pytest.raises(ingest.InputError) as caught:
+        ingest.read_before(place, tmp_path, "nginx")
+    assert str(caught.value) == f"{tmp_path} cannot be read: Is a directory. Check its permissions."
+
+
 # every record is counted
+
+
+def broken_records(number: int) -> list[dict[str, Any]]:
+    return [cloudtrail(f"broken{n}", eventTime="yesterday") for n in range(number)]
+
+
+def insights(number: int) -> list[dict[str, Any]]:
+    return [cloudtrail(f"insight{n}", eventCategory="Insight") for n in range(number)]
+
+
+def test_every_count_is_a_sum_over_the_files_and_each_file_keeps_its_own(place: Workspace, tmp_path: Path) -> None:
+    service = {"type": "AWSService", "invokedBy": CLOUDTRAIL}
+    events = [cloudtrail(f"e{n}", moment(minute=9 - n), caller=service if n < 2 else None) for n in range(4)]
+    one = raw_logs.write(tmp_path / "a.json", [*events, *events[:3], *broken_records(2), *insights(1)])
+    two = raw_logs.write(tmp_path / "b.json", [cloudtrail("e9"), events[3], *broken_records(1), *insights(5)])
+    counts = raw_logs.read(place, one, two)
+    assert counts == Counts(files=2, read=18, stored=5, duplicates=4, quarantined=3, ignored=6)
+    assert counts.line() == "18 records read = 5 stored + 4 duplicates + 3 quarantined + 6 ignored"
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in (one, two)]
+    assert [tuple(f.values()) for f in raw_logs.files_of(place)] == [
+        (digests[0], "cloudtrail", str(one), "stored", 10, 4, 3, 2, 1, '{"cloudtrail insight event": 1}', 4,
+         "2026-03-02T00:06:00+00:00", "2026-03-02T00:09:00+00:00"),
+        (digests[1], "cloudtrail", str(two), "stored", 8, 1, 1, 1, 5, '{"cloudtrail insight event": 5}', 0,
+         "2026-03-02T00:00:00+00:00", "2026-03-02T00:06:00+00:00"),
+    ]  # fmt: skip
+
+
+def test_large_counts_are_written_with_commas() -> None:
+    line = Counts(read=10_000, stored=4_000, duplicates=3_000, quarantined=2_000, ignored=1_000).line()
+    assert line == "10,000 records read = 4,000 stored + 3,000 duplicates + 2,000 quarantined + 1,000 ignored"
+
+
+def test_the_span_of_a_file_is_that_of_all_its_batches(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "BATCH", 2)
+    lines = [nginx(f"r{n}", moment(minute=n)) for n in (5, 3, 9, 1, 4)]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines))
+    (file,) = raw_logs.files_of(place)
+    assert (file["first"], file["last"]) == ("2026-03-02T00:01:00+00:00", "2026-03-02T00:09:00+00:00")
+
+
+def test_what_is_kept_of_a_broken_piece_is_its_place_its_digest_and_why(place: Workspace, tmp_path: Path) -> None:
+    piece = b'{"half": '
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), piece, b"[]"])
+    raw_logs.read(place, path)
+    (file,) = raw_logs.files_of(place)
+    rows = kept(place, "select * from quarantine order by place")
+    digest = hashlib.sha256(piece).hexdigest()[:16]
+    assert rows[0] == (file["digest"], "nginx", str(path), "line 2", digest, "the line is not JSON")
+    assert [row[3] for row in rows] == ["line 2", "line 3"]
+
+
+def test_files_that_are_not_read_are_counted_by_rule_and_kept_by_path(place: Workspace, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        raw_logs.write(folder / "a.json", [cloudtrail(folder.name)])
+        (folder / "empty.json").touch()
+    (one / ".hidden.json").touch()
+    counts = raw_logs.read(place, one, two)
+    assert counts.stored == 2 and counts.ignored_files == {"empty file": 2, "hidden file": 1}
+    assert kept(place, "select * from ignored_files order by path") == [
+        (str(one / ".hidden.json"), "hidden file"),
+        (str(one / "empty.json"), "empty file"),
+        (str(two / "empty.json"), "empty file"),
+    ]
+
+
+def test_a_file_whose_counts_do_not_add_up_is_not_stored(place: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    file = ingest._File(path, "nginx", "d1", Tally(read=3, ignored=Counter({"b": 1})), [])
+    with pytest.raises(AssertionError) as caught, state.connect(place.state) as db:
+        ingest._store(place, db, [file], Counts())
+    assert str(caught.value) == f"{path}: 3 records read, but [0, 0, 0, 1] accounted for. Report this."
+    assert raw_logs.files_of(place) == []
+
+
+def test_the_rules_that_left_records_out_are_kept_by_name(place: Workspace, tmp_path: Path) -> None:
+    file = ingest._File(tmp_path / "a.log", "nginx", "d1", Tally(read=3, ignored=Counter({"b": 1, "a": 2})), [])
+    with state.connect(place.state) as db:
+        ingest._store(place, db, [file], Counts())
+    assert [f["ignored_rules"] for f in raw_logs.files_of(place)] == ['{"a": 2, "b": 1}']
 
 
 good = st.integers(0, 9).map(lambda n: json.dumps(nginx(f"r{n}", moment(day=n % 3, minute=n))).encode())
@@ -145,8 +337,11 @@ def test_a_file_of_broken_lines_only_is_counted_and_not_read_again(place: Worksp
     path = raw_logs.write(tmp_path / "a.log", [b"{", b"["])
     logs = [Input(path, "nginx")]
     counts = ingest.ingest(place, logs)
-    assert (counts.read, counts.quarantined) == (2, 2)
-    assert ingest.ingest(place, logs).files_known == 1
+    assert counts == Counts(files=1, read=2, quarantined=2)
+    assert ingest.ingest(place, logs) == Counts(files_known=1)
+    (file,) = raw_logs.files_of(place)
+    assert (file["status"], file["stored"], file["unattributed"], file["first"]) == ("stored", 0, 0, None)
+    assert lake.version(place.lake, "events") is None
 
 
 def test_what_a_rule_ignores_is_counted(place: Workspace, tmp_path: Path) -> None:
@@ -246,6 +441,26 @@ def test_a_pending_file_of_duplicates_only_made_no_commit_and_is_read_again(plac
     assert (counts.files, counts.stored, counts.duplicates) == (1, 0, 2)
 
 
+def test_a_file_whose_commit_fails_is_pending_and_read_again_as_a_whole(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = lake.write_deltalake
+
+    def full(path: str, *arguments: Any, **more: Any) -> None:
+        if path.endswith("events"):
+            raise OSError("the disk is full")
+        write(path, *arguments, **more)
+
+    path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2"), b"{"])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
+        patch.setattr(lake, "write_deltalake", full)
+        raw_logs.read(place, path)
+    assert [f["status"] for f in raw_logs.files_of(place)] == ["pending"]
+    assert raw_logs.read(place, path) == Counts(files=1, read=3, stored=2, quarantined=1)
+    assert [f["status"] for f in raw_logs.files_of(place)] == ["stored"]
+    assert len(raw_logs.event_keys(place)) == 2 and len(kept(place, "select * from quarantine")) == 1
+
+
 KILLED = """
 import sys
 from pathlib import Path
@@ -304,6 +519,23 @@ def test_the_files_of_a_day_are_sorted_by_token_and_time(place: Workspace, tmp_p
         table = pq.ParquetFile(path).read(columns=["token_key", "time", "event_key"])
         rows = list(zip(*(table[c].to_pylist() for c in table.column_names), strict=True))
         assert rows == sorted(rows)
+
+
+def test_every_dimension_grows_with_its_events(place: Workspace, tmp_path: Path) -> None:
+    lines = [nginx("r1"), nginx("r2", api_key_id="key_another_01"), nginx("r3", api_key_id="key_another_01")]
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines), raw_logs.write(tmp_path / "b.log", [nginx("r4")]))
+    names = ("dim_token", "dim_network", "dim_client", "dim_operation")
+    assert {name: lake.read(place.lake, name).num_rows for name in names} == dict.fromkeys(names, 1) | {"dim_token": 2}
+    assert "_file" not in lake.read(place.lake, "events").column_names
+
+
+def test_a_gateways_keys_are_those_of_the_fields_in_the_settings(place: Workspace, tmp_path: Path) -> None:
+    settings_file = place.root / config.FILE_NAME
+    settings_file.write_text('[gateway]\nkey_fields = ["my_key"]\nrealm = "shop"\n')
+    line = nginx("r1", my_key="mine_0123456789")
+    raw_logs.read(config.init(place.root), raw_logs.write(tmp_path / "a.log", [line]))
+    (token,) = lake.read(place.lake, "dim_token").to_pylist()
+    assert (token["issuer"], token["mask"]) == ("gateway:shop", "mine...6789")
 
 
 # nothing secret is kept
@@ -393,3 +625,19 @@ def test_commits_hold_many_small_files(place: Workspace, tmp_path: Path) -> None
         raw_logs.write(tmp_path / "logs" / f"{n}.log", [nginx(f"r{n}")])
     assert raw_logs.read(place, tmp_path / "logs").stored == 12
     assert lake.version(place.lake, "events") == 0
+
+
+def test_a_commit_is_made_as_soon_as_its_events_are_many_enough_and_progress_is_told_for_each_file(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "EVENTS_A_COMMIT", 4)
+    for name, events in zip("abcdef", (2, 1, 1, 3, 1, 1), strict=True):
+        raw_logs.write(tmp_path / "logs" / f"{name}.log", [nginx(f"{name}{n}") for n in range(events)])
+    told: list[tuple[str, int, int, int | None]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        told.append((stage, done, total, lake.version(place.lake, "events")))
+
+    assert ingest.ingest(place, [Input(tmp_path / "logs")], progress) == Counts(files=6, read=9, stored=9)
+    commits = [None, None, None, 0, 0, 1, 2]
+    assert told == [("reading logs", n, 6, commits[n]) for n in range(7)]
