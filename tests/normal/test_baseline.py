@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import baseline_by_hand as by_hand
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +10,11 @@ import raw_logs
 from raw_logs import day_of
 
 from tokenkit.config import History
-from tokenkit.days import plan
+from tokenkit.days import Periods, plan
 from tokenkit.fingerprint import features, judged_features
 from tokenkit.normal import baseline
 from tokenkit.normal.day_matrices import Days, day_matrices, peer_groups
+from tokenkit.normal.labelled_periods import LabelledPeriods
 
 HISTORY = History()
 
@@ -196,3 +198,218 @@ def test_the_table_has_a_row_for_each_profile_feature_and_kind_of_day() -> None:
     assert len(table) == 6 * len(judged_features()) * 2
     assert not table[["location", "scale", "slope"]].isna().any().any()
     assert (table["n"] == 28).all() and set(table["bin"]) == {"weekday", "weekend"}
+
+
+# ---- the formulas, against the same written value by value ----
+UIDS = [f"tok1_{k:024x}" for k in range(12)]
+
+
+def windows(*spans: tuple[int, int, int], who: str = "ana") -> pd.DataFrame:
+    """Spans of days ``(profile, first, stop)`` as people label them: from five in the morning on."""
+    times = [[pd.Timestamp(day_of(d), tz="UTC").as_unit("us") for d in span[1:]] for span in spans]
+    frame = pd.DataFrame({"profile_uid": [UIDS[k] for k, _, _ in spans], "start": [t[0] for t in times],
+                          "end": [t[1] for t in times]})  # fmt: skip
+    signed = pd.date_range("2026-06-01", periods=len(spans), freq="D", tz="UTC").as_unit("us")
+    return frame.assign(start=frame["start"] + pd.Timedelta("5h"), accepted_by=who, accepted_time=signed)
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Days:
+    """Twelve profiles with gaps, bursts and few calls: two groups, one of them too small, two young, two labels."""
+    rng = np.random.default_rng(7)
+    values = raw_logs.steady(profiles=12, days=50, noise=0.6, requests=12.0)
+    for matrix in values.values():
+        matrix[5, :26] = matrix[11, :45] = np.nan
+    idle = rng.random((12, 50)) < 0.25
+    for matrix in values.values():
+        matrix[idle] = np.nan
+    values["response_bytes"] *= np.where(rng.random((12, 50)) < 0.05, 40.0, 1.0)
+    values["networks"] += rng.poisson(0.4, (12, 50))
+    for name, first in (("objects", 35), ("requests", 38)):
+        values[name][2, first:] *= 5
+        values[name][3, first:] *= 0.2
+    row, column = np.nonzero(~np.isnan(values["requests"]))
+    starts = pd.DatetimeIndex([pd.Timestamp(day_of(int(d)), tz="UTC") for d in column])
+    frame = pd.DataFrame({n: m[row, column] for n, m in values.items()})
+    frame = frame.assign(profile_uid=[UIDS[k] for k in row], start=starts)
+    spans = [(2, 36, 39), (3, 36, 39), (2, 42, 45), (5, 27, 29), (9, 1, 3), (11, 2, 5)]
+    labelled = LabelledPeriods(misuse=windows((4, 8, 11)), accepted=windows(*spans))
+    return day_matrices(frame, pd.Series(["job"] * 7 + ["tool"] * 5, UIDS), raw_logs.periods(42, 50), labelled)
+
+
+EACH = ("response_bytes", "rows", "objects", "requests", "active_minutes", "networks")
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_what_is_usual_is_what_the_formulas_say(name: str, uneven: Days) -> None:
+    feature = features()[name]
+    fit, found = baseline.fit_feature(feature, uneven), by_hand.usual(feature, uneven, uneven.reference)
+    assert sorted(set(uneven.maturity)) == ["mature", "young"]
+    np.testing.assert_allclose(fit.level, found.level, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.slope, found.slope, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(fit.noise, (found.s2, found.c), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(fit.scale**2, found.m2, rtol=1e-7)
+    off, v = baseline.residual(fit, feature, uneven), baseline.variance(fit, feature, uneven)
+    usual = baseline.expected(fit, feature, uneven)
+    for k, d in zip(*np.nonzero(uneven.active), strict=True):
+        assert usual[k, d] == pytest.approx(found.expected(feature, uneven, k, d), rel=1e-9, abs=1e-12)
+        assert off[k, d] == pytest.approx(found.residual(feature, uneven, k, d), rel=1e-9, abs=1e-9)
+        assert v[k, d] == pytest.approx(found.variance(feature, uneven, k, d), rel=1e-7)
+    assert np.isnan(off[~uneven.active]).all()
+
+
+@pytest.mark.parametrize("name", EACH[::2])
+def test_residuals_of_the_reference_are_what_the_formulas_say(name: str, uneven: Days) -> None:
+    found = by_hand.out_of_sample(features()[name], uneven)
+    np.testing.assert_allclose(baseline.out_of_sample(features()[name], uneven), found, rtol=1e-6, atol=1e-9)
+    short = uneven.before(day_of(9))  # blocks of two days
+    found = by_hand.out_of_sample(features()[name], short)
+    np.testing.assert_allclose(baseline.out_of_sample(features()[name], short), found, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_an_accepted_change_raises_what_is_usual_as_the_formulas_say(name: str, uneven: Days) -> None:
+    feature = features()[name]
+    fit, found = baseline.fit_feature(feature, uneven), by_hand.usual(feature, uneven, uneven.reference)
+    raised = baseline.accept(fit, feature, uneven)
+    shift, since, doubt = by_hand.accepted(found, feature, uneven)
+    np.testing.assert_allclose(raised.shift, shift, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(raised.since, since)
+    np.testing.assert_allclose(raised.doubt, doubt, rtol=1e-7, atol=1e-9)
+    assert (raised.level is fit.level) and (raised.noise, raised.slope is fit.slope) == (fit.noise, True)
+    np.testing.assert_array_equal(
+        baseline.expected(raised, feature, uneven), baseline.expected(fit, feature, uneven) + raised.shift
+    )
+    some = np.array([3, 2])
+    part = raised.of_profiles(some)
+    for matrix in ("level", "slope", "scale", "shift", "since", "doubt"):
+        np.testing.assert_array_equal(getattr(part, matrix), getattr(raised, matrix)[some])
+    assert part.noise == raised.noise
+    assert (
+        (fit.shift, fit.since, fit.doubt)
+        == (None, None, None)
+        == tuple(getattr(fit.of_profiles(some), one) for one in ("shift", "since", "doubt"))
+    )
+
+
+def test_where_nothing_was_accepted_nothing_is_raised(uneven: Days) -> None:
+    plain = days_of(raw_logs.steady(profiles=6))
+    fit = baseline.fit_feature(features()["objects"], plain)
+    assert baseline.accept(fit, features()["objects"], plain) is fit
+
+
+def test_the_table_names_level_noise_days_and_who_accepted_the_last_change(uneven: Days) -> None:
+    names = ("objects", "requests")
+    fits = {name: baseline.accept(baseline.fit_feature(features()[name], uneven), features()[name], uneven)
+            for name in names}  # fmt: skip
+    when = raw_logs.periods(42, 50)
+    table = baseline.table(fits, uneven, when)
+    assert table["feature"].tolist() == ["objects"] * 24 + ["requests"] * 24
+    assert table["bin"].tolist() == (["weekday"] * 12 + ["weekend"] * 12) * 2
+    assert table["profile_uid"].tolist() == UIDS * 4 and set(table["window"]) == {"day"}
+    assert table.index.tolist() == list(range(48))
+    for number, (name, kind) in enumerate((n, k) for n in names for k in (0, 1)):
+        part, fit = table.iloc[12 * number : 12 * number + 12], fits[name]
+        assert fit.shift is not None
+        np.testing.assert_array_equal(part["location"], fit.level[:, kind] + fit.shift[:, -1])
+        np.testing.assert_array_equal(part["slope"], fit.slope)
+        np.testing.assert_allclose(part["scale"] ** 2, fit.scale**2 * fit.noise[0], rtol=1e-12)
+        assert part["n"].tolist() == uneven.reference.sum(axis=1).tolist()
+        assert part["maturity"].tolist() == uneven.maturity.tolist()
+        assert part["version"].tolist() == [1, 1, 3, 2, 1, 2, 1, 1, 1, 2, 1, 2]
+        assert part["accepted_by"].isna().tolist() == [n == 1 for n in part["version"]]
+        assert part["accepted_time"].iloc[2] == pd.Timestamp("2026-06-03", tz="UTC")
+    assert table["version"].dtype == "int64" and (table["n"] > 0).any()
+    assert set(table["start"]) == {pd.Timestamp(day_of(0), tz="UTC")}
+    assert set(table["end"]) == {pd.Timestamp(day_of(28), tz="UTC")}
+
+
+# ---- the day matrices themselves ----
+def test_each_day_of_the_fingerprint_has_its_place_and_its_marks(uneven: Days) -> None:
+    assert uneven.profiles.tolist() == UIDS and uneven.groups == ["job", "tool"]
+    assert uneven.group.tolist() == [0] * 7 + [1] * 5
+    assert uneven.days[0] == pd.Timestamp(day_of(0), tz="UTC") and len(uneven.days) == 50
+    assert uneven.active.sum() == sum((~np.isnan(uneven.values["objects"])).sum(axis=1))
+    assert [tuple(map(int, cell)) for cell in np.argwhere(uneven.misuse)] == [(4, 8), (4, 9), (4, 10)]
+    spans = [(s.row, s.first, s.stop) for s in uneven.accepted]
+    assert spans == [(9, 1, 3), (11, 2, 5), (5, 27, 29), (2, 36, 39), (3, 36, 39), (2, 42, 45)]
+    assert uneven.acceptances["n"].to_dict() == {UIDS[2]: 2, UIDS[3]: 1, UIDS[5]: 1, UIDS[9]: 1, UIDS[11]: 1}
+    assert not uneven.reference[4, 8:11].any() and not uneven.shared[4, 8:11].any()
+    inside = np.arange(50)[None, :] < 28
+    teaches = uneven.active & ~uneven.misuse & inside
+    many = teaches.sum(axis=1) >= 7
+    np.testing.assert_array_equal(uneven.shared, teaches & many[:, None])
+    np.testing.assert_array_equal(uneven.core, many)
+    assert uneven.core.tolist() == [True] * 5 + [False] + [True] * 5 + [False]
+    np.testing.assert_array_equal(uneven.reference[many], teaches[many])
+    np.testing.assert_array_equal(uneven.representative, uneven.core)
+    assert uneven.of_profiles(np.array([5, 11])).representative.tolist() == [True, True], "where none is, all are"
+
+
+def test_spans_of_days_are_half_open_and_open_where_no_end_is_named(uneven: Days) -> None:
+    def columns(*span: date | None) -> list[int]:
+        return [int(d) for d in np.flatnonzero(uneven.between(*span))]
+
+    assert columns() == list(range(50)) == columns(day_of(-3), day_of(70))
+    assert columns(day_of(3), day_of(6)) == [3, 4, 5] and columns(day_of(6), day_of(6)) == []
+    assert columns(None, day_of(2)) == [0, 1] and columns(day_of(48)) == [48, 49]
+    rows, cells = uneven.active_cells(day_of(7), day_of(12))
+    expected = [(int(k), int(d)) for k, d in np.argwhere(uneven.active) if 7 <= d < 12]
+    assert list(zip(rows.tolist(), cells.tolist(), strict=True)) == expected
+    rows, cells = uneven.active_cells(day_of(7), day_of(12), uneven.misuse)
+    assert set(rows.tolist()) <= {4} and len(cells) == uneven.active[4, 8:11].sum()
+    assert len(uneven.active_cells()[0]) == uneven.active.sum()
+
+
+def test_days_before_a_day_and_days_of_some_profiles_are_parts_of_all(uneven: Days) -> None:
+    for day in (day_of(30), pd.Timestamp(day_of(30), tz="UTC")):
+        before = uneven.before(day)
+        assert before.days.equals(uneven.days[:30])
+        for part, whole in ((before.reference, uneven.reference), (before.shared, uneven.shared),
+                            (before.misuse, uneven.misuse), (before.active, uneven.active)):  # fmt: skip
+            np.testing.assert_array_equal(part, whole[:, :30])
+        np.testing.assert_array_equal(before.values["objects"], uneven.values["objects"][:, :30])
+    some = np.array([4, 7])
+    two = uneven.of_profiles(some)
+    assert two.profiles.tolist() == [UIDS[4], UIDS[7]] and two.accepted == [] and two.days.equals(uneven.days)
+    for part, whole in ((two.reference, uneven.reference), (two.shared, uneven.shared), (two.misuse, uneven.misuse),
+                        (two.values["objects"], uneven.values["objects"]), (two.group, uneven.group),
+                        (two.maturity, uneven.maturity)):  # fmt: skip
+        np.testing.assert_array_equal(part, whole[some])
+
+
+def test_a_profile_is_found_by_its_id(uneven: Days) -> None:
+    assert uneven.row_of(UIDS[5]) == uneven.row(UIDS[5]) == 5
+    assert uneven.row_of("tok1_other") is None
+    with pytest.raises(AssertionError, match=r"^tok1_other has no day in the evidence$"):
+        uneven.row("tok1_other")
+
+
+@pytest.mark.parametrize(
+    ("began", "calibration", "own", "maturity"),
+    [
+        (13, 14, range(13, 20), "mature"),  # seven days of the organisation's reference are enough
+        (14, 14, range(14, 34), "mature"),
+        (15, 14, range(15, 20), "young"),
+        (17, 4, range(17, 37), "mature"),  # a calibration of four days asks for four days
+        (18, 4, range(18, 20), "young"),
+    ],
+)
+def test_a_first_month_teaches_once_it_is_complete_and_a_week_old(
+    began: int, calibration: int, own: range, maturity: str
+) -> None:
+    """The reference are days 0 to 19, so a month has 20 days; day 41 is the first that is reported."""
+    values = raw_logs.steady(profiles=6, days=45)
+    for matrix in values.values():
+        matrix[0, :began] = np.nan
+        matrix[1] = np.where(np.arange(45) == 44, 1.0, np.nan)
+    row, column = np.nonzero(~np.isnan(values["requests"]))
+    starts = pd.DatetimeIndex([pd.Timestamp(day_of(int(d)), tz="UTC") for d in column])
+    frame = pd.DataFrame({n: m[row, column] for n, m in values.items()})
+    frame = frame.assign(profile_uid=[UIDS[k] for k in row], start=starts)
+    when = Periods(day_of(41), day_of(45), day_of(0), (day_of(0), day_of(20)), (day_of(20), day_of(20 + calibration)))
+    days = day_matrices(frame, pd.Series("job", UIDS), when)
+    assert np.flatnonzero(days.reference[0]).tolist() == list(own)
+    assert days.maturity.tolist() == [maturity, "young", *["mature"] * 4]
+    assert not days.reference[1].any()
+    np.testing.assert_array_equal(days.reference[2], np.arange(45) < 20)
