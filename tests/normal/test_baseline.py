@@ -102,6 +102,16 @@ def test_peers_share_a_purpose_else_a_kind_else_everything() -> None:
     assert groups.groupby(groups).size().to_dict() == {"ci": 5, "api_key": 6, "all tokens": 5}
 
 
+@pytest.mark.parametrize(("of_a_kind", "group"), [(4, "all tokens"), (5, "api_key")])
+def test_a_kind_is_a_group_where_five_of_it_have_no_purpose_in_common(of_a_kind: int, group: str) -> None:
+    found = peer_groups(people(a=("ci", "api_key", 5), b=(None, "api_key", of_a_kind), c=(None, None, 6)))
+    assert found.to_dict() == (
+        {f"a{n}": "ci" for n in range(5)}
+        | {f"b{n}": group for n in range(of_a_kind)}
+        | {f"c{n}": "all tokens" for n in range(6)}
+    )
+
+
 def test_how_an_amount_follows_the_calls_is_recovered() -> None:
     rng = np.random.default_rng(0)
     values = raw_logs.steady(profiles=12)
@@ -275,6 +285,7 @@ def test_an_accepted_change_raises_what_is_usual_as_the_formulas_say(name: str, 
     shift, since, doubt = by_hand.accepted(found, feature, uneven)
     np.testing.assert_allclose(raised.shift, shift, rtol=1e-7, atol=1e-9)
     np.testing.assert_array_equal(raised.since, since)
+    assert raised.since is not None and raised.since.dtype == int, "columns, to index with"
     np.testing.assert_allclose(raised.doubt, doubt, rtol=1e-7, atol=1e-9)
     assert (raised.level is fit.level) and (raised.noise, raised.slope is fit.slope) == (fit.noise, True)
     np.testing.assert_array_equal(
