@@ -233,6 +233,7 @@ def agree(frame: pd.DataFrame, expected: dict[tuple[str, int, int], tuple[float,
     assert frame["hours_before"].tolist() == [expected[k][1] for k in keys]
     assert frame["peers_before"].tolist() == [expected[k][2] for k in keys]
     assert frame["peers_before"].dtype == "int64"
+    assert list(frame) == ["profile_uid", "day", "value", "hours", "bits", "hours_before", "peers_before"]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -240,6 +241,14 @@ def test_the_bits_of_a_value_are_those_of_the_formula(seed: int) -> None:
     uses, active = some_uses(seed)
     groups = dict(GROUPS)
     agree(novelty.novelty(*as_frames(uses, active), GROUPS), novelty_by_hand(uses, active, groups))
+
+
+def test_the_bits_of_a_value_are_those_of_the_formula_where_each_profile_is_a_group_of_its_own() -> None:
+    uses, active = some_uses(4)
+    daily = {(p, d, v % 2): h for p, d, v, h in uses}
+    uses = [(*key, h) for key, h in daily.items()]
+    groups = {p: p for p in PROFILES}
+    agree(novelty.novelty(*as_frames(uses, active), pd.Series(groups)), novelty_by_hand(uses, active, groups))
 
 
 @pytest.mark.parametrize("replaces", [{}, {"t": "a", "u": "e", "v": "gone"}])
@@ -347,9 +356,9 @@ def some_calls(seed: int, values: list[int], cells: list[tuple[int, int, int]]) 
 def all_calls() -> dict[str, list[Call]]:
     """Calls on fourteen days of six tokens. There are hours with calls of no known network, one of them a whole day."""
     rng = np.random.default_rng(5)
-    cells = sorted({(int(rng.integers(1, 7)), int(rng.integers(14)), int(rng.integers(8, 11))) for _ in range(170)})
+    cells = sorted({(int(rng.integers(1, 7)), int(rng.integers(14)), (0, 9, 23)[rng.integers(3)]) for _ in range(170)})
     cells = [c for c in cells if c[:2] != (1, 6)]
-    unknown, nothing_but = [(1, 6, 9), (4, 7, 22), (5, 5, 23)], (2, 3, 21)
+    unknown, nothing_but = [(1, 6, 9), (4, 7, 22), (5, 5, 3)], (2, 3, 21)
     return {
         "network": some_calls(6, [101, 102, 103, 104], [*cells, nothing_but]),
         "client": some_calls(7, [11, 12, 15, 13, 16, 14], cells),
