@@ -359,8 +359,9 @@ def all_calls() -> dict[str, list[Call]]:
     cells = sorted({(int(rng.integers(1, 7)), int(rng.integers(14)), (0, 9, 23)[rng.integers(3)]) for _ in range(170)})
     cells = [c for c in cells if c[:2] != (1, 6)]
     unknown, nothing_but = [(1, 6, 9), (4, 7, 22), (5, 5, 3)], (2, 3, 21)
+    at_five = [(4, second(day, 5), 101, 2) for day in (5, 10)]  # a Saturday that was accepted, and a Thursday
     return {
-        "network": some_calls(6, [101, 102, 103, 104], [*cells, nothing_but]),
+        "network": [*some_calls(6, [101, 102, 103, 104], [*cells, nothing_but]), *at_five],
         "client": some_calls(7, [11, 12, 15, 13, 16, 14], cells),
         "operation": some_calls(8, [301, 302, 303, 304], [*cells, *unknown]),
     }
