@@ -75,6 +75,7 @@ def run(name: str, room: Room) -> float:
         "pytest_add_cli_args_test_selection": [*room.tests, *room.modules],
         "pytest_add_cli_args": [
             *("-p", "no:cacheprovider", "-p", "no:xdist", "--doctest-modules"),
+            *("--assert=plain", "--tb=no"),  # nobody reads why a test fails, and to explain it takes most of the time
             *(f"--deselect={name}" for name in room.without),
         ],
         "process_isolation": "forkserver",  # DuckDB and Arrow have threads, which a plain fork would leave behind
