@@ -31,8 +31,8 @@ def connect(settings: Engine, scratch: Path) -> Iterator[duckdb.DuckDBPyConnecti
     [('UTC',)]
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    connection = _database(settings.memory_limit, settings.threads, scratch).cursor()
-    name = f"connection_{next(_NUMBER)}"
+    database = _database(settings.memory_limit, settings.threads, scratch)
+    connection, name = database.cursor(), f"connection_{next(_NUMBER)}"
     try:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute("set enable_progress_bar = false")
@@ -40,9 +40,9 @@ def connect(settings: Engine, scratch: Path) -> Iterator[duckdb.DuckDBPyConnecti
         connection.execute(f"use {name}")
         yield connection
     finally:
-        connection.execute("use memory")
-        connection.execute(f"detach database if exists {name}")
-        connection.close()
+        connection.close()  # with whatever it was at: a query half read, a transaction that failed
+        with database.cursor() as other:
+            other.execute(f"detach database if exists {name}")
 
 
 @lru_cache(maxsize=1)
