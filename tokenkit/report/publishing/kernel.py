@@ -27,20 +27,9 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
     Raises whatever papermill, nbclient or the kernel raise.
     """
     import papermill
-    from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.engines import papermill_engines
 
-    class SaveAtTheEnd(NBClientEngine):
-        """Papermill's engine, which would write the notebook twice for each cell: a sixth of a small run's time."""
-
-        @classmethod
-        def execute_managed_notebook(cls, nb_man: Any, *given: Any, **named: Any) -> Any:
-            save, nb_man.save = nb_man.save, lambda **_: None
-            try:
-                return super().execute_managed_notebook(nb_man, *given, **named)
-            finally:
-                nb_man.save = save
-
-    papermill_engines.register("save at the end", SaveAtTheEnd)
+    papermill_engines.register("save at the end", _engine())
     with tempfile.TemporaryDirectory(prefix="tokenkit-") as scratch:
         return papermill.execute_notebook(
             str(notebook),
@@ -55,6 +44,22 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
             start_timeout=120,
             cwd=str(Path.cwd()),
         )
+
+
+def _engine() -> type:
+    """Papermill's engine, but for saving the notebook before and after each cell: it saves when the notebook ends."""
+    from papermill.engines import NBClientEngine
+
+    class SaveAtTheEnd(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *given: Any, **named: Any) -> Any:
+            save, nb_man.save = nb_man.save, lambda **_: None
+            try:
+                return super().execute_managed_notebook(nb_man, *given, **named)
+            finally:
+                nb_man.save = save
+
+    return SaveAtTheEnd
 
 
 def _manager(scratch: Path) -> type:
