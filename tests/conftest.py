@@ -15,7 +15,9 @@ import orjson
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from jupyter_client.provisioning import local_provisioner
 from playwright.sync_api import Browser, sync_playwright
+from warm_kernels import WarmKernels
 
 from tokenkit.report.publishing import kernel
 from tokenkit.run import Result
@@ -54,11 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def uncompiled_kernels() -> Iterator[None]:
-    """A notebook sees little of the environment, so what is said of PyOD above has to be said to kernels, too."""
+def warm_kernels() -> Iterator[None]:
+    """Kernels are forked (``WarmKernels``); they see little of the environment, so they are told of PyOD here, too."""
     plain = kernel.environment
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel, "environment", lambda scratch: plain(scratch) | {"NUMBA_DISABLE_JIT": "1"})
+        patch.setattr(local_provisioner, "launch_kernel", WarmKernels())
         yield
 
 

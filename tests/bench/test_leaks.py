@@ -22,8 +22,8 @@ def test_an_honest_detector_is_let_in(unattacked):
 
 @pytest.fixture(scope="module")
 def few(unattacked):
-    """The organisation's busiest profiles: enough to be scored in different company."""
-    busiest = np.argsort(-np.nansum(unattacked.evidence.days.values["requests"], axis=1))[:3]
+    """The two busiest profiles of the organisation: enough to score one alone and in company."""
+    busiest = np.argsort(-np.nansum(unattacked.evidence.days.values["requests"], axis=1))[:2]
     return replace(unattacked, evidence=unattacked.evidence.of_profiles(np.sort(busiest)))
 
 
