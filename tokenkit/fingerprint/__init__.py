@@ -14,6 +14,7 @@ from pathlib import Path
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenkit import plugins
 from tokenkit.config import Workspace
@@ -38,6 +39,7 @@ from tokenkit.tokens.profiles import token_profiles
 DAYS_A_QUERY = 30
 VERSION = "2"  # to be raised when the definition of a feature of ours changes: every day is then formed again
 GROUP = "tokenkit.features"
+KEYS = ("profile_key", "window_s")
 
 
 @cache
@@ -116,8 +118,11 @@ def _digests(digest_so_far: str, days: dict[date, str]) -> dict[date, str]:
 
 def _form(workspace: Workspace, profiles: pd.DataFrame, days: list[date]) -> pa.Table:
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        relations = activity_tables(connection, workspace, profiles, days)
-        tables = {name: nw.from_native(relation) for name, relation in relations.items()}
+        tables = {}
+        for name, relation in activity_tables(connection, workspace, profiles, days).items():
+            # read once for both windows; and a relation over the lake is bound anew by each step of an expression
+            relation.create(f"{name}_of_profiles")
+            tables[name] = nw.from_native(connection.table(f"{name}_of_profiles"))
         windows = [window_table(tables, window) for window in ("hour", "day")]
     names = profiles.drop_duplicates("profile_key").set_index("profile_key")["profile_uid"]
     frame = pd.concat([w.to_pandas().assign(window=kind) for w, kind in zip(windows, ("hour", "day"), strict=True)])
@@ -143,14 +148,15 @@ def window_table(tables: dict[str, nw.LazyFrame], window: str) -> pa.Table:
     nothing happened).
     """
     window_length_s = 3600 if window == "hour" else 86400
-    joined: nw.LazyFrame | None = None
+    joined: pa.Table | None = None
     for name, frame in tables.items():
         expressions = {f.name: f.expression() for f in features().values() if f.table == name and window in f.windows}
         if not expressions:
             continue
         with_window = frame.with_columns((nw.col("hour_s") // window_length_s * window_length_s).alias("window_s"))
-        table = with_window.group_by("profile_key", "window_s").agg(**expressions)
-        joined = table if joined is None else joined.join(table, on=["profile_key", "window_s"], how="left")
+        # joined as they come: of a relation of ten joins each step is bound anew, which takes longer than the query
+        table = with_window.group_by(*KEYS).agg(**expressions).collect(backend="pyarrow").to_native()
+        joined = table if joined is None else joined.join(table, keys=list(KEYS), join_type="left outer")
     assert joined is not None, "activity_hour has features"
-    counts = [f.name for f in features().values() if window in f.windows and f.table in tables]
-    return joined.with_columns(nw.col(*counts).fill_null(0)).collect(backend="pyarrow").to_native()
+    columns = [joined[n] if n in KEYS else pc.fill_null(joined[n], 0) for n in joined.column_names]
+    return pa.table(columns, joined.column_names)
