@@ -41,7 +41,9 @@ ROOMS = {
         ("tokenkit/normal/baseline.py", "tokenkit/normal/day_matrices.py"), ("tests/normal/test_baseline.py",)
     ),
     "deviation": Room(("tokenkit/normal/deviation.py", "tokenkit/normal/tail.py"), ("tests/normal/test_deviation.py",)),
-    "novelty": Room(("tokenkit/normal/novelty.py",), ("tests/normal/test_novelty.py",)),
+    "novelty": Room(
+        ("tokenkit/normal/novelty.py", "tokenkit/normal/new_value_rate.py"), ("tests/normal/test_novelty.py",)
+    ),
     "ingest": Room(
         ("tokenkit/ingest.py",),
         ("tests/test_ingest.py",),

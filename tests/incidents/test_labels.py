@@ -21,7 +21,7 @@ from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.incidents import labels
 from tokenkit.ingest import ingest
-from tokenkit.normal import baseline, deviation, novelty
+from tokenkit.normal import baseline, deviation, evidence, novelty
 from tokenkit.normal.day_matrices import day_matrices
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.labelled_periods import LabelledPeriods
@@ -137,12 +137,10 @@ def test_a_value_of_confirmed_misuse_does_not_become_known(uses: list[tuple[str,
     groups = pd.Series(["x", "x", "x", "x", "y", "y"], index=list("abcdef"))
     frame = pd.DataFrame(uses, columns=["profile_uid", "day", "value", "hours", "taught"])
     frame = frame.groupby(["profile_uid", "day", "value"], as_index=False).agg({"hours": "sum", "taught": "first"})
-    frame["day"] = pd.to_datetime([day_of(d) for d in frame["day"]])
     frame["hours"] = frame["hours"].where(frame["taught"], 0)
 
     def graded(rows: pd.DataFrame) -> pd.DataFrame:
-        active = rows.groupby(["profile_uid", "day"], as_index=False)["hours"].sum()
-        found = novelty.novelty(rows, active, groups)
+        found = novelty.novelty(rows, rows.loc[rows["hours"] > 0, ["profile_uid", "day"]].drop_duplicates(), groups)
         return found[found["taught"]].reset_index(drop=True)
 
     if frame["taught"].any():
@@ -249,21 +247,19 @@ def test_a_thief_s_network_does_not_become_known_and_a_day_without_the_thief_is_
     _, _, stolen = planted
     (theft,) = of(told(place, 3), stolen)
 
-    def surprise() -> dict[int, float]:
-        """The largest surprise of a network and a program in an hour, by day."""
-        rows = raw_logs.table(place, "deviations")
-        rows = rows[(rows["profile_uid"] == theft["profile_uid"]) & rows["feature"].isin(["network", "client"])]
-        highest = rows.groupby(["day", "feature"])["bits"].max().groupby("day").sum()
-        return {d: float(highest[pd.Timestamp(DAY + timedelta(d))]) for d in (3, 12)}
+    def new_networks() -> dict[int, int]:
+        """The most networks in an hour that were never used before, by day."""
+        end = DAY + timedelta(13)
+        groups, known = evidence.population(place, end).groups, labels.read(place, end).periods
+        hours = novelty.graded_hours(place, groups, FIRST, end, known)
+        days = hours[hours["profile_uid"] == theft["profile_uid"]].groupby(hours["start"].dt.date)["new_networks"].max()
+        return {d: int(days[DAY + timedelta(d)]) for d in (3, 12)}
 
     told(place, 12)
-    unanswered = surprise()
+    assert new_networks() == {3: 1, 12: 0}, "without an answer it is known nine days later"
     label(place, theft["incident_uid"], "true_positive")
     facts = told(place, 12)
-    answered = surprise()
-    assert answered[3] == unanswered[3], "days before are judged as before"
-    assert unanswered[12] < 0.98 * unanswered[3], "seen nine days ago, it begins to be known"
-    assert answered[12] > 0.999 * answered[3], "and does not, where it was a thief's"
+    assert new_networks() == {3: 1, 12: 1}, "and is not, where it was a thief's"
     assert facts["incidents"][0]["token"]["mask"].endswith(stolen), "first on the page"
     assert facts["health"]["verdicts"] == {"true_positive": 1, "benign": 0, "false_positive": 0, "precision": 1.0}
 

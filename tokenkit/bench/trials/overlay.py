@@ -243,7 +243,7 @@ def _measure_twins(
         reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
     )  # fmt: skip
     replaces = dict(zip(uids, twins["base_uid"], strict=True))
-    hours = novelty.graded_hours(place, groups, first, periods.end, None, organisation.first_uses, replaces)
+    hours = novelty.graded_hours(place, groups, first, periods.end, None, organisation.others, replaces)
     return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
 
 

@@ -15,7 +15,7 @@ from tokenkit.config import Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.normal import novelty
 from tokenkit.normal.evidence import Evidence, of_workspace
-from tokenkit.normal.novelty import FirstUses
+from tokenkit.normal.novelty import Others
 from tokenkit.store import lake
 from tokenkit.world import EVENTS_PER_TOKEN_DAY, simulate_lake
 
@@ -36,7 +36,7 @@ class UnattackedOrganisation:
     evidence: Evidence
     people: pd.DataFrame
     groups: pd.Series
-    first_uses: dict[str, FirstUses]
+    others: Others
     tokens: pd.DataFrame
     single: dict[str, int]
     operations: pd.DataFrame
@@ -67,11 +67,11 @@ def unattacked_organisation(workspace: Workspace, periods: Periods, seed: int = 
     groups = population.groups
     alone = population.tokens.groupby("profile_uid")["token_key"].agg(["size", "first"])
     alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
-    first_uses = novelty.first_uses(workspace, groups, periods.reference[0], periods.end)
+    others = novelty.others(workspace, groups, periods.reference[0], periods.end)
     operations = lake.read(workspace.lake, "dim_operation").to_pandas()
     networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    return UnattackedOrganisation(seed, workspace, evidence, population.people, groups, first_uses, tokens,
+    return UnattackedOrganisation(seed, workspace, evidence, population.people, groups, others, tokens,
                   alone["first"].to_dict(), operations, networks)  # fmt: skip
 
 
