@@ -1,4 +1,4 @@
-"""bench: detectors compared on simulated organisations, and attacks injected into a copy of your own."""
+"""bench: detectors compared on simulated organisations, on copies of your own with attacks, and on real logs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -112,6 +112,41 @@ def inject(
     print_table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
     if done.left_out:
         typer.echo(f"no token suits: {', '.join(done.left_out)}")
+    typer.echo(f"tables: {out}")
+
+
+@bench.command(epilog="Example: tokenkit init work, cd work, tokenkit ingest PATH, then: tokenkit bench real")
+def real(
+    events: Annotated[Path | None, typer.Option(help="Workspace, or its lake. Default: the one around here.")] = None,
+    budget: Annotated[float, typer.Option(min=0.1, help="New incidents a day for each 1,000 tokens.")] = 5.0,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs of identities exchanged at a time; 0 for none.")] = 20,
+    times: Annotated[int, typer.Option(min=1, help="How often pairs are drawn.")] = 5,
+    contender: Annotated[
+        list[str] | None, typer.Option(help="Only this one, or this group. May repeat; default: tokenkit.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws of pairs and moments.")] = 0,
+    out: Out = HERE / "real",
+) -> None:
+    """Judge months of real logs: whether the budget is kept, and whether exchanged identities are noticed."""
+    from tokenkit.bench import inject as injection
+    from tokenkit.bench import real as real_logs
+    from tokenkit.bench.detectors import registry
+    from tokenkit.store.access import locked
+
+    workspace = injection.workspace_of(events)
+    taking_part = registry.choose([*(contender or [registry.TOKENKIT]), registry.RANDOM])
+    with locked(workspace), progress_bars() as progress:
+        found = real_logs.measure(workspace, taking_part, out, budget, pairs, times, seed, progress)
+    months = found.months[found.months["detector"] != registry.RANDOM]
+    rows = [(r.detector, r.month, str(r.days), str(r.opened), f"{r.allowed:.1f}", f"{r.of_budget:.2f}")
+            for r in months.itertuples()]  # fmt: skip
+    print_table(("detector", "month", "days", "opened", "allowed", "of budget"), rows)
+    typer.echo(f"profiles: {found.profiles:,}, of which {found.judged:,} have a reference of their own")
+    if len(found.exchanged):
+        recall = found.recall()
+        shares = [f"{name} {share:.2f}" for name, share in recall.items() if name != registry.RANDOM]
+        each = len(found.exchanged) // len(recall)
+        typer.echo(f"exchanged identities caught, of {each}: {', '.join(shares)}; chance {recall[registry.RANDOM]:.2f}")
     typer.echo(f"tables: {out}")
 
 
