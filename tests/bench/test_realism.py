@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tokenkit.bench.page import drawing
-from tokenkit.bench.realism import logs, plots, statistics
+from tokenkit.bench.realism import logs, months, plots, statistics
 from tokenkit.errors import InputError, ReportError
 from tokenkit.report.publishing import unattended
 from tokenkit.report.publishing.notebooks import check_parameters
@@ -126,6 +126,50 @@ def test_a_weekly_job_repeats_last_week_and_not_yesterday():
 
 def test_calls_that_never_change_have_no_autocorrelation():
     assert statistics.autocorrelation(events(*[("a", DAY * n) for n in range(20)])).isna().all(axis=None)
+
+
+# ---- weeks, by hand ----
+def calls_of(token: str, calls: list[int], objects: int = 0) -> pd.DataFrame:
+    """So many calls on each day, on objects that come round after so many."""
+    rows = [(token, d * DAY + n) for d, many in enumerate(calls) for n in range(many)]
+    touched = [1 + d % objects if objects else 0 for d, many in enumerate(calls) for _ in range(many)]
+    return events(*rows, object=touched)
+
+
+def test_a_level_that_rises_begins_once_and_stays():
+    both = pd.concat(
+        [calls_of("a", [10] * 42 + [20] * 14), calls_of("b", [10] * 56), calls_of("c", [0] * 50 + [99] * 6)]
+    )
+    found = months.month_statistics(both)
+    assert found["tokens"] == 2, "the third was not there in the first weeks"
+    # 15 windows of 14 days end on the days from the 42nd on; 9 of 14 days at 20 calls make 16.4 a day
+    assert found["+60% begins, per 1,000 a day"] == pytest.approx(1000 / (2 * 14))
+    assert found["days at +60%"] == pytest.approx(6 / (2 * 15))
+
+
+def test_a_day_is_set_beside_the_median_active_day_of_the_first_four_weeks():
+    found = months.month_statistics(calls_of("a", [2, 0] * 14 + [2] * 20 + [6, 20] + [2] * 8))
+    assert found["threefold days, per 1,000"] == pytest.approx(2000 / 30)
+    assert found["tenfold days, per 1,000"] == pytest.approx(1000 / 30)
+    even = months.month_statistics(calls_of("a", [3] * 50))
+    assert (even["variation of days"], even["busiest day in 100"]) == (0.0, 1.0)
+
+
+def test_an_object_is_new_on_its_first_day_and_no_other():
+    found = months.month_statistics(calls_of("a", [2] * 60, objects=40))
+    assert found["objects never touched before"] == pytest.approx(12 / 32)  # of 32 days, until all 40 are known
+
+
+def test_six_weeks_are_too_few_to_tell():
+    found = months.month_statistics(calls_of("a", [3] * 42))
+    assert found["tokens"] == 1 and found[[c for c in found.index if "per 1,000" in c]].isna().all()
+
+
+def test_the_committed_months_are_rounded_and_say_where_they_come_from(tmp_path):
+    table = months.beside_real_months(months.month_statistics(calls_of("a", [3] * 50)))
+    assert list(table) == ["simulated", *months.SOURCES] and not table[list(months.SOURCES)].isna().any().any()
+    months.write({name: table[name] for name in months.SOURCES}, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == months.REAL.read_bytes()
 
 
 # ---- the real hour ----
