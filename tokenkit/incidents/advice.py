@@ -35,8 +35,9 @@ SIGNS = {
 }
 HEADLINE_SHARE = 0.5  # of the score: a part outside every story is the headline from this share on
 BUSY_WEIGHT = 0.3  # of the bits of *busy* count when the story is chosen
-# *stolen*: a new network and a new program of these bits each, and together this share of the score
-MIN_BITS_STOLEN, MIN_SHARE_STOLEN = 2.0, 0.3
+# *stolen*: a new network and a new program of these bits each (some tokens often have new networks, which then surprise
+# little), and together this share of the score
+MIN_BITS_STOLEN, MIN_SHARE_STOLEN = 0.25, 0.25
 MIN_SHARE_SEQUENCE = 0.05  # *enumeration*: of the score, from objects whose numbers follow one another
 
 ATTACK = {
