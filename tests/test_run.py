@@ -68,7 +68,10 @@ def test_json_says_what_another_program_needs(again):
     said = left.json
     page = root / said["page"]
     kept = json.loads((page.parent / "run.json").read_text())
-    assert said["incidents"] == uids(page) and said["opened"] == kept["opened"] > 0
+    with state.connect(root / "state.db") as db:
+        opened = "select count(*) from incidents where run_uid = ? and state = 'opened'"
+        assert said["opened"] == db.execute(opened, [said["run_uid"]]).fetchone()[0] > 0
+    assert said["incidents"] == uids(page) and said["opened"] == kept["opened"]
     assert (said["period"]["start"][:10], said["period"]["end"][:10]) == small.BUSY
     assert kept["run_uid"] == said["run_uid"] == page.parent.name
 
@@ -257,6 +260,17 @@ def test_in_the_second_week_of_logs_there_is_a_report(organisation, tmp_path, co
     left = command("run", "--events", "logs", "--out", "out", "--json", cwd=tmp_path)
     assert left.code == 0, left.err
     assert (tmp_path / left.json["page"]).is_file()
+
+
+def test_in_the_second_week_a_theft_shows_in_its_hours(tmp_path):
+    """When all began, everything was new to everybody: that says nothing of how rare new things are."""
+    small.make(tmp_path / "raw", days=14, events=9_500, attacks=False)
+    key, logs = small.victim(tmp_path / "raw"), tmp_path / "raw" / "logs"
+    small.plant(logs, key, date(2026, 1, 16), range(1, 4), path="/v1/secrets", address="192.0.2.66", a_hour=40)
+    workspace = config.init(tmp_path / "workspace")
+    facts = run.run(workspace, [Input(logs)], tmp_path / "raw" / "inventory.csv", "2026-01-16", "2026-01-17").facts
+    (theft,) = facts["incidents"]
+    assert theft["token"]["mask"].endswith(key[-4:]) and "point_hour" in theft["channels"]
 
 
 def test_a_wrong_path_leaves_no_folder_behind(tmp_path, command):

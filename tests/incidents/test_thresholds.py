@@ -319,4 +319,4 @@ def test_without_calibration_days_thresholds_are_the_provisional_ones_of_channel
     heights = DailyHeights({name: np.full((1, 2), 9.0) for name in names}, pd.Index(["p"]), 1, periods)
     found = thresholds.set_thresholds(heights, Budget(5.0, {"point_hour": 0.5, "panel": 0.1}, channels.gaps()))
     assert found.for_all.equals(found.for_accepted) and found.for_all.index.equals(periods.scored_days)
-    assert found.for_all.iloc[0].to_dict() == {"point_hour": 6.0, "panel": 14.0, "drift_amounts": np.inf}
+    assert found.for_all.iloc[0].to_dict() == {"point_hour": 6.7, "panel": 14.0, "drift_amounts": np.inf}

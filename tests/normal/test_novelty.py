@@ -63,7 +63,7 @@ def test_what_happens_later_changes_no_bit_of_what_was_before(uses: list[Use], m
 @given(st.lists(use, min_size=1, max_size=40))
 def test_bits_are_between_nothing_and_forty(uses: list[Use]) -> None:
     found = graded(uses)["bits"]
-    assert ((found >= 0) & (found <= novelty.MAX_BITS)).all()
+    assert ((found >= 0) & (found <= 40)).all()
 
 
 def test_a_new_value_surprises_more_at_a_stable_profile_than_at_a_wandering_one() -> None:
@@ -75,7 +75,8 @@ def test_a_new_value_surprises_more_at_a_stable_profile_than_at_a_wandering_one(
 
 def test_the_usual_value_of_a_stable_profile_surprises_nobody() -> None:
     found = graded([("a", d, 1, 8) for d in range(20)])
-    assert bits(found, "a", 19, 1) < 0.1 < 1 <= bits(found, "a", 0, 1)
+    assert bits(found, "a", 0, 1) == 0.0, "on a first day nothing is usual yet"
+    assert bits(found, "a", 19, 1) < 0.1
 
 
 def test_a_value_that_peers_use_surprises_less_than_one_that_others_use_and_that_less_than_none() -> None:
@@ -198,12 +199,16 @@ def share_by_hand(use: Use, own: Organisation) -> float:
 
 def new_days_by_hand(own: Organisation, others: Organisation, replaces: Mapping[str, str]) -> dict[Day, int]:
     """The rarest new value of each active day: 0 to 2, -1 where there was none."""
-    days = dict.fromkeys(own.active, -1)
+    days = {(who, day): -1 for who, day in own.active if has_past(own, who, day)}
     for use in own.uses:
         who, day, _, count = use
         if count > 0 and (who, day) in days and not hours_before(own, use):
             days[who, day] = max(days[who, day], rarity_by_hand(use, own, others, replaces)[0])
     return days
+
+
+def has_past(own: Organisation, who: str, day: int) -> bool:
+    return any(p == who and d < day for p, d in own.active)
 
 
 def hours_before(own: Organisation, use: Use) -> int:
@@ -244,7 +249,7 @@ def novelty_by_hand(
             p = share_by_hand(use, own)
         else:
             p = rate_by_hand(who, day, rarity, own_days, others_days, own.groups, others.groups, replaces)
-        found[who, day, value] = (min(-math.log2(p), 40.0), before, peers)
+        found[who, day, value] = (-math.log2(p) if has_past(own, who, day) else 0.0, before, peers)
     return found
 
 
@@ -315,10 +320,10 @@ def test_where_no_other_ever_used_anything_a_value_is_compared_with_nobody() -> 
 
 
 def test_a_first_value_by_hand() -> None:
-    found = graded([("a", 0, 1, 2), ("b", 0, 1, 1), ("a", 1, 7, 1)])
-    everyone = (1 + 0.5) / (1 + 1)  # of one day of one other, b's first, on which it had something that nobody had
+    found = graded([("a", 0, 1, 2), ("b", 0, 1, 1), ("b", 1, 5, 1), ("a", 2, 7, 1)])
+    everyone = (1 + 0.5) / (1 + 1)  # of one day of one other, b's second, on which it had something that nobody had
     peers = (1 + 100 * everyone) / (1 + 100)
-    assert bits(found, "a", 1, 7) == pytest.approx(-math.log2((1 + 7 * peers) / (1 + 7)), rel=1e-12)
+    assert bits(found, "a", 2, 7) == pytest.approx(-math.log2(7 * peers / 7), rel=1e-12)  # its own first day is none
 
 
 HourRow = tuple[str, datetime, bool]
@@ -335,7 +340,9 @@ def oddity_by_hand(who: str, when: datetime, learned: list[HourRow]) -> tuple[fl
     first = max(min([t.date() for p, t, _ in learned if p == who], default=day), day - timedelta(WINDOW))
     passed = sum(((first + timedelta(n)).weekday() >= 5) == kind for n in range((day - first).days))
     share = ((days.count(-1) + 2 * days.count(0) + days.count(1)) / 4 + 0.4) / (passed + 2)
-    return share, -1 if any(abs(d) <= 1 for d in days) else 0 if any(abs(d) <= 3 for d in days) else 1
+    if first >= day or any(abs(d) <= 1 for d in days):
+        return share, -1
+    return share, 0 if any(abs(d) <= 3 for d in days) else 1
 
 
 def odd_days_by_hand(hours: list[HourRow], day_0: date) -> dict[Day, int]:
@@ -344,7 +351,7 @@ def odd_days_by_hand(hours: list[HourRow], day_0: date) -> dict[Day, int]:
     for who, when, _ in learned:
         day = (when.date() - day_0).days
         found[who, day] = max(found.get((who, day), -1), oddity_by_hand(who, when, learned)[1])
-    return found
+    return {(who, day): odd for (who, day), odd in found.items() if any(p == who and d < day for p, d in found)}
 
 
 def hour_bits_by_hand(

@@ -21,7 +21,6 @@ from tokenkit.normal.new_value_rate import WINDOW_DAYS, lately, new_value_rate
 from tokenkit.store import engine, lake
 from tokenkit.tokens.profiles import token_profiles
 
-MAX_BITS = 40.0
 USUAL_BITS = 3.0  # a value that one day in eight shows says nothing; what was accepted is no more surprising than that
 KINDS = {"network": "network_key", "client": "client_key", "operation": "operation_key"}
 RARITY = ("new", "rare", "unique")  # of a new value: any; one that few of the peers use; one that nobody else uses
@@ -198,19 +197,26 @@ def novelty(
     -----
     A new value has -log2 r bits: r is the share of active days on which the profile lately showed a new value that is
     as rare or rarer (``new_value_rate``; ``RARITY``). A known one has -log2 of (k + 1) / (d + 2): of the d active days
-    in the last 28 it was used on k (docs/method/baseline.md).
+    in the last 28 it was used on k (docs/method/baseline.md). On a profile's first active day everything is new: it has
+    no bits, and tells no rate.
     """
     uses = _with_past(uses, families)
-    mine = None
-    if compared_with is None:
-        compared_with = mine = _learned(uses, active, groups)
-    uses = _with_rarity(uses, groups, compared_with, replaces or {})
-    own_days = mine.new_days if mine else _new_days(uses, active, groups)
-    rates = _rates(uses, groups, own_days, compared_with.new_days, replaces)
+    values, first_active = (
+        (compared_with.values, compared_with.first_active) if compared_with else _first(uses, active, groups)
+    )
+    uses = _with_rarity(uses, groups, values, first_active, replaces or {})
+    own_days = _new_days(uses, active, groups)
+    rates = _rates(uses, groups, own_days, compared_with.new_days if compared_with else own_days, replaces)
     is_new = (uses["hours_before"] == 0).to_numpy()
     p = np.where(is_new, rates[np.arange(len(uses)), uses["rarity"]], _share_of_days(uses, active))
-    bits = np.minimum(-np.log2(p), MAX_BITS)
-    return uses.assign(bits=bits).drop(columns=["rarity", "is_version"])
+    p = np.where(_has_past(uses, active), p, 1.0)
+    return uses.assign(bits=-np.log2(p)).drop(columns=["rarity", "is_version"])
+
+
+def _has_past(rows: pd.DataFrame, active: pd.DataFrame) -> np.ndarray:
+    """Whether a profile had an active day that counts before the ``day`` of each row (bool)."""
+    first = active.groupby("profile_uid")["day"].min()
+    return (rows["profile_uid"].map(first) < rows["day"]).to_numpy()
 
 
 def _rates(
@@ -254,40 +260,46 @@ def first_uses(
     uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series, families: pd.Series | None = None
 ) -> FirstUses:  # fmt: skip
     """The first uses of an organisation, from what ``novelty`` takes."""
-    return _learned(_with_past(uses, families), active, groups)
+    uses = _with_past(uses, families)
+    values, first_active = _first(uses, active, groups)
+    return FirstUses(
+        values, first_active, _new_days(_with_rarity(uses, groups, values, first_active, {}), active, groups)
+    )
 
 
-def _learned(uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series) -> FirstUses:
-    """What profiles are compared with, from their own uses (``_with_past``)."""
+def _first(uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``values`` and ``first_active`` of ``FirstUses``."""
     values = uses[uses["hours"] > 0].groupby(["profile_uid", "value"], sort=False)["day"].min().reset_index()
     first_active = active.groupby("profile_uid")["day"].min().reset_index()
     for frame in (values, first_active):
         frame["group"] = frame["profile_uid"].map(groups)
-    first = FirstUses(values, first_active, pd.DataFrame())
-    return FirstUses(values, first_active, _new_days(_with_rarity(uses, groups, first, {}), active, groups))
+    return values, first_active
 
 
 def _with_rarity(
-    uses: pd.DataFrame, groups: pd.Series, known: FirstUses, replaces: Mapping[str, str]
+    uses: pd.DataFrame, groups: pd.Series, values: pd.DataFrame, first_active: pd.DataFrame,
+    replaces: Mapping[str, str],
 ) -> pd.DataFrame:  # fmt: skip
     """The uses with ``peers_before`` and ``rarity``: an index into ``RARITY``, were the value new."""
-    peers, everyone_else, size = _who_else(uses, groups, known, replaces)
+    peers, everyone_else, size = _who_else(uses, groups, values, first_active, replaces)
     common = uses["is_version"].to_numpy() | (peers > COMMON_SHARE * size)
     rarity = np.select([common, everyone_else > 0], [0, 1], 2)
     return uses.assign(peers_before=peers.astype("int64"), rarity=rarity)
 
 
 def _new_days(uses: pd.DataFrame, active: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Of each active day, whether it showed a new value of each rarity."""
+    """Of each active day but a profile's first, whether it showed a new value of each rarity."""
     fresh = uses[(uses["hours_before"] == 0) & (uses["hours"] > 0)]
     rarest = fresh.groupby(["profile_uid", "day"])["rarity"].max().reset_index()
-    days = active[["profile_uid", "day"]].merge(rarest, on=["profile_uid", "day"], how="left")
+    days = active.loc[_has_past(active, active), ["profile_uid", "day"]].merge(
+        rarest, on=["profile_uid", "day"], how="left"
+    )
     found = days["rarity"].fillna(-1.0)
     return days.assign(group=days["profile_uid"].map(groups), **{n: found >= i for i, n in enumerate(RARITY)})
 
 
 def _who_else(
-    uses: pd.DataFrame, groups: pd.Series, known: FirstUses, replaces: Mapping[str, str]
+    uses: pd.DataFrame, groups: pd.Series, first: pd.DataFrame, active: pd.DataFrame, replaces: Mapping[str, str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each row: of its group and of all, how many others used the value on an earlier day; and the group's size.
 
@@ -296,7 +308,6 @@ def _who_else(
     day = uses["day"].to_numpy()
     group, value = uses["profile_uid"].map(groups), uses["value"]
     who = uses["profile_uid"].map(lambda uid: replaces.get(uid, uid)) if replaces else uses["profile_uid"]
-    first, active = known.values, known.first_active
     both = pd.DataFrame({"profile_uid": who, "value": value})
     own = both.merge(first[["profile_uid", "value", "day", "group"]], how="left", on=["profile_uid", "value"])
     used = own["day"].to_numpy() < day  # NaN, never used, is smaller than nothing
@@ -358,7 +369,10 @@ def hour_of_week(
 
 
 def _oddity(hours: pd.DataFrame) -> pd.DataFrame:
-    """The hours, by profile and time, with ``day`` (int, since 1970), ``share`` and ``oddity`` (-1 for none)."""
+    """The hours, by profile and time, with ``day`` (int, since 1970), ``share`` and ``oddity`` (-1 for none).
+
+    On a profile's first day no hour is odd.
+    """
     hours = hours.sort_values(["profile_uid", "start"]).reset_index(drop=True)
     at = hours["start"].dt.tz_localize(None)
     day = at.to_numpy().astype("datetime64[D]").astype("int64")
@@ -379,14 +393,15 @@ def _oddity(hours: pd.DataFrame) -> pd.DataFrame:
     since = np.maximum(np.minimum(first.to_numpy(), day), day - WINDOW_DAYS)
     passed = _days_of_kind(since, day, weekend)
     share = ((near[-1] + 2 * near[0] + near[1]) / 4 + 0.4) / (passed + 2.0)
-    oddity = np.select([within_1 > 0, within_3 > 0], [-1, 0], 1)
+    oddity = np.select([(within_1 > 0) | (since == day), within_3 > 0], [-1, 0], 1)
     return hours.assign(day=day, share=share, oddity=oddity)
 
 
 def _odd_days(graded: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
-    """Of each active day that counts, whether it had an hour of each oddity."""
+    """Of each active day that counts, but a profile's first, whether it had an hour of each oddity."""
     counted = graded[graded["is_learned_from"].to_numpy(dtype=bool)] if "is_learned_from" in graded else graded
     days = counted.groupby(["profile_uid", "day"])["oddity"].max().reset_index()
+    days = days[_has_past(days, days)]
     found = {name: days["oddity"] >= i for i, name in enumerate(ODDITY)}
     return days.assign(group=days["profile_uid"].map(groups), **found)
 
