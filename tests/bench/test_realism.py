@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from tokenkit.bench.realism import logs, months, plots, statistics
 from tokenkit.errors import InputError, ReportError
 from tokenkit.report.publishing import unattended
 from tokenkit.report.publishing.notebooks import check_parameters
+from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
+from tokenkit.world.benign_changes import daily_variation
+from tokenkit.world.draws import stream
+from tokenkit.world.traffic import request_times
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "bench" / "realism.ipynb"
 SIZE = {"tokens": 24, "days": 28}
@@ -286,3 +291,28 @@ def test_a_size_that_is_too_small_ends_the_notebook_with_what_is_needed(tmp_path
     with pytest.raises(ReportError, match="at least 12 tokens and 28 days"):
         unattended.run_notebook(NOTEBOOK, {"tokens": 2}, tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def weeks() -> dict[str, pd.Series]:
+    """Month statistics of simulated machines, and of the other simulated tokens."""
+    org, _ = bench_organisation(315, 98, date(2026, 1, 5), 0)
+    frames: dict[bool, list[pd.DataFrame]] = {True: [], False: []}
+    for token, mean in zip(org.tokens, bench_mean_requests(org, 1500), strict=True):
+        hours, _ = request_times(stream(0, token.native_id, "requests"), token, org, mean, daily_variation(token, org))
+        times = pd.Timestamp(org.begin_time) + pd.to_timedelta(hours, unit="h")
+        calls = pd.DataFrame({"token": token.native_id, "time": times, "object": 0})
+        if token.created <= org.begin_time:
+            frames[token.job.archetype == "cron"].append(calls)
+    return {name: months.month_statistics(pd.concat(frames[name == "machines"])) for name in ("machines", "others")}
+
+
+def test_over_weeks_simulated_accounts_are_no_calmer_than_the_calmest_real_log(weeks):
+    real = months.beside_real_months(weeks["others"]).drop(columns="simulated").drop(index="tokens").min(axis=1)
+    told = ["+60% begins, per 1,000 a day", "days at +60%", "threefold days, per 1,000", "tenfold days, per 1,000"]
+    assert (weeks["others"][told] > 0.85 * real[told]).all(), weeks["others"]
+
+
+def test_over_weeks_simulated_machines_keep_to_their_level(weeks):
+    assert weeks["machines"]["days at +60%"] < 0.08
+    assert weeks["machines"]["tenfold days, per 1,000"] < 2

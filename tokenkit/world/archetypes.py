@@ -44,6 +44,8 @@ class Archetype:
     daily = 0.0  # requests on a day of use; 0 shares in what the organisation was asked to have
     holiday = 1.0  # share of the requests that are left on a public holiday
     streams = 20_000.0  # bytes of a response in a millisecond
+    restless = 1.0  # how far its level jumps, 0 (a machine's) to 1 (a person's account)
+    bunch = 0.4  # share of the requests that come some seconds after another, besides the bursts of ``moments``
     echo = 0.0  # power of the request's size to which the response grows
 
     def active(self, rng: np.random.Generator, days: int) -> Array:
@@ -75,7 +77,7 @@ class Archetype:
 class CronBatch(Archetype):
     """Fixed hours, few endpoints, heavy responses; same machine for months."""
 
-    clump, sizes, paging = 40.0, 0.9, 9
+    clump, sizes, paging, restless, bunch = 40.0, 0.9, 9, 0.15, 0.0
 
     def week(self, rng: np.random.Generator) -> Array:
         """One to three fixed hours, on all days or on weekdays."""
@@ -95,7 +97,7 @@ class CronBatch(Archetype):
 class WebhookConsumer(Archetype):
     """Follows the customers' day, every day of the week."""
 
-    clump, sizes = 10.0, 0.5
+    clump, sizes, restless = 10.0, 0.5, 0.5
 
     def week(self, rng: np.random.Generator) -> Array:
         """A daily wave with its peak in the afternoon or evening."""
@@ -107,7 +109,7 @@ class WebhookConsumer(Archetype):
 class CiRunner(Archetype):
     """Working hours, a burst for each build, and a runner pool with hundreds of networks."""
 
-    clump, sizes, spread, paging, holiday = 1.4, 0.9, 0.8, 3, 0.1
+    clump, sizes, spread, paging, holiday, bunch = 1.4, 0.9, 0.8, 3, 0.1, 0.0
 
     def week(self, rng: np.random.Generator) -> Array:
         """Long working days."""
@@ -203,7 +205,7 @@ class HumanCli(Archetype):
 class MobileBackend(Archetype):
     """An app's key, in every telephone: evenings, and whatever network a telephone is in."""
 
-    clump, sizes, spread, paging, holiday = 12.0, 0.6, 0.9, 4, 1.1
+    clump, sizes, spread, paging, holiday, restless = 12.0, 0.6, 0.9, 4, 1.1, 0.5
 
     def week(self, rng: np.random.Generator) -> Array:
         """A wave with its peak in the evening, higher at the weekend."""
@@ -229,7 +231,7 @@ class MobileBackend(Archetype):
 class LlmClient(Archetype):
     """Calls a language model: working hours, in bursts; long prompts have long answers, which come as they are made."""
 
-    clump, sizes, spread, holiday, streams, echo = 0.6, 1.1, 1.1, 0.3, 25.0, 0.5
+    clump, sizes, spread, holiday, streams, echo, bunch = 0.6, 1.1, 1.1, 0.3, 25.0, 0.5, 0.0
 
     def week(self, rng: np.random.Generator) -> Array:
         """Working days, and a part of the load at all hours."""

@@ -202,9 +202,11 @@ def suitability_for_theft(events: Array, token: Token, used: Array, org: Organis
 
 
 def suitability_for_exfiltration(events: Array, token: Token, used: Array, org: Organisation) -> float:
-    """How well a token suits: 1e6 for steady use, else its median requests a weekday; 0 without reads or sizes.
+    """How well a token suits: 1e6 for steady use, twice that for a scheduled job, else its median requests a weekday.
 
-    Steady is 20 requests on nine weekdays in ten, and sizes that are alike from day to day (``STEADY_SD``).
+    Steady is 20 requests on nine weekdays in ten, and sizes that are alike from day to day (``STEADY_SD``). A scheduled
+    job keeps to its level over weeks; of most others +60% cannot be told from what they do anyway. 0 without reads or
+    sizes.
     """
     weekday = np.array([(org.start + timedelta(days=day)).weekday() < 5 for day in range(org.days)])
     lately = used[-min(48, org.days) :][weekday[-min(48, org.days) :]]
@@ -218,7 +220,9 @@ def suitability_for_exfiltration(events: Array, token: Token, used: Array, org: 
     sent, n = np.bincount(day, mine["sent"], org.days), np.bincount(day, minlength=org.days)
     level = np.log(sent[n > 0] / n[n > 0])
     day_to_day_sd = 1.48 * np.median(abs(level - np.median(level)))
-    return 1e6 if np.quantile(lately, 0.1) >= 20 and day_to_day_sd < STEADY_SD else float(np.median(lately))
+    if np.quantile(lately, 0.1) < 20 or day_to_day_sd >= STEADY_SD:
+        return float(np.median(lately))
+    return 2e6 if token.job.archetype == "cron" else 1e6
 
 
 def suitability_for_enumeration(events: Array, token: Token, used: Array, org: Organisation) -> float:

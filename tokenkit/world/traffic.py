@@ -16,6 +16,9 @@ from tokenkit.world.catalogue import COST, ENDPOINT, ENDPOINTS, LISTINGS, RARE_C
 from tokenkit.world.draws import Array, stream
 from tokenkit.world.organisation import DAY, EVENT, HOUR, TRAILS, Credential, Organisation, Token, new_key
 
+TAIL = 3.0  # degrees of freedom of a restless token's days
+WORK_A_DAY, WORK_DAYS, WORK_SD = 1 / 20, 12.0, 0.8  # how often, how long and how large (log) a restless token's is
+BUNCH_GAP_S = 8.0  # between the requests of a bunch
 OWN_PROGRAMS = ("job", "node", "app")  # client families that the organisation makes itself
 
 
@@ -41,7 +44,7 @@ def token_requests(token: Token, org: Organisation, mean: float, variation: Dail
     hour, moment = request_times(rng, token, org, mean, variation)
     rows = np.zeros(len(hour), EVENT)
     rows["time"] = org.begin + ((hour + moment) * HOUR).astype("i8")
-    rows = rows[np.argsort(rows["time"], kind="stable")]
+    rows["time"] = in_bunches(stream(org.seed, token.native_id, "bunches"), np.sort(rows["time"]), kind.bunch)
     day = (rows["time"] - org.begin) // DAY
     rows["token"], rows["log"] = token.number, token.log
     token.pace = max(0.5, mean / org.days * rng.uniform(0.05, 0.2))
@@ -72,15 +75,57 @@ def request_times(
     week = kind.week(rng)
     rate = week[(org.start.weekday() + local // 24) % 7, local % 24]
     rate *= np.where(np.isin(local // 24, org.around.holidays.get(token.timezone, [])), kind.holiday, 1.0)
-    day_to_day_sd = rng.uniform(0.15, 0.4)
-    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days)) + rng.normal(0, day_to_day_sd, days)
-    level -= day_to_day_sd**2 / 2
-    level += stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days)
+    level = daily_level(rng, days, kind.restless, rng.uniform(0.15, 0.4))
+    level *= np.exp(stream(org.seed, "peers", token.job.purpose).normal(0, 0.08, days))
     used = kind.active(stream(org.seed, token.native_id, "active"), days)
-    expected = rate * (mean / rate.sum()) * (np.exp(level) * variation.requests * used)[hours // 24]
+    expected = rate * (mean / rate.sum()) * (level * variation.requests * used)[hours // 24]
     counts = rng.poisson(expected * rng.gamma(kind.clump, 1 / kind.clump, len(hours)))
     hour = np.repeat(hours, counts)
     return hour, np.clip(kind.moments(rng, hour), 0, 0.9999)
+
+
+def daily_level(rng: np.random.Generator, days: int, restless: float, day_to_day_sd: float) -> Array:
+    """How far each day lies from what is usual of a token, as a factor whose mean over the days is 1.
+
+    The days of a calm token (``restless`` 0) are lognormal about a level that wanders by 5% in two weeks. Those of a
+    restless one (1) have the far tail of real accounts (Student's t, three degrees of freedom), and work that begins
+    and ends: for some days or weeks the level is another. ``notebooks/bench/realism.ipynb`` sets both beside real logs.
+
+    Examples
+    --------
+    >>> from tokenkit.world.draws import stream
+    >>> calm, restless = (daily_level(stream(0, "level"), 70, amount, 0.3) for amount in (0.0, 1.0))
+    >>> bool(calm.max() < 3 < restless.max()), round(float(restless.mean()), 9)
+    (True, 1.0)
+    """
+    walk = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), days))
+    usual, far = rng.normal(0, day_to_day_sd, days), rng.standard_t(TAIL, days) * day_to_day_sd
+    work = np.zeros(days)
+    begins, sizes = rng.random(days) < WORK_A_DAY * restless, rng.normal(0, WORK_SD, days)
+    lengths = rng.exponential(WORK_DAYS, days).astype(int) + 1
+    for day in np.flatnonzero(begins).tolist():
+        work[day : day + lengths[day]] += sizes[day]
+    level = np.exp(np.clip(walk + usual + (far - usual) * restless + work, -5, 5))
+    return np.asarray(level / level.mean())
+
+
+def in_bunches(rng: np.random.Generator, time_ms: Array, share: float) -> Array:
+    """Times of requests of which a ``share`` come some seconds after the one before them, within the same hour.
+
+    Examples
+    --------
+    >>> from tokenkit.world.draws import stream
+    >>> even = np.arange(60) * 60_000
+    >>> bunched = in_bunches(stream(0, "bunches"), even, 0.5)
+    >>> bool((np.diff(even) < 20_000).any()), int((np.diff(bunched) < 20_000).sum()) > 15
+    (False, True)
+    """
+    follows = (rng.random(len(time_ms)) < share) & (np.diff(time_ms // HOUR, prepend=-1) == 0)
+    first = np.maximum.accumulate(np.where(follows, 0, np.arange(len(time_ms))))
+    waited = np.cumsum(np.where(follows, rng.exponential(BUNCH_GAP_S * 1000, len(time_ms)), 0.0))
+    later = time_ms[first] + (waited - waited[first]).astype("i8")
+    end = (time_ms[first] // HOUR + 1) * HOUR - 1
+    return np.asarray(np.sort(np.minimum(later, end)))
 
 
 def choose_endpoints(
@@ -224,13 +269,10 @@ def set_sizes(
     medians = np.array([COST[name][:2] for name in ENDPOINTS]) * 1024
     more = stream(org.seed, token.native_id, "sizes").normal(0, 0.4, len(ENDPOINTS) - USUAL)
     own = np.exp(np.concatenate([rng.normal(0, 0.4, USUAL), more]))
-    day_to_day_sd = rng.uniform(0.08, 0.2)
-    level = np.cumsum(rng.normal(0, 0.05 / np.sqrt(14), org.days)) + rng.normal(0, day_to_day_sd, org.days)
+    level = daily_level(rng, org.days, kind.restless / 2, rng.uniform(0.08, 0.2))
     day = (rows["time"] - org.begin) // DAY
     call = rows["endpoint"]
-    sent = (
-        medians[call, 0] * own[call] * (np.exp(level) * variation.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
-    )
+    sent = medians[call, 0] * own[call] * (level * variation.size)[day] * rng.lognormal(0, kind.sizes, len(rows))
     longer = rng.lognormal(0, 0.3 * kind.sizes, len(rows))
     if kind.echo:
         longer = longer**3  # prompts differ more than the requests of a program do
