@@ -61,10 +61,11 @@ def main() -> None:
     opened = 0
     for detector in channels.detectors():
         stacked = np.vstack([heights[detector.name] for heights, _ in runs])
-        now = int(thresholds.opened(stacked >= thresholds.PROVISIONAL_BITS[detector.name], detector.gap_days).sum())
+        in_use = thresholds.PROVISIONAL_BITS.get(detector.name, np.inf)
+        now = int(thresholds.opened(stacked >= in_use, detector.gap_days).sum())
         share = detection.shares.get(detector.name, 0.0)
         curve = thresholds.curve_of(stacked, detector.gap_days, slice(0, REPORTED_DAYS))
-        bits = thresholds.at_quota(*curve, (share or 0.1) * allowed)
+        bits = thresholds.at_quota(*curve, (share or 0.1) * allowed, least=0.0)
         opened += now if share else 0
         print(
             json.dumps(

@@ -49,7 +49,8 @@ def scored() -> tune.ScoredPeriod:
     people = pd.DataFrame({"label": [f"token-{n}" for n in range(TOKENS)], "owner_name": "Ana"}, index=names)
     scores, profiles = pd.concat(frames, ignore_index=True), pd.Index(names)
     matrices = {c: thresholds.highest(scores[scores["channel"] == c], profiles, days) for c in channels.gaps()}
-    heights = thresholds.DailyHeights(matrices, profiles, TOKENS, periods)
+    everyone = np.ones((TOKENS, len(days)), dtype=bool)
+    heights = thresholds.DailyHeights(matrices, profiles, ~everyone[:, 0], everyone, periods)
     return tune.ScoredPeriod(periods, config.Detection(), heights, tune.candidates(scores), people)
 
 

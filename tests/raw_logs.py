@@ -19,7 +19,7 @@ from tokenkit import activity, config, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.ingest import Counts, ingest, open_key
-from tokenkit.normal import deviation
+from tokenkit.normal import deviation, familiarity
 from tokenkit.normal.day_matrices import day_matrices
 from tokenkit.normal.evidence import Evidence
 from tokenkit.sources.inputs import Input
@@ -208,7 +208,10 @@ def steady(
     return values
 
 
-def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFrame | None = None) -> Evidence:
+def evidence_of(
+    values: dict[str, np.ndarray], when: Periods, hours: pd.DataFrame | None = None,
+    unfamiliarity: pd.DataFrame | None = None,
+) -> Evidence:  # fmt: skip
     """Evidence as ``evidence.measure`` makes it, from day values (a day of NaN requests has no call)."""
     n, count = values["requests"].shape
     row, column = np.nonzero(~np.isnan(values["requests"]))
@@ -230,4 +233,7 @@ def evidence_of(values: dict[str, np.ndarray], when: Periods, hours: pd.DataFram
         "new_networks",
     ]
     empty = pd.DataFrame(columns=columns).astype({"start": "datetime64[us, UTC]"} | {c: "float64" for c in columns[2:]})
-    return Evidence(when, days, *deviation.day_deviations(days), empty if hours is None else hours)
+    return Evidence(
+        when, days, *deviation.day_deviations(days), empty if hours is None else hours,
+        familiarity.nothing() if unfamiliarity is None else unfamiliarity,
+    )  # fmt: skip

@@ -262,7 +262,7 @@ def test_in_the_second_week_of_logs_there_is_a_report(organisation, tmp_path, co
     assert (tmp_path / left.json["page"]).is_file()
 
 
-def test_in_the_second_week_a_theft_shows_in_its_hours(tmp_path):
+def test_in_the_second_week_a_theft_is_raised(tmp_path):
     """When all began, everything was new to everybody: that says nothing of how rare new things are."""
     small.make(tmp_path / "raw", days=14, events=9_500, attacks=False)
     key, logs = small.victim(tmp_path / "raw"), tmp_path / "raw" / "logs"
@@ -270,7 +270,7 @@ def test_in_the_second_week_a_theft_shows_in_its_hours(tmp_path):
     workspace = config.init(tmp_path / "workspace")
     facts = run.run(workspace, [Input(logs)], tmp_path / "raw" / "inventory.csv", "2026-01-16", "2026-01-17").facts
     (theft,) = facts["incidents"]
-    assert theft["token"]["mask"].endswith(key[-4:]) and "point_hour" in theft["channels"]
+    assert theft["token"]["mask"].endswith(key[-4:]) and "point_day" in theft["channels"]
 
 
 def test_a_wrong_path_leaves_no_folder_behind(tmp_path, command):

@@ -16,6 +16,7 @@ from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.normal import evidence
 from tokenkit.normal.evidence import Evidence
 from tokenkit.store import lake
+from tokenkit.tokens.profiles import token_profiles
 
 # the list of owners would have to change with these, and events alone are put in their place here
 CHANGE_THE_INVENTORY = ("key_rotation", "orphan")
@@ -46,4 +47,5 @@ def measure_whole(
         lake.grow_dimension(place.lake, name, lake.read(attacked.workspace.lake, name))
     activity.build(place)
     fingerprint.build(place)
-    return evidence.measure(place, organisation.evidence.periods, organisation.groups)
+    profiles = evidence.Population(organisation.people, token_profiles(place))
+    return evidence.measure(place, organisation.evidence.periods, profiles)

@@ -23,7 +23,7 @@ SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one se
 SESSION_OPERATIONS = 60  # pairs grow with the square: of a session's operations the first 60 make pairs, 1,770 at most
 PACED_LEAST_S = 2  # times have whole seconds in some logs: gaps of 0 and 1 s are equal by chance
 DAYS_A_QUERY = 30
-VERSION = "2"  # to be raised when a definition changes: every day is then rebuilt
+VERSION = "3"  # to be raised when a definition changes: every day is then rebuilt
 
 Keep = Callable[[nw.LazyFrame], nw.LazyFrame]
 
@@ -132,18 +132,23 @@ def transition(events: nw.LazyFrame) -> nw.LazyFrame:
     def earlier(column: str, steps: int = 1) -> nw.Expr:
         return nw.col(column).shift(steps).over("day", "token_key", order_by=order)
 
-    calls = events.select("day", "token_key", "operation_key", *order, (nw.col("time_ms") // 1000).alias("time_s"))
+    time_s = (nw.col("time_ms") // 1000).alias("time_s")
+    calls = events.select("day", "token_key", "operation_key", "network_key", *order, time_s)
     steps = calls.with_columns(
         earlier("operation_key").alias("previous_key"),
+        earlier("network_key").alias("previous_network"),
         (nw.col("time_s") - earlier("time_s")).alias("gap_s"),
         (earlier("time_s") - earlier("time_s", 2)).alias("gap_before_s"),
     ).filter(~nw.col("previous_key").is_null())
+    moved = (nw.col("network_key") != nw.col("previous_network")) & (nw.col("network_key") != 0)
+    switched = moved & (nw.col("previous_network") != 0) & (nw.col("gap_s") <= SESSION_GAP_MS // 1000)
     change = (nw.col("gap_s") - nw.col("gap_before_s")).abs()
     paced = (nw.col("gap_s") >= PACED_LEAST_S) & (change * 10 <= nw.col("gap_s"))
     return (
         steps.with_columns(
             (nw.col("gap_s") * nw.col("gap_s")).alias("squared_gap_s2"),
             paced.fill_null(False).cast(nw.Int64).alias("paced"),
+            switched.fill_null(False).cast(nw.Int64).alias("switched"),
             nw.col("gap_s").alias("max_gap_s"),
         )
         .group_by("day", "token_key", "previous_key", "operation_key")
@@ -153,6 +158,7 @@ def transition(events: nw.LazyFrame) -> nw.LazyFrame:
             _total("squared_gap_s2"),
             nw.col("max_gap_s").max(),
             _total("paced"),
+            _total("switched"),
         )
     )
 

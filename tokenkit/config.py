@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from tokenkit.errors import ConfigError, InputError, did_you_mean
 
 FILE_NAME = "tokenkit.toml"
-CHANNELS = ("point_hour", "point_day", "drift_amounts", "drift_requests", "panel")
+CHANNELS = ("point_hour", "point_day", "foreign_objects", "drift_amounts", "drift_requests", "panel")
 PANEL = ("IForest", "LODA", "HBOS", "PCA")
 DETECTORS_GROUP = "tokenkit.detectors"  # entry points: each a channel of that name
 
@@ -55,7 +55,13 @@ class Detection(_Section):
 
     budget: float = Field(default=5.0, gt=0, description="new incidents a day for each 1,000 profiles")
     shares: dict[str, float] = Field(
-        default={"point_hour": 0.24, "point_day": 0.20, "drift_amounts": 0.25, "drift_requests": 0.07},
+        default={
+            "point_hour": 0.1,
+            "point_day": 0.45,
+            "foreign_objects": 0.1,
+            "drift_amounts": 0.25,
+            "drift_requests": 0.1,
+        },
         description="share of the budget for each channel; below 1 in all, since thresholds lag behind what moves "
         "(measured); panel (PyOD) has none unless you give it one",
     )
@@ -189,7 +195,7 @@ def _described(prefix: str, section: BaseModel) -> list[tuple[str, Any, str]]:
 
 @cache
 def code_digest() -> str:
-    """Return 64 hex digits of the package's own modules: what another build computed is not taken for current.
+    """Return 64 hex digits of the package's modules and weights: what another build computed is not taken for current.
 
     Examples
     --------
@@ -197,7 +203,7 @@ def code_digest() -> str:
     64
     """
     root = Path(__file__).parent
-    files = sorted(root.rglob("*.py"))
+    files = sorted([*root.rglob("*.py"), *root.rglob("*.json")])
     return hashlib.sha256(b"".join(f.relative_to(root).as_posix().encode() + f.read_bytes() for f in files)).hexdigest()
 
 

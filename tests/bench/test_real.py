@@ -23,11 +23,15 @@ def measured(unattacked, tmp_path_factory):
     return found, out
 
 
-def test_every_day_after_the_first_six_weeks_is_judged_and_the_budget_is_that_of_its_days(measured):
+def test_every_day_after_the_first_six_weeks_is_judged_and_the_budget_is_that_of_its_days(measured, unattacked):
     found, out = measured
     months = found.months.set_index(["detector", "month"])
     assert months.loc["tokenkit", "days"].to_dict() == {"2026-02": 13, "2026-03": 31, "2026-04": 4}
-    assert months["allowed"].tolist() == pytest.approx((months["days"] * 20.0 * found.profiles / 1000).tolist())
+    days = unattacked.evidence.days
+    last = int(days.counted[:, -1].sum())  # who made a call in the 28 days before
+    allowed = months["days"] * 20.0 / 1000
+    assert (months["allowed"] <= allowed * found.profiles).all() and 0 < last < found.profiles
+    assert (months["allowed"] > allowed * 0.8 * found.profiles).all()
     assert (months["of_budget"] == months["opened"] / months["allowed"]).all() and months["opened"].sum() > 0
     assert 0 < found.judged <= found.profiles == 40
     pd.testing.assert_frame_equal(pd.read_parquet(out / "months.parquet"), found.months, check_dtype=False)

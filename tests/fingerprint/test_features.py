@@ -36,6 +36,8 @@ BY_HAND = {
     "requests": (4, 6, 10), "active_minutes": (3, 5, 8), "max_in_minute": (2, 2, 2),
     "response_bytes": (1000, 28, 1028), "request_bytes": (100, 350 + 300, 750), "rows": (0, 0, 0),
     "networks": (2, 1, 2), "clients": (1, 2, 2),
+    # a3 comes 6 minutes after a2 from another network, a4 a minute after a3 from the first again
+    "network_switches": (None, None, 2),
     "operations": (2, 5, 6), "list_requests": (1, 0, 1), "sensitive_requests": (0, 2, 2),
     "write_requests": (0, 2, 2), "delete_requests": (0, 1, 1),
     "objects": (None, None, 7), "new_objects": (None, None, 6), "sequential_objects": (None, None, 4),

@@ -17,7 +17,8 @@ from raw_logs import day_of
 
 from tokenkit import activity, config, fingerprint, report, run
 from tokenkit.channels.drift import DriftAmounts
-from tokenkit.config import Workspace
+from tokenkit.config import History, Workspace
+from tokenkit.days import plan
 from tokenkit.errors import InputError
 from tokenkit.incidents import labels
 from tokenkit.ingest import ingest
@@ -250,7 +251,8 @@ def test_a_thief_s_network_does_not_become_known_and_a_day_without_the_thief_is_
     def new_networks() -> dict[int, int]:
         """The most networks in an hour that were never used before, by day."""
         end = DAY + timedelta(13)
-        groups, known = evidence.population(place, end).groups, labels.read(place, end).periods
+        planned = plan(FIRST, end - timedelta(1), end, History())
+        groups, known = evidence.population(place, planned).groups, labels.read(place, end).periods
         hours = novelty.graded_hours(place, groups, FIRST, end, known)
         days = hours[hours["profile_uid"] == theft["profile_uid"]].groupby(hours["start"].dt.date)["new_networks"].max()
         return {d: int(days[DAY + timedelta(d)]) for d in (3, 12)}

@@ -1,5 +1,7 @@
 """The one control: how many incidents a day people have time for becomes a threshold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,12 +124,19 @@ def test_the_height_of_a_day_is_its_largest_score() -> None:
     assert found.tolist() == [[5.0, -1.0, -1.0], [-1.0, -1.0, 2.0]], "and -1 where nothing was scored"
 
 
+def daily_heights_of(matrices: dict[str, np.ndarray], profiles: pd.Index, periods: Periods) -> DailyHeights:
+    """Of profiles of which all have the frozen reference and are counted every day."""
+    n = len(profiles)
+    counted = np.ones((n, len(periods.scored_days)), dtype=bool)
+    return DailyHeights(matrices, profiles, np.zeros(n, dtype=bool), counted, periods)
+
+
 def limits(heights: dict[str, np.ndarray], count: int) -> pd.DataFrame:
     """One incident a day for 14 calibration days and those after them."""
     n = len(next(iter(heights.values())))
     periods = Periods(day_of(14), day_of(count), day_of(-28), (day_of(-28), day_of(0)), (day_of(0), day_of(14)))
-    daily = DailyHeights(heights, pd.RangeIndex(n), n, periods)
-    return thresholds.threshold_table(daily, Budget(1000 / n, SHARES, GAPS))
+    daily = daily_heights_of(heights, pd.RangeIndex(n), periods)
+    return thresholds.threshold_table(daily, Budget(1000 / n, SHARES, GAPS), ~daily.young)
 
 
 def test_what_is_scored_never_sets_its_own_threshold() -> None:
@@ -163,9 +172,8 @@ def test_a_channel_in_which_nothing_ever_stood_out_opens_all_the_same() -> None:
 
 def test_a_channel_of_another_package_has_no_provisional_threshold_and_flags_nothing() -> None:
     periods = Periods(day_of(10), day_of(12), day_of(0), (day_of(0), day_of(10)), None)
-    heights = DailyHeights(
-        {name: np.full((1, 2), 9.0) for name in ("point_day", "theirs")}, pd.Index(["p"]), 1, periods
-    )
+    matrices = {name: np.full((1, 2), 9.0) for name in ("point_day", "theirs")}
+    heights = daily_heights_of(matrices, pd.Index(["p"]), periods)
     budget = Budget(5.0, {"point_day": 0.5, "theirs": 0.5}, {"point_day": 1, "theirs": 1})
     table = thresholds.set_thresholds(heights, budget).for_all
     assert np.isfinite(table["point_day"]).all() and np.isinf(table["theirs"]).all()
@@ -225,7 +233,7 @@ def heights_of_two(**matrices: list[list[float]]) -> DailyHeights:
     made = {name: np.array(matrix) for name, matrix in matrices.items()}
     count = next(iter(made.values())).shape[1]
     periods = Periods(day_of(14), day_of(count), day_of(-28), (day_of(-28), day_of(0)), (day_of(0), day_of(14)))
-    return DailyHeights(made, pd.Index(["p", "q"]), 3, periods)
+    return daily_heights_of(made, pd.Index(["p", "q"]), periods)
 
 
 def test_heights_with_more_scores_have_the_larger_of_both() -> None:
@@ -235,7 +243,7 @@ def test_heights_with_more_scores_have_the_larger_of_both() -> None:
     )
     assert more.matrices["a"].tolist() == [[5.0, 9.0], [-1.0, 2.0]]
     assert more.matrices["b"].tolist() == [[-1.0, -1.0], [1.0, 4.0]]
-    assert (more.judged, more.periods) == (heights.judged, heights.periods)
+    assert more.counted is heights.counted and more.periods == heights.periods
 
 
 def test_heights_with_other_shares_differ_by_one_bit_for_half_a_share_and_never_fall_below_zero() -> None:
@@ -246,7 +254,7 @@ def test_heights_with_other_shares_differ_by_one_bit_for_half_a_share_and_never_
     assert heights.with_shares({}).matrices["b"].tolist() == [[3.0, 0.5], [-1.0, 0.0]]
 
 
-def test_heights_are_those_of_representative_profiles_on_scored_days_without_confirmed_misuse() -> None:
+def test_heights_are_those_of_all_profiles_on_scored_days_without_confirmed_misuse() -> None:
     evidence = raw_logs.evidence_of(raw_logs.steady(profiles=3), raw_logs.periods(42, 62))
     first, second, _ = evidence.days.profiles
     evidence.days.misuse[1, evidence.days.days.get_loc(days(62)[30])] = True
@@ -254,8 +262,8 @@ def test_heights_are_those_of_representative_profiles_on_scored_days_without_con
     scores = rows((first, "a", 30, 5.0), (first, "a", 30, 7.0), (second, "a", 30, 40.0), (second, "a", 31, 4.0),
                   (first, "unnamed", 31, 9.0), (first, "a", 3, 50.0))  # fmt: skip
     found = thresholds.daily_heights(scores, evidence, {"a": 1, "b": 14})
-    assert list(found.matrices) == ["a", "b"] and found.judged == 3 and found.periods == evidence.periods
-    assert found.profiles.tolist() == list(evidence.days.profiles[evidence.days.representative])
+    assert list(found.matrices) == ["a", "b"] and found.counted.all() and found.periods == evidence.periods
+    assert found.profiles.tolist() == list(evidence.days.profiles) and not found.young.any()
     where = {uid: found.profiles.get_loc(uid) for uid in (first, second)}
     expected = np.full(found.matrices["a"].shape, -1.0)
     expected[where[first], day[30]], expected[where[second], day[31]] = 7.0, 4.0
@@ -266,8 +274,8 @@ def test_a_threshold_is_set_by_the_fourteen_days_before_and_the_budget_of_all_pr
     matrix = np.full((2, 20), 1.0)
     matrix[0, 2], matrix[1, 4], matrix[0, 9], matrix[1, 12] = 12.0, 11.0, 10.0, 9.0
     heights = heights_of_two(a=matrix.tolist())
-    budget = Budget(2000 / 14, {"a": 0.5}, {"a": 1})  # of three profiles, two of them here: 2 in fourteen days
-    found = thresholds.threshold_table(heights, budget)["a"]
+    budget = Budget(2000 / 14, {"a": 0.5}, {"a": 1})  # of two profiles: 2 in fourteen days
+    found = thresholds.threshold_table(heights, budget, ~heights.young)["a"]
     bits, counts = thresholds.curve_of(matrix, 1, slice(0, 14))
     assert found.iloc[14] == pytest.approx(thresholds.at_quota(bits, counts, 2.0))
     later = thresholds.curve_of(matrix, 1, slice(5, 19))
@@ -276,7 +284,8 @@ def test_a_threshold_is_set_by_the_fourteen_days_before_and_the_budget_of_all_pr
 
 def test_a_channel_without_a_share_is_passed_over_and_the_next_one_is_not() -> None:
     matrix = np.random.default_rng(3).exponential(4, (2, 20)).tolist()
-    found = thresholds.threshold_table(heights_of_two(a=matrix, b=matrix), Budget(100.0, {"b": 0.5}, {}))
+    heights = heights_of_two(a=matrix, b=matrix)
+    found = thresholds.threshold_table(heights, Budget(100.0, {"b": 0.5}, {}), ~heights.young)
     assert np.isinf(found["a"]).all() and np.isfinite(found["b"]).all()
 
 
@@ -296,7 +305,7 @@ def test_curves_that_are_known_are_not_made_again_and_give_the_same() -> None:
     heights = heights_of_two(a=np.random.default_rng(3).exponential(4, (2, 30)).tolist())
     known: dict[bytes, thresholds.Curve] = {}
     first = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 1}), None, known)
-    assert len(known) == 16, "one for each day after the calibration"
+    assert len(known) == 32, "one of two weeks and one of three days for each day after the calibration"
     again = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 1}), None, dict(known))
     assert again.for_all.equals(first.for_all)
     marked = dict.fromkeys(known, (np.array([99.0]), np.array([0])))
@@ -304,6 +313,72 @@ def test_curves_that_are_known_are_not_made_again_and_give_the_same() -> None:
     assert (told.for_all["a"] == 99.0).all(), "what is known is taken as it is"
     other_gap = thresholds.set_thresholds(heights, Budget(1000.0, {"a": 0.5}, {"a": 14}), None, dict(marked))
     assert (other_gap.for_all["a"] < 99.0).all(), "incidents that last longer have a curve of their own"
+
+
+def with_young(core: np.ndarray, young: np.ndarray) -> DailyHeights:
+    """Some profiles with the frozen reference and some without, in one channel; days 0 to 13 are calibration."""
+    periods = Periods(day_of(14), day_of(core.shape[1]), day_of(-28), (day_of(-28), day_of(0)), (day_of(0), day_of(14)))
+    both = np.concatenate([core, young])
+    heights = daily_heights_of({"a": both}, pd.Index([f"p{k}" for k in range(len(both))]), periods)
+    return replace(heights, young=np.arange(len(both)) >= len(core))
+
+
+BUDGET = Budget(10.0, {"a": 1.0}, {"a": 1})
+
+
+def test_restless_young_profiles_raise_no_threshold_of_the_others_and_keep_to_their_own_share() -> None:
+    rng = np.random.default_rng(5)
+    core, young = rng.exponential(1.44, (200, 60)), rng.exponential(1.44, (200, 60)) + 3.0
+    heights = with_young(core, young)
+    found = thresholds.set_thresholds(heights, BUDGET)
+    assert found.for_all.equals(thresholds.set_thresholds(with_young(core, young * 0.1), BUDGET).for_all)
+    assert found.for_young is not None
+    own = thresholds.opened(core >= found.for_all["a"].to_numpy(), 1)[:, 14:].sum()
+    theirs = thresholds.opened(young >= found.for_young["a"].to_numpy(), 1)[:, 14:].sum()
+    granted = heights.allowed(BUDGET) / 2
+    assert 0.6 * granted < own < 1.5 * granted and 0.6 * granted < theirs < 1.5 * granted
+    flood = thresholds.opened(young >= found.for_all["a"].to_numpy(), 1)[:, 14:].sum()
+    assert flood > 4 * granted, "with the thresholds of the others"
+    one = rows(("p300", "a", 20, 0.0), ("p1", "a", 20, 0.0))
+    assert found.of(one).tolist() == [found.for_young["a"].iloc[20], found.for_all["a"].iloc[20]]
+
+
+def test_young_profiles_of_which_each_has_one_odd_day_are_held_to_their_budget() -> None:
+    """Most of them do nothing odd in two weeks, so that the few peaks look as if chance could not explain them."""
+    rng = np.random.default_rng(5)
+    young = rng.exponential(0.5, (70, 60))
+    for row in range(70):
+        young[row, rng.integers(0, 60, 2)] = rng.normal(16, 1, 2)
+    heights = with_young(rng.exponential(1.44, (70, 60)), young)
+    found = thresholds.set_thresholds(heights, BUDGET)
+    assert found.for_young is not None
+    theirs = thresholds.opened(young >= found.for_young["a"].to_numpy(), 1)[:, 14:].sum()
+    assert theirs < 1.6 * heights.allowed(BUDGET) / 2
+
+
+def test_calm_young_profiles_are_held_to_the_threshold_of_the_others() -> None:
+    core, young = np.random.default_rng(5).exponential(1.44, (200, 30)), np.full((200, 30), 1.0)
+    found = thresholds.set_thresholds(with_young(core, young), BUDGET)
+    one = rows(("p201", "a", 20, 0.0), ("p1", "a", 20, 0.0))
+    bits = found.of(one)
+    assert bits[0] == bits[1] == found.for_all["a"].iloc[20]
+
+
+def test_the_budget_counts_profiles_with_a_call_in_the_28_days_before() -> None:
+    evidence = raw_logs.evidence_of(raw_logs.steady(profiles=2), raw_logs.periods(42, 62))
+    evidence.days.values["requests"][1, 20:] = np.nan
+    found = thresholds.daily_heights(rows((evidence.days.profiles[0], "a", 30, 5.0)), evidence, ["a"])
+    assert found.counted[0].all() and found.counted[1].tolist() == [n <= 47 for n in range(28, 62)]
+    assert found.allowed(Budget(500.0, {}, {})) == pytest.approx(0.5 * (6 * 2 + 14))
+
+
+def test_thresholds_answer_three_nights_after_scores_have_doubled_for_everybody() -> None:
+    rng = np.random.default_rng(5)
+    heights = rng.exponential(1.44, (200, 40))
+    heights[:, 20:] *= 2.0
+    found = limits({"a": heights, "b": heights}, 40)["a"]
+    flagged = thresholds.opened(heights >= found.to_numpy(), 1).sum(axis=0)
+    assert flagged[20] > 10 and flagged[23:].mean() < 3, "0.5 a day are asked for"
 
 
 def test_the_budget_of_a_run_is_that_of_its_settings() -> None:
@@ -316,7 +391,7 @@ def test_the_budget_of_a_run_is_that_of_its_settings() -> None:
 def test_without_calibration_days_thresholds_are_the_provisional_ones_of_channels_that_have_a_share() -> None:
     periods = Periods(day_of(10), day_of(12), day_of(0), (day_of(0), day_of(10)), None)
     names = ["point_hour", "panel", "drift_amounts"]
-    heights = DailyHeights({name: np.full((1, 2), 9.0) for name in names}, pd.Index(["p"]), 1, periods)
+    heights = daily_heights_of({name: np.full((1, 2), 9.0) for name in names}, pd.Index(["p"]), periods)
     found = thresholds.set_thresholds(heights, Budget(5.0, {"point_hour": 0.5, "panel": 0.1}, channels.gaps()))
     assert found.for_all.equals(found.for_accepted) and found.for_all.index.equals(periods.scored_days)
-    assert found.for_all.iloc[0].to_dict() == {"point_hour": 6.7, "panel": 14.0, "drift_amounts": np.inf}
+    assert found.for_all.iloc[0].to_dict() == {"point_hour": 5.2, "panel": 14.0, "drift_amounts": np.inf}

@@ -14,7 +14,7 @@ import pytest
 import raw_logs
 
 from tokenkit import config, fingerprint, schema
-from tokenkit.config import History, Workspace
+from tokenkit.config import CHANNELS, History, Workspace
 from tokenkit.days import Periods, plan
 from tokenkit.incidents import merge
 from tokenkit.incidents.labels import Labels
@@ -49,7 +49,7 @@ def periods(start: int, end: int) -> Periods:
 
 def detect(place: Workspace, start: int, end: int) -> Judgement:
     # as of one moment: who owns what must not be what differs between two reports
-    return judge_detect(place, periods(start, end), population=evidence.population(place, date(2026, 3, 6)))
+    return judge_detect(place, periods(start, end), population=evidence.population(place, periods(42, 60)))
 
 
 Reported = Callable[[int, int], Judgement]
@@ -84,7 +84,7 @@ def flagged(found: Judgement, before: int = DAYS) -> pd.DataFrame:
 
 def test_something_is_found(whole: Judgement) -> None:
     assert whole.windows["incident_uid"].nunique() >= 2
-    assert set(whole.scores["channel"]) == {"point_hour", "point_day", "drift_amounts", "drift_requests", "panel"}
+    assert set(whole.scores["channel"]) == set(CHANNELS)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_rule_that_began_to_be_broken_keeps_its_incident_in_the_next_report(tm
     raw_logs.form(place, raw_logs.write(tmp_path / "a.log", lines))
     raw_logs.own(place, tmp_path, "native_id,owner_name,expires_time\nkey_0_0123456789,ana,2026-04-15\n")
     fingerprint.build(place)
-    population = evidence.population(place, raw_logs.day_of(48))
+    population = evidence.population(place, raw_logs.periods(43, 48))
     frozen = (raw_logs.day_of(0), raw_logs.day_of(28))
     uids = []
     for start, end in ((43, 47), (46, 48)):

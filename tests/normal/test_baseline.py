@@ -86,25 +86,25 @@ def test_a_frozen_reference_that_is_too_short_or_too_near_is_laid_anew(frozen: t
 
 def people(**kinds: tuple[str | None, str | None, int]) -> pd.DataFrame:
     rows = [(f"{n}{i}", p, k) for n, (p, k, count) in kinds.items() for i in range(count)]
-    return pd.DataFrame(rows, columns=["uid", "purpose", "kind"]).set_index("uid")
+    return pd.DataFrame(rows, columns=["uid", "purpose", "behaviour"]).set_index("uid")
 
 
-def test_peers_share_a_purpose_else_a_kind_else_everything() -> None:
+def test_peers_share_a_purpose_else_a_behaviour_else_everything() -> None:
     groups = peer_groups(
         people(
-            a=("ci", "api_key", 5),
-            b=("rare", "api_key", 4),
-            c=(None, "api_key", 2),
-            d=(None, "role", 4),
+            a=("ci", "service", 5),
+            b=("rare", "service", 4),
+            c=(None, "service", 2),
+            d=(None, "office", 4),
             e=("", None, 1),
         )
     )
-    assert groups.groupby(groups).size().to_dict() == {"ci": 5, "api_key": 6, "all tokens": 5}
+    assert groups.groupby(groups).size().to_dict() == {"ci": 5, "service": 6, "all tokens": 5}
 
 
-@pytest.mark.parametrize(("of_a_kind", "group"), [(4, "all tokens"), (5, "api_key")])
-def test_a_kind_is_a_group_where_five_of_it_have_no_purpose_in_common(of_a_kind: int, group: str) -> None:
-    found = peer_groups(people(a=("ci", "api_key", 5), b=(None, "api_key", of_a_kind), c=(None, None, 6)))
+@pytest.mark.parametrize(("of_a_kind", "group"), [(4, "all tokens"), (5, "service")])
+def test_a_behaviour_is_a_group_where_five_of_it_have_no_purpose_in_common(of_a_kind: int, group: str) -> None:
+    found = peer_groups(people(a=("ci", "service", 5), b=(None, "service", of_a_kind), c=(None, None, 6)))
     assert found.to_dict() == (
         {f"a{n}": "ci" for n in range(5)}
         | {f"b{n}": group for n in range(of_a_kind)}

@@ -285,8 +285,9 @@ def scattered(profiles: int, count: int, seed: int, learned: int | None = None) 
     days = pd.date_range(day_of(0), periods=count, freq="D", tz="UTC")
     names = np.array([f"tok1_{k:024x}" for k in range(profiles)], dtype=object)
     return Days(
-        names, days, {"requests": np.where(np.isnan(z), np.nan, 1.0)}, group, ["a", "b", "c"], reference,
-        np.where(reference.sum(axis=1) >= 7, "mature", "young"), shared, misuse, [], pd.DataFrame(),
+        names, days, {"requests": np.where(np.isnan(z), np.nan, 1.0)}, group, ["a", "b", "c"],
+        np.full(profiles, "office"), reference, np.where(reference.sum(axis=1) >= 7, "mature", "young"), shared,
+        misuse, [], pd.DataFrame(),
     ), z  # fmt: skip
 
 
@@ -442,8 +443,8 @@ def population() -> Days:
     accepted = [DaySpan(12, 44, 47), DaySpan(5, 48, 52), DaySpan(12, 54, 56)]
     return Days(
         names, days, {name: np.where(gone, np.nan, m) for name, m in values.items()}, np.repeat([0, 1, 2], [8, 8, 4]),
-        ["a", "b", "c"], shared.copy(), np.where(shared.any(axis=1), "mature", "young"), shared, misuse, accepted,
-        pd.DataFrame(),
+        ["a", "b", "c"], np.full(20, "office"), shared.copy(), np.where(shared.any(axis=1), "mature", "young"), shared,
+        misuse, accepted, pd.DataFrame(),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_a_larger_budget_gains_and_loses_nothing_it_does_not_say(scored: tune.Sc
     change = tune.compare(more, saved)
     assert (change["change"] == "gained").sum() > 0
     assert set(change.loc[change["change"] != "lost", "incident_uid"]) == set(more.incidents["incident_uid"])
-    assert more.allowed == 20 * saved.allowed and more.achieved == more.opened / more.allowed
+    assert more.allowed == pytest.approx(20 * saved.allowed) and more.achieved == more.opened / more.allowed
 
 
 def test_compared_with_itself_a_what_if_keeps_everything(scored: tune.ScoredPeriod) -> None:

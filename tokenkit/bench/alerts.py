@@ -42,15 +42,15 @@ def incidents(windows: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
     -------
     DataFrame
         ``incident_uid``, ``profile_uid``, ``start``, ``end``, ``raised`` (when its first window was complete),
-        ``score_bits`` (each channel's highest window, added up), ``opened`` (bool: not before the reported days).
+        ``score_bits`` (each channel's highest window, added up: ``merge.peaks``), ``opened`` (bool: not
+        before the reported days).
     """
     grouped = windows.groupby("incident_uid", sort=True)
     rows = grouped.agg(
         profile_uid=("profile_uid", "first"), start=("start", "min"), end=("end", "max"), raised=("end", "min"),
         last=("start", "max"),
     )  # fmt: skip
-    peaks = windows.groupby(["incident_uid", "channel"])["score_bits"].max()
-    rows["score_bits"] = peaks.groupby("incident_uid").sum()
+    rows["score_bits"] = merge.peaks(windows).groupby("incident_uid")["score_bits"].sum()
     rows["opened"] = rows["start"] >= start
     rows = rows[rows["last"] >= start].drop(columns="last").reset_index()
     return rows.sort_values(["score_bits", "incident_uid"], ascending=[False, True]).reset_index(drop=True)

@@ -71,7 +71,7 @@ def inject(
     ids = list(dict.fromkeys(scenarios.get(one).id for one in chosen)) or list(scenarios.ATTACKS)
     activity.build(workspace, progress)
     fingerprint.build(workspace, progress)
-    periods = _periods(workspace, day_of(start, "start"), day_of(end, "end"))
+    periods = reported_periods(workspace, day_of(start, "start"), day_of(end, "end"))
     progress("measuring your organisation", 0, 4)
     twins = out / "twins"
     shutil.rmtree(twins, ignore_errors=True)
@@ -89,7 +89,7 @@ def inject(
     if not trials:
         raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
     detection = workspace.settings.detection
-    taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), detection)
+    taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), workspace)
     leaks.refuse_yours(organisation, taking_part)
     fitted = [protocol.fit(organisation, one, detection.seed, [detection.budget]) for one in taking_part]
     progress("measuring your organisation", 2, 4)
@@ -110,7 +110,7 @@ def inject(
     return InjectionResult(pd.concat(rows, ignore_index=True), attacked.trials, opened, left_out)
 
 
-def _periods(workspace: Workspace, start: date | None, end: date | None) -> Periods:
+def reported_periods(workspace: Workspace, start: date | None = None, end: date | None = None) -> Periods:
     """The days: attacked as many as leave five weeks to learn from, four weeks at most, a week at least."""
     asked = periods_of(workspace, start, end)
     first, last = asked.first, asked.end

@@ -66,7 +66,7 @@ def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] =
         put(folder, "benign", pd.concat([alerts.benign_alerts(f, organisation, breaches) for f in fitted]))
         benign_scores = {f.contender.name: alerts.benign_scores(f.scores, breaches) for f in fitted}
         sampled = [alerts.benign_days(f, organisation) for f in fitted]
-        pieces = _pieces(trials)
+        pieces = pieces_of(trials)
         for number, piece in enumerate(pieces):
             _measure_piece(folder, f"{number:04d}", organisation, piece, fitted, events, benign_scores)
             report((job.seed, 0.35 + 0.5 * (number + 1) / len(pieces)))
@@ -97,7 +97,8 @@ def _middle(scenario: Scenario) -> float:
     return scenario.intensities[len(scenario.intensities) // 2]
 
 
-def _pieces(trials: Sequence[draws.Trial]) -> list[list[draws.Trial]]:
+def pieces_of(trials: Sequence[draws.Trial]) -> list[list[draws.Trial]]:
+    """The trials in pieces of some hundred twins each, which are attacked together."""
     pieces: list[list[draws.Trial]] = []
     for trial in trials:
         if not pieces or sum(t.scenario.cohort for t in pieces[-1]) >= TWINS_A_PIECE:
@@ -155,7 +156,7 @@ def _measure_dirty(
     breaches = protocol.breach_windows(changed.workspace, changed.evidence)
     benign_scores = {f.contender.name: alerts.benign_scores(f.scores, breaches) for f in fitted}
     trials = draws.draw(changed, cells, job.profile.each, others, first, variants.DIRTY)
-    for number, piece in enumerate(_pieces(trials)):
+    for number, piece in enumerate(pieces_of(trials)):
         _measure_piece(folder, f"dirty-{number:04d}", changed, piece, fitted, others, benign_scores)
     put(folder, "runs-dirty", _runs(folder, changed, fitted, variants.DIRTY))
 

@@ -92,7 +92,7 @@ def _own_logs(
     allowed = budget * profiles / 1000 * days
     breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
     rows, flagged = [], []
-    taking_part = registry.with_settings(contenders, organisation.workspace.settings.detection)
+    taking_part = registry.with_settings(contenders, organisation.workspace)
     leaks.refuse_yours(organisation, taking_part)
     for number, contender in enumerate(taking_part):
         progress("comparing on your own logs", number, len(contenders))

@@ -7,6 +7,7 @@ An exchange is the nearest thing to a truth that such logs have (the protocol of
 two identities have each other's events, as if a token were used by somebody else altogether.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -81,7 +82,9 @@ def measure(
     if exchanged_pairs:
         events = draws.events_of(organisation, sorted({one.profile_uid for one in exchanged_pairs}))
         trials = [_trial(number, one, events[one.with_uid], organisation) for number, one in enumerate(exchanged_pairs)]
-        attacked = overlay.attack(organisation, trials, events, out / "twins")
+        twins = out / "twins"
+        shutil.rmtree(twins, ignore_errors=True)  # of an earlier measurement
+        attacked = overlay.attack(organisation, trials, events, twins)
     breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
     months, exchanged = [], []
     for number, contender in enumerate(contenders):
@@ -127,7 +130,9 @@ def _by_month(
     if len(windows):
         table = alerts.incidents(windows, organisation.start)
         opened = table.loc[table["opened"], "start"].dt.strftime("%Y-%m").value_counts()
-    allowed = budget * len(organisation.evidence.days.profiles) / 1000 * by_month
+    profiles = organisation.evidence.days
+    counted = pd.Series(profiles.counted.sum(axis=0), profiles.days.tz_localize(None)).reindex(days.tz_localize(None))
+    allowed = budget / 1000 * counted.groupby(counted.index.strftime("%Y-%m")).sum()
     table = pd.DataFrame({"days": by_month, "opened": opened.reindex(by_month.index, fill_value=0), "allowed": allowed})
     table = table.assign(of_budget=table["opened"] / table["allowed"]).rename_axis("month").reset_index()
     return table.assign(detector=fitted.contender.name)[["detector", "month", "days", "opened", "allowed", "of_budget"]]
@@ -181,7 +186,7 @@ def _outcomes(
 ) -> pd.DataFrame:  # fmt: skip
     benign = alerts.benign_scores(fitted.scores, breaches)
     opened = alerts.trial_alerts(fitted, attacked, breaches[:0], benign)
-    first = opened[opened["fresh"]].groupby("trial")["raised"].min()
+    first = opened[opened["fresh"].astype("bool")].groupby("trial")["raised"].min()
     raised = pd.to_datetime(pd.Series(range(len(exchanged))).map(first), utc=True)
     start = pd.Series([one.start for one in exchanged])
     return pd.DataFrame(

@@ -21,6 +21,7 @@ from tokenkit.normal.evidence import Evidence
 
 if TYPE_CHECKING:
     from tokenkit.channels.detector_cache import DetectorCache
+    from tokenkit.channels.weights import Weights
 
 COLUMNS = ["profile_uid", "window", "start", "channel", "raw_bits", "parts"]
 
@@ -46,7 +47,10 @@ class Detector(Protocol):
         ...
 
 
-def detectors(panel: Sequence[str] = PANEL, seed: int = 0, cache: "DetectorCache | None" = None) -> list[Detector]:
+def detectors(
+    panel: Sequence[str] = PANEL, seed: int = 0, cache: "DetectorCache | None" = None,
+    weights: "Weights | None" = None,
+) -> list[Detector]:  # fmt: skip
     """The channels of a run, in the order of the page: ours, then those of installed packages.
 
     Parameters
@@ -54,6 +58,7 @@ def detectors(panel: Sequence[str] = PANEL, seed: int = 0, cache: "DetectorCache
     panel : detectors of PyOD that make the channel ``panel``, by class name
     seed : of everything random in them
     cache : where fitted ones are kept; None to fit them each time
+    weights : of the signs of a day and an hour; None for those that tokenkit comes with
 
     Raises
     ------
@@ -63,13 +68,15 @@ def detectors(panel: Sequence[str] = PANEL, seed: int = 0, cache: "DetectorCache
     Examples
     --------
     >>> [detector.name for detector in detectors()]
-    ['point_hour', 'point_day', 'drift_amounts', 'drift_requests', 'panel']
+    ['point_hour', 'point_day', 'foreign_objects', 'drift_amounts', 'drift_requests', 'panel']
     """
     from tokenkit.channels.drift import DriftAmounts, DriftRequests
+    from tokenkit.channels.foreign import ForeignObjects
     from tokenkit.channels.panel import Panel
     from tokenkit.channels.point import PointDay, PointHour
 
-    ours: list[Detector] = [PointHour(), PointDay(), DriftAmounts(), DriftRequests(), Panel(panel, seed, cache)]
+    ours: list[Detector] = [PointHour(weights), PointDay(weights), ForeignObjects(), DriftAmounts(), DriftRequests()]
+    ours.append(Panel(panel, seed, cache))
     return ours + [make() for make in _installed().values()]
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from tokenkit.channels import Detector, detectors, drift
 from tokenkit.channels.detector_cache import DetectorCache
+from tokenkit.channels.weights import Weights
 from tokenkit.config import Detection
 from tokenkit.days import Span
 from tokenkit.normal.evidence import Evidence
@@ -56,13 +57,16 @@ class Calibration:
         return rows.assign(score_bits=bits)
 
 
-def score(evidence: Evidence, detection: Detection, cache: DetectorCache | None = None) -> pd.DataFrame:
+def score(
+    evidence: Evidence, detection: Detection, cache: DetectorCache | None = None, weights: Weights | None = None
+) -> pd.DataFrame:  # fmt: skip
     """Scores of every channel of a run, on the calibration days and the reported days.
 
     Parameters
     ----------
     detection : shares, panel and seed
     cache : where fitted detectors are kept between runs; None to fit them each time
+    weights : of the signs (``weights.of_workspace``); None for those that tokenkit comes with
 
     Returns
     -------
@@ -70,7 +74,7 @@ def score(evidence: Evidence, detection: Detection, cache: DetectorCache | None 
         ``channels.COLUMNS`` and ``score_bits``; ``parts`` add up to ``score_bits``. With too little history for
         calibration days the raw bits are the score.
     """
-    fitted = fit(detectors(detection.panel, detection.seed, cache), evidence)
+    fitted = fit(detectors(detection.panel, detection.seed, cache, weights), evidence)
     raw = raw_scores(fitted, evidence)
     if evidence.periods.calibration is None:
         return raw.assign(score_bits=raw["raw_bits"])

@@ -3,6 +3,8 @@
 Against the frozen reference: amounts given the calls (data, objects, rows), and calls, each with its own threshold.
 The statistic is the information-weighted mean residual of 14 days over its standard error, in which the level of a
 benign profile may move by ``2 tau`` (docs/method/channels.md; tau is fitted on the calibration days).
+How far a level moves is fitted for each kind of token: that of a scheduled job hardly does, and what a person does must
+not hide what happens to it (docs/decisions.md).
 Days of confirmed misuse are scored and fit nothing; an accepted new level counts for the whole window of the days after
 it, or the two weeks before the answer would go on raising what was answered.
 """
@@ -28,6 +30,7 @@ CLIP_SD = 0.5
 NINETY = 1.645  # nine in ten of a standard normal lie within; the median would miss that few levels move, and far
 MIN_REFERENCE_DAYS = 8
 MIN_ACTIVE_DAYS = 5
+MIN_OF_KIND = 10  # profiles, for a tau of their own
 TAU_DEFAULT = 0.05  # benign movement of a level in two weeks, where there are no calibration days to fit it on
 
 
@@ -37,7 +40,7 @@ class _Drift:
     least_shape = 0.35
 
     def __init__(self) -> None:
-        self.tau: dict[str, float] = {}
+        self.tau: dict[str, dict[str, float]] = {}  # feature to kind of token to tau; "" is every other kind
         self.phi: dict[str, float] = {}
         self.whitening: np.ndarray = np.eye(1)
 
@@ -46,7 +49,7 @@ class _Drift:
         zs = []
         for name in self.names:
             self.phi[name] = _lag_one(evidence, name)
-            self.tau[name] = self._fit_tau(evidence, name, start, end)
+            self.tau[name] = self._fit_taus(evidence, name, start, end)
             zs.append(self._learned(evidence, name))
         inside = evidence.days.between(start, end)
         stacked = np.stack([z[evidence.days.core][:, inside].ravel() for z in zs])
@@ -56,15 +59,25 @@ class _Drift:
         self.whitening = np.nan_to_num(np.atleast_2d(self.whitening)) + 0.1 * np.eye(len(zs))
         return self
 
-    def _fit_tau(self, evidence: Evidence, name: str, start: date, end: date) -> float:
-        """The tau at which nine in ten of the calibration days' z are as small as those of a standard normal."""
+    def _fit_taus(self, evidence: Evidence, name: str, start: date, end: date) -> dict[str, float]:
+        """The tau of each kind with enough profiles, and of all others together ("")."""
+        core, behaviour = evidence.days.core, evidence.days.behaviour
+        taus = {"": self._fit_tau(evidence, name, start, end, core)}
+        for kind in np.unique(behaviour[core]).tolist():
+            rows = core & (behaviour == kind)
+            if rows.sum() >= MIN_OF_KIND:
+                taus[kind] = self._fit_tau(evidence, name, start, end, rows)
+        return taus
+
+    def _fit_tau(self, evidence: Evidence, name: str, start: date, end: date, rows: np.ndarray) -> float:
+        """The tau at which nine in ten of these profiles' z are as small as those of a standard normal."""
         last = np.flatnonzero(evidence.days.between(None, end))
         if not len(last) or (end - start).days < MIN_DAYS:
             return TAU_DEFAULT
         low, high = 0.0, 1.0
         for _ in range(20):
             middle = (low + high) / 2
-            z = self._learned(evidence, name, tau=middle)[evidence.days.core, last[-1]]
+            z = self._learned(evidence, name, tau=middle)[rows, last[-1]]
             if np.isnan(z).all():
                 return TAU_DEFAULT
             low, high = (middle, high) if np.nanquantile(np.abs(z), 0.9) > NINETY else (low, middle)
@@ -108,7 +121,9 @@ class _Drift:
         total, summed, count = (_rolling(m) for m in (information, weighted, seen.astype(float)))
         of_reference = np.where(reference & ~np.isnan(r), 1 / v, 0.0).sum(axis=1)[:, None]
         long_run = (1 + self.phi[name]) / (1 - self.phi[name])
-        moves = (2 * self.tau[name] if tau is None else tau) * np.sqrt(self._age(evidence))[None, :]
+        taus = self.tau.get(name, {})
+        of_kind = np.array([taus.get(kind, taus.get("", TAU_DEFAULT)) for kind in days.behaviour[rows].tolist()])
+        moves = (2 * of_kind[:, None] if tau is None else tau) * np.sqrt(self._age(evidence))[None, :]
         if doubt is not None:
             moves = np.sqrt(moves**2 + doubt)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -150,6 +150,34 @@ def real(
     typer.echo(f"tables: {out}")
 
 
+@bench.command(epilog="Example: tokenkit bench train --save tokenkit/channels/weights.json")
+def train(
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Organisations to learn from. May repeat; default: 100 to 102.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=60, help="Tokens of each.")] = 300,
+    each: Annotated[int, typer.Option(min=1, help="Trials of each scenario and intensity.")] = 4,
+    processes: Annotated[int, typer.Option(min=1, help="Organisations at a time.")] = 2,
+    save: Annotated[Path | None, typer.Option(help="File for the weights. Default: weights.json in --out.")] = None,
+    out: Out = HERE / "train",
+) -> None:
+    """Learn the weights of the day's signs from injected attacks, and try each family of attacks left out."""
+    from tokenkit.bench import train as training
+    from tokenkit.channels import weights
+
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bars() as progress:
+        done = training.train(out, seed or training.SEEDS, tokens, each, processes, progress)
+    weights.write(done.weights, save or out / "weights.json")
+    by_weight = sorted(done.weights.by_sign.items(), key=lambda item: -sum(item[1]))
+    print_table(("sign", *(f"from {h:g} bits" for h in weights.HINGES)),
+                [(sign, *(f"{w:.2f}" for w in row)) for sign, row in by_weight if sum(row) >= 0.005])  # fmt: skip
+    typer.echo("a bit more of a sign, from so many bits on, adds so much to the score")
+    print_table(("family left out", "recall", "trials"),
+                [(r.family, f"{r.recall:.2f}", f"{r.trials:,}") for r in done.left_out.itertuples()])  # fmt: skip
+    typer.echo(f"weights: {save or out / 'weights.json'}")
+
+
 def _print(summary: "pd.DataFrame") -> None:
     rows = [
         (str(name), f"{r['recall_5']:.2f}", f"{r['recall_1']:.2f}", f"{r['recall_20']:.2f}", f"{r['worst_5']:.2f}",

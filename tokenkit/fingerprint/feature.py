@@ -15,7 +15,10 @@ from tokenkit.fingerprint.tables import DAILY, HOURLY
 
 BAD = ("high", "context")
 # columns of the fingerprint, and parts of a score that are no features
-RESERVED = re.compile("(day|window|start|profile_uid|network|client|operation|hour_of_week)$|panel|drift_")
+RESERVED = re.compile(
+    "(day|window|start|profile_uid|network|client|operation|hour_of_week|foreign_objects|silence)$"
+    "|panel|drift_|unfamiliar_|network_(moved|beside)$"
+)
 
 
 @dataclass(frozen=True)

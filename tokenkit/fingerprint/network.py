@@ -2,7 +2,7 @@
 
 import narwhals as nw
 
-from tokenkit.fingerprint.feature import distinct, feature
+from tokenkit.fingerprint.feature import distinct, feature, total
 
 
 @feature(
@@ -12,3 +12,12 @@ from tokenkit.fingerprint.feature import distinct, feature
 def networks() -> nw.Expr:
     """Different networks (/24 or /48) in the window."""
     return distinct("network_key")
+
+
+@feature(
+    table="activity_transition", unit="changes", asks="Is it used from two networks at once?",
+    reason="Went to and fro between networks within minutes", given="requests",
+)  # fmt: skip
+def network_switches() -> nw.Expr:
+    """Calls that came from another network than the call before, at most 10 minutes after it."""
+    return total("switched")

@@ -60,7 +60,7 @@ def activity_tables(
         f" where {in_days}"
     )
     tables["activity_session"] = rows_of_profiles("activity_session", f"*, {_DAY}")
-    sums = ("steps", "gap_s", "squared_gap_s2", "paced")
+    sums = ("steps", "gap_s", "squared_gap_s2", "paced", "switched")
     tables["activity_transition"] = _first_seen(
         connection, "activity_transition", ("previous_key", "operation_key"), in_days,
         ", ".join(f"sum({c})::bigint as {c}" for c in sums) + ", max(max_gap_s) as max_gap_s",

@@ -10,9 +10,10 @@ import pandas as pd
 
 from tokenkit.incidents import words
 
-NETWORK, CLIENT = {"network"}, {"client"}
-CALLS = {"operation", "operations", "list_requests", "pairs", "new_pairs", "transitions", "new_transitions"}
-OBJECTS = {"sequential_objects", "objects", "new_objects"}
+NETWORK, CLIENT = {"network", "unfamiliar_networks"}, {"client", "unfamiliar_clients"}
+CALLS = {"operation", "unfamiliar_operations", "operations", "list_requests", "pairs", "new_pairs", "transitions",
+         "new_transitions"}  # fmt: skip
+OBJECTS = {"sequential_objects", "objects", "new_objects", "unfamiliar_objects"}
 DATA = {"response_bytes", "rows"}
 REFUSALS = {"denied", "denied_operations"}
 
@@ -21,7 +22,9 @@ USED_BY_ANOTHER = ("stolen", "new_network", "new_program")
 SIGNS = {
     "stolen": NETWORK | CLIENT,
     "enumeration": OBJECTS,
-    "new_network": NETWORK,
+    "others_work": {"foreign_objects"},
+    "revived": {"silence"},
+    "new_network": NETWORK | {"network_switches"},
     "new_program": CLIENT,
     "new_calls": CALLS | {"sensitive_requests"},
     "objects": OBJECTS,
@@ -68,7 +71,7 @@ def story_of(parts: dict[str, float]) -> str:
     weight["busy"] *= BUSY_WEIGHT
     if parts.get("sequential_objects", 0.0) >= MIN_SHARE_SEQUENCE * sum(parts.values()):
         return "enumeration"
-    least = min(parts.get("network", 0.0), parts.get("client", 0.0))
+    least = min(_sum(parts, NETWORK), _sum(parts, CLIENT))
     if least >= MIN_BITS_STOLEN and _sum(parts, NETWORK | CLIENT) >= MIN_SHARE_STOLEN * sum(parts.values()):
         return "stolen"
     best = max(weight, key=lambda name: weight[name])
@@ -82,7 +85,8 @@ def _sum(parts: dict[str, float], names: set[str]) -> float:
 def technique_ids(story: str) -> list[str]:
     """ATT&CK techniques of a story."""
     return {
-        "stolen": ["T1078.004", "T1550.001"], "new_network": ["T1078.004"], "new_program": ["T1078.004"],
+        "stolen": ["T1078.004", "T1550.001"], "revived": ["T1078.004"], "others_work": ["T1078.004", "T1213"],
+        "new_network": ["T1078.004"], "new_program": ["T1078.004"],
         "new_calls": ["T1526"], "enumeration": ["T1213"], "objects": ["T1213"], "doors": ["T1069.003"],
         "spike": ["T1530"], "slow_leak": ["T1030", "T1020"], "deletion": ["T1485"], "policy": ["T1078.004"],
     }.get(story, [])  # fmt: skip
@@ -90,6 +94,8 @@ def technique_ids(story: str) -> list[str]:
 
 HEADLINES = {
     "stolen": ("{label} was used from a network and by a program it never used.", "{label} may be in other hands"),
+    "others_work": ("{label} began to work on what only others had worked on.", "{label} works on what is others'"),
+    "revived": ("{label} is used again after a long silence.", "{label} woke up after a long silence"),
     "new_network": ("{label} was used from a network it rarely or never used.", "{label} is used from a new place"),
     "new_program": ("{label} was used by a program that rarely or never used it.", "A new program uses {label}"),
     "new_calls": ("{label} made calls it rarely or never made.", "{label} does new things"),
@@ -122,7 +128,7 @@ def headline(story: str, label: str, reasons: list[dict[str, Any]]) -> tuple[str
     """Long sentence, short sentence, and one more with the numbers of the largest reason that the story is made of."""
     rule = next((r["title"].lower() for r in reasons if r["family"] == "policy"), "")
     long, short = (text.format(label=label, rule=rule) for text in HEADLINES[story])
-    if story == "mixed" and reasons[0]["channel"] == "point_day" and reasons[0]["share"] >= HEADLINE_SHARE:
+    if story == "mixed" and reasons[0]["unit"] and reasons[0]["share"] >= HEADLINE_SHARE:
         short = f"{label} {reasons[0]['title'][:1].lower()}{reasons[0]['title'][1:]}"  # an amount without a story
         long = f"{short}."
     first = next((r for r in reasons if r["feature"] in SIGNS.get(story, ())), reasons[0])
@@ -143,6 +149,8 @@ def explanations(story: str, reasons: list[dict[str, Any]], person: pd.Series) -
         "take": ("Was a backfill, export or full sync announced?",
         f"Ask {who}; it would explain more data or objects for a day or a while."),
         "more": ("Did the use grow?", "New customers or a new schedule raise calls and data together: did both rise?"),
+        "handed": ("Was its work handed over?",
+        f"Ask {who} whether it took on what another token, team or person did before."),
         "errors": ("Was there an outage, or a change of numbers?",
         "Retries and removed objects raise errors; look at the service's status for those hours."),
         "test": ("Was it a rehearsal by our own testers?", "Ask whether a security or load test ran at that time."),
@@ -151,6 +159,7 @@ def explanations(story: str, reasons: list[dict[str, Any]], person: pd.Series) -
     }  # fmt: skip
     wanted = {
         "stolen": ["network", "client", "test"], "new_network": ["network", "test"], "new_program": ["client", "test"],
+        "others_work": ["handed", "take", "test"], "revived": ["handed", "network", "test"],
         "new_calls": ["operation", "client", "test"], "enumeration": ["take", "errors", "test"], "objects": ["take",
         "more"],
         "doors": ["errors", "operation", "test"], "spike": ["take", "more"], "slow_leak": ["take", "more"],
@@ -174,7 +183,7 @@ def action(story: str, person: pd.Series, sure: str) -> dict[str, Any]:
     )
     verb = {
         "stolen": "step_up" if human else "lock", "new_network": "notify", "new_program": "notify",
-        "new_calls": "notify",
+        "new_calls": "notify", "others_work": "notify", "revived": "notify",
         "enumeration": "restrict", "objects": "restrict", "doors": "restrict", "spike": "restrict",
         "slow_leak": "notify", "growth": "notify", "busy": "notify", "deletion": "lock", "policy": "notify",
     }.get(story, "notify")  # fmt: skip

@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokenkit.channels import detectors
+from tokenkit.channels import detectors, signs
 from tokenkit.channels.policy import TITLES
 from tokenkit.fingerprint import features
 from tokenkit.incidents import words
-from tokenkit.normal import baseline
+from tokenkit.normal import baseline, familiarity
 from tokenkit.normal.evidence import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}
+# part: family, kind and count of ``familiarity``, title, and what such a value is called
+FAMILIAR = {
+    "unfamiliar_objects": ("objects", "object", "fresh", "Reached mostly for things it never touched", "object"),
+    "unfamiliar_operations": ("endpoint", "operation", "fresh", "Made mostly calls it never made", "kind of call"),
+    "unfamiliar_networks": ("network", "network", "fresh", "Came mostly from networks it never used", "network"),
+    "unfamiliar_clients": ("client", "client", "fresh", "Was mostly used by programs that never used it", "program"),
+    "foreign_objects": ("objects", "object", "of_others", "Worked on what only others had worked on", "object"),
+}
 TITLE = {
     "network": "Used from a network it rarely or never used",
     "client": "Used by a program that rarely or never used it",
@@ -87,15 +95,50 @@ def _describe(
                 "usual": "not allowed", "peers": "", "measured_as": part}  # fmt: skip
     if part == "hour_of_week":
         peak = incident["peak_start"]
-        return {"family": "rhythm", "channel": "point_hour", "title": TITLE[part], "observed": words.instant(peak),
+        return {"family": "rhythm", "channel": "point_day", "title": TITLE[part], "observed": words.instant(peak),
                 "usual": "seldom active at that hour on such a day", "peers": "",
                 "measured_as": "hour of week novelty, bits"}  # fmt: skip
     assert evidence is not None, f"no evidence for {part}"
     if part.startswith("drift_"):
         return drift_in_words(part.removeprefix("drift_"), incident, evidence)
+    if part in FAMILIAR:
+        return _familiar(part, incident, evidence)
+    if part == "silence":
+        return _silence(incident, evidence)
     if part in evidence.fits:
         return _amount(part, incident, evidence)
     return _of_detector(part, incident)
+
+
+def _familiar(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    """How much of what it used was new to it, on the day and over the span on which that was most unusual."""
+    family, kind, count, title, what = FAMILIAR[part]
+    own = evidence.unfamiliarity
+    own = own[(own["profile_uid"] == incident["profile_uid"]) & (own["start"] < incident["end"])]
+    own = own[own["start"] >= incident["start"].normalize()].set_index("start")
+    spans = {span: own[familiarity.columns_of(kind, count, (span,))[0]] for span in familiarity.SPANS}
+    span = max(spans, key=lambda n: spans[n].max())
+    day = spans[span].idxmax()
+    told = familiarity.share(evidence.unfamiliarity, incident["profile_uid"], day, kind, count, span)
+    over = "" if span == 1 else f" in {span} days"
+    whose = "were others' and new to it" if count == "of_others" else "were new to it"
+    return {"family": family, "channel": "foreign_objects" if count == "of_others" else "point_day", "title": title,
+            "observed": f"{told.found:,} of {words.plural(told.of, what)} {whose}{over}, up to {words.day(day)}",
+            "usual": f"{words.percent(told.usual)} of them", "peers": "", "value": float(told.found),
+            "expected": told.usual * told.of, "unit": "", "measured_as": f"{part}, {span} days against 28"}  # fmt: skip
+
+
+def _silence(incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    """How long it had been silent, on the day of the incident before which that was longest for it."""
+    days = evidence.days
+    k = days.row(incident["profile_uid"])
+    inside = (days.days >= incident["start"].normalize()) & (days.days < incident["end"])
+    d = int(np.argmax(np.where(inside, signs.silence(days)[k], -1.0)))
+    pauses = np.diff(np.flatnonzero(days.active[k, : d + 1])) - 1
+    return {"family": "rhythm", "channel": "point_day", "title": "Used again after a long silence",
+            "observed": f"{words.plural(int(pauses[-1]), 'day')} without a call before {words.day(days.days[d])}",
+            "usual": f"at most {words.plural(int(pauses[:-1].max(initial=0)), 'day')}", "peers": "",
+            "measured_as": "silence, doublings of the longest before"}  # fmt: skip
 
 
 def _of_detector(part: str, incident: pd.Series) -> dict[str, Any]:
@@ -132,7 +175,7 @@ def _value(
          True): "Used by a program never seen with it",
         ("operation", True): "Made calls it never made before",
     }.get((kind, never), TITLE[kind])  # fmt: skip
-    return {"family": FAMILY[kind], "channel": "point_hour", "title": title,
+    return {"family": FAMILY[kind], "channel": "point_day", "title": title,
             "observed": f"{names}{more}: {words.plural(n, 'call')} of {calls:,}",
             "usual": f"{usual} ({words.plural(before, 'call')} before)" if before else "no calls before",
             "peers": peers,

@@ -11,6 +11,7 @@ from datetime import date
 import pandas as pd
 
 JOIN_GAP = pd.Timedelta("48h")  # a profile opens one incident in two days at most, over all channels
+SAME_SIGNS = {"point_hour": "point_day"}
 SPAN = {"hour": pd.Timedelta("1h"), "day": pd.Timedelta("1D")}
 
 
@@ -85,11 +86,21 @@ def state(windows: pd.DataFrame, start: date, end: date) -> str:
     return "quiet" if high - windows["end"].max() <= pd.Timedelta(days=14) else "closed"
 
 
+def peaks(windows: pd.DataFrame) -> pd.DataFrame:
+    """The highest window of each channel in each incident, the highest first; of an hour and a day the higher.
+
+    An hour and its day are two views of the same signs (``channels.point``): what is seen twice is not counted twice.
+    """
+    by_height = windows.sort_values(["score_bits", "start"], ascending=[False, True], kind="stable")
+    view = by_height["channel"].replace(SAME_SIGNS)
+    return by_height[~by_height.assign(view=view).duplicated(["incident_uid", "view"])]
+
+
 def summary(windows: pd.DataFrame) -> pd.DataFrame:
     """One row an incident: profile, first and last window, channels by size, and the parts that add up to its score.
 
-    Each channel contributes its highest window; their scores add up. ``threshold_bits`` is that of one channel, the one
-    with the highest window.
+    Each channel contributes its highest window (``peaks``); their scores add up. ``threshold_bits`` is that of one
+    channel, the one with the highest window.
     """
     if windows.empty:
         return pd.DataFrame()
@@ -99,16 +110,15 @@ def summary(windows: pd.DataFrame) -> pd.DataFrame:
         n_windows=("start", "size"), n_days=("day", "nunique"),
     )  # fmt: skip
     by_height = windows.sort_values(["score_bits", "start"], ascending=[False, True], kind="stable")
-    peaks = by_height.drop_duplicates(["incident_uid", "channel"])
-    called: dict[str, list[str]] = {uid: [] for uid in table.index}
+    called = by_height.drop_duplicates(["incident_uid", "channel"]).groupby("incident_uid")["channel"].agg(list)
+    added_up = peaks(windows)
     parts: dict[str, dict[str, float]] = {uid: {} for uid in table.index}
-    for uid, channel, its in zip(peaks["incident_uid"], peaks["channel"], peaks["parts"], strict=True):
-        called[uid].append(channel)
+    for uid, its in zip(added_up["incident_uid"], added_up["parts"], strict=True):
         for name, bits in its.items():
             parts[uid][name] = parts[uid].get(name, 0.0) + bits
-    highest = peaks.drop_duplicates("incident_uid").set_index("incident_uid").loc[table.index]
+    highest = added_up.drop_duplicates("incident_uid").set_index("incident_uid").loc[table.index]
     return table.assign(
-        channels=pd.Series(called), score_bits=[float(sum(parts[uid].values())) for uid in table.index],
+        channels=called, score_bits=[float(sum(parts[uid].values())) for uid in table.index],
         threshold_bits=highest["threshold_bits"].astype(float), parts=pd.Series(parts), peak_start=highest["start"],
         peak_window=highest["window"],
     ).reset_index()  # fmt: skip

@@ -3,6 +3,8 @@
 Reads  scores. Writes nothing.
 A day's threshold is the score that would have opened the channel's share of merged incidents in the 14 days before;
 so what is scored never sets its own threshold, and the thresholds follow the organisation.
+A profile counts on a day if it made a call in the 28 days before it. Profiles with the frozen reference and all others,
+the young and the seldom used, have the same budget each: what one group often does raises no threshold of the other.
 A lower threshold can open fewer incidents, since it joins two of them into one. So of the thresholds that open as many
 as the quota the highest is taken: the search begins at the largest score.
 
@@ -21,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels
-from tokenkit.channels.calibration import learned_from, share_bits
+from tokenkit.channels.calibration import share_bits, without_misuse
 from tokenkit.config import Detection
 from tokenkit.days import Periods
 from tokenkit.incidents import labels, merge
@@ -29,13 +31,17 @@ from tokenkit.normal.evidence import Evidence
 
 WINDOW_DAYS = 14
 MIN_DAYS = 7
+RECENT_DAYS, RECENT_TIMES = 3, 2.0  # what opened twice its share in three days is answered without waiting for 14
 LONE_PEAK = 2.0  # a peak further above the next than twice what chance leaves between them is cut down
 JOIN_DAYS = merge.JOIN_GAP.days
 CANDIDATES = 400
 # Used while history is too short for calibration days: the raw bits that would have kept each channel's share of the
 # budget in five simulated organisations with 10 days of reference (benchmarks/provisional.py); drift reaches its floor
 # in none of them. The page says that they are provisional.
-PROVISIONAL_BITS = {"point_hour": 6.7, "point_day": 16.5, "drift_amounts": 6.0, "drift_requests": 6.0, "panel": 14.0}
+PROVISIONAL_BITS = {
+    "point_hour": 5.2, "point_day": 5.2, "foreign_objects": 9.0, "drift_amounts": 6.0, "drift_requests": 6.0,
+    "panel": 14.0,
+}  # fmt: skip
 MIN_BITS = 6.0  # nothing that one profile-day in 64 exceeds is ever an incident, whatever the budget
 
 Curve = tuple[np.ndarray, np.ndarray]  # bits and counts: how many incidents each threshold would have opened
@@ -53,7 +59,7 @@ class Budget:
     gaps : dict of channel to days
         How many days may lie between the windows of one incident.
     least_bits : float
-        No threshold is below it.
+        No threshold is below it, before what a smaller share of the budget costs (``calibration.share_bits``).
     """
 
     per_1000: float
@@ -73,24 +79,32 @@ class Budget:
 
 @dataclass(frozen=True)
 class DailyHeights:
-    """The largest score of each representative profile on each day: what thresholds are set on.
+    """The largest score of each profile on each day: what thresholds are set on.
 
     Attributes
     ----------
     matrices : dict of channel to matrix (profile x day)
         In bits; -1 where nothing was scored.
     profiles : Index of profile_uid
-        The rows; only representative profiles (``Days.representative``).
-    judged : int
-        How many profiles are judged in all, young ones too: what the budget grants a run counts them.
+        The rows.
+    young : array of bool
+        Which profiles are not representative (``Days.representative``): they have thresholds of their own.
+    counted : matrix of bool
+        On which days the budget counts each profile (``Days.counted``).
     periods : Periods
         The columns are its ``scored_days``.
     """
 
     matrices: Mapping[str, np.ndarray]
     profiles: pd.Index
-    judged: int
+    young: np.ndarray
+    counted: np.ndarray
     periods: Periods
+
+    def allowed(self, budget: "Budget") -> float:
+        """New incidents that a budget grants in the reported days."""
+        reported = np.asarray(self.periods.scored_days >= pd.Timestamp(self.periods.start, tz="UTC"))
+        return float(sum(budget.a_day(int(n)) for n in self.counted[:, reported].sum(axis=0)))
 
     def with_scores(self, scores: pd.DataFrame) -> "DailyHeights":
         """The same, counting some more scores (``profile_uid``, ``channel``, ``start``, ``score_bits``)."""
@@ -120,10 +134,15 @@ class Thresholds:
     for_accepted : DataFrame
         Those of profiles with an accepted change: without the scores of accepted incidents, since an accepted incident
         must not hide what the profile does next.
+    for_young : DataFrame, or None where nobody is young
+        What scores of ``young`` profiles have to reach besides; -inf where they have too few days.
+    young : set of profile_uid
     """
 
     for_all: pd.DataFrame
     for_accepted: pd.DataFrame
+    for_young: pd.DataFrame | None = None
+    young: frozenset[str] = frozenset()
 
     def of(self, scores: pd.DataFrame, accepted: pd.DataFrame | None = None) -> np.ndarray:
         """The threshold of each row, by its profile, channel and day; infinite where there is none.
@@ -134,9 +153,12 @@ class Thresholds:
         accepted : periods that were accepted as new normal (``LabelledPeriods.accepted``)
         """
         bits = _at(self.for_all, scores)
-        if accepted is None or accepted.empty:
+        if accepted is not None and not accepted.empty:
+            bits = np.where(scores["profile_uid"].isin(accepted["profile_uid"]), _at(self.for_accepted, scores), bits)
+        if self.for_young is None:
             return bits
-        return np.where(scores["profile_uid"].isin(accepted["profile_uid"]), _at(self.for_accepted, scores), bits)
+        of_young = np.maximum(bits, _at(self.for_young, scores))
+        return np.where(scores["profile_uid"].isin(self.young), of_young, bits)
 
 
 def _at(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
@@ -147,18 +169,19 @@ def _at(table: pd.DataFrame, scores: pd.DataFrame) -> np.ndarray:
 
 
 def daily_heights(scores: pd.DataFrame, evidence: Evidence, names: Iterable[str]) -> DailyHeights:
-    """The largest score of each representative profile on each scored day, without confirmed misuse.
+    """The largest score of each profile on each scored day, without confirmed misuse.
 
     Parameters
     ----------
     scores : ``profile_uid``, ``channel``, ``start`` (datetime64[UTC]), ``score_bits``
     names : the channels to set thresholds for
     """
-    days = evidence.days
-    profiles = pd.Index(days.profiles[days.representative])
-    rows = scores[learned_from(scores, evidence)]
-    matrices = _heights(rows, names, profiles, evidence.periods.scored_days)
-    return DailyHeights(matrices, profiles, len(days.profiles), evidence.periods)
+    days, scored_days = evidence.days, evidence.periods.scored_days
+    rows = scores[without_misuse(scores, evidence)]
+    matrices = _heights(rows, names, pd.Index(days.profiles), scored_days)
+    columns = days.days.as_unit("us").get_indexer(scored_days)
+    counted = np.where(columns >= 0, days.counted[:, columns], False)
+    return DailyHeights(matrices, pd.Index(days.profiles), ~days.representative, counted, evidence.periods)
 
 
 def _heights(
@@ -192,16 +215,28 @@ def set_thresholds(
         bits = {c: PROVISIONAL_BITS.get(c, np.inf) if budget.shares.get(c) else np.inf for c in heights.matrices}
         provisional = pd.DataFrame(bits, index=days)
         return Thresholds(provisional, provisional)
-    own = threshold_table(heights, budget, known_curves)
-    if accepted_scores is None or accepted_scores.empty:
-        return Thresholds(own, own)
-    return Thresholds(threshold_table(heights.with_scores(accepted_scores), budget, known_curves), own)
+    rest = ~heights.young
+    own = threshold_table(heights, budget, rest, known_curves)
+    for_all = own
+    if accepted_scores is not None and not accepted_scores.empty:
+        for_all = threshold_table(heights.with_scores(accepted_scores), budget, rest, known_curves)
+    if not heights.young.any():
+        return Thresholds(for_all, own)
+    of_young = threshold_table(heights, budget, heights.young, known_curves, is_young=True)
+    return Thresholds(for_all, own, of_young, frozenset(heights.profiles[heights.young]))
 
 
 def threshold_table(
-    heights: DailyHeights, budget: Budget, known_curves: dict[bytes, Curve] | None = None
+    heights: DailyHeights, budget: Budget, rows: np.ndarray, known_curves: dict[bytes, Curve] | None = None,
+    is_young: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
-    """Threshold of each channel on each scored day, each from the days before it.
+    """Threshold of each channel on each scored day for some profiles, each from their days before it.
+
+    Parameters
+    ----------
+    rows : which profiles (bool)
+    is_young : they are the young and seldom used ones: a channel with too few days leaves them to the threshold of the
+        others (-inf), and lone peaks are not cut down, for each of them has its first day of something
 
     Returns
     -------
@@ -211,26 +246,29 @@ def threshold_table(
     calibration, days = heights.periods.calibration, heights.periods.scored_days
     assert calibration is not None
     first = int(days.searchsorted(pd.Timestamp(calibration[1], tz="UTC")))
-    # the rows are some of the profiles that the budget is for, and have their part of it. Shortened to
-    # ``budget.a_day(len(heights.profiles))`` its last bit differs, and so would the thresholds that the lake has
-    a_day = budget.a_day(heights.judged) * len(heights.profiles) / max(heights.judged, 1)
-    rows: dict[pd.Timestamp, dict[str, float]] = {}
+    found: dict[pd.Timestamp, dict[str, float]] = {}
+    largest = max(budget.shares.values(), default=1.0)
     known_curves = {} if known_curves is None else known_curves
-    digests = {c: blake2b(m.tobytes()).digest() for c, m in heights.matrices.items()}
+    matrices = {channel: matrix[rows] for channel, matrix in heights.matrices.items()}
+    digests = {channel: blake2b(matrix.tobytes()).digest() for channel, matrix in matrices.items()}
     for number in range(first, len(days)):
-        window = slice(max(0, number - WINDOW_DAYS), number)
-        rows[days[number]] = {}
-        for channel, matrix in heights.matrices.items():
-            share, gap = budget.shares.get(channel, 0.0), budget.gaps.get(channel, 1)
-            scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
-            if scored < MIN_DAYS or not share:
-                rows[days[number]][channel] = np.inf
-                continue
-            key = digests[channel] + f"|{gap}|{number}".encode()
-            if key not in known_curves:
-                known_curves[key] = curve_of(matrix, gap, window)
-            rows[days[number]][channel] = at_quota(*known_curves[key], a_day * share * scored, budget.least_bits)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(heights.matrices))
+        found[days[number]] = {}
+        a_day = budget.a_day(int(heights.counted[rows, number].sum()))
+        for channel, matrix in matrices.items():
+            share, gap, bits = budget.shares.get(channel, 0.0), budget.gaps.get(channel, 1), []
+            for length, times in ((WINDOW_DAYS, 1.0), (RECENT_DAYS, RECENT_TIMES)):
+                window = slice(max(0, number - length), number)
+                scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
+                quota = times * a_day * share * scored
+                if length == WINDOW_DAYS and (scored < MIN_DAYS or not share):
+                    bits = [-np.inf if is_young and share else np.inf]
+                    break
+                key = digests[channel] + f"|{gap}|{window}|{is_young}".encode()
+                if key not in known_curves:
+                    known_curves[key] = curve_of(matrix, gap, window, not is_young)
+                bits.append(at_quota(*known_curves[key], quota, budget.least_bits + share_bits(share, largest)))
+            found[days[number]][channel] = max(bits)
+    table = pd.DataFrame.from_dict(found, orient="index", columns=list(heights.matrices))
     return table.reindex(days).bfill()
 
 
@@ -271,13 +309,14 @@ def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
     return flagged & (before == 0)
 
 
-def curve_of(heights: np.ndarray, gap_days: int, window: slice) -> Curve:
+def curve_of(heights: np.ndarray, gap_days: int, window: slice, cut_lone_peaks: bool = True) -> Curve:
     """How many incidents each threshold would have opened in the days of ``window``, of one channel.
 
     Parameters
     ----------
     heights : profile x day, in bits; -1 where nothing was scored
     window : the days that are counted, as columns of ``heights``
+    cut_lone_peaks : whether a peak that chance does not explain is cut down (``_without_lone_peaks``)
 
     Returns
     -------
@@ -291,7 +330,8 @@ def curve_of(heights: np.ndarray, gap_days: int, window: slice) -> Curve:
     sorted arrays instead of a pass over all days for each candidate.
     """
     reach = max(gap_days, JOIN_DAYS) + 1
-    limited = _without_lone_peaks(heights, window)[:, max(0, window.start - reach) : window.stop]
+    limited = _without_lone_peaks(heights, window) if cut_lone_peaks else heights
+    limited = limited[:, max(0, window.start - reach) : window.stop]
     first = window.start - max(0, window.start - reach)
     padded = np.concatenate([np.full((len(limited), reach), -1.0), limited], axis=1)
     before = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=1)[:, :-1].max(axis=2)[:, first:]

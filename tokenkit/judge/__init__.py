@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tokenkit import respond
-from tokenkit.channels import calibration, detector_cache, policy
+from tokenkit.channels import calibration, detector_cache, policy, weights
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.incidents import labels, merge, rules
@@ -54,7 +54,7 @@ def detect(
     ----------
     population : the profiles and their owners; default: as they are when the reported days end
     """
-    population = population or evidence.population(workspace, periods.end)
+    population = population or evidence.population(workspace, periods)
     given_labels = labels.read(workspace, periods.end)
     accepted = given_labels.periods.accepted
     all_breaches = policy.breaches(workspace, population.tokens, periods.end)
@@ -67,10 +67,12 @@ def detect(
         return Judgement(periods, shown, given_labels, broken, merge.join(breaches, {}))
 
     progress("comparing with the baseline", 0, 3)
-    measured = evidence.measure(workspace, periods, population.groups, given_labels.periods)
+    measured = evidence.measure(workspace, periods, population, given_labels.periods)
     progress("scoring", 1, 3)
     detection = workspace.settings.detection
-    scores = calibration.score(measured, detection, detector_cache.open_cache(workspace))
+    scores = calibration.score(
+        measured, detection, detector_cache.open_cache(workspace), weights.of_workspace(workspace)
+    )
     budget = Budget.of_run(detection)
     heights = daily_heights(scores, measured, list(budget.gaps))  # of every channel
     thresholds = set_thresholds(heights, budget, given_labels.accepted_scores)
@@ -80,5 +82,5 @@ def detect(
     progress("scoring", 2, 3)
     tables.write(workspace, measured, scores, thresholds)
     progress("scoring", 3, 3)
-    allowed = budget.a_day(len(measured.days.profiles))
+    allowed = heights.allowed(budget) / (periods.end - periods.start).days
     return Judgement(periods, shown, given_labels, broken, windows, measured, scores, thresholds, allowed)

@@ -14,6 +14,7 @@ import pandas as pd
 
 import tokenkit
 from tokenkit import config, fingerprint, respond
+from tokenkit.channels import weights
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, Span, day_of, periods_of
 from tokenkit.incidents import labels
@@ -88,6 +89,7 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
         settings.report.model_dump_json(), settings.name,
         settings.detection.set_by, settings.detection.set_on, settings.detection.set_why,
         repr(periods), *read, owned, labels.read(workspace, periods.end).digest,
+        repr(weights.of_workspace(workspace)),
     ]  # fmt: skip
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
     return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest
@@ -136,7 +138,7 @@ def _gather(
         "history": _history(periods, read),
         "previous": _previous(previous, listed, closed, counts),
         "counts": counts,
-        "budget": organisation.budget(judgement, listed, workspace.settings.detection.budget),
+        "budget": organisation.budget(judgement, listed, workspace.settings.detection),
         "incidents": listed,
         "answered": closed,
         "accepted": accepted,

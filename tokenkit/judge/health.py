@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from tokenkit import channels, config
+from tokenkit.channels import weights
 from tokenkit.config import Workspace
 from tokenkit.fingerprint import features
 from tokenkit.incidents import labels, words
@@ -20,7 +21,7 @@ from tokenkit.store import lake
 
 def health(workspace: Workspace, judgement: Judgement, listed: list[Incident]) -> facts.Health:
     """What a data scientist asks of the detectors."""
-    detection = workspace.settings.detection
+    detection, learned = workspace.settings.detection, weights.of_workspace(workspace).trained
     rows: list[facts.Channel] = []
     for detector in channels.detectors(detection.panel):
         limit = float(judgement.threshold_table[detector.name].iloc[-1]) if len(judgement.threshold_table) else None
@@ -39,6 +40,8 @@ def health(workspace: Workspace, judgement: Judgement, listed: list[Incident]) -
                     "A token is compared with its own past, and one younger than the reference with its peers."],
         "settings_digest": config.digest(workspace.settings), "seed": detection.seed,
         "settings_set": {"by": detection.set_by, "on": detection.set_on, "why": detection.set_why},
+        "weights_set": {"by": str(learned.get("set_by", "")), "on": str(learned.get("set_on", "")),
+                        "why": str(learned.get("set_why", ""))},
         "versions": {name: version(name) for name in ("tokenkit", "pyod", "duckdb", "deltalake", "narwhals", "pandas")},
         "tables": lake.versions(workspace.lake),
         "verdicts": labels.tally(judgement.labels.table),

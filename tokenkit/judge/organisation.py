@@ -3,19 +3,23 @@
 Reads  Judgement, activity_hour, activity_network, activity_client, activity_operation, events. Writes nothing.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import poisson
 
+from tokenkit.channels import detectors
 from tokenkit.channels.policy import TITLES
-from tokenkit.config import Workspace
+from tokenkit.config import Detection, Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
-from tokenkit.incidents import explain, words
+from tokenkit.incidents import explain, merge, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.judge.record import iso, iso_text
 from tokenkit.normal import baseline
+from tokenkit.normal.behaviour import KINDS
 from tokenkit.schema import facts
 from tokenkit.schema.incident import Incident
 from tokenkit.store import engine, lake
@@ -25,6 +29,10 @@ RARE_LISTED = 200
 MANY_PROFILES = 10
 DORMANT_DAYS = 30
 WATCH_FROM = 0.75  # of the threshold
+WEEK_DAYS = 7
+FAR_OFF = 2.0  # times the budget, or 1 of so many: then the page says by what
+MAY_BE_CHANCE = 0.05  # as many or more (or fewer) are so likely if the budget is kept
+TOLD = KINDS | {"young": "tokens that are young or seldom used"}
 
 
 def counts(
@@ -61,18 +69,51 @@ def counts(
     }  # fmt: skip
 
 
-def budget(judgement: Judgement, listed: list[Incident], per_1000: float) -> facts.Budget:
+def budget(judgement: Judgement, listed: list[Incident], detection: Detection) -> facts.Budget:
     """What was asked for and what was opened in the reported days."""
     days = (judgement.periods.end - judgement.periods.start).days
     allowed = judgement.allowed_a_day * days
     opened = sum(r["state"] == "opened" for r in listed)
     calibration = judgement.periods.calibration
     return {
-        "per_1000": per_1000, "allowed": allowed, "opened": opened, "days": days, "per_day": judgement.allowed_a_day,
+        "per_1000": detection.budget, "allowed": allowed, "opened": opened, "days": days,
+        "per_day": judgement.allowed_a_day,
         "achieved": opened / allowed if allowed else None,
         "calibration_days": (calibration[1] - calibration[0]).days if calibration else 0,
         "calibration_opened": _calibration_opened(judgement) if calibration else None,
+        "by_chance": allowed * sum(detection.shares.values()) if calibration else None,
+        "week": _week(judgement, detection) if calibration else None,
     }  # fmt: skip
+
+
+def _week(judgement: Judgement, detection: Detection) -> facts.BudgetWeek | None:
+    """Incidents opened in the last week beside what was allowed, and where the rate is far off, by what."""
+    periods, days = judgement.periods, judgement.evidence.days if judgement.evidence else None
+    assert periods.calibration is not None
+    end = pd.Timestamp(periods.end, tz="UTC")
+    start = max(end - pd.Timedelta(days=WEEK_DAYS), pd.Timestamp(periods.calibration[1], tz="UTC"))
+    length = (end - start).days
+    allowed = judgement.allowed_a_day * length
+    if days is None or length < WEEK_DAYS or not allowed:
+        return None
+    windows = judgement.windows[judgement.windows["channel"] != "policy"]
+    first = windows.groupby("incident_uid")["start"].min()
+    incidents = merge.summary(windows[windows["incident_uid"].isin(first.index[first >= start])])
+    opened, ratio = len(incidents), len(incidents) / allowed
+    causes: list[str] = []
+    if ratio > FAR_OFF:
+        kinds = pd.Series(days.behaviour, days.profiles).where(days.representative, "young")
+        signs: Counter[str] = Counter(max(parts, key=lambda part: parts[part]) for parts in incidents["parts"] if parts)
+        most = (
+            Counter(incidents["channels"].str[0]).most_common(1)[0], signs.most_common(1)[0],
+            Counter(incidents["profile_uid"].map(kinds)).most_common(1)[0],
+        )  # fmt: skip
+        titles = {one.name: one.title for one in detectors(detection.panel)}
+        names = (titles.get(most[0][0], most[0][0]), most[1][0].replace("_", " "), TOLD[most[2][0]])
+        causes = [f"{name} ({count})" for name, (_, count) in zip(names, most, strict=True)]
+    chance = float(poisson.sf(opened - 1, allowed) if ratio > 1 else poisson.cdf(opened, allowed)) > MAY_BE_CHANCE
+    return {"opened": opened, "allowed": allowed, "ratio": ratio, "far_off": not 1 / FAR_OFF <= ratio <= FAR_OFF,
+            "causes": causes, "may_be_chance": chance}  # fmt: skip
 
 
 def _calibration_opened(judgement: Judgement) -> int:

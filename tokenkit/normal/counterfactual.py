@@ -19,7 +19,7 @@ from tokenkit.normal.robust import column_median
 
 def counterfactual(
     evidence: Evidence, rows: np.ndarray, profiles: np.ndarray, values: Matrices, hours: pd.DataFrame,
-    trials: np.ndarray,
+    unfamiliarity: pd.DataFrame, trials: np.ndarray,
 ) -> Evidence:  # fmt: skip
     """Evidence as if these profiles had other days after calibration.
 
@@ -33,6 +33,7 @@ def counterfactual(
     profiles : array of str: the names of the other profiles
     values : feature to matrix (one row each) x day, NaN without a call, equal to ``evidence`` until calibration ends
     hours : ``novelty.graded_hours`` of them
+    unfamiliarity : ``familiarity.unfamiliarity`` of them
     trials : array of int: profiles with the same number are changed at the same time
 
     Raises
@@ -57,7 +58,7 @@ def counterfactual(
         bits[name], z[name] = deviation.tail_bits(recent, yardstick.tails, days), recent
         since_reference[name] = np.clip(joined, -CLIP, CLIP)
         yardsticks[name] = Yardstick(out_of_sample, effect, yardstick.tails)
-    return Evidence(evidence.periods, days, bits, z, since_reference, before.fits, yardsticks, hours)
+    return Evidence(evidence.periods, days, bits, z, since_reference, before.fits, yardsticks, hours, unfamiliarity)
 
 
 def _replace_day_effect(

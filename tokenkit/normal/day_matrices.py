@@ -14,6 +14,7 @@ from tokenkit.fingerprint import features
 from tokenkit.normal.labelled_periods import DaySpan, LabelledPeriods, day_spans
 
 MIN_PEERS = 5
+COUNTED_DAYS = 28  # a profile without a call for longer is not counted by the budget
 Matrices = dict[str, np.ndarray]
 
 
@@ -31,6 +32,8 @@ class Days:
     group : array of int
         The peer group of each profile, an index into ``groups``.
     groups : list of str
+    behaviour : array of str
+        The kind of each profile (``behaviour.KINDS``).
     reference : matrix of bool
         The reference days of each profile.
     maturity : array of str
@@ -51,6 +54,7 @@ class Days:
     values: Matrices
     group: np.ndarray
     groups: list[str]
+    behaviour: np.ndarray
     reference: np.ndarray
     maturity: np.ndarray
     shared: np.ndarray
@@ -72,6 +76,18 @@ class Days:
     def active(self) -> np.ndarray:
         """On which days each profile had a call (profile x day, bool)."""
         return ~np.isnan(self.values["requests"])
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which profiles the budget counts on each day (profile x day, bool): with a call in the 28 days before it.
+
+        Examples
+        --------
+        Seen on the first day alone, a profile counts on the 28 days after it.
+        """
+        sums = np.concatenate([np.zeros((len(self.profiles), 1), int), np.cumsum(self.active, axis=1)], axis=1)
+        day = np.arange(len(self.days))
+        return np.asarray(sums[:, day] - sums[:, np.maximum(day - COUNTED_DAYS, 0)] > 0)
 
     def between(self, start: date | None = None, end: date | None = None) -> np.ndarray:
         """Which columns lie in the days ``[start, end)`` (bool); None leaves that side open."""
@@ -119,29 +135,30 @@ class Days:
         """The days of some profiles (row numbers), without what was accepted."""
         return replace(
             self, profiles=self.profiles[rows], values={name: m[rows] for name, m in self.values.items()},
-            group=self.group[rows], reference=self.reference[rows], maturity=self.maturity[rows],
-            shared=self.shared[rows], misuse=self.misuse[rows], accepted=[],
+            group=self.group[rows], behaviour=self.behaviour[rows], reference=self.reference[rows],
+            maturity=self.maturity[rows], shared=self.shared[rows], misuse=self.misuse[rows], accepted=[],
         )  # fmt: skip
 
 
 def peer_groups(people: pd.DataFrame) -> pd.Series:
-    """Each profile's peer group: same purpose where at least five share it, else same kind, else everyone.
+    """Each profile's peer group: same purpose where at least five share it, else same behaviour, else everyone.
 
     Parameters
     ----------
-    people : DataFrame indexed by profile_uid with ``purpose`` and ``kind`` (string or None)
+    people : DataFrame indexed by profile_uid with ``purpose`` (string or None) and ``behaviour``
     """
     purpose = people["purpose"].fillna("")
     many = purpose.map(purpose.value_counts()) >= MIN_PEERS
-    kind = people["kind"].fillna("")
+    kind = people["behaviour"].fillna("")
     rest = kind.where(~(many & (purpose != "")))
     enough = kind.map(rest.value_counts()).fillna(0) >= MIN_PEERS
     return purpose.where(many & (purpose != ""), kind.where(enough & (kind != ""), "all tokens"))
 
 
 def day_matrices(
-    fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods, labelled: LabelledPeriods | None = None
-) -> Days:
+    fingerprint: pd.DataFrame, groups: pd.Series, periods: Periods, labelled: LabelledPeriods | None = None,
+    behaviour: pd.Series | None = None,
+) -> Days:  # fmt: skip
     """The day windows from the first reference day to the end of the report, as matrices.
 
     Parameters
@@ -151,6 +168,7 @@ def day_matrices(
     groups : peer group by profile_uid
     periods : with a reference
     labelled : what people labelled as misuse or accepted; default: nothing
+    behaviour : kind by profile_uid (``behaviour.KINDS``); default: one kind for all
     """
     assert periods.reference is not None, "there is no baseline without a reference"
     labelled = labelled or LabelledPeriods()
@@ -178,8 +196,10 @@ def day_matrices(
     acceptances = labelled.accepted.sort_values(["accepted_time", "start"]).groupby("profile_uid").agg(
         n=("start", "size"), accepted_by=("accepted_by", "last"), accepted_time=("accepted_time", "last")
     )  # fmt: skip
+    kinds = np.full(len(names), "office") if behaviour is None else behaviour.reindex(names).fillna("seldom").to_numpy()
     return Days(
-        names, days, values, group, list(group_names), reference, maturity, shared, misuse, accepted, acceptances
+        names, days, values, group, list(group_names), kinds.astype(str), reference, maturity, shared, misuse, accepted,
+        acceptances,
     )  # fmt: skip
 
 

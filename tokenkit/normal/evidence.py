@@ -3,7 +3,7 @@
 Reads  fingerprint, activity_network, activity_client, activity_operation, tokens. Writes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -13,8 +13,9 @@ from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.errors import InputError
 from tokenkit.fingerprint import features, judged_features
-from tokenkit.normal import baseline, novelty
+from tokenkit.normal import baseline, familiarity, novelty
 from tokenkit.normal.baseline import Fit
+from tokenkit.normal.behaviour import behaviours
 from tokenkit.normal.day_matrices import Days, Matrices, day_matrices, peer_groups
 from tokenkit.normal.deviation import CLIP, Yardstick, day_deviations
 from tokenkit.normal.labelled_periods import LabelledPeriods
@@ -40,6 +41,8 @@ class Evidence:
     yardsticks : dict of feature to Yardstick
     hours : DataFrame, one row a profile and active hour
         As ``novelty.graded_hours`` returns it.
+    unfamiliarity : DataFrame, one row a profile and active day
+        As ``familiarity.unfamiliarity`` returns it.
     """
 
     periods: Periods
@@ -50,6 +53,7 @@ class Evidence:
     fits: dict[str, Fit]
     yardsticks: dict[str, Yardstick]
     hours: pd.DataFrame
+    unfamiliarity: pd.DataFrame = field(default_factory=familiarity.nothing)
 
     def before(self, day: date | pd.Timestamp) -> "Evidence":
         """The evidence as it was when a day began: nothing of that day, nor of any after it."""
@@ -61,6 +65,7 @@ class Evidence:
             since_reference=_cut(self.since_reference, columns),
             yardsticks={name: y.of_days(columns) for name, y in self.yardsticks.items()},
             hours=self.hours[self.hours["start"] < start].reset_index(drop=True),
+            unfamiliarity=self.unfamiliarity[self.unfamiliarity["start"] < start].reset_index(drop=True),
         )  # fmt: skip
 
     def of_profiles(self, rows: np.ndarray) -> "Evidence":
@@ -74,13 +79,17 @@ class Evidence:
             self, days=days, bits=part(self.bits), z=part(self.z), since_reference=part(self.since_reference),
             fits={name: fit.of_profiles(rows) for name, fit in self.fits.items()},
             yardsticks={name: y.of_profiles(rows) for name, y in self.yardsticks.items()},
-            hours=self.hours[self.hours["profile_uid"].isin(days.profiles)].reset_index(drop=True),
+            hours=_of(self.hours, days.profiles), unfamiliarity=_of(self.unfamiliarity, days.profiles),
         )  # fmt: skip
 
     def hours_between(self, start: date, end: date) -> pd.DataFrame:
         """The rows of ``hours`` in the days ``[start, end)``."""
         at = self.hours["start"]
         return self.hours[(at >= _midnight(start)) & (at < _midnight(end))].reset_index(drop=True)
+
+
+def _of(rows: pd.DataFrame, profiles: np.ndarray) -> pd.DataFrame:
+    return rows[rows["profile_uid"].isin(profiles)].reset_index(drop=True)
 
 
 def _cut(matrices: Matrices, columns: slice) -> Matrices:
@@ -98,7 +107,7 @@ class Population:
     Attributes
     ----------
     people : DataFrame indexed by profile_uid (``owners.people``)
-        Label, owner, team, purpose of each profile.
+        Label, owner, team, purpose and ``behaviour`` of each profile.
     tokens : DataFrame (``token_profiles``)
         Which token belongs to which profile: ``token_key``, ``token_uid``, ``profile_uid``, ``profile_kind``.
     """
@@ -116,10 +125,15 @@ class Population:
         return replace(self, people=owners.hide_names(self.people))
 
 
-def population(workspace: Workspace, day: date) -> Population:
-    """The profiles of a workspace, with their owners as they are when ``day`` begins (UTC)."""
+def population(workspace: Workspace, periods: Periods) -> Population:
+    """The profiles of a workspace, with their owners as they are at the end of the periods.
+
+    What kind of token each is follows from the days of the reference, so that it stays; without one from all days.
+    """
     tokens = token_profiles(workspace)
-    return Population(owners.people(workspace, tokens, datetime.combine(day, datetime.min.time(), UTC)), tokens)
+    people = owners.people(workspace, tokens, datetime.combine(periods.end, datetime.min.time(), UTC))
+    start, end = periods.reference or (periods.first, periods.end)
+    return Population(people.assign(behaviour=behaviours(workspace, people, tokens, start, end)), tokens)
 
 
 def of_workspace(
@@ -137,30 +151,32 @@ def of_workspace(
     InputError
         The fingerprints of the lake were formed by a version with other features.
     """
-    profiles = population(workspace, periods.end)
-    return measure(workspace, periods, profiles.groups, labelled), profiles
+    profiles = population(workspace, periods)
+    return measure(workspace, periods, profiles, labelled), profiles
 
 
 def measure(
-    workspace: Workspace, periods: Periods, groups: pd.Series, labelled: LabelledPeriods | None = None
+    workspace: Workspace, periods: Periods, profiles: Population, labelled: LabelledPeriods | None = None
 ) -> Evidence:
-    """The evidence of all profiles, on all days from the first of the reference on, for given peer groups.
+    """The evidence of all profiles, on all days from the first of the reference on.
 
     Parameters
     ----------
     periods : with a reference
-    groups : peer group by profile_uid
+    profiles : the profiles, their peer groups and kinds
     labelled : what people labelled as misuse or accepted; default: nothing
     """
     assert periods.reference is not None
+    groups = profiles.groups
     require_features(workspace)
     start, end = periods.reference[0], periods.end
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         relation = lake.scan(connection, workspace.lake, "fingerprint", start, end)
         daily = relation.filter("\"window\" = 'day'").df()
-    days = day_matrices(daily, groups, periods, labelled)
+    days = day_matrices(daily, groups, periods, labelled, profiles.people["behaviour"])
     hours = novelty.graded_hours(workspace, groups, start, end, labelled)
-    return Evidence(periods, days, *day_deviations(days), hours)
+    unfamiliarity = familiarity.unfamiliarity(familiarity.usage(workspace, groups, start, end, labelled))
+    return Evidence(periods, days, *day_deviations(days), hours, unfamiliarity)
 
 
 def require_features(workspace: Workspace) -> None:

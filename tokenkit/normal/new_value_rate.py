@@ -71,8 +71,11 @@ def _lately(
     return lately(names, days["day"].to_numpy(), amounts, asked, day)
 
 
-def lately(names: pd.Series, days: np.ndarray, amounts: np.ndarray, asked: pd.Series, day: np.ndarray) -> np.ndarray:
-    """Sums over the 28 days before a day.
+def lately(
+    names: pd.Series, days: np.ndarray, amounts: np.ndarray, asked: pd.Series, day: np.ndarray,
+    length: int = WINDOW_DAYS,
+) -> np.ndarray:  # fmt: skip
+    """Sums over the ``length`` days before a day.
 
     Parameters
     ----------
@@ -100,4 +103,4 @@ def lately(names: pd.Series, days: np.ndarray, amounts: np.ndarray, asked: pd.Se
     known = keys[: len(days)][order]
     sums = np.concatenate([np.zeros((1, amounts.shape[1])), np.cumsum(amounts[order], axis=0)])
     until = keys[len(days) :] + day - first + WINDOW_DAYS
-    return sums[np.searchsorted(known, until)] - sums[np.searchsorted(known, until - WINDOW_DAYS)]
+    return sums[np.searchsorted(known, until)] - sums[np.searchsorted(known, until - length)]

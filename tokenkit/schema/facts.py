@@ -80,6 +80,19 @@ class Budget(TypedDict):
     achieved: float | None  # opened / allowed
     calibration_days: int
     calibration_opened: int | None  # what the thresholds would have opened on the days on which they were set
+    by_chance: float | None  # incidents that days as ordinary as the 14 before would open in the reported days
+    week: "BudgetWeek | None"  # None in the first week that is judged
+
+
+class BudgetWeek(TypedDict):
+    """Incidents opened in the last week, beside what was allowed."""
+
+    opened: int
+    allowed: float
+    ratio: float
+    far_off: bool  # more than twice, or less than half
+    causes: list[str]  # where far more: the channel, the sign and the kind of tokens that opened most
+    may_be_chance: bool
 
 
 class AcceptedChange(TypedDict):
@@ -308,6 +321,7 @@ class Health(TypedDict):
     settings_digest: str
     seed: int
     settings_set: SettingsSet
+    weights_set: SettingsSet  # of the workspace's own weights; empty where it has those that tokenkit comes with
     versions: dict[str, str]  # packages
     tables: dict[str, int]  # table to version
     verdicts: Labels

@@ -244,6 +244,7 @@ ACTIVITY_TRANSITION = Table(
         _c("squared_gap_s2", INT, "sum of its squares", "s^2"),
         _c("max_gap_s", INT, "longest time between them", "s"),
         _c("paced", INT, "steps of at least 2 s that took as long as the step before, to a tenth", "steps"),
+        _c("switched", INT, "steps from one network to another within 10 minutes", "steps"),
     ),
     partition="day",
 )

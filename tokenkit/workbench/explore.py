@@ -26,6 +26,7 @@ from tokenkit.days import MIN_DAYS, day_of, periods_of
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents import explain
 from tokenkit.normal import baseline
+from tokenkit.normal.behaviour import behaviours
 from tokenkit.normal.day_matrices import peer_groups
 from tokenkit.normal.evidence import Evidence, require_features
 from tokenkit.store import engine, lake
@@ -34,6 +35,7 @@ from tokenkit.tokens.profiles import token_profiles
 from tokenkit.workbench import frames
 from tokenkit.workbench.frames import OpenWorkspace
 
+REFERENCE_DAYS = 28  # that kinds of tokens are told by, at most
 RECENT_DAYS = 7  # each day of the week once
 KINDS = {"network": "Networks", "client": "Programs", "operation": "Calls", "pair": "Calls in one session"}
 UNOWNED = ("unowned", "orphaned", "ambiguous")
@@ -72,6 +74,9 @@ class View:
     def people(self) -> pd.DataFrame:
         """``ws.tokens()`` with each one's peer ``group``; ids for names where tokenkit.toml asks for it. Read once."""
         people = self.ws.tokens()
+        if len(people):
+            start, end = self.reference_start, min(self.reference_start + timedelta(days=REFERENCE_DAYS), self.end)
+            people = people.assign(behaviour=behaviours(self.ws, people, self.mapped, start, end))
         people = people.assign(group=peer_groups(people) if len(people) else None)
         return owners.hide_names(people) if self.ws.settings.report.pseudonymous else people
 

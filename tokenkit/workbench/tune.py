@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit import channels, config
-from tokenkit.channels import calibration, detector_cache, policy
+from tokenkit.channels import calibration, detector_cache, policy, weights
 from tokenkit.config import Detection, Workspace
 from tokenkit.days import MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import ConfigError, InputError
@@ -132,7 +132,7 @@ def prepare(
     progress("scoring", 1, 2)
     detection = workspace.settings.detection
     even = detection.model_copy(update={"shares": {name: 1.0 for name in channels.gaps()}})
-    scores = calibration.score(evidence, even, detector_cache.open_cache(workspace))
+    scores = calibration.score(evidence, even, detector_cache.open_cache(workspace), weights.of_workspace(workspace))
     shown = population.without_names() if workspace.settings.report.pseudonymous else population
     breaches = policy.breaches(workspace, population.tokens, periods.end)
     scored = ScoredPeriod(
@@ -186,8 +186,7 @@ def what_if(
     flagged = flag(_with_shares(windows, detection.shares), thresholds, accepted)
     if len(scored.breaches):
         flagged = pd.concat([flagged, scored.breaches], ignore_index=True)
-    days = (scored.periods.end - scored.periods.start).days
-    allowed = wanted.a_day(heights.judged) * days
+    allowed = heights.allowed(wanted)
     return WhatIf(detection, _incidents(scored, flagged, wanted.gaps), thresholds.for_all, allowed)
 
 
@@ -249,13 +248,13 @@ def _incidents(scored: ScoredPeriod, windows: pd.DataFrame, gaps: Mapping[str, i
     if windows.empty:
         return pd.DataFrame(columns=COLUMNS)
     joined = merge.join(windows.drop(columns="parts", errors="ignore"), gaps)
-    peaks = joined.sort_values(["score_bits", "start"], ascending=[False, True])
-    peaks = peaks.drop_duplicates(["incident_uid", "channel"])
+    highest = joined.sort_values(["score_bits", "start"], ascending=[False, True])
+    highest = highest.drop_duplicates(["incident_uid", "channel"])
     by_uid = joined.groupby("incident_uid")
     frame = by_uid.agg(profile_uid=("profile_uid", "first"), start=("start", "min"), end=("end", "max"))
     frame["last"] = by_uid["start"].max()
-    frame["score_bits"] = peaks.groupby("incident_uid")["score_bits"].sum()
-    frame["channels"] = peaks.groupby("incident_uid")["channel"].agg(list)
+    frame["score_bits"] = merge.peaks(joined).groupby("incident_uid")["score_bits"].sum()
+    frame["channels"] = highest.groupby("incident_uid")["channel"].agg(list)
     low = pd.Timestamp(scored.periods.start, tz="UTC")
     frame["state"] = np.where(frame["start"] >= low, "opened", "grown")
     frame = frame[frame["last"] >= low]

@@ -130,8 +130,11 @@ def _same(alone: pd.DataFrame, other: pd.DataFrame, contender: Contender, what: 
 
 def _renamed(evidence: Evidence, names: dict[str, str]) -> Evidence:
     profiles = np.array([names[uid] for uid in evidence.days.profiles], dtype=object)
-    hours = evidence.hours.assign(profile_uid=evidence.hours["profile_uid"].map(names))
-    return replace(evidence, days=replace(evidence.days, profiles=profiles), hours=hours)
+    hours, unfamiliarity = (
+        table.assign(profile_uid=table["profile_uid"].map(names)) for table in (evidence.hours, evidence.unfamiliarity)
+    )
+    days = replace(evidence.days, profiles=profiles)
+    return replace(evidence, days=days, hours=hours, unfamiliarity=unfamiliarity)
 
 
 @contextmanager

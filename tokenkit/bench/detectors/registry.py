@@ -17,7 +17,8 @@ from tokenkit.bench.detectors.series import SERIES, HourlySeries
 from tokenkit.bench.detectors.views import VIEWS
 from tokenkit.channels import Detector
 from tokenkit.channels.panel import detector
-from tokenkit.config import PANEL, Detection
+from tokenkit.channels.weights import Weights, of_workspace
+from tokenkit.config import PANEL, Detection, Workspace
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.incidents.thresholds import MIN_BITS
 
@@ -79,20 +80,23 @@ def _detector_of(contender: Contender) -> str:
 
 
 # ---- tokenkit and its parts ----
-def tokenkit_as_set(detection: Detection) -> Contender:
-    """Tokenkit as a workspace has it set: its shares, its panel, and the rules of the inventory."""
+def tokenkit_as_set(detection: Detection, weights: Weights | None = None) -> Contender:
+    """Tokenkit as a workspace has it set: its shares, its panel, its weights, and the rules of the inventory."""
     paid = {channel: share for channel, share in detection.shares.items() if share > 0}
-    make = partial(_channels, tuple(paid), panel=detection.panel)
+    make = partial(_channels, tuple(paid), panel=detection.panel, weights=weights)
     return Contender(TOKENKIT, make, paid, TOKENKIT, policy=True, least_bits=MIN_BITS)
 
 
-def with_settings(contenders: Sequence[Contender], detection: Detection) -> list[Contender]:
+def with_settings(contenders: Sequence[Contender], workspace: Workspace) -> list[Contender]:
     """The contenders, with tokenkit as a workspace has it set."""
-    return [tokenkit_as_set(detection) if one.name == TOKENKIT else one for one in contenders]
+    own = tokenkit_as_set(workspace.settings.detection, of_workspace(workspace))
+    return [own if one.name == TOKENKIT else one for one in contenders]
 
 
-def _channels(names: tuple[str, ...], seed: int, panel: Sequence[str] = PANEL) -> list[Detector]:
-    return [one for one in channels.detectors(panel, seed) if one.name in names]
+def _channels(
+    names: tuple[str, ...], seed: int, panel: Sequence[str] = PANEL, weights: Weights | None = None
+) -> list[Detector]:
+    return [one for one in channels.detectors(panel, seed, weights=weights) if one.name in names]
 
 
 def _single_channels() -> list[Contender]:

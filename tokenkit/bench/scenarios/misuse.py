@@ -77,6 +77,7 @@ def calls_never_made(events: pd.DataFrame, setting: Setting, purpose: str, n: in
         "new_transitions",
         "transitions",
         "sensitive_requests",
+        "unfamiliar_operations",
     ),
 )
 def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -93,7 +94,7 @@ def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(4, 10, 25),
     unit="kinds of calls refused",
     days=1 / 24,
-    shown_by=("denied_operations", "denied", "client_errors", "operation", "operations"),
+    shown_by=("denied_operations", "denied", "client_errors", "operation", "operations", "unfamiliar_operations"),
 )
 def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token tries kinds of calls that it never made, sensitive ones first.
@@ -118,7 +119,15 @@ def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="numbers tried",
     days=4 / 24,
     suits=reads_objects,
-    shown_by=("sequential_objects", "objects", "new_objects", "client_errors", "requests"),
+    shown_by=(
+        "sequential_objects",
+        "objects",
+        "new_objects",
+        "client_errors",
+        "requests",
+        "unfamiliar_objects",
+        "foreign_objects",
+    ),
 )
 def object_enumeration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the token reads consecutive numbers of the kind of object that it reads most.
@@ -142,7 +151,16 @@ def object_enumeration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="times the usual bytes of a day, in addition",
     days=1,
     suits=carries_bytes,
-    shown_by=("response_bytes", "rows", "objects", "new_objects", "requests", "max_in_minute", "active_minutes"),
+    shown_by=(
+        "response_bytes",
+        "rows",
+        "objects",
+        "new_objects",
+        "requests",
+        "max_in_minute",
+        "active_minutes",
+        "unfamiliar_objects",
+    ),
 )
 def bulk_spike(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within ten hours the token reads many older objects that it never touched.
@@ -195,7 +213,7 @@ def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 2, 5),
     unit="credentials created",
     days=1 / 24,
-    shown_by=("operation", "sensitive_requests", "write_requests", "operations"),
+    shown_by=("operation", "sensitive_requests", "write_requests", "operations", "unfamiliar_operations"),
 )
 def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token asks whose token it is.
@@ -216,7 +234,7 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 3, 8),
     unit="changes of roles or policies",
     days=1 / 24,
-    shown_by=("operation", "sensitive_requests", "write_requests", "operations", "new_pairs"),
+    shown_by=("operation", "sensitive_requests", "write_requests", "operations", "new_pairs", "unfamiliar_operations"),
 )
 def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token changes roles and policies with calls that it never made before."""
@@ -231,7 +249,14 @@ def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="objects deleted",
     days=1 / 24,
     suits=reads_objects,
-    shown_by=("delete_requests", "operation", "sensitive_requests", "requests", "hour_of_week"),
+    shown_by=(
+        "delete_requests",
+        "operation",
+        "sensitive_requests",
+        "requests",
+        "hour_of_week",
+        "unfamiliar_operations",
+    ),
 )
 def destructive_burst(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token deletes objects that it read before."""
@@ -263,7 +288,15 @@ def _deletion(read: str) -> str:
     intensities=(20, 100, 500),
     unit="calls",
     days=0.5,
-    shown_by=("operation", "requests", "active_minutes", "write_requests", "operations", "hour_of_week"),
+    shown_by=(
+        "operation",
+        "requests",
+        "active_minutes",
+        "write_requests",
+        "operations",
+        "hour_of_week",
+        "unfamiliar_operations",
+    ),
 )
 def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Two invalid calls try whether a model or compute service may be used, which the token never called.
@@ -284,7 +317,16 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(10, 40, 150),
     unit="different secrets read",
     days=1 / 24,
-    shown_by=("operation", "sensitive_requests", "new_objects", "objects", "requests"),
+    shown_by=(
+        "operation",
+        "sensitive_requests",
+        "new_objects",
+        "objects",
+        "requests",
+        "unfamiliar_operations",
+        "unfamiliar_objects",
+        "foreign_objects",
+    ),
 )
 def secret_harvesting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token reads many different secrets with a call that it never made before, each secret

@@ -60,7 +60,15 @@ def has_idle_hours(events: pd.DataFrame) -> bool:
     intensities=(10, 40, 160),
     unit="requests",
     days=4 / 24,
-    shown_by=("network", "client", "operation", "outside_networks"),
+    shown_by=(
+        "network",
+        "client",
+        "operation",
+        "outside_networks",
+        "unfamiliar_operations",
+        "unfamiliar_networks",
+        "unfamiliar_clients",
+    ),
 )
 def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Somebody else makes the token's usual calls for up to four hours, from a new hosting network and with a program
@@ -80,7 +88,7 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(10, 40, 160),
     unit="requests by the attacker",
     days=2,
-    shown_by=("network", "networks", "outside_networks"),
+    shown_by=("network", "networks", "outside_networks", "unfamiliar_networks", "network_switches"),
 )
 def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the attacker makes the token's usual calls with its usual program from a new hosting network, each
@@ -103,7 +111,15 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="identity calls",
     days=10 / 1440,
     gradual=False,
-    shown_by=("network", "client", "operation", "outside_networks"),
+    shown_by=(
+        "network",
+        "client",
+        "operation",
+        "outside_networks",
+        "unfamiliar_operations",
+        "unfamiliar_networks",
+        "unfamiliar_clients",
+    ),
 )
 def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within five minutes a script on a new hosting network asks whose token it is. Nothing follows."""
@@ -124,7 +140,7 @@ def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     days=6 / 24,
     gradual=False,
     lead=1.0,
-    shown_by=("network", "outside_networks", "hour_of_week", "requests"),
+    shown_by=("network", "outside_networks", "hour_of_week", "requests", "unfamiliar_networks", "silence"),
 )
 def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token stops working.
@@ -145,7 +161,7 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests",
     days=3 / 24,
     suits=mostly_one_client,
-    shown_by=("network", "outside_networks"),
+    shown_by=("network", "outside_networks", "unfamiliar_networks"),
 )
 def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the usual calls are made with the usual program, from a new home network."""
@@ -161,7 +177,16 @@ def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests on one working day",
     days=4,
     suits=never_by_hand,
-    shown_by=("client", "network", "outside_networks", "hour_of_week", "operation"),
+    shown_by=(
+        "client",
+        "network",
+        "outside_networks",
+        "hour_of_week",
+        "operation",
+        "unfamiliar_operations",
+        "unfamiliar_networks",
+        "unfamiliar_clients",
+    ),
 )
 def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """On the next working day of the owner a person makes calls at irregular times for six hours, with a browser or a
@@ -187,7 +212,7 @@ def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests",
     days=2 / 24,
     suits=mostly_one_client,
-    shown_by=("client", "clients", "new_transitions"),
+    shown_by=("client", "clients", "new_transitions", "unfamiliar_clients"),
 )
 def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a program that the token never used makes its usual calls in random order, from its usual
@@ -204,7 +229,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(3, 8, 20),
     unit="networks in one day",
     days=1,
-    shown_by=("network", "networks", "outside_networks"),
+    shown_by=("network", "networks", "outside_networks", "unfamiliar_networks"),
 )
 def network_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For a day the token's usual calls come with its usual program, from several new networks in turn, at least three
@@ -247,7 +272,16 @@ def off_schedule(events: pd.DataFrame, setting: Setting) -> EditedToken:
     days=1 / 24,
     suits=lambda events: enough_use(events) and logs_routes(events),
     gradual=False,
-    shown_by=("operation", "network", "outside_networks", "denied", "denied_operations", "sensitive_requests"),
+    shown_by=(
+        "operation",
+        "network",
+        "outside_networks",
+        "denied",
+        "denied_operations",
+        "sensitive_requests",
+        "unfamiliar_operations",
+        "unfamiliar_networks",
+    ),
 )
 def refresh_token_reuse(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the identity provider refuses a refresh token that was used before; the request comes from a

@@ -28,7 +28,15 @@ COHORT = 6
     intensities=(5, 20, 80),
     unit="requests with each token, within one UTC day",
     days=1,
-    shown_by=("network", "client", "operation", "outside_networks"),
+    shown_by=(
+        "network",
+        "client",
+        "operation",
+        "outside_networks",
+        "unfamiliar_operations",
+        "unfamiliar_networks",
+        "unfamiliar_clients",
+    ),
 )
 def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Six tokens of one purpose are used on the same UTC day, from the same new hosting network and with the same
@@ -60,6 +68,8 @@ def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
         "denied_operations",
         "requests",
         "max_in_minute",
+        "unfamiliar_networks",
+        "unfamiliar_clients",
     ),
 )
 def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:

@@ -22,7 +22,7 @@ from tokenkit.bench.trials.draws import Trial, trial_stream
 from tokenkit.bench.trials.unattacked import UnattackedOrganisation
 from tokenkit.config import Workspace
 from tokenkit.ingest import open_key
-from tokenkit.normal import deviation, novelty
+from tokenkit.normal import deviation, familiarity, novelty
 from tokenkit.normal.counterfactual import counterfactual
 from tokenkit.normal.day_matrices import Days, day_matrices
 from tokenkit.normal.evidence import Evidence
@@ -62,9 +62,11 @@ def attack(
     folder : empty or absent; holds the lake of the twins afterwards
     """
     place, twins, taken = write_twins(organisation, trials, events, folder)
-    rows, theirs, hours = _measure_twins(organisation, place, twins)
+    rows, theirs, hours, unfamiliarity = _measure_twins(organisation, place, twins)
     trial = twins["trial"].to_numpy()
-    evidence = counterfactual(organisation.evidence, rows, theirs.profiles, theirs.values, hours, trial)
+    evidence = counterfactual(
+        organisation.evidence, rows, theirs.profiles, theirs.values, hours, unfamiliarity, trial
+    )  # fmt: skip
     return AttackedProfiles(evidence, _truth(trials, twins, taken), taken, place)
 
 
@@ -82,7 +84,7 @@ def replace_tokens(
         The organisation, and those of its profiles that were attacked, with the ``profile_uid`` of their tokens.
     """
     place, twins, taken = write_twins(organisation, trials, events, folder)
-    rows, theirs, hours = _measure_twins(organisation, place, twins)
+    rows, theirs, *tables = _measure_twins(organisation, place, twins)
     days = organisation.evidence.days
     changed = replace(
         days, values={name: _with_rows(matrix, rows, theirs.values[name]) for name, matrix in days.values.items()},
@@ -91,13 +93,21 @@ def replace_tokens(
         maturity=_with_rows(days.maturity, rows, theirs.maturity),
     )  # fmt: skip
     names = dict(zip(twins["profile_uid"], twins["base_uid"], strict=True))
-    others = organisation.evidence.hours[~organisation.evidence.hours["profile_uid"].isin(twins["base_uid"])]
-    hours = pd.concat([others, hours.assign(profile_uid=hours["profile_uid"].map(names))], ignore_index=True)
-    evidence = Evidence(organisation.evidence.periods, changed, *deviation.day_deviations(changed), hours)
+    measured = [
+        _in_place(table, whole, names)
+        for table, whole in zip(tables, (organisation.evidence.hours, organisation.evidence.unfamiliarity), strict=True)
+    ]
+    evidence = Evidence(organisation.evidence.periods, changed, *deviation.day_deviations(changed), *measured)
     truth = _truth(trials, twins, taken)
     truth = truth.assign(profile_uid=truth["base_uid"])
     attacked = AttackedProfiles(evidence.of_profiles(np.unique(rows)), truth, taken, place, names)
     return replace(organisation, evidence=evidence), attacked
+
+
+def _in_place(twins: pd.DataFrame, whole: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """The rows of a table, with those of twins in place of their tokens'."""
+    others = whole[~whole["profile_uid"].isin(names.values())]
+    return pd.concat([others, twins.assign(profile_uid=twins["profile_uid"].map(names))], ignore_index=True)
 
 
 def write_twins(
@@ -225,8 +235,11 @@ def _with_rows(matrix: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.nd
 
 def _measure_twins(
     organisation: UnattackedOrganisation, place: Workspace, twins: pd.DataFrame
-) -> tuple[np.ndarray, Days, pd.DataFrame]:
-    """Form the twins' fingerprints; return, in their order, the row of each one's token, days, and graded hours."""
+) -> tuple[np.ndarray, Days, pd.DataFrame, pd.DataFrame]:
+    """Form the twins' fingerprints; return, in their order, the row of each one's token and its days.
+
+    And the graded hours and the unfamiliarity of them all.
+    """
     activity.build(place)
     fingerprint.build(place)
     periods = organisation.evidence.periods
@@ -236,15 +249,19 @@ def _measure_twins(
     groups = pd.Series(organisation.groups.loc[twins["base_uid"]].to_numpy(), index=uids)
     with engine.connect(place.settings.engine, place.scratch) as connection:
         daily = lake.scan(connection, place.lake, "fingerprint", first, periods.end).filter("\"window\" = 'day'").df()
-    days = day_matrices(daily, groups, periods)
+    behaviour = pd.Series(organisation.people["behaviour"].loc[twins["base_uid"]].to_numpy(), index=uids)
+    days = day_matrices(daily, groups, periods, None, behaviour)
     row = pd.Index(days.profiles).get_indexer(uids)
     days = replace(
         days, profiles=uids, values={name: matrix[row] for name, matrix in days.values.items()},
-        reference=days.reference[row], maturity=days.maturity[row], shared=days.shared[row],
+        behaviour=days.behaviour[row], reference=days.reference[row], maturity=days.maturity[row],
+        shared=days.shared[row],
     )  # fmt: skip
     replaces = dict(zip(uids, twins["base_uid"], strict=True))
     hours = novelty.graded_hours(place, groups, first, periods.end, None, organisation.others, replaces)
-    return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours
+    used = familiarity.usage(place, groups, first, periods.end, None, organisation.usage, replaces)
+    unfamiliarity = familiarity.unfamiliarity(used, organisation.usage, replaces)
+    return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours, unfamiliarity
 
 
 def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:

@@ -13,8 +13,9 @@ import pandas as pd
 from tokenkit import activity, config, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, plan
-from tokenkit.normal import novelty
+from tokenkit.normal import familiarity, novelty
 from tokenkit.normal.evidence import Evidence, of_workspace
+from tokenkit.normal.familiarity import Usage
 from tokenkit.normal.novelty import Others
 from tokenkit.store import lake
 from tokenkit.world import EVENTS_PER_TOKEN_DAY, simulate_lake
@@ -37,6 +38,7 @@ class UnattackedOrganisation:
     people: pd.DataFrame
     groups: pd.Series
     others: Others
+    usage: Usage
     tokens: pd.DataFrame
     single: dict[str, int]
     operations: pd.DataFrame
@@ -68,10 +70,11 @@ def unattacked_organisation(workspace: Workspace, periods: Periods, seed: int = 
     alone = population.tokens.groupby("profile_uid")["token_key"].agg(["size", "first"])
     alone = alone[(alone["size"] == 1) & alone.index.isin(evidence.days.profiles)]
     others = novelty.others(workspace, groups, periods.reference[0], periods.end)
+    usage = familiarity.usage(workspace, groups, periods.reference[0], periods.end)
     operations = lake.read(workspace.lake, "dim_operation").to_pandas()
     networks = frozenset(lake.read(workspace.lake, "dim_network").to_pandas()["network"].dropna())
     tokens = lake.read(workspace.lake, "tokens").to_pandas()
-    return UnattackedOrganisation(seed, workspace, evidence, population.people, groups, others, tokens,
+    return UnattackedOrganisation(seed, workspace, evidence, population.people, groups, others, usage, tokens,
                   alone["first"].to_dict(), operations, networks)  # fmt: skip
 
 

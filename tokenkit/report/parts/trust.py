@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tokenkit.incidents import words as say
 from tokenkit.report.parts.front import enough_history
 from tokenkit.report.parts.render import Part, Values, part
-from tokenkit.schema.facts import Budget, Coverage, Days, Facts, Gap, Ownership, Source
+from tokenkit.schema.facts import Budget, BudgetWeek, Coverage, Days, Facts, Gap, Ownership, Source
 
 
 def coverage_and_health(facts: Facts) -> Part:
@@ -84,7 +84,26 @@ def _budget(b: Budget) -> str:
     if b["calibration_days"] and b["calibration_opened"] is not None:
         days, opened = say.plural(b["calibration_days"], "day"), say.count(b["calibration_opened"])
         text += f" In the {days} on which the thresholds were set it would have opened {opened}."
-    return text
+    if b["by_chance"] is not None and b["opened"]:
+        chance = min(round(b["by_chance"]), b["opened"])
+        text += (
+            f" If these days are as ordinary as the 14 before, about {say.count(chance)} of the "
+            f"{say.plural(b['opened'], 'incident')} would have been opened by chance."
+        )
+    return text + _week(b["week"])
+
+
+def _week(week: BudgetWeek | None) -> str:
+    """What is said of a week in which far more or far fewer incidents opened than asked for."""
+    if week is None or not week["far_off"]:
+        return ""
+    text = f" In the last 7 days {say.count(week['opened'])} opened where {week['allowed']:.2g} are allowed"
+    if week["may_be_chance"]:
+        return f"{text}: so few are allowed that this may be chance."
+    if not week["causes"]:
+        return f"{text}: these days were calmer than the two weeks before, and thresholds follow."
+    causes = "; ".join(say.clean(cause, 120) for cause in week["causes"])
+    return f"{text}, most by: {causes}. Thresholds answer within three nights."
 
 
 def _checks(facts: Facts) -> list[tuple[str, str]]:
@@ -106,11 +125,11 @@ def _checks(facts: Facts) -> list[tuple[str, str]]:
         counts = say.joined(f"{say.count(n)} {what}" for n, what in kinds if n)
         share = f"; {say.percent(labels['precision'])} of {say.plural(of, 'answered incident')} was misuse"
         checks.append(("Answers so far", counts + share))
-    settings = health["settings_set"]
-    if settings["by"]:
-        when = f" on {say.day(settings['on'])}" if settings["on"] else ""
-        by = f"saved by {say.clean(settings['by'], 60)}{when}"
-        checks.append(("Settings", f"{by}: {say.sentence(settings['why'])}"))
+    for name, saved in (("Settings", health["settings_set"]), ("Weights", health["weights_set"])):
+        if saved["by"]:
+            when = f" on {say.day(saved['on'])}" if saved["on"] else ""
+            by = f"saved by {say.clean(saved['by'], 60)}{when}"
+            checks.append((name, f"{by}: {say.sentence(saved['why'])}"))
     checks.append(("Owners", _owners(facts["coverage"]["owners"])))
     lags = [s["lag_s"] for s in facts["coverage"]["sources"] if s["lag_s"] is not None]
     if lags:
