@@ -30,6 +30,7 @@ COMMANDS = (
     "respond",
     "label",
     "suppress",
+    "tune",
     "sources",
     "features",
     "schema",
@@ -38,7 +39,7 @@ COMMANDS = (
 
 
 def test_every_command_is_known_here():
-    from tokenkit.cli import about, bench, labels, notebook, pipeline, respond, sources, workspace  # noqa: F401
+    from tokenkit.cli import about, bench, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
 
     assert set(typer.main.get_command(cli.app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
 
