@@ -85,11 +85,8 @@ def _budget(b: Budget) -> str:
         days, opened = say.plural(b["calibration_days"], "day"), say.count(b["calibration_opened"])
         text += f" In the {days} on which the thresholds were set it would have opened {opened}."
     if b["by_chance"] is not None and b["opened"]:
-        chance = min(round(b["by_chance"]), b["opened"])
-        text += (
-            f" If these days are as ordinary as the 14 before, about {say.count(chance)} of the "
-            f"{say.plural(b['opened'], 'incident')} would have been opened by chance."
-        )
+        chance = say.count(round(b["by_chance"]))
+        text += f" On days as ordinary as the 14 before, chance alone would open about {chance}."
     return text + _week(b["week"])
 
 
