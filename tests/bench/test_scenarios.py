@@ -53,11 +53,14 @@ class Organisation:
         return replace(made, **more)  # type: ignore[arg-type]
 
     def suited(self, one: Scenario) -> pd.DataFrame:
-        """The busiest token that can be attacked in this way, and works in the days after the start."""
-        for events in self.tokens:
-            if one.suits(events) and ((events["time"] > START) & (events["time"] < START + DAY)).sum() >= 5:
-                return events
-        raise AssertionError(f"{one.id} suits no token")
+        """The busiest token that can be attacked in this way; web calls and work right after the start come first."""
+        suited = [events for events in self.tokens if one.suits(events)]
+        after = [(t := events["time"] - START)[t > pd.Timedelta(0)] for events in suited]
+        works = [(t < DAY).sum() >= 5 for t in after]
+        assert any(works), f"{one.id} suits no token"
+        soon = [(t < pd.Timedelta("30min")).any() for t in after]
+        web = [events["url_path"].notna().any() for events in suited]
+        return suited[max(range(len(suited)), key=lambda n: (works[n], soon[n], web[n]))]
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +204,7 @@ def test_a_scenario_changes_what_it_claims_and_nothing_else(
     new = events[events["event_key"] == 0]
     assert (new["time"] >= START).all() and (new["time"] < END).all()
     if one.days is not None:
-        begin = new["time"].min() if one.id == "retry_storm" else START  # that one waits for the token's next call
-        assert new.empty or new["time"].max() < begin + one.days * DAY + pd.Timedelta("31min")
+        assert new.empty or new["time"].max() < START + one.days * DAY + pd.Timedelta("31min")
     assert (new["count"] == 1).all()
     for what, column in WHO.items():
         known = set(own[column].dropna())
@@ -215,11 +217,9 @@ def test_a_scenario_changes_what_it_claims_and_nothing_else(
         assert not set(new["network"]) & organisation.networks
     strange = set(new["operation"]) - set(own["operation"])
     assert not strange or "operation" in said.new
-    deletes = one.id == "destructive_burst" and (own["activity_id"] == 4).any()  # it deletes as it does anyway
-    if "operation" in said.new and intensity == max(one.intensities) and not deletes:
+    if "operation" in said.new and intensity == max(one.intensities):
         assert strange
-    names_objects = one.id in ("object_enumeration", "bulk_spike", "pagination_crawl") or new["url_path"].notna().any()
-    if "object" in said.new and intensity == max(one.intensities) and names_objects:
+    if "object" in said.new and intensity == max(one.intensities):
         assert set(new["resource_uid"].dropna()) - set(own["resource_uid"].dropna())
 
     # whose they are
@@ -459,7 +459,7 @@ def test_after_an_outage_everything_succeeds(organisation: Organisation) -> None
 @pytest.mark.parametrize("id", ["stolen_token", "slow_exfiltration", "purpose_creep", "bulk_spike"])
 def test_a_poisoned_token_is_warmed_a_little_more_each_day(organisation: Organisation, id: str) -> None:
     one = scenarios.get(id)
-    own, strong = organisation.suited(one), one.intensities[-1]
+    own, strong = next(events for events in organisation.tokens if one.suits(events)), one.intensities[-1]
     events = words.with_warm_up(one).edit(own, organisation.setting(strong)).events
     assert list(events) == [*COLUMNS, "attack", "excess_bytes"]
     kept = events.loc[events["event_key"] != 0, "event_key"]
