@@ -32,7 +32,7 @@ class InjectionResult:
 
     ``outcomes`` has ``detector``, ``trial``, ``scenario``, ``title``, ``intensity``, ``unit``, ``token``, ``start``,
     ``caught`` (bool), ``hours`` (until then) and ``reasons`` (the first three); ``left_out`` names the scenarios that
-    suit no token. The tables are in the folder.
+    suit no token, or need more days than are attacked. The tables are in the folder.
     """
 
     outcomes: pd.DataFrame
@@ -87,7 +87,10 @@ def inject(
     trials = draws.draw(organisation, cells, each, events)
     left_out = sorted(set(ids) - {trial.scenario.id for trial in trials})
     if not trials:
-        raise InputError(f"no token of {workspace.root} suits {', '.join(left_out)}")
+        raise InputError(
+            f"no token of {workspace.root} suits {', '.join(left_out)}, or {periods.start} to {periods.end} is too "
+            "short for it. Name other scenarios, or more days with --start"
+        )
     detection = workspace.settings.detection
     taking_part = registry.with_settings(contenders or registry.choose([registry.TOKENKIT]), workspace)
     leaks.refuse_yours(organisation, taking_part)

@@ -111,7 +111,7 @@ def inject(
     ]  # fmt: skip
     print_table(("scenario", "intensity", "caught", "hours", "first reasons"), rows)
     if done.left_out:
-        typer.echo(f"no token suits: {', '.join(done.left_out)}")
+        typer.echo(f"no token suits, or the days are too few: {', '.join(done.left_out)}")
     typer.echo(f"tables: {out}")
 
 

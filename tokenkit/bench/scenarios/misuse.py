@@ -18,6 +18,7 @@ from tokenkit.bench.scenarios.calls import (
     with_status,
 )
 from tokenkit.bench.scenarios.scenario import (
+    NEW_CALLS,
     EditedToken,
     Setting,
     copies,
@@ -67,7 +68,7 @@ def calls_never_made(events: pd.DataFrame, setting: Setting, purpose: str, n: in
     unit="listing calls never made before",
     days=1 / 24,
     shown_by=(
-        "operation",
+        *NEW_CALLS,
         "operations",
         "list_requests",
         "denied_operations",
@@ -77,7 +78,6 @@ def calls_never_made(events: pd.DataFrame, setting: Setting, purpose: str, n: in
         "new_transitions",
         "transitions",
         "sensitive_requests",
-        "unfamiliar_operations",
     ),
 )
 def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
@@ -94,7 +94,7 @@ def reconnaissance(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(4, 10, 25),
     unit="kinds of calls refused",
     days=1 / 24,
-    shown_by=("denied_operations", "denied", "client_errors", "operation", "operations", "unfamiliar_operations"),
+    shown_by=(*NEW_CALLS, "denied_operations", "denied", "client_errors", "operations"),
 )
 def scope_probing(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token tries kinds of calls that it never made, sensitive ones first.
@@ -213,7 +213,7 @@ def pagination_crawl(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 2, 5),
     unit="credentials created",
     days=1 / 24,
-    shown_by=("operation", "sensitive_requests", "write_requests", "operations", "unfamiliar_operations"),
+    shown_by=(*NEW_CALLS, "sensitive_requests", "write_requests", "operations"),
 )
 def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token asks whose token it is.
@@ -234,7 +234,7 @@ def credential_minting(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(1, 3, 8),
     unit="changes of roles or policies",
     days=1 / 24,
-    shown_by=("operation", "sensitive_requests", "write_requests", "operations", "new_pairs", "unfamiliar_operations"),
+    shown_by=(*NEW_CALLS, "sensitive_requests", "write_requests", "operations", "new_pairs"),
 )
 def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the token changes roles and policies with calls that it never made before."""
@@ -249,14 +249,7 @@ def privilege_escalation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="objects deleted",
     days=1 / 24,
     suits=reads_objects,
-    shown_by=(
-        "delete_requests",
-        "operation",
-        "sensitive_requests",
-        "requests",
-        "hour_of_week",
-        "unfamiliar_operations",
-    ),
+    shown_by=(*NEW_CALLS, "delete_requests", "sensitive_requests", "requests", "hour_of_week"),
 )
 def destructive_burst(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within twenty minutes the token deletes objects that it read before."""
@@ -288,15 +281,7 @@ def _deletion(read: str) -> str:
     intensities=(20, 100, 500),
     unit="calls",
     days=0.5,
-    shown_by=(
-        "operation",
-        "requests",
-        "active_minutes",
-        "write_requests",
-        "operations",
-        "hour_of_week",
-        "unfamiliar_operations",
-    ),
+    shown_by=(*NEW_CALLS, "requests", "active_minutes", "write_requests", "operations", "hour_of_week"),
 )
 def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Two invalid calls try whether a model or compute service may be used, which the token never called.
@@ -318,12 +303,11 @@ def resource_hijack(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="different secrets read",
     days=1 / 24,
     shown_by=(
-        "operation",
+        *NEW_CALLS,
         "sensitive_requests",
         "new_objects",
         "objects",
         "requests",
-        "unfamiliar_operations",
         "unfamiliar_objects",
         "foreign_objects",
     ),

@@ -28,6 +28,10 @@ COLUMNS = {
 SIZES = ("request_bytes", "response_bytes", "rows")
 PLACE = ("src_ip", "network", "network_class", "network_key", "user_agent", "ua_family", "client_key")
 DAY = pd.Timedelta("1D")
+# what shows that somebody else calls, from elsewhere or with another program, and that other calls are made (shown_by)
+NEW_NETWORK = ("network", "outside_networks", "unfamiliar_networks")
+NEW_PROGRAM = ("client", "unfamiliar_clients")
+NEW_CALLS = ("operation", "unfamiliar_operations")
 WARM_UP_DAYS = 14  # before the attack
 WARM_UP_SHARE = 0.25  # of the intensity, reached on the last day before the attack
 

@@ -16,6 +16,7 @@ from tokenkit.bench.scenarios.calls import (
 from tokenkit.bench.scenarios.misuse import calls_never_made, carries_bytes
 from tokenkit.bench.scenarios.scenario import (
     DAY,
+    NEW_CALLS,
     SIZES,
     EditedToken,
     Setting,
@@ -74,6 +75,10 @@ def _daily_factor(own: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(factor / factor.mean())
 
 
+MORE_DATA = ("drift_response_bytes", "drift_objects", "drift_rows", "response_bytes", "new_objects", "rows",
+             "unfamiliar_objects")  # fmt: skip
+
+
 @scenario(
     8,
     "Slow exfiltration: more data on every day",
@@ -82,15 +87,7 @@ def _daily_factor(own: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     unit="times the usual bytes of each day, in addition",
     days=34,
     suits=steady,
-    shown_by=(
-        "drift_response_bytes",
-        "drift_objects",
-        "drift_rows",
-        "response_bytes",
-        "new_objects",
-        "rows",
-        "unfamiliar_objects",
-    ),
+    shown_by=MORE_DATA,
 )
 def slow_exfiltration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For 34 days the token's answers carry more bytes, by the same share on each day.
@@ -109,15 +106,7 @@ def slow_exfiltration(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="growth of the bytes a day",
     days=None,
     suits=steady,
-    shown_by=(
-        "drift_response_bytes",
-        "drift_objects",
-        "drift_rows",
-        "response_bytes",
-        "new_objects",
-        "rows",
-        "unfamiliar_objects",
-    ),
+    shown_by=MORE_DATA,
 )
 def ramp(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Until the end of the period the bytes of the token's answers grow by the same rate each day, compounded."""
@@ -133,15 +122,7 @@ def ramp(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(0.1, 0.2, 0.35, 0.5),
     unit="share of its calls replaced on day 28",
     days=28,
-    shown_by=(
-        "operation",
-        "operations",
-        "sensitive_requests",
-        "list_requests",
-        "new_pairs",
-        "new_transitions",
-        "unfamiliar_operations",
-    ),
+    shown_by=(*NEW_CALLS, "operations", "sensitive_requests", "list_requests", "new_pairs", "new_transitions"),
 )
 def purpose_creep(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For 28 days a growing share of the token's calls is replaced by listings and reads of secrets that it never made.
@@ -186,15 +167,7 @@ def orphan(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="calls that switch off logs, webhooks or jobs",
     days=7,
     gradual=False,
-    shown_by=(
-        "operation",
-        "sensitive_requests",
-        "delete_requests",
-        "write_requests",
-        "denied",
-        "operations",
-        "unfamiliar_operations",
-    ),
+    shown_by=(*NEW_CALLS, "sensitive_requests", "delete_requests", "write_requests", "denied", "operations"),
 )
 def tracks_covered(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For six days the token makes two listing calls a day that it never made, one of them refused.

@@ -7,6 +7,9 @@ from tokenkit.bench.scenarios.calls import as_calls, logs_routes, plausible_call
 from tokenkit.bench.scenarios.scenario import (
     CLIENTS_OF_PEOPLE,
     DAY,
+    NEW_CALLS,
+    NEW_NETWORK,
+    NEW_PROGRAM,
     EditedToken,
     Setting,
     attacker_address,
@@ -60,15 +63,7 @@ def has_idle_hours(events: pd.DataFrame) -> bool:
     intensities=(10, 40, 160),
     unit="requests",
     days=4 / 24,
-    shown_by=(
-        "network",
-        "client",
-        "operation",
-        "outside_networks",
-        "unfamiliar_operations",
-        "unfamiliar_networks",
-        "unfamiliar_clients",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_PROGRAM, *NEW_CALLS),
 )
 def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Somebody else makes the token's usual calls for up to four hours, from a new hosting network and with a program
@@ -88,7 +83,7 @@ def stolen_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(10, 40, 160),
     unit="requests by the attacker",
     days=2,
-    shown_by=("network", "networks", "outside_networks", "unfamiliar_networks", "network_switches"),
+    shown_by=(*NEW_NETWORK, "networks", "network_switches"),
 )
 def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For two days the attacker makes the token's usual calls with its usual program from a new hosting network, each
@@ -111,15 +106,7 @@ def cloned_token(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="identity calls",
     days=10 / 1440,
     gradual=False,
-    shown_by=(
-        "network",
-        "client",
-        "operation",
-        "outside_networks",
-        "unfamiliar_operations",
-        "unfamiliar_networks",
-        "unfamiliar_clients",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_PROGRAM, *NEW_CALLS),
 )
 def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within five minutes a script on a new hosting network asks whose token it is. Nothing follows."""
@@ -140,7 +127,7 @@ def leaked_key_check(events: pd.DataFrame, setting: Setting) -> EditedToken:
     days=6 / 24,
     gradual=False,
     lead=1.0,
-    shown_by=("network", "outside_networks", "hour_of_week", "requests", "unfamiliar_networks", "silence"),
+    shown_by=(*NEW_NETWORK, "hour_of_week", "requests", "silence"),
 )
 def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """The token stops working.
@@ -161,7 +148,7 @@ def dormant_revived(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests",
     days=3 / 24,
     suits=mostly_one_client,
-    shown_by=("network", "outside_networks", "unfamiliar_networks"),
+    shown_by=NEW_NETWORK,
 )
 def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within three hours the usual calls are made with the usual program, from a new home network."""
@@ -177,16 +164,7 @@ def ci_off_runner(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests on one working day",
     days=4,
     suits=never_by_hand,
-    shown_by=(
-        "client",
-        "network",
-        "outside_networks",
-        "hour_of_week",
-        "operation",
-        "unfamiliar_operations",
-        "unfamiliar_networks",
-        "unfamiliar_clients",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_PROGRAM, *NEW_CALLS, "hour_of_week"),
 )
 def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """On the next working day of the owner a person makes calls at irregular times for six hours, with a browser or a
@@ -212,7 +190,7 @@ def used_by_hand(events: pd.DataFrame, setting: Setting) -> EditedToken:
     unit="requests",
     days=2 / 24,
     suits=mostly_one_client,
-    shown_by=("client", "clients", "new_transitions", "unfamiliar_clients"),
+    shown_by=(*NEW_PROGRAM, "clients", "new_transitions"),
 )
 def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within two hours a program that the token never used makes its usual calls in random order, from its usual
@@ -229,7 +207,7 @@ def client_swap(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(3, 8, 20),
     unit="networks in one day",
     days=1,
-    shown_by=("network", "networks", "outside_networks", "unfamiliar_networks"),
+    shown_by=(*NEW_NETWORK, "networks"),
 )
 def network_rotation(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For a day the token's usual calls come with its usual program, from several new networks in turn, at least three
@@ -272,16 +250,7 @@ def off_schedule(events: pd.DataFrame, setting: Setting) -> EditedToken:
     days=1 / 24,
     suits=lambda events: enough_use(events) and logs_routes(events),
     gradual=False,
-    shown_by=(
-        "operation",
-        "network",
-        "outside_networks",
-        "denied",
-        "denied_operations",
-        "sensitive_requests",
-        "unfamiliar_operations",
-        "unfamiliar_networks",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_CALLS, "denied", "denied_operations", "sensitive_requests"),
 )
 def refresh_token_reuse(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Within half an hour the identity provider refuses a refresh token that was used before; the request comes from a

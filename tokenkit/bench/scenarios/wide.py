@@ -7,6 +7,9 @@ import pandas as pd
 from tokenkit.bench.scenarios.calls import as_calls, plausible_calls, with_status
 from tokenkit.bench.scenarios.scenario import (
     DAY,
+    NEW_CALLS,
+    NEW_NETWORK,
+    NEW_PROGRAM,
     EditedToken,
     Setting,
     from_attacker,
@@ -28,15 +31,7 @@ COHORT = 6
     intensities=(5, 20, 80),
     unit="requests with each token, within one UTC day",
     days=1,
-    shown_by=(
-        "network",
-        "client",
-        "operation",
-        "outside_networks",
-        "unfamiliar_operations",
-        "unfamiliar_networks",
-        "unfamiliar_clients",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_PROGRAM, *NEW_CALLS),
 )
 def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """Six tokens of one purpose are used on the same UTC day, from the same new hosting network and with the same
@@ -59,18 +54,7 @@ def supply_chain(events: pd.DataFrame, setting: Setting) -> EditedToken:
     intensities=(20, 100, 400),
     unit="refused calls with each token",
     days=1 / 24,
-    shown_by=(
-        "network",
-        "outside_networks",
-        "client",
-        "denied",
-        "client_errors",
-        "denied_operations",
-        "requests",
-        "max_in_minute",
-        "unfamiliar_networks",
-        "unfamiliar_clients",
-    ),
+    shown_by=(*NEW_NETWORK, *NEW_PROGRAM, "denied", "client_errors", "denied_operations", "requests", "max_in_minute"),
 )
 def invalid_token_storm(events: pd.DataFrame, setting: Setting) -> EditedToken:
     """For half an hour the calls of six tokens are refused as unauthenticated (401).

@@ -70,9 +70,9 @@ def draw(
 ) -> list[Trial]:  # fmt: skip
     """Trials of some scenarios and intensities, ``each`` of every one, on tokens and from moments drawn at random.
 
-    A token that a scenario does not suit is not drawn for it; a scenario that suits none has no trial. A cohort is of
-    one purpose where the scenario wants that and enough tokens are. Nothing is changed before the test period, nor
-    after its end.
+    A token that a scenario does not suit is not drawn for it; a scenario that suits none has no trial, nor has one
+    that needs more days before its attack than the period has. A cohort is of one purpose where the scenario wants that
+    and enough tokens are. Nothing is changed before the test period, nor after its end.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def draw(
     live = [uid for uid in sorted(events) if (events[uid]["time"] >= low).any()]
     suited = {test: [uid for uid in live if test(events[uid])] for test in tests}
     for one, intensity in chosen:
-        if len(suited[one.suits]) < one.cohort:
+        first_moment = low + pd.Timedelta(days=one.lead * intensity)
+        if len(suited[one.suits]) < one.cohort or first_moment >= high:
             continue
         for repetition in range(each):
             rng = trial_stream(organisation.seed, one.id, f"{intensity:g}", repetition, "where and when")
@@ -95,7 +96,6 @@ def draw(
                 _of_one_purpose(organisation, suited[one.suits], one.cohort, rng) if one.alike else suited[one.suits]
             )
             picked = rng.choice(len(tokens), one.cohort, replace=False)
-            first_moment = low + pd.Timedelta(days=one.lead * intensity)
             last = high - pd.Timedelta(days=one.days or (high - low).days)
             latest = max(last - first_moment, (high - first_moment) / 4)  # what goes on to the end begins in a quarter
             start = (first_moment + rng.random() * latest).floor("s")
