@@ -23,9 +23,13 @@ def learned(unattacked, tmp_path_factory):
 
 
 def test_what_was_learned_is_compared_with_what_is_in_use(learned):
-    assert 0 < learned.before <= 1 and 0 < learned.after <= 1 and learned.trials > 10
+    for judged in (learned.before, learned.after):
+        assert 0 < judged.recall <= 1 and judged.of_budget > 0 and judged.trials > 10
+    assert learned.before.trials == learned.after.trials
     assert learned.weights.by_sign != weights.shipped().by_sign
-    assert learned.weights.trained["recall before and after"] == [round(learned.before, 3), round(learned.after, 3)]
+    assert learned.weights.trained["recall before and after"] == [
+        round(learned.before.recall, 3), round(learned.after.recall, 3)
+    ]  # fmt: skip
     assert learned.weights.trained["started from"] == weights.shipped().trained["command"]
 
 

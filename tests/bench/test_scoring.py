@@ -50,7 +50,8 @@ def benign(*rows: dict) -> pd.DataFrame:
 
 
 def runs(*rows: dict) -> pd.DataFrame:
-    return pd.DataFrame([{**RUN, **row} for row in rows or [{}]])
+    frame = pd.DataFrame([{**RUN, **row} for row in rows or [{}]])
+    return frame if "counted" in frame else frame.assign(counted=frame["profiles"])
 
 
 def outcomes(made: pd.DataFrame, raised: pd.DataFrame, budgets: tuple[float, ...] = (5.0,)) -> pd.DataFrame:

@@ -14,7 +14,9 @@ from tokenkit.errors import InputError
 @pytest.fixture(scope="module")
 def lesson(unattacked, attacked):
     breaches = [protocol.breach_windows(one.workspace, one.evidence) for one in (unattacked, attacked)]
-    return train.Lesson(unattacked, [(attacked, breaches[1])], breaches[0])
+    return train.Lesson(
+        unattacked, [(attacked, breaches[1])], breaches[0], frozenset(unattacked.evidence.days.profiles)
+    )
 
 
 @pytest.fixture(scope="module")

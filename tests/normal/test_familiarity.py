@@ -92,11 +92,11 @@ def usage_of(counts: list[tuple[str, int, int, int, int]]) -> Usage:
 def test_a_share_far_above_the_usual_one_is_seen_in_one_day_and_bit_by_bit_in_a_week() -> None:
     usual = [("a", d, 20, 1, 0) for d in range(60)]
     sudden = familiarity.unfamiliarity(usage_of([*usual[:50], ("a", 50, 20, 15, 0)])).iloc[-1]
-    assert sudden["fresh_object_1"] > 5 and sudden["of_others_object_1"] == 0
+    assert sudden["fresh_object_1"] > 5 and sudden["of_others_object_3"] == 0
     slow = familiarity.unfamiliarity(usage_of([*usual[:50], *[("a", 50 + k, 20, 5, 0) for k in range(7)]])).iloc[-1]
     assert slow["fresh_object_7"] > slow["fresh_object_3"] > slow["fresh_object_1"] > 1
     calm = familiarity.unfamiliarity(usage_of(usual)).iloc[-1]
-    assert calm[familiarity.columns_of("object", "fresh")].max() < 0.5
+    assert calm[familiarity.fresh_columns("object")].max() < 0.5
 
 
 def test_a_busier_day_of_the_same_mix_is_not_less_familiar() -> None:
@@ -112,7 +112,7 @@ def test_one_thing_of_others_says_more_of_a_profile_whose_peers_never_touch_any(
 
     def last(others: list[tuple[str, int, int, int, int]]) -> float:
         found = familiarity.unfamiliarity(usage_of([*others, *own]))
-        return float(found[found["profile_uid"] == "a"]["of_others_object_1"].iloc[-1])
+        return float(found[found["profile_uid"] == "a"]["of_others_object_3"].iloc[-1])
 
     assert last(peers) > last(shared) + 0.5
 

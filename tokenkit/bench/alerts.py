@@ -23,6 +23,7 @@ from tokenkit.tokens.profiles import token_profiles
 HARM_HOURS = 24  # how long an action lasts until somebody has looked: a working day
 ORACLE = "oracle"
 SAMPLED = 4_000  # benign profile-days of each organisation and contender in the table of windows
+INCIDENTS = ["incident_uid", "profile_uid", "start", "end", "raised", "score_bits", "opened"]
 ALERTS = ["detector", "budget", "trial", "incident_uid", "start", "end", "raised", "score_bits", "touches", "fresh",
           "early", "reasons", "bytes_before", "objects_before"]  # fmt: skip
 BENIGN = ["detector", "budget", "seed", "profile_uid", "incident_uid", "start", "end", "raised", "score_bits", "action",
@@ -54,6 +55,20 @@ def incidents(windows: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
     rows["opened"] = rows["start"] >= start
     rows = rows[rows["last"] >= start].drop(columns="last").reset_index()
     return rows.sort_values(["score_bits", "incident_uid"], ascending=[False, True]).reset_index(drop=True)
+
+
+def opened(
+    fitted: FittedContender, organisation: UnattackedOrganisation, per_1000: float, breaches: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """The incidents that a contender opens in the reported days at a budget, and all its flagged windows.
+
+    Parameters
+    ----------
+    breaches : ``breach_windows`` of the organisation
+    """
+    windows = flagged(fitted, fitted.scores, per_1000, breaches)
+    table = incidents(windows, organisation.start) if len(windows) else pd.DataFrame(columns=INCIDENTS)
+    return table[table["opened"].astype(bool)], windows
 
 
 # ---- of trials ----
@@ -175,11 +190,9 @@ def benign_alerts(
     minutes = _active_minutes(organisation)
     profiles = len(organisation.evidence.days.profiles)
     for per_1000 in fitted.thresholds:
-        windows = flagged(fitted, fitted.scores, per_1000, breaches)
-        table = incidents(windows, organisation.start) if len(windows) else pd.DataFrame()
+        table, windows = opened(fitted, organisation, per_1000, breaches)
         if table.empty:
             continue
-        table = table[table["opened"]]
         summary = merge.summary(windows[windows["incident_uid"].isin(table["incident_uid"])]).set_index("incident_uid")
         has_reasons = summary["parts"].reindex(table["incident_uid"]).map(bool)
         verbs = [_verb(summary.loc[uid], organisation.people, profiles) if reasons else "notify"

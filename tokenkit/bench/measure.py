@@ -206,8 +206,10 @@ def _runs(
     names = "cost-[0-9]*.parquet" if variant == CLEAN else f"cost-{variant}*.parquet"
     pieces = [pd.read_parquet(path) for path in sorted(folder.glob(names))]
     spent = pd.concat(pieces).groupby("detector")["score_s"].sum() if pieces else pd.Series(dtype=float)
-    same = {"seed": organisation.seed, "variant": variant, "profiles": len(organisation.evidence.days.profiles),
-            "days": (organisation.end - organisation.start).days}  # fmt: skip
+    evidence = organisation.evidence
+    counted = evidence.days.counted_a_day(evidence.periods.start)
+    same = {"seed": organisation.seed, "variant": variant, "profiles": len(evidence.days.profiles),
+            "counted": counted.mean(), "days": len(counted)}  # fmt: skip
     rows = [{"detector": f.contender.name, **same, "fit_s": f.fit_s,
              "score_s": f.score_s + spent.get(f.contender.name, 0.0), "rows": len(f.scores)}
             for f in fitted]  # fmt: skip

@@ -88,8 +88,7 @@ def compare(
 def _own_logs(
     organisation: UnattackedOrganisation, contenders: Sequence[Contender], budget: float, seed: int, progress: Progress
 ) -> OwnLogs:
-    profiles, days = len(organisation.evidence.days.profiles), (organisation.end - organisation.start).days
-    allowed = budget * profiles / 1000 * days
+    thousands = organisation.evidence.days.counted_a_day(organisation.evidence.periods.start).sum() / 1000
     breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
     rows, flagged = [], []
     taking_part = registry.with_settings(contenders, organisation.workspace)
@@ -97,9 +96,9 @@ def _own_logs(
     for number, contender in enumerate(taking_part):
         progress("comparing on your own logs", number, len(contenders))
         fitted = protocol.fit(organisation, contender, seed, [budget])
-        windows = protocol.flagged(fitted, fitted.scores, budget, breaches)
-        opened = int(alerts.incidents(windows, organisation.start)["opened"].sum()) if len(windows) else 0
-        rows.append([contender.name, contender.group, opened, opened / (profiles * days / 1000), opened / allowed,
+        opened, windows = alerts.opened(fitted, organisation, budget, breaches)
+        a_day = len(opened) / thousands
+        rows.append([contender.name, contender.group, len(opened), a_day, a_day / budget,
                      fitted.fit_s + fitted.score_s])  # fmt: skip
         day = windows["start"].dt.normalize()
         inside = windows.assign(day=day)[day >= organisation.start][["profile_uid", "day"]].drop_duplicates()

@@ -1,16 +1,17 @@
 """Own weights: the score of a day adapted to one's own logs, by attacks on a copy of them.
 
 Reads  a workspace. Writes ``weights.json`` in it (``learn``, with who and why), or removes it (``forget``).
-The tokens are halved: attacks on one half teach, attacks on the other half judge, and the other way round. So no attack
-is judged by weights that saw it. What is saved has learned from both halves, drawn to the weights that were there.
+The profiles are halved: the days of one half and attacks on it teach, those of the other half judge, and the other
+way round. So nothing is judged by weights that saw it. What is saved has learned from both halves, drawn to the weights
+that were there.
 """
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tokenkit import activity, fingerprint
@@ -20,7 +21,7 @@ from tokenkit.bench.trials import draws
 from tokenkit.bench.trials.unattacked import unattacked_organisation
 from tokenkit.channels import weights
 from tokenkit.channels.weights import Weights
-from tokenkit.config import Workspace
+from tokenkit.config import Detection, Workspace
 from tokenkit.errors import ConfigError, InputError
 from tokenkit.incidents import attribution
 from tokenkit.progress import Progress, silent
@@ -29,24 +30,23 @@ MIN_TOKENS = 20  # that can be attacked: with fewer a half says nothing of the o
 
 
 @dataclass(frozen=True)
-class OwnWeights:
-    """Weights learned from one's own logs, and what they would have caught beside those that were there.
-
-    Attributes
-    ----------
-    weights : Weights
-    before, after : recall of all attacks at the budget, the mean over scenarios; each token's by weights that never saw
-        an attack on it
-    opened_before, opened_after : incidents opened where nobody attacks, as a share of the budget
-    trials : attacks judged
+class Judged:
+    """What weights that saw nothing of it make of each half: recall of all attacks at the budget (mean over scenarios),
+    incidents opened where nobody attacks as a share of those allowed, and how many attacks were judged.
     """
 
-    weights: Weights
-    before: float
-    after: float
-    opened_before: float
-    opened_after: float
+    recall: float
+    of_budget: float
     trials: int
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """Weights learned from one's own logs, and what they do beside those that were there."""
+
+    weights: Weights
+    before: Judged
+    after: Judged
 
 
 def learn(
@@ -79,40 +79,39 @@ def learn(
             f"{workspace.root}: {len(tokens)} tokens can be attacked, {MIN_TOKENS} are needed to learn from one half "
             "and judge by the other. Keep the weights that tokenkit comes with"
         )
-    mixed = draws.trial_stream(seed, "halves").permutation(tokens)
-    halves = [sorted(mixed[::2].tolist()), sorted(mixed[1::2].tolist())]
+    everyone = sorted(organisation.evidence.days.profiles.tolist())
+    mixed = draws.trial_stream(seed, "halves").permutation(everyone)
     lessons = []
-    for number, half in enumerate(halves):
-        progress("attacking copies of your tokens", number, len(halves))
-        lessons.append(train.lesson(organisation, each, folder / str(number), half))
-        shutil.rmtree(folder / str(number), ignore_errors=True)
-    progress("attacking copies of your tokens", len(halves), len(halves))
+    for number in range(2):
+        progress("attacking copies of your tokens", number, 2)
+        lessons.append(train.lesson(organisation, each, folder / str(number), mixed[number::2].tolist()))
+    progress("attacking copies of your tokens", 2, 2)
     start, detection = weights.of_workspace(workspace), workspace.settings.detection
     tables = [train.days_of(one) for one in lessons]
-    learned = [train.learn([table], start=start) for table in tables]
-    ids = list(scenarios.ATTACKS)
-
-    def recall(of: Callable[[int], Weights]) -> tuple[float, int]:
-        outcomes = pd.concat([train.judge(one, of(n), ids, detection) for n, one in enumerate(lessons)])
-        return float(outcomes.groupby("scenario")["caught"].mean().mean()), len(outcomes)
-
     progress("comparing", 0, 2)
-    before, trials = recall(lambda number: start)
+    before = _judge(lessons, [start, start], detection)
     progress("comparing", 1, 2)
-    after, _ = recall(lambda number: learned[1 - number])
-    both = train.learn(tables, start=start)
-    opened = [train.of_budget(lessons[0], one, detection) for one in (start, both)]
+    after = _judge(lessons, [train.learn([tables[1]], start=start), train.learn([tables[0]], start=start)], detection)
     progress("comparing", 2, 2)
     trained = {
         "about": "How much each sign says of misuse, adapted to these logs by attacks on a copy of them",
         "command": f"tokenkit tune learn --each {each} --seed {seed}",
         "set_by": attribution.person(" ".join(who.split())), "set_why": attribution.reason(" ".join(why.split())),
         "set_on": datetime.now(UTC).date().isoformat(),
-        "recall before and after": [round(before, 3), round(after, 3)],
-        "of the budget before and after": [round(one, 2) for one in opened],
+        "recall before and after": [round(before.recall, 3), round(after.recall, 3)],
+        "of the budget before and after": [round(before.of_budget, 2), round(after.of_budget, 2)],
         "started from": start.trained.get("command", ""),
     }  # fmt: skip
-    return OwnWeights(replace(both, trained=trained), before, after, opened[0], opened[1], trials)
+    return OwnWeights(replace(train.learn(tables, start=start), trained=trained), before, after)
+
+
+def _judge(lessons: Sequence[train.Lesson], of_half: Sequence[Weights], detection: Detection) -> Judged:
+    """What weights of each half catch, and open where nobody attacks."""
+    ids = list(scenarios.ATTACKS)
+    outcomes = pd.concat([train.judge(*one, ids, detection) for one in zip(lessons, of_half, strict=True)])
+    opened = np.sum([train.opened_and_allowed(*one, detection) for one in zip(lessons, of_half, strict=True)], axis=0)
+    recall = float(outcomes.groupby("scenario")["caught"].mean().mean())
+    return Judged(recall, float(opened[0] / opened[1]), len(outcomes))
 
 
 def save(workspace: Workspace, found: OwnWeights) -> Path:

@@ -123,17 +123,12 @@ def _periods(workspace: Workspace) -> Periods:
 def _by_month(
     organisation: UnattackedOrganisation, fitted: protocol.FittedContender, budget: float, breaches: pd.DataFrame
 ) -> pd.DataFrame:  # fmt: skip
-    windows = protocol.flagged(fitted, fitted.scores, budget, breaches)
-    days = pd.date_range(organisation.start, organisation.end, freq="D", inclusive="left")
-    by_month = pd.Series(1, index=days).groupby(days.strftime("%Y-%m")).sum()
-    opened = pd.Series(dtype="int64")
-    if len(windows):
-        table = alerts.incidents(windows, organisation.start)
-        opened = table.loc[table["opened"], "start"].dt.strftime("%Y-%m").value_counts()
-    profiles = organisation.evidence.days
-    counted = pd.Series(profiles.counted.sum(axis=0), profiles.days.tz_localize(None)).reindex(days.tz_localize(None))
-    allowed = budget / 1000 * counted.groupby(counted.index.strftime("%Y-%m")).sum()
-    table = pd.DataFrame({"days": by_month, "opened": opened.reindex(by_month.index, fill_value=0), "allowed": allowed})
+    opened, _ = alerts.opened(fitted, organisation, budget, breaches)
+    months = pd.to_datetime(opened["start"], utc=True).dt.strftime("%Y-%m").value_counts()
+    counted = organisation.evidence.days.counted_a_day(organisation.evidence.periods.start)
+    by_month = counted.groupby(counted.index.strftime("%Y-%m")).agg(["size", "sum"])
+    table = pd.DataFrame({"days": by_month["size"], "opened": months.reindex(by_month.index, fill_value=0),
+                          "allowed": budget / 1000 * by_month["sum"]})  # fmt: skip
     table = table.assign(of_budget=table["opened"] / table["allowed"]).rename_axis("month").reset_index()
     return table.assign(detector=fitted.contender.name)[["detector", "month", "days", "opened", "allowed", "of_budget"]]
 

@@ -21,19 +21,18 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from tokenkit.bench import alerts, protocol, scenarios
-from tokenkit.bench.detectors.contender import Contender
+from tokenkit.bench.detectors import registry
 from tokenkit.bench.measure import pieces_of
 from tokenkit.bench.scenarios.scenario import PLACE, EditedToken, Scenario, Setting, without_attack
 from tokenkit.bench.trials import draws, overlay
 from tokenkit.bench.trials.draws import Trial, trial_stream
 from tokenkit.bench.trials.overlay import AttackedProfiles
 from tokenkit.bench.trials.unattacked import UnattackedOrganisation, simulated_organisation
-from tokenkit.channels import Detector, detectors, signs
+from tokenkit.channels import signs
 from tokenkit.channels.policy import TITLES
 from tokenkit.channels.weights import HINGES, Weights, hinged
 from tokenkit.config import Detection, code_digest
 from tokenkit.errors import InputError
-from tokenkit.incidents.thresholds import MIN_BITS
 from tokenkit.progress import Progress, silent
 
 SEEDS = (100, 101, 102)  # the bench judges 0 to 4
@@ -59,12 +58,14 @@ FAMILIES = {
 class Lesson:
     """An organisation, the attacks on it in pieces, and the breaches of its rules: what is learned from, or judged.
 
-    ``attacked`` has the profiles of each piece, and their breaches.
+    ``attacked`` has the profiles of each piece, and their breaches. ``profiles`` are those whose days are learned from,
+    or whose incidents count; all of them, or one half of an organisation of which the other half teaches.
     """
 
     organisation: UnattackedOrganisation
     attacked: list[tuple[AttackedProfiles, pd.DataFrame]]
     breaches: pd.DataFrame
+    profiles: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,14 @@ def train(
             progress("attacking organisations", number + 1, len(seeds))
             lessons.append(pickle.loads(path.read_bytes()))
     tables = [days_of(lesson) for lesson in lessons]
+    kinds = pd.concat(tables)[["is_attack", "scenario"]]
+    attacked, injected = kinds["is_attack"] == 1, kinds["scenario"] != ""
     about = {
         "about": "How much each sign says of misuse, learned from injected attacks. docs/method/channels.md",
-        "command": f"tokenkit bench train --tokens {tokens} --each {each} "
-        + " ".join(f"--seed {seed}" for seed in seeds),
+        "command": f"tokenkit bench train --tokens {tokens} --each {each} " + " ".join(f"--seed {s}" for s in seeds),
         "organisations": {"seeds": list(seeds), "tokens": tokens, "trials of each scenario and intensity": each},
-        "days": {"attacked": int(sum((t["is_attack"] == 1).sum() for t in tables)), "of benign changes": int(
-            sum(((t["is_attack"] == 0) & (t["scenario"] != "")).sum() for t in tables)), "others": int(
-            sum((t["scenario"] == "").sum() for t in tables))},
+        "days": {"attacked": int(attacked.sum()), "of benign changes": int((injected & ~attacked).sum()),
+                 "others": int((~injected).sum())},
         "code": code_digest()[:12],
     }  # fmt: skip
     rows = []
@@ -129,12 +130,14 @@ def _prepare(out: Path, tokens: int, each: int, seed: int) -> Path:
     path = out / f"train-{code_digest()[:12]}-{tokens}-{each}-{seed}.pickle"
     if not path.exists():
         organisation = simulated_organisation(out / f"organisation-{tokens}-{seed}", seed, tokens)
-        path.write_bytes(pickle.dumps(lesson(organisation, each, out / f"twins-{seed}"), protocol=5))
+        part = path.with_suffix(".part")
+        part.write_bytes(pickle.dumps(lesson(organisation, each, out / f"twins-{seed}"), protocol=5))
+        part.replace(path)
     return path
 
 
 def lesson(
-    organisation: UnattackedOrganisation, each: int, folder: Path, tokens: Sequence[str] | None = None
+    organisation: UnattackedOrganisation, each: int, folder: Path, profiles: Collection[str] | None = None
 ) -> Lesson:  # fmt: skip
     """Attack an organisation in every way, for weights to be learned from it.
 
@@ -142,9 +145,11 @@ def lesson(
     ----------
     each : trials of each scenario and intensity
     folder : holds the twins meanwhile
-    tokens : profiles that may be attacked; default: ``draws.pool``
+    profiles : those that the lesson is about; default: all
     """
-    events = draws.events_of(organisation, draws.pool(organisation) if tokens is None else tokens)
+    everyone = frozenset(organisation.evidence.days.profiles.tolist())
+    profiles = everyone if profiles is None else frozenset(profiles)
+    events = draws.events_of(organisation, [uid for uid in draws.pool(organisation) if uid in profiles])
     cells = [(one, intensity) for one in scenarios.ALL.values() for intensity in one.intensities]
     trials = draws.draw(organisation, cells, each, events)
     trials += _others_work(organisation, events, len(trials))
@@ -153,7 +158,8 @@ def lesson(
         twins = overlay.attack(organisation, piece, events, folder / str(number))
         attacked.append((twins, protocol.breach_windows(twins.workspace, twins.evidence)))
         shutil.rmtree(folder / str(number))
-    return Lesson(organisation, attacked, protocol.breach_windows(organisation.workspace, organisation.evidence))
+    breaches = protocol.breach_windows(organisation.workspace, organisation.evidence)
+    return Lesson(organisation, attacked, breaches, profiles)
 
 
 def _others_work(organisation: UnattackedOrganisation, events: dict[str, pd.DataFrame], first: int) -> list[Trial]:
@@ -198,7 +204,8 @@ def days_of(lesson: Lesson) -> pd.DataFrame:
     evidence = lesson.organisation.evidence
     start, end = evidence.periods.learning
     scale = signs.fit_scale(evidence.before(end), start, end)
-    usual = signs.of_days(evidence, scale, start, evidence.periods.end)[2]
+    rows, _, usual = signs.of_days(evidence, scale, start, evidence.periods.end)
+    usual = usual[np.isin(evidence.days.profiles[rows], list(lesson.profiles))]
     parts = [usual.assign(scenario="", is_attack=0.0, weight=USUAL_DAYS / len(usual))]
     changed = pd.concat([_changed_days(attacked, scale) for attacked, _ in lesson.attacked], ignore_index=True)
     for is_attack, total in ((1.0, 1.0), (0.0, BENIGN_CHANGES)):
@@ -299,21 +306,15 @@ def judge(
     return pd.DataFrame(rows, columns=["scenario", "intensity", "caught"])
 
 
-def of_budget(lesson: Lesson, weights: Weights, detection: Detection) -> float:
-    """Incidents that tokenkit opens with other weights where nobody attacks, as a share of those allowed."""
-    fitted = _fit(lesson, weights, detection)
-    windows = protocol.flagged(fitted, fitted.scores, detection.budget, lesson.breaches)
-    opened = int(alerts.incidents(windows, lesson.organisation.start)["opened"].sum()) if len(windows) else 0
-    days = lesson.organisation.evidence.days
-    counted = days.counted[:, days.between(lesson.organisation.evidence.periods.start)].sum()
-    return opened / (detection.budget / 1000 * counted)
+def opened_and_allowed(lesson: Lesson, weights: Weights, detection: Detection) -> tuple[int, float]:
+    """Incidents that tokenkit opens with other weights where nobody attacks, and those allowed, of the profiles."""
+    organisation, days = lesson.organisation, lesson.organisation.evidence.days
+    opened, _ = alerts.opened(_fit(lesson, weights, detection), organisation, detection.budget, lesson.breaches)
+    mine = days.of_profiles(np.flatnonzero(np.isin(days.profiles, list(lesson.profiles))))
+    counted = mine.counted_a_day(organisation.evidence.periods.start).sum()
+    return int(opened["profile_uid"].isin(lesson.profiles).sum()), detection.budget / 1000 * counted
 
 
 def _fit(lesson: Lesson, weights: Weights, detection: Detection) -> protocol.FittedContender:
-    paid = {channel: share for channel, share in detection.shares.items() if share > 0}
-
-    def make(seed: int) -> list[Detector]:
-        return [one for one in detectors(detection.panel, seed, weights=weights) if one.name in paid]
-
-    contender = Contender("tokenkit", make, paid, "tokenkit", policy=True, least_bits=MIN_BITS)
+    contender = registry.tokenkit_as_set(detection, weights)
     return protocol.fit(lesson.organisation, contender, lesson.organisation.seed, [detection.budget])

@@ -15,7 +15,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import log_ndtr
 
 from tokenkit.channels import score_rows
 from tokenkit.days import MIN_DAYS
@@ -24,6 +23,7 @@ from tokenkit.normal import baseline
 from tokenkit.normal.deviation import in_deviations
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.robust import row_median
+from tokenkit.normal.tail import normal_bits
 
 WINDOW_DAYS = 14
 CLIP_SD = 0.5
@@ -155,7 +155,7 @@ class _Drift:
         ones = np.ones(len(self.names))
         together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
         largest = np.maximum(z.max(axis=0), together)
-        bits = np.maximum(-log_ndtr(-largest) / np.log(2) - 1.0, 0.0)
+        bits = normal_bits(largest)
         rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & days.between(start, end)[None, :])
         squares = np.maximum(z[:, rows, columns], 0.0) ** 2
         share = squares / np.maximum(squares.sum(axis=0), 1e-9)

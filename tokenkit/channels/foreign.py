@@ -8,15 +8,12 @@ budget; on real logs it is what tells that two people changed places (docs/metho
 from datetime import date
 from typing import Self
 
-import numpy as np
 import pandas as pd
-from scipy.special import log_ndtr
 
 from tokenkit.channels import score_rows
 from tokenkit.normal import familiarity
 from tokenkit.normal.evidence import Evidence
-
-SPAN_DAYS = 3
+from tokenkit.normal.tail import normal_bits
 
 
 class ForeignObjects:
@@ -32,7 +29,5 @@ class ForeignObjects:
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
         """One row an active day."""
         table = familiarity.between(evidence.unfamiliarity, start, end)
-        (column,) = familiarity.columns_of("object", "of_others", (SPAN_DAYS,))
-        bits = np.maximum(-log_ndtr(-table[column].to_numpy()) / np.log(2) - 1.0, 0.0)
-        parts = pd.DataFrame({"foreign_objects": bits})
+        parts = pd.DataFrame({"foreign_objects": normal_bits(table[familiarity.FOREIGN].to_numpy())})
         return score_rows(self.name, "day", table["profile_uid"].to_numpy(), table["start"], parts)

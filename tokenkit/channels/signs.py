@@ -53,8 +53,8 @@ def fit_scale(evidence: Evidence, start: date, end: date) -> Scale:
     """Learn how new things usually are from the active days ``[start, end)`` of representative profiles."""
     days = evidence.days
     rows, columns = days.active_cells(start, end, days.representative[:, None] & ~days.misuse)
-    values = _unscaled(evidence, rows, columns) if len(rows) else {}
-    return Scale({name: fit_tail(pool) for name, pool in values.items()})
+    values = _unscaled(evidence, rows, columns).drop(columns="moved") if len(rows) else pd.DataFrame()
+    return Scale({name: fit_tail(values[name].to_numpy()) for name in values})
 
 
 def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -65,11 +65,11 @@ def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[n
         above = np.nan_to_num(evidence.z[name][rows, columns]) > 0
         amounts[name] = np.where(above, np.nan_to_num(evidence.bits[name][rows, columns]), 0.0)
     values = _unscaled(evidence, rows, columns)
-    bits = {name: scale.bits(name, found) for name, found in values.items()}
-    moved = _daily(evidence, rows, columns)["moved"].to_numpy() >= MOVED_SHARE
+    bits = {name: scale.bits(name, values[name].to_numpy()) for name in values}
+    moved = values["moved"].to_numpy() >= MOVED_SHARE
     new = _of_network(bits["network"], moved) | {name: bits[name] for name in NOVELTIES[1:]}
     for name, kind in UNFAMILIAR.items():
-        new[name] = np.max([bits[column] for column in familiarity.columns_of(kind, "fresh")], axis=0)
+        new[name] = np.max([bits[column] for column in familiarity.fresh_columns(kind)], axis=0)
     return rows, columns, pd.DataFrame(amounts | new | {"silence": bits["silence"]})[names()]
 
 
@@ -88,30 +88,12 @@ def _of_network(bits: np.ndarray, moved: np.ndarray) -> dict[str, np.ndarray]:
     return {"network_moved": np.where(moved, bits, 0.0), "network_beside": np.where(moved, 0.0, bits)}
 
 
-def _unscaled(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
-    """Novelty (the day's largest), unfamiliarity and silence of some days, in units of their own."""
-    best = _daily(evidence, rows, columns)
-    index = pd.MultiIndex.from_arrays([evidence.days.profiles[rows], evidence.days.days[columns].as_unit("us")])
-    unfamiliar = evidence.unfamiliarity.set_index(["profile_uid", "start"]).reindex(index).fillna(0.0)
-    found = {name: best[name].to_numpy() for name in NOVELTIES}
-    found |= {
-        column: unfamiliar[column].to_numpy()
-        for kind in UNFAMILIAR.values()
-        for column in familiarity.columns_of(kind, "fresh")
-    }
-    return found | {"silence": silence(evidence.days)[rows, columns]}
-
-
-def _daily(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> pd.DataFrame:
-    """The largest novelty of each kind on some days, and ``moved``: the share of the calls from new networks."""
-    hours = evidence.hours
-    keys = [hours["profile_uid"], hours["start"].dt.floor("D").dt.as_unit("us").rename("day")]
-    best = hours.groupby(keys)[list(NOVELTIES)].max()
-    calls = hours["requests"].groupby(keys).sum()
-    best["moved"] = (hours["moved"] * hours["requests"]).groupby(keys).sum() / calls.clip(lower=1)
-    days = evidence.days
-    index = pd.MultiIndex.from_arrays([days.profiles[rows], days.days[columns].as_unit("us")])
-    return best.reindex(index).fillna(0.0)
+def _unscaled(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> pd.DataFrame:
+    """Novelty (the day's largest), ``moved``, unfamiliarity and silence of some days, in units of their own."""
+    found = evidence.daily_novelty(evidence.days.profiles[rows], evidence.days.days[columns])
+    unfamiliar = evidence.unfamiliarity.set_index(["profile_uid", "start"]).reindex(found.index).fillna(0.0)
+    fresh = [column for kind in UNFAMILIAR.values() for column in familiarity.fresh_columns(kind)]
+    return found.join(unfamiliar[fresh]).assign(silence=silence(evidence.days)[rows, columns])
 
 
 def silence(days: Days) -> np.ndarray:

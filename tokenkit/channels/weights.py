@@ -118,7 +118,7 @@ def read(path: Path) -> Weights:
 def write(weights: Weights, path: Path) -> None:
     """Write weights as a file that people can read: one line a sign, the heaviest first."""
     heaviest = sorted(weights.by_sign, key=lambda sign: (-sum(weights.by_sign[sign]), sign))
-    lines = [f"  {json.dumps(sign)}: {json.dumps([round(w, 4) for w in weights.by_sign[sign]])}" for sign in heaviest]
+    lines = [f"  {json.dumps(sign)}: {json.dumps(list(weights.by_sign[sign]))}" for sign in heaviest]
     head = "".join(f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)},\n" for k, v in weights.trained.items())
     body = ",\n".join(lines)
     text = f'{{\n{head} "hinges": {json.dumps(list(HINGES))},\n "weights": {{\n{body}\n }}\n}}\n'

@@ -39,11 +39,14 @@ def learn(
         path = None if dry else own_weights.save(workspace, found)
     print_table(
         ("", "in use", "learned"),
-        [("attacks caught, at the budget", f"{found.before:.2f}", f"{found.after:.2f}"),
-         ("incidents without any attack, of the budget", f"{found.opened_before:.2f}", f"{found.opened_after:.2f}")],
+        [("attacks caught, at the budget", *(f"{one.recall:.2f}" for one in (found.before, found.after))),
+         ("incidents without any attack, of the budget",
+          *(f"{one.of_budget:.2f}" for one in (found.before, found.after)))],
     )  # fmt: skip
-    typer.echo(f"{found.trials:,} attacks, each judged by weights that saw no attack on its token")
-    if found.after < found.before:
+    typer.echo(
+        f"{found.after.trials:,} attacks; learned: what weights do on the half of the tokens that they never saw"
+    )
+    if found.after.recall < found.before.recall:
         typer.echo("the learned weights catch less: take them back with tokenkit tune forget")
     typer.echo(f"weights: {path}; the next tokenkit run uses them" if path else "nothing was saved")
 

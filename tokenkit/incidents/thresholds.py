@@ -250,19 +250,21 @@ def threshold_table(
     largest = max(budget.shares.values(), default=1.0)
     known_curves = {} if known_curves is None else known_curves
     matrices = {channel: matrix[rows] for channel, matrix in heights.matrices.items()}
+    # drift needs some days after its reference
+    scored = {channel: (matrix >= 0).any(axis=0) for channel, matrix in matrices.items()}
     digests = {channel: blake2b(matrix.tobytes()).digest() for channel, matrix in matrices.items()}
     for number in range(first, len(days)):
         found[days[number]] = {}
         a_day = budget.a_day(int(heights.counted[rows, number].sum()))
         for channel, matrix in matrices.items():
-            share, gap, bits = budget.shares.get(channel, 0.0), budget.gaps.get(channel, 1), []
+            share, gap = budget.shares.get(channel, 0.0), budget.gaps.get(channel, 1)
+            if not share or scored[channel][max(0, number - WINDOW_DAYS) : number].sum() < MIN_DAYS:
+                found[days[number]][channel] = -np.inf if is_young and share else np.inf
+                continue
+            bits = []
             for length, times in ((WINDOW_DAYS, 1.0), (RECENT_DAYS, RECENT_TIMES)):
                 window = slice(max(0, number - length), number)
-                scored = int((matrix[:, window] >= 0).any(axis=0).sum())  # drift needs some days after its reference
-                quota = times * a_day * share * scored
-                if length == WINDOW_DAYS and (scored < MIN_DAYS or not share):
-                    bits = [-np.inf if is_young and share else np.inf]
-                    break
+                quota = times * a_day * share * int(scored[channel][window].sum())
                 key = digests[channel] + f"|{gap}|{window}|{is_young}".encode()
                 if key not in known_curves:
                     known_curves[key] = curve_of(matrix, gap, window, not is_young)

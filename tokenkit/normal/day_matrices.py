@@ -79,15 +79,14 @@ class Days:
 
     @property
     def counted(self) -> np.ndarray:
-        """Which profiles the budget counts on each day (profile x day, bool): with a call in the 28 days before it.
-
-        Examples
-        --------
-        Seen on the first day alone, a profile counts on the 28 days after it.
-        """
+        """Which profiles the budget counts on each day (profile x day, bool): with a call in the 28 days before it."""
         sums = np.concatenate([np.zeros((len(self.profiles), 1), int), np.cumsum(self.active, axis=1)], axis=1)
         day = np.arange(len(self.days))
         return np.asarray(sums[:, day] - sums[:, np.maximum(day - COUNTED_DAYS, 0)] > 0)
+
+    def counted_a_day(self, start: date | None = None) -> pd.Series:
+        """How many profiles the budget counts on each day from ``start`` on (int, by day)."""
+        return pd.Series(self.counted.sum(axis=0), self.days)[self.between(start)]
 
     def between(self, start: date | None = None, end: date | None = None) -> np.ndarray:
         """Which columns lie in the days ``[start, end)`` (bool); None leaves that side open."""

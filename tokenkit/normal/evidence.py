@@ -82,6 +82,18 @@ class Evidence:
             hours=_of(self.hours, days.profiles), unfamiliarity=_of(self.unfamiliarity, days.profiles),
         )  # fmt: skip
 
+    def daily_novelty(self, profiles: np.ndarray, days: pd.DatetimeIndex) -> pd.DataFrame:
+        """The largest novelty of each kind in the hours of some days, one row for each of ``profiles`` and ``days``.
+
+        ``moved`` is the share of the day's calls that came from networks never used before. 0 on a day without a call.
+        """
+        hours = self.hours
+        keys = [hours["profile_uid"], hours["start"].dt.floor("D").dt.as_unit("us").rename("day")]
+        found = hours.groupby(keys)[list(NOVELTIES)].max()
+        calls = hours["requests"].groupby(keys).sum()
+        found["moved"] = (hours["moved"] * hours["requests"]).groupby(keys).sum() / calls.clip(lower=1)
+        return found.reindex(pd.MultiIndex.from_arrays([profiles, days.as_unit("us")])).fillna(0.0)
+
     def hours_between(self, start: date, end: date) -> pd.DataFrame:
         """The rows of ``hours`` in the days ``[start, end)``."""
         at = self.hours["start"]

@@ -7,10 +7,11 @@ to everyone, and known to others only. A profile that begins to work on what oth
 Counted are distinct pairs of profile and value, so that many odd events are one number of a day.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -22,7 +23,10 @@ from tokenkit.tokens.profiles import token_profiles
 
 KINDS = {"object": "object_key", "operation": "operation_key", "network": "network_key", "client": "client_key"}
 SPANS = (1, 3, 7)  # days that are looked at together
-COUNTS = ("fresh", "of_others")  # values never used before; those of them that others had used
+# values never used before; and of objects those of them that others had used: other values are shared by many anyway
+COUNTS = {"object": ("fresh", "of_others"), "operation": ("fresh",), "network": ("fresh",), "client": ("fresh",)}
+FOREIGN_SPAN = 3  # days of objects of others that are looked at together
+FOREIGN = f"of_others_object_{FOREIGN_SPAN}"
 PRIOR_VALUES = 20.0  # how many values the usual share of a profile's peers weighs
 
 
@@ -31,13 +35,13 @@ class Usage:
     """What an organisation used: how much of it each profile had never used before, and who used what first.
 
     ``days`` has one row a kind, profile and active day: ``kind``, ``profile_uid``, ``group``, ``day`` (int, since
-    1970), ``counts`` (bool: it counts for what is usual), ``values`` (distinct), ``fresh`` and ``of_others``. ``first``
-    has one row a kind and value: ``kind``, ``value``, ``profile_uid`` that used it first, ``day``, and ``next_day``, on
-    which another one did.
+    1970), ``counts`` (bool: it counts for what is usual), ``values`` (distinct), ``fresh`` and, of objects,
+    ``of_others``. ``first_objects`` has one row an object: ``value``, ``profile_uid`` that used it first, ``day``, and
+    ``next_day``, on which another one did.
     """
 
     days: pd.DataFrame
-    first: pd.DataFrame
+    first_objects: pd.DataFrame
 
 
 def usage(
@@ -50,59 +54,70 @@ def usage(
     ----------
     groups : peer group by profile_uid
     labelled : nothing is learned from days of confirmed misuse: what was used on them alone stays unknown
-    compared_with : who else used a value, of profiles that another workspace has; None for those of the workspace
+    compared_with : who else used an object, of profiles that another workspace has; None for those of the workspace
     replaces : profile_uid to the profile of ``compared_with`` that it replaces, who is nobody else
     """
-    misuse = _days_of(labelled.misuse) if labelled else _days_of(LabelledPeriods().misuse)
     mapped = token_profiles(workspace)[["token_key", "profile_uid"]]
-    mapped = mapped.assign(replaces=mapped["profile_uid"].map(replaces or {}).fillna(mapped["profile_uid"]))
-    days, first = [], []
+    days = []
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         connection.register("profiles", mapped)
-        connection.register("misuse", misuse)
+        connection.register("misuse", _days_of((labelled or LabelledPeriods()).misuse))
         for kind, key in KINDS.items():
             lake.scan(connection, workspace.lake, f"activity_{kind}", start, end).create_view("activity", replace=True)
             connection.sql(
                 f"""
                 create or replace temp table uses as
-                select profile_uid, any_value(replaces) as replaces, activity.{key} as value,
-                    (epoch(activity.day) / 86400)::bigint as day, max(misuse.day) is null as counts
+                select profile_uid, activity.{key} as value, (epoch(activity.day) / 86400)::bigint as day,
+                    max(misuse.day) is null as counts
                 from activity join profiles using (token_key) left join misuse using (profile_uid, day)
                 where activity.{key} <> 0 group by profile_uid, activity.{key}, activity.day
                 """
             )
             connection.sql(
                 """
-                create or replace temp table earliest as
-                with own as (select value, profile_uid, min(day) as day from uses where counts group by all)
-                select value, arg_min(profile_uid, (day, profile_uid)) as profile_uid, min(day) as day,
-                    min(day, 2)[2] as next_day from own group by value
+                create or replace temp table marked as
+                with own as (select profile_uid, value, min(day) as first from uses where counts group by all),
+                began as (select profile_uid, min(first) as began from own group by all)
+                select uses.*, coalesce(uses.day <= own.first, true) and uses.day > began as fresh
+                from uses left join own using (profile_uid, value) left join began using (profile_uid)
                 """
             )
-            table = connection.sql("from earliest order by value").df().assign(kind=kind)
-            first.append(table)
-            if compared_with is not None:
-                connection.register("known", compared_with.first[compared_with.first["kind"] == kind])
-                connection.sql("create or replace temp table earliest as select * exclude kind from known")
             days.append(
                 connection.sql(
-                    """
-                    with own as (select profile_uid, value, min(day) as first from uses where counts group by all),
-                    began as (select profile_uid, min(first) as began from own group by all)
-                    select profile_uid, uses.day, bool_and(counts) as counts, count(*) as values,
-                        count(*) filter (fresh) as fresh,
-                        count(*) filter (fresh and others < uses.day) as of_others
-                    from (
-                        select uses.*, coalesce(uses.day <= own.first, true) and uses.day > began as fresh,
-                            case when earliest.profile_uid = replaces then next_day else earliest.day end as others
-                        from uses left join own using (profile_uid, value) left join began using (profile_uid)
-                        left join earliest using (value)
-                    ) as uses group by all order by all
-                    """
+                    "select profile_uid, day, bool_and(counts) as counts, count(*) as values,"
+                    " count(*) filter (fresh) as fresh from marked group by all order by all"
                 ).df().assign(kind=kind)
             )  # fmt: skip
+            if kind == "object":
+                first = _first_objects(connection)
+                known = compared_with.first_objects if compared_with else first
+                days[-1]["of_others"] = _of_others(connection, known, mapped["profile_uid"], replaces or {})
     together = pd.concat(days, ignore_index=True)
-    return Usage(together.assign(group=together["profile_uid"].map(groups)), pd.concat(first, ignore_index=True))
+    return Usage(together.assign(group=together["profile_uid"].map(groups)), first)
+
+
+def _first_objects(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    """Who used each value of the table ``uses`` first, and when another one did."""
+    return connection.sql(
+        "with own as (select value, profile_uid, min(day) as day from uses where counts group by all)"
+        " select value, arg_min(profile_uid, (day, profile_uid)) as profile_uid, min(day) as day,"
+        " min(day, 2)[2] as next_day from own group by value order by value"
+    ).df()
+
+
+def _of_others(
+    connection: duckdb.DuckDBPyConnection, known: pd.DataFrame, profiles: pd.Series, replaces: Mapping[str, str]
+) -> np.ndarray:  # fmt: skip
+    """How many fresh values of each profile and day (of the table ``marked``) others had used on an earlier day."""
+    connection.register("known", known)
+    same = pd.DataFrame({"profile_uid": profiles, "itself": profiles.replace(replaces)}).drop_duplicates()
+    connection.register("same", same)
+    return connection.sql(
+        "select profile_uid, marked.day, count(*) filter (fresh and"
+        " case when known.profile_uid = same.itself then next_day else known.day end < marked.day) as of_others"
+        " from marked join same using (profile_uid) left join known using (value)"
+        " group by profile_uid, marked.day order by all"
+    ).df()["of_others"].to_numpy()  # fmt: skip
 
 
 def _days_of(windows: pd.DataFrame) -> pd.DataFrame:
@@ -124,8 +139,8 @@ def unfamiliarity(
     -------
     DataFrame, one row a profile and active day
         ``profile_uid``, ``start`` (datetime64[UTC]); of each kind the day's counts (``values_object``,
-        ``fresh_object``, ``of_others_object``), and of each count and span how far they lie above what is usual
-        (``fresh_object_3``, standard deviations, at least 0)
+        ``fresh_object``, ``of_others_object``), and how far those of some days lie above what is usual
+        (``fresh_object_1``, ``fresh_object_3``, ``fresh_object_7``, ``FOREIGN``: standard deviations, at least 0)
 
     Notes
     -----
@@ -148,23 +163,23 @@ def unfamiliarity(
 
 def nothing() -> pd.DataFrame:
     """The unfamiliarity of nobody: no rows."""
-    counts = [f"{count}_{kind}" for kind in KINDS for count in ("values", *COUNTS)]
-    columns = {"profile_uid": "str", "start": "datetime64[us, UTC]"} | dict.fromkeys(
-        [*counts, *columns_of()], "float64"
-    )
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+    columns = {"profile_uid": "str", "start": "datetime64[us, UTC]"}
+    for kind in KINDS:
+        columns |= dict.fromkeys([f"{name}_{kind}" for name in ("values", *COUNTS[kind])], "float64")
+        columns |= dict.fromkeys(fresh_columns(kind), "float64")
+    columns[FOREIGN] = "float64"
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
 
 
-def columns_of(kind: str = "", count: str = "", spans: Sequence[int] = SPANS) -> list[str]:
-    """The columns of ``unfamiliarity``: all of them, or those of one kind (``KINDS``) or count (``COUNTS``).
+def fresh_columns(kind: str) -> list[str]:
+    """The columns of ``unfamiliarity`` that say how far what is new of a kind lies above what is usual, by span.
 
     Examples
     --------
-    >>> columns_of("object", "fresh")
+    >>> fresh_columns("object")
     ['fresh_object_1', 'fresh_object_3', 'fresh_object_7']
     """
-    kinds, counts = [kind] if kind else list(KINDS), [count] if count else list(COUNTS)
-    return [f"{one}_{of}_{span}" for of in kinds for one in counts for span in spans]
+    return [f"fresh_{kind}_{span}" for span in SPANS]
 
 
 def between(table: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
@@ -205,7 +220,7 @@ def share(table: pd.DataFrame, profile_uid: str, day: pd.Timestamp, kind: str, c
 def _of_kind(kind: str, mine: pd.DataFrame, theirs: pd.DataFrame, replaces: Mapping[str, str]) -> pd.DataFrame:
     day = mine["day"].to_numpy()
     who = mine["profile_uid"].map(lambda uid: replaces.get(uid, uid))
-    amounts = ["values", *COUNTS]
+    amounts = ["values", *COUNTS[kind]]
 
     def before(names: pd.Series, rows: pd.DataFrame, asked: pd.Series, until: np.ndarray) -> np.ndarray:
         rows_that_count = rows["counts"].to_numpy(dtype=bool)
@@ -216,14 +231,20 @@ def _of_kind(kind: str, mine: pd.DataFrame, theirs: pd.DataFrame, replaces: Mapp
 
     found = {f"{name}_{kind}": mine[name].to_numpy(dtype=float) for name in amounts}
     everywhere = pd.Series(0, mine.index)
+    # one that changed its peers is not among them
+    is_peer = (
+        who.map(theirs.drop_duplicates("profile_uid").set_index("profile_uid")["group"]) == mine["group"]
+    ).to_numpy()
     for span in SPANS:
         until = day + 1 - span
         itself = before(theirs["profile_uid"], theirs, who, until)
         everyone = before(theirs["day"] * 0, theirs, everywhere, until) - itself
-        peers = before(theirs["group"], theirs, mine["group"], until) - itself
+        peers = before(theirs["group"], theirs, mine["group"], until) - np.where(is_peer[:, None], itself, 0.0)
         usual = before(mine["profile_uid"], mine, mine["profile_uid"], until)
         now = _sums(mine, amounts, span)
-        for i, count in enumerate(COUNTS, 1):
+        for i, count in enumerate(COUNTS[kind], 1):
+            if count == "of_others" and span != FOREIGN_SPAN:
+                continue
             of_all = (everyone[:, i] + 0.5) / (everyone[:, 0] + 1.0)
             of_peers = (peers[:, i] + PRIOR_VALUES * of_all) / (peers[:, 0] + PRIOR_VALUES)
             share = (usual[:, i] + PRIOR_VALUES * of_peers) / (usual[:, 0] + PRIOR_VALUES)

@@ -3,10 +3,22 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_ndtr
 
 MAX_BITS = 40.0
 TAIL_FROM = 0.02
 LEAST_SHAPE = 0.2
+
+
+def normal_bits(z: np.ndarray) -> np.ndarray:
+    """Surprise of a standard normal number in bits: -log2 P(Z > z), less the bit that half of all have; at least 0.
+
+    Examples
+    --------
+    >>> normal_bits(np.array([-1.0, 0.0, 3.0])).round(1).tolist()
+    [0.0, 0.0, 8.5]
+    """
+    return np.asarray(np.maximum(-log_ndtr(-z) / np.log(2) - 1.0, 0.0))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,6 @@ from tokenkit.tokens.profiles import token_profiles
 from tokenkit.workbench import frames
 from tokenkit.workbench.frames import OpenWorkspace
 
-REFERENCE_DAYS = 28  # that kinds of tokens are told by, at most
 RECENT_DAYS = 7  # each day of the week once
 KINDS = {"network": "Networks", "client": "Programs", "operation": "Calls", "pair": "Calls in one session"}
 UNOWNED = ("unowned", "orphaned", "ambiguous")
@@ -55,7 +54,8 @@ SHOWN = {  # what is shown of a token and a group, by family (docs/method/featur
 class View:
     """What is looked at: a workspace and its days ``[start, end)``.
 
-    ``reference_start`` is the first day of what they are compared with (of all logs, where there is no reference).
+    ``reference_start`` is the first day of what they are compared with (of all logs, where there is no reference);
+    by ``kind_days`` is told what kind of token each is, as for a report: the reference, or all days without one.
     ``missing`` says why there is nothing to see, ``unjudged`` why nothing can be compared with its past.
     """
 
@@ -63,6 +63,7 @@ class View:
     start: date = date.min
     end: date = date.min
     reference_start: date = date.min
+    kind_days: tuple[date, date] = (date.min, date.min)
     evidence: Evidence | None = None
     missing: str = ""
     unjudged: str = ""
@@ -75,8 +76,7 @@ class View:
         """``ws.tokens()`` with each one's peer ``group``; ids for names where tokenkit.toml asks for it. Read once."""
         people = self.ws.tokens()
         if len(people):
-            start, end = self.reference_start, min(self.reference_start + timedelta(days=REFERENCE_DAYS), self.end)
-            people = people.assign(behaviour=behaviours(self.ws, people, self.mapped, start, end))
+            people = people.assign(behaviour=behaviours(self.ws, people, self.mapped, *self.kind_days))
         people = people.assign(group=peer_groups(people) if len(people) else None)
         return owners.hide_names(people) if self.ws.settings.report.pseudonymous else people
 
@@ -143,19 +143,20 @@ def look(workspace: Workspace | Path | str = "", start: str | date = "", end: st
     periods = periods_of(ws, asked, day_of(end, "end"))
     reference = periods_of(ws, None, periods.end).reference  # the one that ``ws.evidence`` judges by
     newest = max(periods.first, periods.end - timedelta(days=RECENT_DAYS))
+    kind_days = reference or (periods.first, periods.end)
     if reference is None:
         known = (periods.end - periods.first).days
-        return View(ws, asked or newest, periods.end, periods.first, unjudged=(
+        return View(ws, asked or newest, periods.end, periods.first, kind_days, unjudged=(
             f"{known} {'day' if known == 1 else 'days'} of logs so far. With more than {MIN_DAYS} a token can "
             "be compared with its own past; until then there is no band of normal. Read older logs, or wait."
         ))  # fmt: skip
     low = asked or max(newest, reference[1])
     if low < reference[1]:
         span = f"{reference[0]} to {reference[1] - timedelta(days=1)}"
-        return View(ws, low, periods.end, periods.first, unjudged=(
+        return View(ws, low, periods.end, periods.first, kind_days, unjudged=(
             f"These days are part of the reference ({span}): look at later ones to compare."
         ))  # fmt: skip
-    return View(ws, low, periods.end, reference[0], ws.evidence(periods.end))
+    return View(ws, low, periods.end, reference[0], kind_days, ws.evidence(periods.end))
 
 
 def _missing(ws: OpenWorkspace) -> str:

@@ -17,6 +17,8 @@ from tokenkit.normal.evidence import Evidence
 # the columns of graded hours that belong to a family
 HOURLY = {"network": ("network", "moved", "new_networks"), "client": ("client",), "endpoint": ("operation",),
           "rhythm": ("hour_of_week",)}  # fmt: skip
+# the kind of familiarity that is of a family
+FAMILIAR = {"objects": "object", "endpoint": "operation", "network": "network", "client": "client"}
 
 
 class Without:
@@ -62,13 +64,18 @@ def features_of(family: str) -> set[str]:
 
 
 def without(evidence: Evidence, family: str) -> Evidence:
-    """The evidence as if one family had never been measured; its deviations are 0 and its amounts unknown."""
+    """The evidence as if one family had never been measured; its deviations are 0 and its amounts unknown.
+
+    A long silence stays a sign without the rhythm, too: which days are active is known without it.
+    """
     gone = features_of(family)
     shape = evidence.days.values["requests"].shape
     nothing = {name: np.zeros(shape) for name in gone}
     unknown = {name: np.full(shape, np.nan) for name in gone - {"requests"}}  # calls say which days are active
     columns = {name: 0.0 for name in HOURLY.get(family, ())}
+    familiar = [c for c in evidence.unfamiliarity if family in FAMILIAR and f"_{FAMILIAR[family]}" in c]
     return replace(
         evidence, days=replace(evidence.days, values=evidence.days.values | unknown), bits=evidence.bits | nothing,
         z=evidence.z | nothing, hours=evidence.hours.assign(**columns),
+        unfamiliarity=evidence.unfamiliarity.assign(**dict.fromkeys(familiar, 0.0)),
     )  # fmt: skip

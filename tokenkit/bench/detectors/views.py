@@ -41,11 +41,9 @@ def with_novelty(
     """
     if learn:
         start = max(start, evidence.periods.first + timedelta(days=MIN_DAYS))
-    hours = evidence.hours.assign(day=evidence.hours["start"].dt.floor("D"))
-    best = hours.groupby(["profile_uid", "day"])[list(NOVELTIES)].max()
     matrix, profiles, days = deviation_matrix(evidence, start, end, learn)
-    index = pd.MultiIndex.from_arrays([profiles, days.as_unit(best.index.levels[1].unit)])
-    return np.column_stack([matrix, best.reindex(index).fillna(0.0).to_numpy()]), profiles, days
+    novelty = evidence.daily_novelty(profiles, days)[list(NOVELTIES)]
+    return np.column_stack([matrix, novelty.to_numpy()]), profiles, days
 
 
 VIEWS: dict[str, View] = {"raw": raw, "deviations": deviation_matrix, "deviations+novelty": with_novelty}

@@ -22,7 +22,8 @@ def share_of_budget(
     Parameters
     ----------
     benign : DataFrame, one row an incident: ``detector``, ``budget``, ``seed``, ``profile_uid``
-    runs : DataFrame, one row a detector, seed and variant: with ``profiles``, ``days``
+    runs : DataFrame, one row a detector, seed and variant: with ``profiles``, ``days``, and ``counted``: how many of
+        the profiles the budget counts, the mean over the days
 
     Returns
     -------
@@ -32,7 +33,7 @@ def share_of_budget(
 
     Examples
     --------
-    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "profiles": 100, "days": 30})
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "counted": 100, "days": 30})
     >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": list("abc")})
     >>> share_of_budget(benign, runs, [5.0])[["value", "achieved"]].round(2).values.tolist()
     [[0.2, 1.0]]
@@ -62,7 +63,7 @@ def harm(
 
     Examples
     --------
-    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "profiles": 100, "days": 30})
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "counted": 100, "days": 30})
     >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": ["a"], "harm_minutes": 8.0})
     >>> harm(benign, runs, [5.0])["value"].tolist()
     [80.0]
@@ -78,6 +79,6 @@ def harm(
 
 def _exposure(runs: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFrame:
     """Days of 1,000 profiles of each detector, seed and budget."""
-    clean = runs[runs["variant"] == CLEAN][["detector", "seed", "profiles", "days"]]
-    clean = clean.assign(exposure=clean["profiles"] * clean["days"] / 1000.0)
+    clean = runs[runs["variant"] == CLEAN][["detector", "seed", "profiles", "counted", "days"]]
+    clean = clean.assign(exposure=clean["counted"] * clean["days"] / 1000.0)
     return clean.merge(pd.DataFrame({"budget": [float(b) for b in budgets]}), how="cross")
