@@ -62,8 +62,8 @@ class Detection(_Section):
             "drift_amounts": 0.25,
             "drift_requests": 0.1,
         },
-        description="share of the budget for each channel; below 1 in all, since thresholds lag behind what moves "
-        "(measured); panel (PyOD) has none unless you give it one",
+        description="share of the budget for each channel, at most 1 in all; "
+        "panel (PyOD) has none unless you give it one",
     )
     panel: list[str] = Field(
         default_factory=lambda: list(PANEL),

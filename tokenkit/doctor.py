@@ -12,6 +12,7 @@ from pathlib import Path
 from deltalake.exceptions import DeltaError
 
 from tokenkit import config, identity, report
+from tokenkit.channels import weights
 from tokenkit.errors import TokenkitError
 from tokenkit.incidents import words
 from tokenkit.store import lake, state
@@ -63,6 +64,7 @@ def check() -> list[Check]:
         ),
         _key(workspace),
         _try("lake", lambda: _lake(workspace), "Restore lake/ from a backup, or start anew: tokenkit init DIR"),
+        _try("weights", lambda: _weights(workspace), "Take your own back: tokenkit tune forget"),
         _try("state", lambda: _state(workspace), "Restore state.db from a backup, with its -wal and -shm files."),
     ]
     return checks
@@ -102,6 +104,11 @@ def _key(workspace: config.Workspace) -> Check:
             "key", False, "another key than the one the lake was made with", "Restore the former key from a backup."
         )
     return Check("key", private, "the lake's own" if private else "readable by others", f"chmod 600 {workspace.key}")
+
+
+def _weights(workspace: config.Workspace) -> str:
+    trained = weights.of_workspace(workspace).trained
+    return f"your own, by {trained['set_by']} on {trained['set_on']}" if "set_by" in trained else "as tokenkit has them"
 
 
 def _lake(workspace: config.Workspace) -> str:

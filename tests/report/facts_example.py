@@ -151,10 +151,13 @@ def attention() -> Facts:
                 "week": {
                     "opened": 9,
                     "allowed": 3.5,
-                    "ratio": 2.57,
                     "far_off": True,
                     "may_be_chance": False,
-                    "causes": ["All that is unusual about one day (6)", "operation (5)", "services (4)"],
+                    "causes": [
+                        "All that is unusual about one day (6)",
+                        "Made calls it rarely or never made (5)",
+                        "services (4)",
+                    ],
                 },
                 "calibration_days": 14,
             },

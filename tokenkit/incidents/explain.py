@@ -17,13 +17,13 @@ from tokenkit.normal.evidence import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}
-# part: family, kind and count of ``familiarity``, title, and what such a value is called
+# part: its family, the kind of ``familiarity`` that it is of, and what such a value is called
 FAMILIAR = {
-    "unfamiliar_objects": ("objects", "object", "fresh", "Reached mostly for things it never touched", "object"),
-    "unfamiliar_operations": ("endpoint", "operation", "fresh", "Made mostly calls it never made", "kind of call"),
-    "unfamiliar_networks": ("network", "network", "fresh", "Came mostly from networks it never used", "network"),
-    "unfamiliar_clients": ("client", "client", "fresh", "Was mostly used by programs that never used it", "program"),
-    "foreign_objects": ("objects", "object", "of_others", "Worked on what only others had worked on", "object"),
+    "unfamiliar_objects": ("objects", "object", "object"),
+    "unfamiliar_operations": ("endpoint", "operation", "kind of call"),
+    "unfamiliar_networks": ("network", "network", "network"),
+    "unfamiliar_clients": ("client", "client", "program"),
+    "foreign_objects": ("objects", "object", "object"),
 }
 TITLE = {
     "network": "Used from a network it rarely or never used",
@@ -31,6 +31,12 @@ TITLE = {
     "operation": "Made calls it rarely or never made",
     "hour_of_week": "Active at an hour it is not usually active",
     "panel": "The mix of all its numbers is unusual",
+    "unfamiliar_objects": "More of what it touched was new to it",
+    "unfamiliar_operations": "More of its calls were new to it",
+    "unfamiliar_networks": "More of its networks were new to it",
+    "unfamiliar_clients": "More of the programs that used it were new to it",
+    "foreign_objects": "Worked on what only others had worked on",
+    "silence": "Used again after a long silence",
 }
 DRIFT_TITLE = {
     "response_bytes": "Takes more data for its calls, day after day",
@@ -110,19 +116,34 @@ def _describe(
     return _of_detector(part, incident)
 
 
+def title_of(part: str) -> str:
+    """What a part of a score is called on the page.
+
+    Examples
+    --------
+    >>> title_of("requests"), title_of("drift_requests")
+    ('Made far more calls', 'Calls more often, day after day')
+    """
+    name = part.removeprefix("drift_")
+    known = TITLE | TITLES | {f"drift_{name}": title for name, title in DRIFT_TITLE.items()}
+    return known.get(part) or (features()[name].reason if name in features() else part.replace("_", " ").capitalize())
+
+
 def _familiar(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
     """How much of what it used was new to it, on the day and over the span on which that was most unusual."""
-    family, kind, count, title, what = FAMILIAR[part]
+    family, kind, what = FAMILIAR[part]
+    foreign = part == "foreign_objects"
+    columns = [familiarity.FOREIGN] if foreign else familiarity.fresh_columns(kind)
     own = evidence.unfamiliarity
     own = own[(own["profile_uid"] == incident["profile_uid"]) & (own["start"] < incident["end"])]
     own = own[own["start"] >= incident["start"].normalize()].set_index("start")
-    spans = {span: own[familiarity.columns_of(kind, count, (span,))[0]] for span in familiarity.SPANS}
-    span = max(spans, key=lambda n: spans[n].max())
-    day = spans[span].idxmax()
+    column = str(own[columns].max().idxmax())
+    day, span = own[column].idxmax(), int(column.rsplit("_", 1)[-1])
+    count = "of_others" if foreign else "fresh"
     told = familiarity.share(evidence.unfamiliarity, incident["profile_uid"], day, kind, count, span)
     over = "" if span == 1 else f" in {span} days"
-    whose = "were others' and new to it" if count == "of_others" else "were new to it"
-    return {"family": family, "channel": "foreign_objects" if count == "of_others" else "point_day", "title": title,
+    whose = "were others' and new to it" if foreign else "were new to it"
+    return {"family": family, "channel": "foreign_objects" if foreign else "point_day", "title": TITLE[part],
             "observed": f"{told.found:,} of {words.plural(told.of, what)} {whose}{over}, up to {words.day(day)}",
             "usual": f"{words.percent(told.usual)} of them", "peers": "", "value": float(told.found),
             "expected": told.usual * told.of, "unit": "", "measured_as": f"{part}, {span} days against 28"}  # fmt: skip
@@ -135,7 +156,7 @@ def _silence(incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
     inside = (days.days >= incident["start"].normalize()) & (days.days < incident["end"])
     d = int(np.argmax(np.where(inside, signs.silence(days)[k], -1.0)))
     pauses = np.diff(np.flatnonzero(days.active[k, : d + 1])) - 1
-    return {"family": "rhythm", "channel": "point_day", "title": "Used again after a long silence",
+    return {"family": "rhythm", "channel": "point_day", "title": TITLE["silence"],
             "observed": f"{words.plural(int(pauses[-1]), 'day')} without a call before {words.day(days.days[d])}",
             "usual": f"at most {words.plural(int(pauses[:-1].max(initial=0)), 'day')}", "peers": "",
             "measured_as": "silence, doublings of the longest before"}  # fmt: skip
@@ -240,7 +261,7 @@ def drift_in_words(name: str, incident: pd.Series, evidence: Evidence) -> dict[s
     per_day = words.amount(float(values.mean()), feature.unit)
     change = words.percent_change(ratio)
     given = " for as many calls" if feature.given else ""
-    return {"family": feature.family, "channel": "drift", "title": DRIFT_TITLE.get(name, feature.reason),
+    return {"family": feature.family, "channel": "drift", "title": title_of(f"drift_{name}"),
             "observed": f"{per_day} a day over {words.plural(int(seen.sum()), 'active day')} ({change})",
             "usual": f"{words.amount(float(usual.mean()), feature.unit)} a day{given}", "peers": peers,
             "value": float(values.mean()), "expected": float(usual.mean()), "unit": feature.unit,

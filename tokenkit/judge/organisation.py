@@ -3,7 +3,6 @@
 Reads  Judgement, activity_hour, activity_network, activity_client, activity_operation, events. Writes nothing.
 """
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -102,18 +101,20 @@ def _week(judgement: Judgement, detection: Detection) -> facts.BudgetWeek | None
     opened, ratio = len(incidents), len(incidents) / allowed
     causes: list[str] = []
     if ratio > FAR_OFF:
+        ways = {one.name: one.title for one in detectors(detection.panel)}
         kinds = pd.Series(days.behaviour, days.profiles).where(days.representative, "young")
-        signs: Counter[str] = Counter(max(parts, key=lambda part: parts[part]) for parts in incidents["parts"] if parts)
-        most = (
-            Counter(incidents["channels"].str[0]).most_common(1)[0], signs.most_common(1)[0],
-            Counter(incidents["profile_uid"].map(kinds)).most_common(1)[0],
+        named = (
+            incidents["channels"].str[0].map(ways), incidents["parts"].map(_largest_part),
+            incidents["profile_uid"].map(kinds).map(TOLD),
         )  # fmt: skip
-        titles = {one.name: one.title for one in detectors(detection.panel)}
-        names = (titles.get(most[0][0], most[0][0]), most[1][0].replace("_", " "), TOLD[most[2][0]])
-        causes = [f"{name} ({count})" for name, (_, count) in zip(names, most, strict=True)]
+        causes = [f"{name} ({count})" for column in named for name, count in column.value_counts().head(1).items()]
     chance = float(poisson.sf(opened - 1, allowed) if ratio > 1 else poisson.cdf(opened, allowed)) > MAY_BE_CHANCE
-    return {"opened": opened, "allowed": allowed, "ratio": ratio, "far_off": not 1 / FAR_OFF <= ratio <= FAR_OFF,
-            "causes": causes, "may_be_chance": chance}  # fmt: skip
+    return {"opened": opened, "allowed": allowed, "far_off": not 1 / FAR_OFF <= ratio <= FAR_OFF, "causes": causes,
+            "may_be_chance": chance}  # fmt: skip
+
+
+def _largest_part(parts: dict[str, float]) -> str:
+    return explain.title_of(max(parts, key=lambda part: parts[part]))
 
 
 def _calibration_opened(judgement: Judgement) -> int:

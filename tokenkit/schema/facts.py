@@ -89,7 +89,6 @@ class BudgetWeek(TypedDict):
 
     opened: int
     allowed: float
-    ratio: float
     far_off: bool  # more than twice, or less than half
     causes: list[str]  # where far more: the channel, the sign and the kind of tokens that opened most
     may_be_chance: bool
