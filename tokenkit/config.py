@@ -56,11 +56,11 @@ class Detection(_Section):
     budget: float = Field(default=5.0, gt=0, description="new incidents a day for each 1,000 profiles")
     shares: dict[str, float] = Field(
         default={
-            "point_hour": 0.1,
-            "point_day": 0.45,
+            "point_hour": 0.05,
+            "point_day": 0.5,
             "foreign_objects": 0.1,
-            "drift_amounts": 0.25,
-            "drift_requests": 0.1,
+            "drift_amounts": 0.3,
+            "drift_requests": 0.05,
         },
         description="share of the budget for each channel, at most 1 in all; "
         "panel (PyOD) has none unless you give it one",

@@ -57,7 +57,7 @@ def test_with_a_share_it_raises_incidents_and_its_parts_are_reasons_on_the_page(
         assert all(r["title"] and r["observed"] for r in incident["reasons"])
     title = "Many numbers a little high together"
     assert title in (root / left.out.splitlines()[-1]).read_text()
-    assert {c["channel"]: c["share"] for c in facts["health"]["channels"]}["acme_breadth"] == 0.4
+    assert {c["channel"]: c["share"] for c in facts["health"]["channels"]}["acme_breadth"] == 0.3
 
 
 def test_without_its_package_its_share_is_refused_with_what_there_is(

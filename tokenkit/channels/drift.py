@@ -23,7 +23,7 @@ from tokenkit.normal import baseline
 from tokenkit.normal.deviation import in_deviations
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.robust import row_median
-from tokenkit.normal.tail import normal_bits
+from tokenkit.normal.tail import normal_bits, normal_z
 
 WINDOW_DAYS = 14
 CLIP_SD = 0.5
@@ -42,21 +42,12 @@ class _Drift:
     def __init__(self) -> None:
         self.tau: dict[str, dict[str, float]] = {}  # feature to kind of token to tau; "" is every other kind
         self.phi: dict[str, float] = {}
-        self.whitening: np.ndarray = np.eye(1)
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
-        """Fit how far a benign level moves (``tau``), how days hang together (``phi``) and how features do."""
-        zs = []
+        """Fit how far a benign level moves (``tau``), and how days hang together (``phi``)."""
         for name in self.names:
             self.phi[name] = _lag_one(evidence, name)
             self.tau[name] = self._fit_taus(evidence, name, start, end)
-            zs.append(self._learned(evidence, name))
-        inside = evidence.days.between(start, end)
-        stacked = np.stack([z[evidence.days.core][:, inside].ravel() for z in zs])
-        stacked = np.clip(stacked[:, ~np.isnan(stacked).any(axis=0)], -3, 3)
-        enough = stacked.shape[1] > 50
-        self.whitening = np.corrcoef(stacked) if enough and len(zs) > 1 else np.eye(len(zs))
-        self.whitening = np.nan_to_num(np.atleast_2d(self.whitening)) + 0.1 * np.eye(len(zs))
         return self
 
     def _fit_taus(self, evidence: Evidence, name: str, start: date, end: date) -> dict[str, float]:
@@ -114,6 +105,15 @@ class _Drift:
         rows: np.ndarray | slice = slice(None), doubt: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
         """``_z`` of some rows from their residuals in standard deviations (``off``) and variances (``v``)."""
+        mean, error, known = self._mean_and_error(evidence, name, off, v, tau, rows, doubt)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(known, mean / error, np.nan)
+
+    def _mean_and_error(
+        self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, tau: float | None = None,
+        rows: np.ndarray | slice = slice(None), doubt: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """Mean residual of two weeks and its error (log scale), and whether enough is known; profile x day."""
         feature, days, reference = features()[name], evidence.days, evidence.days.reference[rows]
         r = _held(off) * np.sqrt(v)
         seen = ~np.isnan(r) & ~reference  # a window that shares days with its reference would look calm
@@ -127,11 +127,11 @@ class _Drift:
         if doubt is not None:
             moves = np.sqrt(moves**2 + doubt)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = (summed / total) / np.sqrt(long_run / total + long_run / of_reference + moves**2)
+            mean, error = summed / total, np.sqrt(long_run / total + long_run / of_reference + moves**2)
         known = (reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS)
         if feature.given:  # a feature that the profile's log never has cannot drift
             known &= (np.nansum(np.where(reference, days.values[name][rows], 0.0), axis=1) > 0)[:, None]
-        return np.where(known & seen, z, np.nan)
+        return mean, error, known & seen
 
     def _age(self, evidence: Evidence) -> np.ndarray:
         """The age of the reference on each day, from its middle on; 1 at the end of calibration.
@@ -147,27 +147,40 @@ class _Drift:
         return np.maximum(age, 1.0) / max((at - middle) / pd.Timedelta("1D") - WINDOW_DAYS / 2, 1.0)
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row a day with enough behind it: -log2 of the upper tail of the largest z, or of their whitened sum."""
+        """One row a day with enough behind it: -log2 of the upper tail of the sum of the z above 0, over its root n.
+
+        A leak raises all its amounts a little; what is below its usual level takes nothing back.
+        """
         days = evidence.days
         known = np.stack([self._z(evidence, name) for name in self.names])
-        z = np.nan_to_num(known)
-        inverse = np.linalg.inv(self.whitening)
-        ones = np.ones(len(self.names))
-        together = np.tensordot(ones @ inverse, z, axes=1) / np.sqrt(ones @ inverse @ ones)
-        largest = np.maximum(z.max(axis=0), together)
-        bits = normal_bits(largest)
+        above = np.maximum(np.nan_to_num(known), 0.0)
+        bits = normal_bits(above.sum(axis=0) / np.sqrt(len(self.names)))
         rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & days.between(start, end)[None, :])
-        squares = np.maximum(z[:, rows, columns], 0.0) ** 2
-        share = squares / np.maximum(squares.sum(axis=0), 1e-9)
+        summands = above[:, rows, columns]
+        share = summands / np.maximum(summands.sum(axis=0), 1e-9)
         parts = pd.DataFrame((share * bits[rows, columns]).T, columns=[f"drift_{n}" for n in self.names])
         return score_rows(self.name, "day", days.profiles[rows], days.days[columns], parts)  # type: ignore[attr-defined]
 
 
 class DriftAmounts(_Drift):
-    """Data, objects and rows given the calls."""
+    """Data, objects, objects never touched before and rows, given the calls."""
 
     name, title, gap_days = "drift_amounts", "Takes more for its calls, for two weeks", 14
-    names = ("response_bytes", "objects", "rows")
+    names = ("response_bytes", "objects", "new_objects", "rows")
+
+
+def smallest_rise(evidence: Evidence, raw_bits: float) -> pd.Series:
+    """The lasting rise of data per call (0.5: by half) that gives so many raw bits of ``drift_amounts`` in two weeks.
+
+    Of each profile, as of the last day, when nothing else rises; NaN where too little is known.
+    """
+    name, detector = "response_bytes", DriftAmounts()
+    detector.phi[name] = _lag_one(evidence, name)
+    detector.tau[name] = detector._fit_taus(evidence, name, *evidence.periods.learning)
+    off, v, _ = _plain(evidence, name)
+    _, error, known = detector._mean_and_error(evidence, name, off, v)
+    z = normal_z(raw_bits) * np.sqrt(len(detector.names))
+    return pd.Series(np.where(known[:, -1], np.expm1(z * error[:, -1]), np.nan), evidence.days.profiles)
 
 
 class DriftRequests(_Drift):

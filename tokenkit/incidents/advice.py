@@ -30,7 +30,7 @@ SIGNS = {
     "objects": OBJECTS,
     "doors": REFUSALS,
     "spike": DATA,
-    "slow_leak": {"drift_response_bytes", "drift_objects", "drift_rows"},
+    "slow_leak": {"drift_response_bytes", "drift_objects", "drift_new_objects", "drift_rows"},
     "growth": {"drift_requests"},
     "busy": {"requests", "active_minutes", "max_in_minute"},
     "deletion": {"delete_requests"},

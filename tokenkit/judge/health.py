@@ -6,14 +6,14 @@ Reads  Judgement. Writes nothing.
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 
 from tokenkit import channels, config
-from tokenkit.channels import weights
+from tokenkit.channels import drift, weights
 from tokenkit.config import Workspace
-from tokenkit.fingerprint import features
 from tokenkit.incidents import labels, words
 from tokenkit.judge.judgement import Judgement
-from tokenkit.normal import baseline
+from tokenkit.normal.behaviour import KINDS
 from tokenkit.schema import facts
 from tokenkit.schema.incident import Incident
 from tokenkit.store import lake
@@ -72,28 +72,19 @@ def blind_spots(judgement: Judgement, counted: facts.Counts, read: facts.Logs) -
 
 
 def smallest_leak(judgement: Judgement) -> str | None:
-    """The median over profiles of the lasting rise of data per call that two weeks need to reach the threshold."""
-    if (
-        judgement.evidence is None
-        or judgement.threshold_table.empty
-        or not np.isfinite(judgement.threshold_table["drift_amounts"].iloc[-1])
-    ):
+    """The rise of data per call, lasting for two weeks, that half of the tokens of each kind could show unnoticed."""
+    limit = judgement.threshold_table["drift_amounts"].iloc[-1] if len(judgement.threshold_table) else np.nan
+    if judgement.evidence is None or not np.isfinite(limit):
         return None
-    days, fit = judgement.evidence.days, judgement.evidence.fits["response_bytes"]
-    v = baseline.variance(fit, features()["response_bytes"], days)[:, -14:]
-    mature = (days.maturity == "mature") & (np.nansum(days.values["response_bytes"], axis=1) > 0)
-    limit = judgement.threshold_table["drift_amounts"].iloc[-1]
+    days = judgement.evidence.days
     rows = judgement.scores[judgement.scores["channel"] == "drift_amounts"]
-    if rows.empty or not mature.any():
+    if rows.empty:
         return None
     near = rows.iloc[(rows["score_bits"] - limit).abs().argsort()[:5]]["raw_bits"].median()
-    from scipy.stats import norm
-
-    needed = float(norm.isf(2.0 ** -(near + 1.0)))
-    with np.errstate(all="ignore"):
-        error = np.sqrt(1.0 / np.nansum(1.0 / v[mature], axis=1) + 0.1**2)
-    rise = float(np.exp(needed * np.nanmedian(error)) - 1)
-    return (
-        f"For half of the tokens, a rise of less than about {100 * rise:.0f}% in data per call over two weeks"
-        " stays below it."
-    )
+    kinds = pd.Series(days.behaviour, days.profiles).where(days.maturity == "mature")
+    rises = drift.smallest_rise(judgement.evidence, near).groupby(kinds).median().dropna().sort_values()
+    if rises.empty:
+        return None
+    said = [f"{100 * rise:.0f}% for {KINDS[str(kind)].split(':')[0]}" for kind, rise in rises.items()]
+    return ("A lasting rise of data per call stays below it, for half of the tokens of a kind, up to about "
+            f"{words.joined(said)}; less where the calls also read what was never read before.")  # fmt: skip

@@ -21,6 +21,19 @@ def normal_bits(z: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(-log_ndtr(-z) / np.log(2) - 1.0, 0.0))
 
 
+def normal_z(bits: float) -> float:
+    """The standard normal number that has so many bits of surprise (``normal_bits``).
+
+    Examples
+    --------
+    >>> normal_bits(np.array([normal_z(8.5)])).round(1).tolist()
+    [8.5]
+    """
+    from scipy.stats import norm
+
+    return float(norm.isf(2.0 ** -(bits + 1.0)))
+
+
 @dataclass(frozen=True)
 class Tail:
     """The upper tail of a pool of deviations: empirical up to 98%, generalised Pareto beyond."""

@@ -75,8 +75,8 @@ def _daily_factor(own: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(factor / factor.mean())
 
 
-MORE_DATA = ("drift_response_bytes", "drift_objects", "drift_rows", "response_bytes", "new_objects", "rows",
-             "unfamiliar_objects")  # fmt: skip
+MORE_DATA = ("drift_response_bytes", "drift_objects", "drift_new_objects", "drift_rows", "response_bytes",
+             "new_objects", "rows", "unfamiliar_objects")  # fmt: skip
 
 
 @scenario(
