@@ -20,6 +20,7 @@ from tokenkit.bench.metrics import scoring
 from tokenkit.bench.page import tables
 from tokenkit.bench.profiles import Profile
 from tokenkit.errors import InputError
+from tokenkit.normal.behaviour import KINDS
 from tokenkit.report import find_notebook
 from tokenkit.report.publishing import unattended
 
@@ -191,6 +192,20 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
     text = page.write(results, tmp_path).read_text(encoding="utf-8")
     assert text.endswith("\nBy hand.\n") and text.count("| tokenkit |") == 2 and "2 organisations of 40 tokens" in text
     assert {path.name for path in tmp_path.glob("*.png")} >= {"recall.png", "scenarios.png", "cost.png"}
+    assert "## By kind of token" in text and "- of organisation 1: " in text and "; AP " in text
+
+
+@pytest.mark.slow
+def test_each_kind_of_token_and_each_attack_by_amounts_has_a_row(results):
+    kinds = tables.by_kind(results)
+    attacks = results.trials[results.trials["kind"] == "attack"]
+    assert set(kinds["behaviour"]) == set(attacks["behaviour"]) <= set(KINDS)
+    assert kinds["tokens"].sum() == attacks.groupby("behaviour")["base_uid"].nunique().sum()
+    rows = tables.reachable(results)
+    assert rows["title"].unique().tolist() == ["Slow exfiltration: more data on every day"]
+    assert rows["window_days"].tolist() == [14, 30] and (rows["trials"] == SMALL.each * len(SMALL.seeds)).all()
+    assert (rows["oracle_quarter"] <= rows["oracle_whole"]).all()
+    assert tables.harder_when_stronger(results).empty  # one intensity each
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ FIRST = pd.Timestamp("2026-03-01", tz="UTC").as_unit("us")
 DAYS = 34
 HORIZON = FIRST + pd.Timedelta(days=DAYS)
 TRIAL = {"seed": 1, "scenario": "s", "number": 1, "kind": "attack", "variant": "clean", "intensity": 1.0,
-         "base_uid": "t", "start": FIRST, "end": FIRST + pd.Timedelta("1D"), "horizon": HORIZON, "bytes": 100.0,
-         "objects": 10.0}  # fmt: skip
+         "base_uid": "t", "behaviour": "service", "start": FIRST, "end": FIRST + pd.Timedelta("1D"), "horizon": HORIZON,
+         "bytes": 100.0, "objects": 10.0}  # fmt: skip
 ALERT = {"detector": "d", "budget": 5.0, "score_bits": 9.0, "touches": True, "fresh": True, "early": False,
          "reasons": [], "bytes_before": 0.0, "objects_before": 0.0}  # fmt: skip
 BENIGN = {"detector": "d", "budget": 5.0, "seed": 1, "score_bits": 5.0, "action": "notify", "harm_minutes": 0.0}
@@ -232,6 +232,48 @@ def test_a_warming_up_that_was_raised_is_no_catch_and_stands_beside_the_recall()
     assert found["warned"].tolist() == [False, True, False, True]  # who is caught is not counted twice
     assert only(scoring.warned(found)) == pytest.approx((1 / 3 + 1) / 2)
     assert only(scoring.recall(found)) == pytest.approx((1 / 3 + 0) / 2)
+
+
+def test_each_kind_of_token_has_a_recall_of_its_own():
+    made = trials(*[{"behaviour": kind} for kind in ("person", "person", "service")])
+    found = scoring.recall_by_kind(outcomes(made, alerts({"trial": 0})), draws=0).set_index("behaviour")
+    assert found["value"].to_dict() == {"person": 0.5, "service": 0.0} and found["n"].sum() == 3
+
+
+def test_what_is_caught_less_often_although_stronger_is_named_and_chance_is_not():
+    many = trials(
+        *[{"intensity": i, "scenario": s} for s in ("falls", "rises", "may") for i in (1.0, 2.0) for _ in range(30)]
+    )
+    hits = {
+        ("falls", 1.0): 28,
+        ("falls", 2.0): 5,
+        ("rises", 1.0): 5,
+        ("rises", 2.0): 28,
+        ("may", 1.0): 20,
+        ("may", 2.0): 17,
+    }
+    caught = [
+        t for (s, i), n in hits.items() for t in many.index[(many["scenario"] == s) & (many["intensity"] == i)][:n]
+    ]
+    found = scoring.falls(scoring.detectability(outcomes(many, alerts(*[{"trial": int(t)} for t in caught]))))
+    assert found[["scenario", "weaker", "stronger"]].values.tolist() == [["falls", 1.0, 2.0]]
+    assert found[["weaker_recall", "stronger_recall"]].round(3).values.tolist() == [[0.933, 0.167]]
+
+
+def test_two_detectors_precision_is_compared_on_the_same_draws():
+    made = trials(*[{}] * 8)
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame(
+        {"seed": 1, "trial": [*range(8), *[-1] * 40], "attack": [True] * 8 + [False] * 40, "weight": 1.0}
+    )
+    good = rows.assign(detector="good", score_bits=rng.normal(size=48) + 3.0 * rows["attack"])
+    twin, poor = good.assign(detector="twin"), rows.assign(detector="poor", score_bits=rng.normal(size=48))
+    found = ranking.precision_beside(pd.concat([good, twin, poor]), made, "good", draws=200).set_index("detector")
+    assert found.loc["twin", ["value", "low", "high"]].tolist() == [0.0, 0.0, 0.0]
+    assert found.loc["poor", "high"] < 0
+    each = ranking.window_precision(pd.concat([good, poor]), made, draws=0)
+    each = each[each["metric"] == "average precision"].set_index("detector")["value"]
+    assert found.loc["poor", "value"] == pytest.approx(each["poor"] - each["good"])
 
 
 def test_a_profile_more_than_the_run_had_is_refused():

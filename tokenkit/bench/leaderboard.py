@@ -33,18 +33,19 @@ from tokenkit.errors import InputError, did_you_mean
 from tokenkit.progress import Progress, silent
 
 GROUPS = (DETECTORS_GROUP, fingerprint.GROUP)  # what other packages may add
-TABLES = ("trials", "alerts", "benign", "runs", "windows")
+TABLES = ("trials", "alerts", "benign", "runs", "windows", "reachable")
 
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of a run (``scoring``), and ``run``: how and of what they were made."""
+    """The tables of a run (``scoring``, ``metrics.reachable``), and ``run``: how and of what they were made."""
 
     trials: pd.DataFrame
     alerts: pd.DataFrame
     benign: pd.DataFrame
     runs: pd.DataFrame
     windows: pd.DataFrame
+    reachable: pd.DataFrame
     scenarios: pd.DataFrame
     run: dict[str, Any]
 
@@ -164,7 +165,7 @@ def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     }  # fmt: skip
     idle = tables["trials"].groupby("trial")["events"].max() == 0
     nothing = set(idle.index[idle])  # an attack or a change that changed nothing is none
-    for name in ("trials", "alerts", "windows"):
+    for name in ("trials", "alerts", "windows", "reachable"):
         tables[name] = tables[name][~tables[name]["trial"].isin(nothing)].reset_index(drop=True)
     shown = [scenarios.get(one) for one in jobs[0].scenarios]
     tables["scenarios"] = pd.DataFrame(

@@ -19,6 +19,7 @@ from filelock import FileLock
 from tokenkit.bench import alerts, protocol, scenarios
 from tokenkit.bench.detectors import leaks, own, registry
 from tokenkit.bench.detectors.contender import YOURS, Contender
+from tokenkit.bench.metrics import reachable
 from tokenkit.bench.metrics.ranking import CLEAN
 from tokenkit.bench.profiles import IN_VARIANTS, Profile
 from tokenkit.bench.scenarios.scenario import Scenario
@@ -127,6 +128,8 @@ def _measure_piece(
     put(folder, f"alerts-{name}", pd.concat(opened, ignore_index=True))
     put(folder, f"windows-{name}", pd.concat([*days, alerts.oracle_days(days[0])], ignore_index=True))
     put(folder, f"taken-{name}", attacked.taken)
+    of_amounts = attacked.trials[attacked.trials["scenario"].isin(scenarios.FAMILIES["amounts"])]
+    put(folder, f"reachable-{name}", reachable.of_amounts(organisation.evidence, attacked.evidence, of_amounts))
     put(folder, f"cost-{name}", pd.DataFrame(cost, columns=["detector", "score_s"]))
     put(folder, f"trials-{name}", attacked.trials)
     shutil.rmtree(twins)

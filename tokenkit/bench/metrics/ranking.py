@@ -4,7 +4,7 @@ Reads  windows, trials, alerts, benign, runs: tables that measure and leaderboar
 All of it is about the clean variant, because the benign incidents are those of its runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from tokenkit.bench.metrics.intervals import DRAWS, Floats, means, value_and_int
 
 BUDGETS = (1.0, 5.0, 10.0, 20.0)
 CLEAN, ATTACK = "clean", "attack"
+METRICS = ("average precision", "roc auc")  # by window
 # draws that are in memory at once: 20,000 windows x 100 float64 are 16 MB, a few times over
 _BLOCK = 100
 
@@ -36,9 +37,33 @@ def window_precision(windows: pd.DataFrame, trials: pd.DataFrame, draws: int = D
     DataFrame, one row a detector and ``metric`` (average precision, roc auc)
         ``value``, ``low``, ``high``, ``n`` (int, attack windows), ``base``.
     """
+    found = []
+    for detector, drawn, n, base in _drawn_precision(windows, trials, draws):
+        for metric, values in zip(METRICS, drawn, strict=True):
+            numbers = [number.item() for number in value_and_interval(values[None])]
+            found.append([detector, metric, *numbers, n, base])
+    return pd.DataFrame(found, columns=["detector", "metric", "value", "low", "high", "n", "base"])
+
+
+def precision_beside(windows: pd.DataFrame, trials: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.DataFrame:
+    """Average precision by window of every other detector less that of one, with its interval: both see the same draws.
+
+    Returns
+    -------
+    DataFrame, one row another detector: ``detector``, ``value`` (above 0: better than the reference), ``low``, ``high``
+    """
+    each = {detector: drawn[0] for detector, drawn, _, _ in _drawn_precision(windows, trials, draws)}
+    own = each.pop(reference)
+    found = [[detector, *(n.item() for n in value_and_interval((v - own)[None]))] for detector, v in each.items()]
+    return pd.DataFrame(found, columns=["detector", "value", "low", "high"])
+
+
+def _drawn_precision(
+    windows: pd.DataFrame, trials: pd.DataFrame, draws: int
+) -> Iterator[tuple[str, Floats, int, float]]:  # fmt: skip
+    """Each detector, its metrics (``METRICS`` x 1 + draws), its attack windows, and the share of them."""
     token = trials.loc[trials["variant"] == CLEAN].set_index("trial")["base_uid"]
     rows = windows[windows["trial"].isin(token.index) | (windows["trial"] == -1)]
-    found = []
     for detector, mine in rows.groupby("detector", sort=True):
         hit = mine["attack"].to_numpy(bool)
         if not hit.any() or hit.all():
@@ -57,10 +82,7 @@ def window_precision(windows: pd.DataFrame, trials: pd.DataFrame, draws: int = D
             precision = average_precision(score, counted, benign_scores, benign_weights)
             parts.append([precision, _ratio((counted * auc).sum(axis=0), counted)])
         base = float(weight.sum() / (weight.sum() + benign_weights.sum()))
-        for metric, values in zip(("average precision", "roc auc"), np.concatenate(parts, axis=1), strict=True):
-            numbers = [number.item() for number in value_and_interval(values[None])]
-            found.append([detector, metric, *numbers, int(hit.sum()), base])
-    return pd.DataFrame(found, columns=["detector", "metric", "value", "low", "high", "n", "base"])
+        yield str(detector), np.concatenate(parts, axis=1), int(hit.sum()), base
 
 
 def average_precision(

@@ -42,7 +42,8 @@ def trial_outcomes(
     ----------
     trials : DataFrame, one row a trial
         ``trial`` (int), ``seed``, ``scenario``, ``number``, ``kind`` (attack or confounder), ``variant``,
-        ``intensity``, ``base_uid``, ``start``, ``end``, ``horizon`` (datetime64[UTC]), ``bytes``, ``objects``.
+        ``intensity``, ``base_uid``, ``behaviour`` (the token's kind), ``start``, ``end``, ``horizon``
+        (datetime64[UTC]), ``bytes``, ``objects``.
     alerts : DataFrame, one row an incident of a trial's profiles at a detector and budget
         ``detector``, ``budget``, ``trial``, ``incident_uid``, ``raised``, ``score_bits``, ``touches`` (bool: a window
         of it within the attack is flagged because of the attack), ``fresh`` (bool: it touches, and was raised after
@@ -140,6 +141,11 @@ def worst_mean(outcomes: pd.DataFrame, worst: int = 5, draws: int = DRAWS) -> pd
     return table.merge(named, on=KEYS)
 
 
+def recall_by_kind(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
+    """Share of attacks caught by kind of token (``behaviour``), each scenario counting the same."""
+    return means(_attacks(outcomes), "caught", [*KEYS, "behaviour"], each="scenario", draws=draws)
+
+
 def time_to_detect(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Hours until half (``level`` 0.5) and nine tenths (0.9) of the attacks are caught; a miss counts at the horizon.
 
@@ -171,6 +177,32 @@ def loss(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
 def detectability(outcomes: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Recall against intensity; one row a detector, budget, variant, scenario and intensity."""
     return means(_attacks(outcomes), "caught", [*KEYS, "scenario", "intensity"], draws=draws)
+
+
+def falls(curve: pd.DataFrame) -> pd.DataFrame:
+    """Where a stronger attack is caught less often than a weaker one, by more than both intervals allow.
+
+    Parameters
+    ----------
+    curve : ``detectability``
+
+    Returns
+    -------
+    DataFrame, one row a detector, budget, variant, scenario and pair of intensities
+        ``weaker``, ``stronger`` (intensity), ``weaker_recall``, ``stronger_recall``.
+
+    Examples
+    --------
+    >>> curve = pd.DataFrame({"detector": "d", "budget": 5.0, "variant": "clean", "scenario": "s",
+    ...     "intensity": [1.0, 2.0], "value": [0.9, 0.5], "low": [0.8, 0.4], "high": [1.0, 0.6]})
+    >>> falls(curve)[["weaker", "stronger", "weaker_recall", "stronger_recall"]].values.tolist()
+    [[1.0, 2.0, 0.9, 0.5]]
+    """
+    keys = [*KEYS, "scenario"]
+    both = curve.merge(curve, on=keys, suffixes=("", "_to"))
+    both = both[(both["intensity"] < both["intensity_to"]) & (both["high_to"] < both["low"])]
+    named = {"intensity": "weaker", "intensity_to": "stronger", "value": "weaker_recall", "value_to": "stronger_recall"}
+    return both.rename(columns=named)[[*keys, *named.values()]].reset_index(drop=True)
 
 
 def intensity_at_recall(curve: pd.DataFrame, levels: Sequence[float] = (0.5, 0.9)) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import burden, scoring
 from tokenkit.bench.page import drawing, plots, tables
 from tokenkit.bench.trials.unattacked import DAYS
+from tokenkit.normal.behaviour import KINDS
 from tokenkit.world import EVENTS_PER_TOKEN_DAY
 
 SHOWN = 6  # contenders told apart in a picture of curves
@@ -102,8 +103,9 @@ def _tables(results: Results, summary: pd.DataFrame) -> list[str]:
           for r in tables.targets(results, summary).itertuples()), "",
         "## Beside tokenkit", "",
         "Recall more (+) or less (-) than tokenkit, 95% over tokens, and the paired Wilcoxon test over organisations "
-        "(the least p that so many can give):", "",
-        *(f"- {r.detector}: {r.value:+.2f} [{r.low:+.2f}, {r.high:+.2f}], p {r.p:.3g} ({r.attainable:.3g})."
+        "(the least p that so many can give); then the same of average precision by window:", "",
+        *(f"- {r.detector}: {r.value:+.2f} [{r.low:+.2f}, {r.high:+.2f}], p {r.p:.3g} ({r.attainable:.3g}); "
+          f"AP {r.value_ap:+.2f} [{r.low_ap:+.2f}, {r.high_ap:+.2f}]."
           for r in tables.beside_tokenkit(results, summary).itertuples()), "",
     ]  # fmt: skip
 
@@ -113,7 +115,10 @@ def _findings(results: Results, summary: pd.DataFrame, alts: dict[str, str]) -> 
     others = [name for name in names if name != TOKENKIT]
     return [
         *(line for name, alt in alts.items() for line in (f"![{alt}]({name})", "")),
+        *_kind_rows(results),
+        *_reachable_rows(results),
         *_intensity_rows(results, [TOKENKIT, *others[:1]]),
+        *_falls(results),
         "## The hardest scenarios", "",
         *(f"- {row.title}: {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] of {row.n} trials."
           for row in tables.hardest(results).itertuples()), "",
@@ -157,6 +162,48 @@ def _intensity_rows(results: Results, names: Sequence[str]) -> list[str]:
         return []
     text = "The intensity from which on half, and nine tenths, are caught; *any*: the least that was tried; -: none."
     return ["## How strong an attack has to be", "", text, "", *_markdown(list(rows), rows.to_numpy().tolist()), ""]
+
+
+def _kind_rows(results: Results) -> list[str]:
+    """What is promised of tokens of each kind."""
+    rows = tables.by_kind(results)
+    text = ("What tokenkit catches of tokens of each kind (docs/method/baseline.md) at the headline budget, after how "
+            "many hours half of it; of slow leaks, +60% within 14 days and a ramp of 3% a day; and how many benign "
+            "changes open an incident.")  # fmt: skip
+    head = ["kind", "tokens attacked", "recall (95%)", "hours (median)", "+60%", "3% a day", "benign changes"]
+    lines = [
+        [KINDS[r.behaviour].split(":")[0], f"{r.tokens}", f"{r.recall:.2f} [{r.low:.2f}, {r.high:.2f}]",
+         _number(r.hours, 0), _number(r.sustained), _number(r.ramp), _number(r.benign_change)]
+        for r in rows.itertuples()
+    ]  # fmt: skip
+    return ["## By kind of token", "", text, "", *_markdown(head, lines), ""]
+
+
+def _reachable_rows(results: Results) -> list[str]:
+    """Attacks by amounts, beside the best that anyone could do."""
+    rows = tables.reachable(results)
+    if rows.empty:
+        return []
+    text = ("An oracle that knows each token's level and noise of the judged days in hindsight, and by how much an "
+            "attack changes which amount on which day, though not when it begins. It has the whole budget, or a "
+            "quarter of it, for this one attack.")  # fmt: skip
+    head = ["attack", "strength", "within days", "tokenkit", "oracle, whole budget", "oracle, a quarter", "trials"]
+    lines = [
+        [r.title, f"{r.intensity:g} {r.unit}".strip(), f"{r.window_days}", _number(r.tokenkit),
+         _number(r.oracle_whole), _number(r.oracle_quarter), f"{r.trials}"]
+        for r in rows.itertuples()
+    ]  # fmt: skip
+    return ["## What anyone could reach where only amounts change", "", text, "", *_markdown(head, lines), ""]
+
+
+def _falls(results: Results) -> list[str]:
+    rows = tables.harder_when_stronger(results)
+    lines = [
+        f"- {r.title}: {r.weaker_recall:.2f} at {r.weaker:g}, {r.stronger_recall:.2f} at {r.stronger:g}."
+        for r in rows.itertuples()
+    ]
+    return ["Caught less often although stronger, by more than both intervals allow:", "",
+            *(lines or ["- none."]), ""]  # fmt: skip
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:

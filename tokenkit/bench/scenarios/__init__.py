@@ -21,6 +21,14 @@ def _of(kind: str) -> dict[str, Scenario]:
 ATTACKS = _of("attack")
 BENIGN_CHANGES = _of("confounder")  # as results store them
 ALL = {**ATTACKS, **BENIGN_CHANGES}
+FAMILIES = {
+    "theft": ("stolen_token", "cloned_token", "leaked_key_check", "ci_off_runner", "used_by_hand", "client_swap",
+              "network_rotation", "supply_chain", "invalid_token_storm"),
+    "calls": ("reconnaissance", "scope_probing", "purpose_creep", "credential_minting", "privilege_escalation",
+              "resource_hijack", "destructive_burst", "secret_harvesting", "tracks_covered", "refresh_token_reuse"),
+    "amounts": ("object_enumeration", "bulk_spike", "slow_exfiltration", "ramp", "pagination_crawl"),
+    "time": ("dormant_revived", "off_schedule"),
+}  # fmt: skip
 
 
 def get(id: str) -> Scenario:

@@ -29,8 +29,8 @@ from tokenkit.normal.evidence import Evidence
 from tokenkit.store import engine, lake, state
 
 OWN = "bench"  # the issuer in the identity of a twin: no token of the organisation can have it
-TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "profile_uid", "start", "end", "horizon",
-          "bytes", "objects", "events"]  # fmt: skip
+TRIALS = ["trial", "seed", "scenario", "variant", "intensity", "base_uid", "behaviour", "profile_uid", "start", "end",
+          "horizon", "bytes", "objects", "events"]  # fmt: skip
 TAKEN = ["trial", "event_key", "time", "bytes", "object_key"]
 
 
@@ -67,7 +67,7 @@ def attack(
     evidence = counterfactual(
         organisation.evidence, rows, theirs.profiles, theirs.values, hours, unfamiliarity, trial
     )  # fmt: skip
-    return AttackedProfiles(evidence, _truth(trials, twins, taken), taken, place)
+    return AttackedProfiles(evidence, _truth(organisation, trials, twins, taken), taken, place)
 
 
 def replace_tokens(
@@ -98,7 +98,7 @@ def replace_tokens(
         for table, whole in zip(tables, (organisation.evidence.hours, organisation.evidence.unfamiliarity), strict=True)
     ]
     evidence = Evidence(organisation.evidence.periods, changed, *deviation.day_deviations(changed), *measured)
-    truth = _truth(trials, twins, taken)
+    truth = _truth(organisation, trials, twins, taken)
     truth = truth.assign(profile_uid=truth["base_uid"])
     attacked = AttackedProfiles(evidence.of_profiles(np.unique(rows)), truth, taken, place, names)
     return replace(organisation, evidence=evidence), attacked
@@ -264,12 +264,15 @@ def _measure_twins(
     return pd.Index(organisation.evidence.days.profiles).get_indexer(twins["base_uid"]), days, hours, unfamiliarity
 
 
-def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+def _truth(
+    organisation: UnattackedOrganisation, trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame
+) -> pd.DataFrame:
     """When each trial happened and how much it took: an attack by its events, a benign change from its first one on.
 
-    An alert after the end of a benign change counts too.
+    An alert after the end of a benign change counts too. ``behaviour`` is the token's kind before all that.
     """
     rows = []
+    kinds = dict(zip(organisation.evidence.days.profiles, organisation.evidence.days.behaviour, strict=True))
     by_trial = dict(list(taken.groupby("trial")))
     for trial in trials:
         mine = twins[twins["trial"] == trial.number]
@@ -282,6 +285,6 @@ def _truth(trials: Sequence[Trial], twins: pd.DataFrame, taken: pd.DataFrame) ->
             start, end, found = mine["first"].min(), trial.end, [0, 0, int(mine["changes"].sum())]
         for twin in mine.itertuples():
             rows.append([trial.number, trial.seed, trial.scenario.id, trial.variant, trial.intensity, twin.base_uid,
-                         twin.profile_uid, start, end, trial.end, *found])  # fmt: skip
+                         kinds[twin.base_uid], twin.profile_uid, start, end, trial.end, *found])  # fmt: skip
     frame = pd.DataFrame(rows, columns=TRIALS)
     return frame.assign(**{c: pd.to_datetime(frame[c], utc=True).dt.as_unit("us") for c in ("start", "end", "horizon")})
