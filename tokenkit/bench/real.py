@@ -49,9 +49,14 @@ class RealLogs:
     profiles: int
     judged: int
 
-    def recall(self) -> pd.Series:
-        """Share of exchanged identities that each contender catches; that of ``random`` is chance."""
-        return self.exchanged.groupby("detector", sort=False)["caught"].mean()
+    def recall(self, days: float | None = None) -> pd.Series:
+        """Share of exchanged identities that each contender catches in so many days; that of ``random`` is chance.
+
+        Without ``days``, until the logs end: the longer one looks, the more is caught by chance.
+        """
+        hours = self.exchanged["hours"].where(self.exchanged["caught"])
+        caught = hours <= 24 * days if days is not None else hours.notna()
+        return caught.groupby(self.exchanged["detector"], sort=False).mean()
 
 
 def measure(

@@ -143,10 +143,12 @@ def real(
     print_table(("detector", "month", "days", "opened", "allowed", "of budget"), rows)
     typer.echo(f"profiles: {found.profiles:,}, of which {found.judged:,} have a reference of their own")
     if len(found.exchanged):
-        recall = found.recall()
-        shares = [f"{name} {share:.2f}" for name, share in recall.items() if name != registry.RANDOM]
-        each = len(found.exchanged) // len(recall)
-        typer.echo(f"exchanged identities caught, of {each}: {', '.join(shares)}; chance {recall[registry.RANDOM]:.2f}")
+        each = len(found.exchanged) // len(taking_part)
+        for days, within in ((7, "in 7 days"), (None, "until the logs end")):
+            recall = found.recall(days)
+            shares = [f"{name} {share:.2f}" for name, share in recall.items() if name != registry.RANDOM]
+            chance = f"chance {recall[registry.RANDOM]:.2f}"
+            typer.echo(f"exchanged identities caught {within}, of {each}: {', '.join(shares)}; {chance}")
     typer.echo(f"tables: {out}")
 
 
