@@ -26,7 +26,9 @@ def days(lesson):
 
 def test_every_scenario_weighs_the_same_and_a_day_without_an_attacker_is_no_attacked_one(days, attacked):
     total = days.groupby(["scenario", "is_attack"])["weight"].sum()
-    assert total["", 0.0] == pytest.approx(train.USUAL_DAYS) and total["deploy", 0.0] == pytest.approx(0.3)
+    assert total["", 0.0] == pytest.approx(train.USUAL_DAYS) and total["deploy", 0.0] == pytest.approx(
+        train.BENIGN_CHANGES
+    )
     thefts = [total[one, 1.0] for one in ("stolen_token", "bulk_spike", "slow_exfiltration")]
     assert thefts == pytest.approx([1 / 3] * 3), "of orphan the rules tell, nothing is to be learned"
     with_attacker = attacked.taken.assign(day=attacked.taken["time"].dt.floor("D"))
@@ -91,7 +93,7 @@ def test_judging_counts_the_trials_of_the_scenarios_asked_for(lesson):
 
 
 def test_each_attack_that_a_score_can_show_is_in_one_family():
-    listed = [one for ids in train.FAMILIES.values() for one in ids]
+    listed = [one for ids in scenarios.FAMILIES.values() for one in ids]
     assert sorted(listed) == sorted(set(scenarios.ATTACKS) - {"orphan"})
 
 

@@ -43,15 +43,7 @@ RIDGE = 0.1
 # ever happens by chance always counts; below, to the mean of all signs. Drawn to the mean everywhere the bench is as
 # good, but a tenfold day hardly counts, for simulated organisations have many (docs/decisions.md)
 BEYOND = np.array([np.nan, np.nan, np.nan, 0.2, 0.5])
-USUAL_DAYS, BENIGN_CHANGES = 10.0, 0.3  # weight of all other days, and of those of benign changes; attacked ones: 1
-FAMILIES = {
-    "theft": ("stolen_token", "cloned_token", "leaked_key_check", "ci_off_runner", "used_by_hand", "client_swap",
-              "network_rotation", "supply_chain", "invalid_token_storm"),
-    "calls": ("reconnaissance", "scope_probing", "purpose_creep", "credential_minting", "privilege_escalation",
-              "resource_hijack", "destructive_burst", "secret_harvesting", "tracks_covered", "refresh_token_reuse"),
-    "amounts": ("object_enumeration", "bulk_spike", "slow_exfiltration", "ramp", "pagination_crawl"),
-    "time": ("dormant_revived", "off_schedule"),
-}  # fmt: skip
+USUAL_DAYS, BENIGN_CHANGES = 10.0, 1.0  # weight of all other days, and of those of benign changes; attacked ones: 1
 
 
 @dataclass(frozen=True)
@@ -115,10 +107,10 @@ def train(
         "code": code_digest()[:12],
     }  # fmt: skip
     rows = []
-    for number, (family, ids) in enumerate(FAMILIES.items()):
-        progress("leaving a family out", number, len(FAMILIES))
+    for number, (family, ids) in enumerate(scenarios.FAMILIES.items()):
+        progress("leaving a family out", number, len(scenarios.FAMILIES))
         rows.append([family, *_left_out(lessons, tables, ids)])
-    progress("leaving a family out", len(FAMILIES), len(FAMILIES))
+    progress("leaving a family out", len(scenarios.FAMILIES), len(scenarios.FAMILIES))
     left_out = pd.DataFrame(rows, columns=["family", "recall", "trials"])
     recalls = {row.family: round(float(row.recall), 3) for row in left_out.itertuples()}
     about["recall of a family left out, on an organisation not learned from"] = recalls
@@ -155,6 +147,7 @@ def lesson(
     trials += _others_work(organisation, events, len(trials))
     attacked = []
     for number, piece in enumerate(pieces_of(trials)):
+        shutil.rmtree(folder / str(number), ignore_errors=True)  # of a run that was killed
         twins = overlay.attack(organisation, piece, events, folder / str(number))
         attacked.append((twins, protocol.breach_windows(twins.workspace, twins.evidence)))
         shutil.rmtree(folder / str(number))
