@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from tokenkit import fingerprint
 from tokenkit.bench import scenarios
-from tokenkit.bench.detectors import own, registry
+from tokenkit.bench.detectors import conformal, own, registry
 from tokenkit.bench.detectors.contender import YOURS, Contender
 from tokenkit.bench.measure import Job, measure_organisation, put, put_text
 from tokenkit.bench.profiles import PROFILES, Profile
@@ -153,7 +153,8 @@ def _listen(queue: Any, jobs: int, progress: Progress) -> None:
 
 def libraries() -> dict[str, str]:
     """The libraries that scores depend on, and their versions."""
-    return {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb")}
+    optional = [conformal.LIBRARY] if conformal.installed() else []
+    return {name: version(name) for name in ("pyod", "scikit-learn", "numpy", "pandas", "duckdb", *optional)}
 
 
 # ---- the whole ----

@@ -5,7 +5,7 @@ Reads  nothing. Writes nothing.
 
 from dataclasses import dataclass
 
-from tokenkit.bench.detectors import registry
+from tokenkit.bench.detectors import conformal, registry
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ NOVELTY = "deviations+novelty"
 MANY = (
     *(registry.TOKENKIT, "channels", "IForest", f"LODA, {NOVELTY}", f"HBOS, {NOVELTY}", f"PCA, {NOVELTY}"),
     *(f"KNN, {NOVELTY}", f"GMM, {NOVELTY}", f"INNE, {NOVELTY}", f"MCD, {NOVELTY}", f"ADEngine, {NOVELTY}"),
-    *("SpectralResidual", "controls"),
+    *("SpectralResidual", "controls", *([conformal.GROUP] if conformal.installed() else [])),
 )
 PROFILES = {
     "small": Profile(60, (0, 1), 1, False, MANY),

@@ -1,4 +1,4 @@
-"""Registry: every contender of the bench: tokenkit, its channels, PyOD, time series, controls, and ablations.
+"""Registry: every contender of the bench: tokenkit, its channels, PyOD, nonconform, time series, controls, ablations.
 
 Reads  nothing. Writes nothing.
 A contender of one's own is made by ``own.load``.
@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from tokenkit import channels
-from tokenkit.bench.detectors import ablation, controls
+from tokenkit.bench.detectors import ablation, conformal, controls
 from tokenkit.bench.detectors.adengine import RecommendedDetector
 from tokenkit.bench.detectors.contender import Contender
 from tokenkit.bench.detectors.rows import Flagger, Rows
@@ -35,15 +35,16 @@ FOR_EVER_DAYS = 3650
 
 
 def catalogue() -> dict[str, list[Contender]]:
-    """Every contender by group.
+    """Every contender by group; ``conformal`` is one where its library is installed.
 
     Examples
     --------
     >>> list(catalogue())
-    ['tokenkit', 'channels', 'raw', 'deviations', 'deviations+novelty', 'time series', 'controls', 'ablation']
+    ['tokenkit', 'channels', 'raw', 'deviations', 'deviations+novelty', ...'time series', 'controls', 'ablation']
     """
     groups = {TOKENKIT: [tokenkit_as_set(Detection())], "channels": _single_channels()}
     groups |= {view: [_rows(name, view) for name in (*PYOD, "ADEngine")] for view in VIEWS}
+    groups |= {conformal.GROUP: conformal.contenders()} if conformal.installed() else {}
     series = [_time_series(name) for name in SERIES]
     return groups | {"time series": series, "controls": _controls(), "ablation": _ablations()}
 
@@ -54,7 +55,7 @@ def choose(names: Sequence[str] = ()) -> list[Contender]:
     Raises
     ------
     InputError
-        There is none of that name; names the closest.
+        There is none of that name, names the closest; or it needs a library that is not installed.
 
     Examples
     --------
@@ -69,6 +70,8 @@ def choose(names: Sequence[str] = ()) -> list[Contender]:
         if name in NOT_COMPARED:
             raise InputError(f"{name} takes no part: {NOT_COMPARED[name]}")
         if not matching:
+            if name in conformal.NAMES:
+                raise InputError(f"no contender {name!r}: {conformal.MISSING}")
             possible = dict.fromkeys([*groups, *map(_detector_of, every), *(one.name for one in every)])
             raise InputError(f"no contender {name!r}; {did_you_mean(str(name), list(possible))}")
         chosen |= {one.name: one for one in matching}
