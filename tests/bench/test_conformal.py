@@ -4,12 +4,15 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from contenders import contender
+from scipy.stats import false_discovery_control
 
 from tokenkit.bench import leaderboard, protocol
 from tokenkit.bench.detectors import conformal, leaks, registry
+from tokenkit.bench.detectors.rows import Rows
 from tokenkit.bench.profiles import MANY
 from tokenkit.channels.panel import batch_invariant
-from tokenkit.errors import InputError
+from tokenkit.errors import DetectorError, InputError
 
 needed = pytest.mark.skipif(not conformal.installed(), reason="nonconform is not installed")
 RNG = np.random.default_rng(0)
@@ -85,3 +88,15 @@ def test_both_are_let_in_and_the_rate_needs_no_budget(unattacked):
     (at_rate,) = registry.choose(["nonconform at FDR 10%"])
     rows = protocol.fit(unattacked, at_rate, 0).scores
     assert set(rows["score_bits"]) <= {0.0, 1.0} and 0 < rows["score_bits"].mean() < 0.05
+
+
+@needed
+def test_the_whole_procedure_on_the_rows_of_a_day_would_be_refused(unattacked):
+    class Procedure(Rows):
+        def score(self, evidence, start, end):
+            rows = super().score(evidence, start, end)
+            adjusted = (2.0 ** -rows["raw_bits"]).groupby(rows["start"]).transform(false_discovery_control)
+            return rows.assign(raw_bits=(adjusted <= conformal.FDR).astype(float))
+
+    with pytest.raises(DetectorError, match="another score in another batch"):
+        leaks.refuse(unattacked, contender(Procedure("procedure", conformal.PValues(0)), learns="reference"))
