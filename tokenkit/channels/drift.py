@@ -9,7 +9,7 @@ Days of confirmed misuse are scored and fit nothing; an accepted new level count
 it, or the two weeks before the answer would go on raising what was answered.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
@@ -34,6 +34,15 @@ MIN_OF_KIND = 10  # profiles, for a tau of their own
 TAU_DEFAULT = 0.05  # benign movement of a level in two weeks, where there are no calibration days to fit it on
 
 
+@dataclass(frozen=True)
+class _TwoWeeks:
+    """Profile x day, log scale: mean residual of 14 days, its variance where levels stay, whether enough is known."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    known: np.ndarray
+
+
 class _Drift:
     names: tuple[str, ...] = ()
     # 14-day means leave one independent value a token in a calibration of two weeks: too few to promise a thin tail
@@ -51,34 +60,32 @@ class _Drift:
         return self
 
     def _fit_taus(self, evidence: Evidence, name: str, start: date, end: date) -> dict[str, float]:
-        """The tau of each kind with enough profiles, and of all others together ("")."""
-        core, behaviour = evidence.days.core, evidence.days.behaviour
-        taus = {"": self._fit_tau(evidence, name, start, end, core)}
-        for kind in np.unique(behaviour[core]).tolist():
-            rows = core & (behaviour == kind)
-            if rows.sum() >= MIN_OF_KIND:
-                taus[kind] = self._fit_tau(evidence, name, start, end, rows)
-        return taus
+        """The tau of each kind with enough profiles, and of all others together ("").
 
-    def _fit_tau(self, evidence: Evidence, name: str, start: date, end: date, rows: np.ndarray) -> float:
-        """The tau at which nine in ten of these profiles' z are as small as those of a standard normal."""
-        last = np.flatnonzero(evidence.days.between(None, end))
+        It makes nine in ten of their z on the last day as small as those of a standard normal. What is learned for all
+        must not depend on a label of one profile: as if nothing had been accepted, without days of confirmed misuse.
+        """
+        days = evidence.days
+        last = np.flatnonzero(days.between(None, end))
         if not len(last) or (end - start).days < MIN_DAYS:
-            return TAU_DEFAULT
-        low, high = 0.0, 1.0
-        for _ in range(20):
-            middle = (low + high) / 2
-            z = self._learned(evidence, name, tau=middle)[rows, last[-1]]
-            if np.isnan(z).all():
-                return TAU_DEFAULT
-            low, high = (middle, high) if np.nanquantile(np.abs(z), 0.9) > NINETY else (low, middle)
-        return (low + high) / 2
+            return {"": TAU_DEFAULT}
+        off, v, _ = _plain(evidence, name)
+        two_weeks, day = self._two_weeks(evidence, name, off, v), last[-1]
+        learned = two_weeks.known[:, day] & ~in_two_weeks(days.misuse)[:, day]
+        mean, variance = two_weeks.mean[:, day], two_weeks.variance[:, day]
+        age = self._age(evidence)[day]
+        taus = {"": _tau(mean, variance, age, learned & days.core)}
+        for kind in np.unique(days.behaviour[days.core]).tolist():
+            rows = days.core & (days.behaviour == kind)
+            if rows.sum() >= MIN_OF_KIND:
+                taus[kind] = _tau(mean, variance, age, learned & rows)
+        return taus
 
     def _z(self, evidence: Evidence, name: str) -> np.ndarray:
         """Profile x day: the mean residual of the last 14 days in standard errors; NaN where too little is known."""
         feature, fit, days = features()[name], evidence.fits[name], evidence.days
         off, v, effect = _plain(evidence, name)
-        z = self._two_weeks(evidence, name, off, v)
+        z = self._standardised(evidence, name, self._two_weeks(evidence, name, off, v))
         if fit.shift is None:
             return z
         v = baseline.variance(fit, feature, days)
@@ -88,32 +95,30 @@ class _Drift:
             k, first = accepted.row, accepted.first
             raised = np.maximum(fit.shift[k, first] - fit.shift[k], 0.0) / np.sqrt(v[k])
             row = np.where(before < first, np.maximum(off[k] - raised, np.minimum(off[k], 0.0)), off[k])
-            doubt = None if fit.doubt is None else fit.doubt[[k]]
-            z[k, first:] = self._two_weeks(evidence, name, row[None], v[[k]], None, np.array([k]), doubt)[0, first:]
+            doubt = 0.0 if fit.doubt is None else fit.doubt[[k]]
+            one = self._two_weeks(evidence, name, row[None], v[[k]], np.array([k]))
+            z[k, first:] = self._standardised(evidence, name, one, np.array([k]), doubt)[0, first:]
         return z
 
-    def _learned(self, evidence: Evidence, name: str, tau: float | None = None) -> np.ndarray:
-        """``_z`` as if nothing had been accepted, NaN where the two weeks hold a day of confirmed misuse.
+    def _standardised(
+        self, evidence: Evidence, name: str, two_weeks: "_TwoWeeks", rows: np.ndarray | slice = slice(None),
+        doubt: np.ndarray | float = 0.0,
+    ) -> np.ndarray:  # fmt: skip
+        """``_z`` of some rows; ``doubt`` is the variance of a level that was accepted."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = two_weeks.mean / np.sqrt(two_weeks.variance + self._moves(evidence, name)[rows] + doubt)
+        return np.where(two_weeks.known, z, np.nan)
 
-        What is learned from it for all must not depend on a label of one profile.
-        """
-        off, v, _ = _plain(evidence, name)
-        return np.where(in_two_weeks(evidence.days.misuse), np.nan, self._two_weeks(evidence, name, off, v, tau))
+    def _moves(self, evidence: Evidence, name: str) -> np.ndarray:
+        """Profile x day: the variance by which a benign level of its kind has moved."""
+        taus = self.tau[name]
+        of_kind = np.array([taus.get(kind, taus.get("", TAU_DEFAULT)) for kind in evidence.days.behaviour.tolist()])
+        return np.asarray((2 * of_kind[:, None]) ** 2 * self._age(evidence)[None, :])
 
     def _two_weeks(
-        self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, tau: float | None = None,
-        rows: np.ndarray | slice = slice(None), doubt: np.ndarray | None = None,
-    ) -> np.ndarray:  # fmt: skip
-        """``_z`` of some rows from their residuals in standard deviations (``off``) and variances (``v``)."""
-        mean, error, known = self._mean_and_error(evidence, name, off, v, tau, rows, doubt)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(known, mean / error, np.nan)
-
-    def _mean_and_error(
-        self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, tau: float | None = None,
-        rows: np.ndarray | slice = slice(None), doubt: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-        """Mean residual of two weeks and its error (log scale), and whether enough is known; profile x day."""
+        self, evidence: Evidence, name: str, off: np.ndarray, v: np.ndarray, rows: np.ndarray | slice = slice(None)
+    ) -> "_TwoWeeks":
+        """The last 14 days of some rows, from residuals in standard deviations (``off``) and variances (``v``)."""
         feature, days, reference = features()[name], evidence.days, evidence.days.reference[rows]
         r = _held(off) * np.sqrt(v)
         seen = ~np.isnan(r) & ~reference  # a window that shares days with its reference would look calm
@@ -121,17 +126,11 @@ class _Drift:
         total, summed, count = (_rolling(m) for m in (information, weighted, seen.astype(float)))
         of_reference = np.where(reference & ~np.isnan(r), 1 / v, 0.0).sum(axis=1)[:, None]
         long_run = (1 + self.phi[name]) / (1 - self.phi[name])
-        taus = self.tau.get(name, {})
-        of_kind = np.array([taus.get(kind, taus.get("", TAU_DEFAULT)) for kind in days.behaviour[rows].tolist()])
-        moves = (2 * of_kind[:, None] if tau is None else tau) * np.sqrt(self._age(evidence))[None, :]
-        if doubt is not None:
-            moves = np.sqrt(moves**2 + doubt)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean, error = summed / total, np.sqrt(long_run / total + long_run / of_reference + moves**2)
-        known = (reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS)
+        known = (reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & (count >= MIN_ACTIVE_DAYS) & seen
         if feature.given:  # a feature that the profile's log never has cannot drift
             known &= (np.nansum(np.where(reference, days.values[name][rows], 0.0), axis=1) > 0)[:, None]
-        return mean, error, known & seen
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return _TwoWeeks(summed / total, long_run / total + long_run / of_reference, known)
 
     def _age(self, evidence: Evidence) -> np.ndarray:
         """The age of the reference on each day, from its middle on; 1 at the end of calibration.
@@ -178,9 +177,10 @@ def smallest_rise(evidence: Evidence, raw_bits: float) -> pd.Series:
     detector.phi[name] = _lag_one(evidence, name)
     detector.tau[name] = detector._fit_taus(evidence, name, *evidence.periods.learning)
     off, v, _ = _plain(evidence, name)
-    _, error, known = detector._mean_and_error(evidence, name, off, v)
+    now = detector._two_weeks(evidence, name, off, v)
+    error = np.sqrt(now.variance + detector._moves(evidence, name))[:, -1]
     z = normal_z(raw_bits) * np.sqrt(len(detector.names))
-    return pd.Series(np.where(known[:, -1], np.expm1(z * error[:, -1]), np.nan), evidence.days.profiles)
+    return pd.Series(np.where(now.known[:, -1], np.expm1(z * error), np.nan), evidence.days.profiles)
 
 
 class DriftRequests(_Drift):
@@ -188,6 +188,18 @@ class DriftRequests(_Drift):
 
     name, title, gap_days = "drift_requests", "Calls more often, for two weeks", 14
     names = ("requests",)
+
+
+def _tau(mean: np.ndarray, variance: np.ndarray, age: float, rows: np.ndarray) -> float:
+    """The tau with which nine in ten |z| of some profiles lie within those of a standard normal, by bisection."""
+    if not rows.any():
+        return TAU_DEFAULT
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        z = np.abs(mean[rows]) / np.sqrt(variance[rows] + middle**2 * age)
+        low, high = (middle, high) if np.quantile(z, 0.9) > NINETY else (low, middle)
+    return (low + high) / 2
 
 
 def _plain(evidence: Evidence, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

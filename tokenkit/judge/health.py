@@ -85,6 +85,19 @@ def smallest_leak(judgement: Judgement) -> str | None:
     rises = drift.smallest_rise(judgement.evidence, near).groupby(kinds).median().dropna().sort_values()
     if rises.empty:
         return None
-    said = [f"{100 * rise:.0f}% for {KINDS[str(kind)].split(':')[0]}" for kind, rise in rises.items()]
-    return ("A lasting rise of data per call stays below it, for half of the tokens of a kind, up to about "
-            f"{words.joined(said)}; less where the calls also read what was never read before.")  # fmt: skip
+    said = [f"{_times(1 + rise)} for {KINDS[str(kind)].split(':')[0]}" for kind, rise in rises.items()]
+    return (
+        "Data per call may rise for two weeks, unnoticed for half of the tokens of a kind, to about "
+        f"{words.joined(said)}; less where the calls also read what was never read before."
+    )
+
+
+def _times(ratio: float) -> str:
+    """A ratio in words.
+
+    Examples
+    --------
+    >>> _times(1.38), _times(4.04), _times(75.0)
+    ('1.4 times', '4 times', 'more than 10 times')
+    """
+    return f"{ratio:.2g} times" if ratio < 10 else "more than 10 times"
