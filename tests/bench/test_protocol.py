@@ -101,7 +101,9 @@ def test_a_larger_budget_flags_all_that_a_smaller_one_does_and_more(unattacked, 
 
 
 def test_tokenkit_flags_on_the_bench_what_a_run_flags(unattacked, tmp_path):
-    workspace = config.init(shutil.copytree(unattacked.workspace.root, tmp_path / "copy"))
+    copy = shutil.copytree(unattacked.workspace.root, tmp_path / "copy")
+    (copy / config.FILE_NAME).write_text("[detection]\nbudget = 20\n")  # of so few tokens 5 would flag too little
+    workspace = config.init(copy)
     detection = workspace.settings.detection
     fitted = protocol.fit(unattacked, registry.tokenkit_as_set(detection), detection.seed, [detection.budget])
     breaches = protocol.breach_windows(unattacked.workspace, unattacked.evidence)
@@ -109,7 +111,7 @@ def test_tokenkit_flags_on_the_bench_what_a_run_flags(unattacked, tmp_path):
     run = detect(workspace, unattacked.evidence.periods)
     keys = ["profile_uid", "channel", "start"]
     ours, nightly = (some.sort_values(keys, ignore_index=True) for some in (ours, run.windows))
-    assert len(ours) > 10 and (ours["channel"] != "policy").any()
+    assert len(ours) > 20 and (ours["channel"] != "policy").any()
     assert ours[[*keys, "incident_uid"]].equals(nightly[[*keys, "incident_uid"]])
     for bits in ("score_bits", "threshold_bits"):
         np.testing.assert_allclose(ours[bits], nightly[bits])

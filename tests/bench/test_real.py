@@ -27,11 +27,15 @@ def test_every_day_after_the_first_six_weeks_is_judged_and_the_budget_is_that_of
     found, out = measured
     months = found.months.set_index(["detector", "month"])
     assert months.loc["tokenkit", "days"].to_dict() == {"2026-02": 13, "2026-03": 31, "2026-04": 4}
-    days = unattacked.evidence.days
-    last = int(days.counted[:, -1].sum())  # who made a call in the 28 days before
-    allowed = months["days"] * 20.0 / 1000
-    assert (months["allowed"] <= allowed * found.profiles).all() and 0 < last < found.profiles
-    assert (months["allowed"] > allowed * 0.8 * found.profiles).all()
+    active = raw_logs.table(unattacked.workspace, "fingerprint").query("window == 'day'")
+    allowed = dict.fromkeys(months.loc["tokenkit"].index, 0.0)
+    for day in pd.date_range(active["start"].min() + pd.Timedelta("42D"), active["start"].max()):
+        lately = active[(active["start"] < day) & (active["start"] >= day - pd.Timedelta("28D"))]
+        allowed[day.strftime("%Y-%m")] += lately["profile_uid"].nunique() * 20 / 1000
+    for name in ("tokenkit", "random"):
+        assert months.loc[name, "allowed"].to_dict() == pytest.approx(allowed)
+    most = months.loc["tokenkit", "days"] * found.profiles * 20 / 1000
+    assert any(allowed[month] < most[month] for month in allowed), "else nothing is tested: every token counts always"
     assert (months["of_budget"] == months["opened"] / months["allowed"]).all() and months["opened"].sum() > 0
     assert 0 < found.judged <= found.profiles == 40
     pd.testing.assert_frame_equal(pd.read_parquet(out / "months.parquet"), found.months, check_dtype=False)
