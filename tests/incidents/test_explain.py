@@ -1,18 +1,24 @@
 """Reasons that add up, stories that follow from them, and a risk that never falls as the surprise grows."""
 
 import dataclasses
+import itertools
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import raw_logs
 from hypothesis import given
 from hypothesis import strategies as st
+from report.facts_example import attention
 
-from tokenkit.channels import policy
+from tokenkit.channels import detectors, policy, signs
+from tokenkit.config import PANEL
 from tokenkit.fingerprint import judged_features
 from tokenkit.incidents import advice, explain, risk, words
+from tokenkit.normal import familiarity
 from tokenkit.normal.evidence import Evidence
+from tokenkit.report import parts as page_parts
 
 PARTS = [
     *judged_features(),
@@ -21,6 +27,8 @@ PARTS = [
     "panel",
     *policy.BITS,
     *(f"drift_{n}" for n in explain.DRIFT_TITLE),
+    *explain.FAMILIAR,
+    "silence",
 ]
 parts_of = st.dictionaries(st.sampled_from(PARTS), st.floats(0.01, 40), min_size=1, max_size=8)
 
@@ -30,7 +38,19 @@ def evidence() -> Evidence:
     values = raw_logs.steady(days=62)
     values["response_bytes"][0, 45:] *= 1.6
     values["sequential_objects"][0, 50] = 500
-    return raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    return raw_logs.evidence_of(values, raw_logs.periods(42, 62), unfamiliarity=used(range(20, 62), 10, {50: 6}))
+
+
+def used(days: range, of: int, fresh: dict[int, int], span: int = 1, usual: int = 1) -> pd.DataFrame:
+    """What the first profile used on each day: so many values of each kind, one of them new, and others' where new."""
+    new = np.array([fresh.get(day, usual) for day in days])
+    table = pd.DataFrame({name: np.zeros(len(days)) for name in familiarity.nothing()})
+    for kind in familiarity.KINDS:
+        table[f"values_{kind}"], table[f"fresh_{kind}"] = float(of), new.astype(float)
+        table[f"fresh_{kind}_{span}"] = new.astype(float)
+    table["of_others_object"], table[familiarity.FOREIGN] = np.where(new > usual, new, 0.0), np.maximum(new - usual, 0)
+    start = pd.DatetimeIndex([pd.Timestamp(raw_logs.moment(day)) for day in days]).as_unit("us")
+    return table.assign(profile_uid=f"tok1_{0:024x}", start=start)
 
 
 def incident(parts: dict[str, float], start: int = 48, end: int = 52) -> pd.Series:
@@ -93,6 +113,110 @@ def test_a_new_value_is_named_with_what_was_usual_and_how_many_peers_use_it(evid
 
 
 @pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        ("unfamiliar_objects", "objects"),
+        ("unfamiliar_networks", "networks"), ("unfamiliar_clients", "programs"),
+    ],
+)  # fmt: skip
+def test_what_is_new_to_a_token_is_counted_on_the_day_on_which_most_was(
+    part: str, what: str, evidence: Evidence
+) -> None:
+    (reason,) = reasons_of({part: 10.0}, evidence)
+    assert reason["sentence"] == (
+        f"{explain.TITLE[part]}: 6 of 10 {what} were new to it, up to Tue 21 Apr; usual: 10% of them."
+    )
+    assert (reason["value"], reason["expected"]) == (6.0, pytest.approx(1.0))
+    assert reason["measured_as"] == f"{part}, 1 days against 28"
+
+
+def test_what_is_new_bit_by_bit_is_counted_over_the_days_in_which_it_was(evidence: Evidence) -> None:
+    slow = used(range(20, 62), 10, {48: 3, 49: 4, 50: 5}, span=3)
+    (reason,) = reasons_of({"unfamiliar_objects": 10.0}, dataclasses.replace(evidence, unfamiliarity=slow))
+    assert reason["observed"] == "12 of 30 objects were new to it in 3 days, up to Tue 21 Apr"
+    assert reason["usual"] == "10% of them" and reason["expected"] == pytest.approx(3.0)
+
+
+def test_what_was_others_is_told_apart_from_what_was_new_to_everyone(evidence: Evidence) -> None:
+    (reason,) = reasons_of({"foreign_objects": 10.0}, evidence)
+    assert (reason["channel"], reason["family"]) == ("foreign_objects", "objects")
+    assert reason["sentence"] == (
+        "Worked on what only others had worked on: 6 of 30 objects were others' and new to it in 3 days, "
+        "up to Tue 21 Apr; usual: 0% of them."
+    )
+
+
+def test_days_of_another_incident_or_of_another_token_say_nothing_of_what_is_new(evidence: Evidence) -> None:
+    mine, theirs = used(range(20, 62), 10, {47: 9, 50: 6, 52: 9}), used(range(20, 62), 10, {51: 10})
+    both = pd.concat([mine, theirs.assign(profile_uid=f"tok1_{1:024x}")], ignore_index=True)
+    (reason,) = reasons_of({"unfamiliar_objects": 10.0}, dataclasses.replace(evidence, unfamiliarity=both))
+    assert reason["observed"].startswith("6 of 10 objects") and "Tue 21 Apr" in reason["observed"]
+
+
+@pytest.mark.parametrize(
+    ("silent", "observed", "usual"),
+    [
+        # days 50 and 51 are of the incident
+        ({*range(40, 50)}, "10 days without a call before Tue 21 Apr", "at most 0 days"),
+        ({10, *range(40, 50)}, "10 days without a call before Tue 21 Apr", "at most 1 day"),
+        ({5, 6, 7, *range(30, 34), *range(45, 51)}, "6 days without a call before Wed 22 Apr", "at most 4 days"),
+    ],
+)
+def test_a_silence_says_how_long_it_was_and_how_long_any_was_before(
+    silent: set[int], observed: str, usual: str
+) -> None:
+    values = raw_logs.steady(profiles=6, days=62)
+    for matrix in values.values():
+        matrix[0, sorted(silent)] = np.nan
+    evidence = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    (reason,) = found = explain.reasons(incident({"silence": 9.0}, 50, 52), evidence, {}, {})
+    assert advice.headline("revived", "deploy", found) == (
+        "deploy is used again after a long silence.", "deploy woke up after a long silence",
+        f"Used again after a long silence: {observed}.",
+    )  # fmt: skip
+    assert reason["sentence"] == f"Used again after a long silence: {observed}; usual: {usual}."
+    assert (reason["family"], reason["channel"], reason["peers"]) == ("rhythm", "point_day", "")
+
+
+def test_every_part_of_every_channel_has_a_title_in_plain_words() -> None:
+    ours = [*PARTS, *(f"panel_{name}" for name in PANEL), *(one.name for one in detectors())]
+    for part, title in zip(ours, map(explain.title_of, ours), strict=True):
+        assert title[:1].isupper() and "_" not in title and not title.endswith("."), part
+    assert set(signs.names()) - {"network_moved", "network_beside"} <= set(PARTS), "nothing is left out here"
+    assert [explain.title_of(part) for part in ("silence", "foreign_objects", "orphan_in_use")] == [
+        "Used again after a long silence", "Worked on what only others had worked on",
+        "Used although its owner has left",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in explain.VALUES])
+def test_a_part_is_called_the_same_wherever_it_is_named(part: str, evidence: Evidence) -> None:
+    (reason,) = reasons_of({part: 10.0}, evidence)
+    assert explain.title_of(part) == reason["title"]
+
+
+HOSTILE = "<img src=x onerror=alert(1)>{label}{0}\u202e"
+
+
+def test_a_hostile_value_is_text_in_a_reason_and_on_a_card(evidence: Evidence) -> None:
+    new = {kind: seen(kind).assign(value=[HOSTILE + "x" * 500, HOSTILE]) for kind in explain.VALUES}
+    found = explain.reasons(incident(dict.fromkeys(explain.VALUES, 9.0)), evidence, new, {})
+    assert all(r["observed"].startswith("<img src=x onerror=alert(1)>{label}{0}") for r in found)
+    assert all(len(r["sentence"]) < 300 for r in found), "a long value is cut"
+    facts = attention()
+    facts["incidents"] = [facts["incidents"][0] | {"reasons": found}]
+    html = page_parts.incidents(facts).html
+    assert "<img src=x" not in html and "&lt;img src=x onerror=alert(1)&gt;{label}{0}" in html and "\u202e" not in html
+
+
+@pytest.mark.parametrize(("story", "first"), itertools.product(advice.HEADLINES, ("network", "orphan_in_use")))
+def test_a_hostile_name_is_put_into_a_headline_as_it_is(story: str, first: str, evidence: Evidence) -> None:
+    found = reasons_of({first: 9.0, "requests": 1.0}, evidence)
+    long, short, _ = advice.headline(story, HOSTILE, found)
+    assert long.count(HOSTILE) == short.count(HOSTILE) == 1 and long.endswith(".")
+
+
+@pytest.mark.parametrize(
     ("before", "total", "mark"),
     [
         (0, 0, "UNSEEN"), (0, 1000, "UNSEEN"), (1, 1001, "RARE"), (1, 1000, "INFREQUENT"), (49, 1000, "INFREQUENT"),
@@ -124,6 +248,12 @@ def test_how_common_a_value_was_is_marked(before: int, total: int, mark: str) ->
         ({"hour_of_week": 5.0}, "mixed"),
         ({"panel": 5.0}, "mixed"),
         ({"clients": 5.0}, "mixed"),
+        ({"foreign_objects": 9.0, "objects": 5.0}, "others_work"),
+        ({"silence": 9.0, "requests": 9.0}, "revived"),
+        ({"unfamiliar_networks": 9.0, "unfamiliar_clients": 3.0}, "stolen"),
+        ({"network_switches": 9.0}, "new_network"),
+        ({"unfamiliar_operations": 9.0}, "new_calls"),
+        ({"unfamiliar_objects": 9.0}, "objects"),
     ],
 )
 def test_the_story_is_what_explains_most_of_the_score(parts: dict[str, float], kind: str) -> None:
@@ -202,6 +332,30 @@ def test_what_a_value_is_given_is_named_by_its_unit(evidence: Evidence, monkeypa
     monkeypatch.setattr(explain, "features", lambda: other)
     (reason,) = reasons_of({"pairs": 5.0}, evidence)
     assert "for as many objects" in reason["usual"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ({"foreign_objects": 9.0, "requests": 8.0}, (
+            "deploy began to work on what only others had worked on.", "deploy works on what is others'",
+            "Worked on what only others had worked on: 6 of 30 objects were others' and new to it in 3 days, up to "
+            "Tue 21 Apr.",
+        )),
+        ({"unfamiliar_objects": 9.0, "requests": 8.0}, (
+            "deploy touched far more different objects than usual.", "deploy reaches for more objects",
+            "More of what it touched was new to it: 6 of 10 objects were new to it, up to Tue 21 Apr.",
+        )),
+        ({"unfamiliar_networks": 9.0, "requests": 8.0}, (
+            "deploy was used from a network it rarely or never used.", "deploy is used from a new place",
+            "More of its networks were new to it: 6 of 10 networks were new to it, up to Tue 21 Apr.",
+        )),
+    ],
+)  # fmt: skip
+def test_a_story_of_what_is_new_is_told_with_its_own_reason(
+    parts: dict[str, float], told: tuple[str, str, str], evidence: Evidence
+) -> None:
+    assert advice.headline(advice.story_of(parts), "deploy", reasons_of(parts, evidence)) == told
 
 
 def test_the_detail_of_a_headline_is_the_largest_reason_of_its_story(evidence: Evidence) -> None:
