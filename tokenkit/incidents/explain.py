@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokenkit.channels import detectors, signs
+from tokenkit.channels import Detector, detectors, signs
 from tokenkit.channels.policy import TITLES
 from tokenkit.fingerprint import features
 from tokenkit.incidents import words
@@ -17,13 +17,13 @@ from tokenkit.normal.evidence import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}
-# part: its family, the kind of ``familiarity`` that it is of, and what such a value is called
+# part: its family, the kind of ``familiarity`` that it is of, and the unit of such values
 FAMILIAR = {
-    "unfamiliar_objects": ("objects", "object", "object"),
-    "unfamiliar_operations": ("endpoint", "operation", "kind of call"),
-    "unfamiliar_networks": ("network", "network", "network"),
-    "unfamiliar_clients": ("client", "client", "program"),
-    "foreign_objects": ("objects", "object", "object"),
+    "unfamiliar_objects": ("objects", "object", "objects"),
+    "unfamiliar_operations": ("endpoint", "operation", "kinds of calls"),
+    "unfamiliar_networks": ("network", "network", "networks"),
+    "unfamiliar_clients": ("client", "client", "programs"),
+    "foreign_objects": ("objects", "object", "objects"),
 }
 TITLE = {
     "network": "Used from a network it rarely or never used",
@@ -126,12 +126,12 @@ def title_of(part: str) -> str:
     """
     name = part.removeprefix("drift_")
     known = TITLE | TITLES | {f"drift_{name}": title for name, title in DRIFT_TITLE.items()}
-    return known.get(part) or (features()[name].reason if name in features() else part.replace("_", " ").capitalize())
+    return known.get(part) or (features()[name].reason if name in features() else _title_of_detector(part))
 
 
 def _familiar(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
     """How much of what it used was new to it, on the day and over the span on which that was most unusual."""
-    family, kind, what = FAMILIAR[part]
+    family, kind, unit = FAMILIAR[part]
     foreign = part == "foreign_objects"
     columns = [familiarity.FOREIGN] if foreign else familiarity.fresh_columns(kind)
     own = evidence.unfamiliarity
@@ -142,9 +142,10 @@ def _familiar(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, A
     count = "of_others" if foreign else "fresh"
     told = familiarity.share(evidence.unfamiliarity, incident["profile_uid"], day, kind, count, span)
     over = "" if span == 1 else f" in {span} days"
-    whose = "were others' and new to it" if foreign else "were new to it"
+    were = "was" if told.found == 1 else "were"
+    whose = f"{were} others' and new to it" if foreign else f"{were} new to it"
     return {"family": family, "channel": "foreign_objects" if foreign else "point_day", "title": TITLE[part],
-            "observed": f"{told.found:,} of {words.plural(told.of, what)} {whose}{over}, up to {words.day(day)}",
+            "observed": f"{told.found:,} of {words.amount(told.of, unit)} {whose}{over}, up to {words.day(day)}",
             "usual": f"{words.percent(told.usual)} of them", "peers": "", "value": float(told.found),
             "expected": told.usual * told.of, "unit": "", "measured_as": f"{part}, {span} days against 28"}  # fmt: skip
 
@@ -164,13 +165,24 @@ def _silence(incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
 
 def _of_detector(part: str, incident: pd.Series) -> dict[str, Any]:
     """A part that stands for a whole detector: one of PyOD in the panel, or one of another package."""
-    channel = next((d for d in detectors() if part == d.name or part.startswith(f"{d.name}_")), None)
+    channel = _channel_of(part)
     name = channel.name if channel else part
-    title = TITLE[name] if name in TITLE else channel.title if channel else part.replace("_", " ").capitalize()
-    member = part.removeprefix(name).strip("_")
-    return {"family": name, "channel": name, "title": title + (f" ({member})" if member else ""),
+    return {"family": name, "channel": name, "title": _title_of_detector(part),
             "observed": words.instant(incident["peak_start"]), "usual": "not among its rarest windows", "peers": "",
             "measured_as": f"{part}, bits"}  # fmt: skip
+
+
+def _channel_of(part: str) -> Detector | None:
+    return next((d for d in detectors() if part == d.name or part.startswith(f"{d.name}_")), None)
+
+
+def _title_of_detector(part: str) -> str:
+    """The title of a whole detector, and where it has members (``panel_IForest``) which one it is."""
+    channel = _channel_of(part)
+    if channel is None:
+        return part.replace("_", " ").capitalize()
+    member = part.removeprefix(channel.name).strip("_")
+    return TITLE.get(channel.name, channel.title) + (f" ({member})" if member else "")
 
 
 def _value(
