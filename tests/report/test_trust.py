@@ -57,6 +57,16 @@ def test_where_nothing_opened_or_nothing_is_known_chance_is_not_spoken_of(budget
     assert "chance" not in budget_note(**budget)
 
 
+def test_the_budget_is_said_in_whole_numbers_however_large_the_organisation_is():
+    week = {"opened": 1_800, "allowed": 699.6}
+    facts = attention()
+    facts["budget"] |= {"allowed": 1_799.6, "per_day": 99.98, "opened": 1_900}
+    assert budget_note(facts, week).startswith("1,900 incidents in 18 days, 1,800 allowed")
+    assert "1,800 opened where 700 are allowed" in budget_note(facts, week)
+    page = "".join(part(facts).html for part in (parts.coverage_and_health, parts.brief, parts.words))
+    assert not re.search(r"\de\+\d", page) and "100 a day allowed" in page
+
+
 def test_a_hostile_cause_is_text_in_one_line():
     note = budget_note(week={"causes": ["<b>bold</b>\n\u202e (3)", "x" * 500]})
     assert "most by: &lt;b&gt;bold&lt;/b&gt; (3); xxx" in note and len(note) < 800

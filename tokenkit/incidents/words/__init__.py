@@ -15,6 +15,7 @@ from tokenkit.incidents.words.numbers import (
     percents,
     plural,
     points,
+    rounded,
     short_amount,
 )
 from tokenkit.incidents.words.text import clean, clip, inside, joined, kind, printable, sentence
@@ -47,6 +48,7 @@ __all__ = [
     "plural",
     "points",
     "printable",
+    "rounded",
     "sentence",
     "short_amount",
     "zone_of",

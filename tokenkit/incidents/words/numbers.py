@@ -18,6 +18,17 @@ def count(n: float | None) -> str:
     return "" if n is None else f"{round(n):,}"
 
 
+def rounded(value: float, figures: int = 3) -> str:
+    """A number to some figures; what is larger than these is whole.
+
+    Examples
+    --------
+    >>> rounded(0.1234), rounded(18.0), rounded(1799.6), rounded(99.98, figures=2)
+    ('0.123', '18', '1,800', '100')
+    """
+    return f"{value:,.0f}" if abs(value) >= 10**figures - 0.5 else f"{value:.{figures}g}"
+
+
 def compact(n: float | None) -> str:
     """A large count in one glance; three figures at most.
 

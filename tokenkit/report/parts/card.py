@@ -343,9 +343,7 @@ def _score_and_threshold(incident: Incident) -> str:
 
 
 def _plain(value: float | None) -> str:
-    if value is None:
-        return ""
-    return words.count(value) if abs(value) >= 1000 else f"{value:.3g}"
+    return "" if value is None else words.rounded(value)
 
 
 def _attack(incident: Incident) -> str:

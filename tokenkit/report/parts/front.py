@@ -215,7 +215,7 @@ def _keys(facts: Facts) -> list[Values]:
     idle = f"{say.count(c['idle'])} idle" if c["idle"] else ""
     long = f", {say.count(c['dormant'])} of them for more than 30 days" if c["dormant"] else ""
     activity = f"{say.joined([new, idle])}{long if idle else ''}"
-    budget = f"{say.plural(b['days'], 'day')}; {b['per_day']:.2g} a day allowed"
+    budget = f"{say.plural(b['days'], 'day')}; {say.rounded(b['per_day'], 2)} a day allowed"
     going = sum(1 for i in incidents if not has_ended(i))
     before = f"{say.count(opened)} opened, {say.count(len(incidents) - opened)} from before"
     before = before if incidents else "none is open"
@@ -227,7 +227,7 @@ def _keys(facts: Facts) -> list[Values]:
     return [
         _key(say.count(c["active"]), "tokens active", activity, f"of {say.count(all_tokens(facts, c['active']))}"),
         _key(say.count(going), "incidents", before, "open"),
-        _key(say.count(b["opened"]), "of the budget used", budget, f"of {b['allowed']:.3g}"),
+        _key(say.count(b["opened"]), "of the budget used", budget, f"of {say.rounded(b['allowed'])}"),
         _ownerless(facts),
         _calls(facts),
         _key(

@@ -77,7 +77,7 @@ def _sums(coverage: Coverage) -> str:
 
 def _budget(b: Budget) -> str:
     opened = say.plural(b["opened"], "incident")
-    text = f"{opened} in {say.plural(b['days'], 'day')}, {b['allowed']:.3g} allowed"
+    text = f"{opened} in {say.plural(b['days'], 'day')}, {say.rounded(b['allowed'])} allowed"
     if b["achieved"] is not None:
         text += f" ({say.percent(b['achieved'])})"
     text += f": {b['per_1000']:g} new ones a day for each 1,000 profiles. It holds on average, not on each day."
@@ -94,7 +94,7 @@ def _week(week: BudgetWeek | None) -> str:
     """What is said of a week in which far more or far fewer incidents opened than asked for."""
     if week is None or not week["far_off"]:
         return ""
-    text = f" In the last 7 days {say.count(week['opened'])} opened where {week['allowed']:.2g} are allowed"
+    text = f" In the last 7 days {say.count(week['opened'])} opened where {say.rounded(week['allowed'], 2)} are allowed"
     if week["may_be_chance"]:
         return f"{text}: so few are allowed that this may be chance."
     if not week["causes"]:
@@ -188,7 +188,7 @@ def by_owner(facts: Facts) -> Part:
 def words(facts: Facts) -> Part:
     """The words of the page that a newcomer may not know; only those that stand on it."""
     rows = [_TOKEN, *_JUDGED, _ASIDE] if enough_history(facts) else [_TOKEN, _ASIDE]
-    budget = f"{facts['budget']['per_day']:.2g}"
+    budget = say.rounded(facts["budget"]["per_day"], 2)
     return part("words", rows=[(word, meaning.replace("BUDGET", budget)) for word, meaning in rows])
 
 
