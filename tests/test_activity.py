@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,53 @@ def test_the_hours_of_a_day_add_up_to_its_events(rows: list[dict[str, Any]]) -> 
     hours = made["activity_hour"].to_pylist()
     assert all(h["ok"] + h["client_errors"] + h["server_errors"] == h["requests"] for h in hours)
     assert all(h["denied"] <= h["client_errors"] for h in hours)
+
+
+# gaps around the ten minutes that count, some of them over midnight, and many calls at one moment
+walks = st.lists(
+    st.fixed_dictionaries(
+        {
+            "after_ms": st.sampled_from([0, 0, 1, 999, 60_000, 599_000, 599_999, 600_000, 600_001, 600_999, 601_000]),
+            "token_key": st.integers(0, 2),
+            "network_key": st.sampled_from([0, 1, 2, 3]),
+            "operation_key": st.integers(1, 2),
+        }
+    ),
+    max_size=30,
+)
+
+
+def switches_by_hand(rows: list[dict[str, Any]]) -> dict[tuple[int, Any], int]:
+    """By token and day: calls from another network than the call before, at most 600 whole seconds after it."""
+    found: dict[tuple[int, Any], int] = {}
+    for token in {row["token_key"] for row in rows} - {0}:
+        mine = [row for row in rows if row["token_key"] == token]  # in the order of the log
+        for day in {row["time"].date() for row in mine}:
+            of_day = sorted((row for row in mine if row["time"].date() == day), key=lambda row: row["time"])
+            found[token, day] = 0
+            for before, call in pairwise(of_day):
+                known = before["network_key"] != 0 and call["network_key"] != 0
+                seconds = int(call["time"].timestamp()) - int(before["time"].timestamp())
+                found[token, day] += known and before["network_key"] != call["network_key"] and seconds <= 600
+    return found
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(walks, st.integers(20 * 3600, 24 * 3600))
+def test_going_between_networks_is_counted_as_by_hand(drawn: list[dict[str, Any]], start: int) -> None:
+    after = [row["after_ms"] for row in drawn]
+    rows = [{"time": moment(second=start) + timedelta(milliseconds=sum(after[: n + 1]))} | row
+            for n, row in enumerate(drawn)]  # fmt: skip
+    expected = switches_by_hand(rows)
+    calls = raw_logs.events([{name: row[name] for name in row if name != "after_ms"} for row in rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        steps = activity.transition(activity.prepare(in_duckdb(calls)))
+        made = steps.collect(backend="pyarrow").to_native().to_pylist()
+    found = dict.fromkeys(expected, 0)
+    for row in made:
+        found[row["token_key"], row["day"]] += row["switched"]
+    assert found == expected
 
 
 @pytest.mark.parametrize("engine", [e for e in ENGINES if e != "duckdb"])
