@@ -40,6 +40,12 @@ def test_weights_of_its_own_are_named_with_who_learned_them_and_when(place):
     assert (of_weights().ok, of_weights().found) == (True, "your own, by ana on 2026-03-04")
 
 
+@pytest.mark.parametrize(("trained", "said"), [({"set_by": "ana"}, "your own, by ana"), ({}, "your own")])
+def test_weights_that_do_not_say_who_or_when_are_a_workspaces_own_all_the_same(place, trained, said):
+    put(place, file_of({"network": [0.0] * 5}) | trained)
+    assert (of_weights().ok, of_weights().found) == (True, said)
+
+
 DAMAGED = {
     "cut": '{"hinges": [0.0, 2.0',
     "no json": "weights",
@@ -52,6 +58,9 @@ DAMAGED = {
     "no numbers": file_of({"network": ["a", "b", "c", "d", "e"]}),
     "not a number": file_of({"network": [0.1, 0.2, 0.3, 0.4, float("nan")]}),
     "text": file_of({"network": "12345"}),
+    "one number": file_of({"network": 5}),
+    "null": file_of({"network": None}),
+    "weights in a list": file_of([0.1, 0.2, 0.3, 0.4, 0.5]),
 }
 
 

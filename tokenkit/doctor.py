@@ -107,8 +107,12 @@ def _key(workspace: config.Workspace) -> Check:
 
 
 def _weights(workspace: config.Workspace) -> str:
-    trained = weights.of_workspace(workspace).trained
-    return f"your own, by {trained['set_by']} on {trained['set_on']}" if "set_by" in trained else "as tokenkit has them"
+    found = weights.of_workspace(workspace)
+    if found is weights.shipped():
+        return "as tokenkit has them"
+    by = f", by {found.trained['set_by']}" if "set_by" in found.trained else ""
+    on = f" on {found.trained['set_on']}" if "set_on" in found.trained else ""
+    return f"your own{by}{on}"
 
 
 def _lake(workspace: config.Workspace) -> str:

@@ -103,15 +103,17 @@ def read(path: Path) -> Weights:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no weights can be read: {error}. {remedy}") from error
-    if not isinstance(stored, dict) or stored.get("hinges") != list(HINGES) or not stored.get("weights"):
+    of_signs = stored.get("weights") if isinstance(stored, dict) and stored.get("hinges") == list(HINGES) else None
+    if not of_signs or not isinstance(of_signs, dict):
         raise InputError(f"{path}: expected weights for the hinges {list(HINGES)}. {remedy}")
     by_sign = {}
-    for sign, given in stored["weights"].items():
-        if len(given) != len(HINGES) or not all(isinstance(w, int | float) and 0 <= w < 100 for w in given):
+    for sign, given in of_signs.items():
+        row = given if isinstance(given, list) else []
+        if len(row) != len(HINGES) or not all(isinstance(w, int | float) and 0 <= w < 100 for w in row):
             raise InputError(
                 f"{path}: weights of {sign} are {given}, expected {len(HINGES)} numbers, 0 or more. {remedy}"
             )
-        by_sign[sign] = tuple(float(w) for w in given)
+        by_sign[sign] = tuple(float(w) for w in row)
     return Weights(by_sign, {name: value for name, value in stored.items() if name not in ("hinges", "weights")})
 
 
