@@ -23,6 +23,8 @@ def test_every_scenario_is_listed_with_its_technique_and_its_grid(command, tmp_p
         (("run", "--detector", "nothing.py:Mine"), "there is no such file"),
         (("show",), "there is no finished run of the bench. Make one: tokenkit bench run"),
         (("inject",), "no tokenkit workspace"),
+        (("train", "--seed", "7"), "seeds are [7], expected two or more: weights are judged on another organisation"),
+        (("train", "--seed", "7", "--seed", "7"), "expected two or more"),
         (("train", "--tokens", "59"), "'--tokens': Input should be greater than or equal to 60"),
     ],
 )

@@ -89,6 +89,7 @@ def train(
     """
     if len(set(seeds)) < 2:
         raise InputError(f"seeds are {list(seeds)}, expected two or more: weights are judged on another organisation")
+    out.mkdir(parents=True, exist_ok=True)
     work = partial(_prepare, out, tokens, each)
     lessons: list[Lesson] = []
     with ProcessPoolExecutor(min(processes, len(seeds)), get_context("spawn")) as pool:

@@ -124,4 +124,5 @@ def write(weights: Weights, path: Path) -> None:
     head = "".join(f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)},\n" for k, v in weights.trained.items())
     body = ",\n".join(lines)
     text = f'{{\n{head} "hinges": {json.dumps(list(HINGES))},\n "weights": {{\n{body}\n }}\n}}\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

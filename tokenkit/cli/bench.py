@@ -167,7 +167,6 @@ def train(
     from tokenkit.bench import train as training
     from tokenkit.channels import weights
 
-    out.mkdir(parents=True, exist_ok=True)
     with progress_bars() as progress:
         done = training.train(out, seed or training.SEEDS, tokens, each, processes, progress)
     weights.write(done.weights, save or out / "weights.json")
