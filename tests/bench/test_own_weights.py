@@ -1,6 +1,8 @@
 """Weights of one's own: learned from attacks on copies, saved with who and why, used by the next run, taken back."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -70,3 +72,26 @@ def test_a_damaged_file_of_weights_stops_a_run_with_what_to_do(unattacked):
             weights.of_workspace(unattacked.workspace)
     finally:
         path.unlink()
+
+
+@pytest.mark.slow
+def test_the_commands_learn_weights_that_the_next_run_uses_and_take_them_back(
+    unattacked, tmp_path, monkeypatch, command
+):
+    strongest = {one: scenarios.get(one) for one in ("stolen_token", "deploy")}
+    few = {name: replace(one, intensities=one.intensities[-1:]) for name, one in strongest.items()}
+    monkeypatch.setattr(train.scenarios, "ALL", few)
+    monkeypatch.setattr(train, "OTHERS_WORK", 1)
+    root = shutil.copytree(unattacked.workspace.root, tmp_path / "copy")
+    typed = ["learn", "--who", "ana", "--why", "a new\nteam", "--each", 1]
+    left = command("tune", *typed, cwd=root)
+    assert left.code == 0, left.err
+    assert f"weights: {root / 'weights.json'}; the next tokenkit run uses them" in left.out
+    own = weights.read(root / "weights.json")
+    before, after = own.trained["recall before and after"]
+    (caught,) = [line.split() for line in left.out.splitlines() if line.startswith("attacks caught")]
+    assert caught[-2:] == [f"{before:.2f}", f"{after:.2f}"]
+    assert (own.trained["set_by"], own.trained["set_why"]) == ("ana", "a new team")
+    assert own.trained["command"] == "tokenkit tune learn --each 1 --seed 0"
+    assert command("tune", "forget", cwd=root).out.strip() == f"removed: {root / 'weights.json'}"
+    assert not (root / "weights.json").exists()

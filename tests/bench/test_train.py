@@ -1,13 +1,15 @@
 """Training: weights that tell attacked days from others, and never know what they are judged on."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tokenkit.bench import protocol, scenarios, train
-from tokenkit.channels import signs
+from tokenkit.channels import signs, weights
 from tokenkit.channels.weights import HINGES, Weights
-from tokenkit.config import Detection
+from tokenkit.config import Detection, code_digest
 from tokenkit.errors import InputError
 
 
@@ -100,3 +102,24 @@ def test_each_attack_that_a_score_can_show_is_in_one_family():
 def test_one_organisation_is_not_enough(tmp_path):
     with pytest.raises(InputError, match="expected two or more"):
         train.train(tmp_path, seeds=[7, 7])
+
+
+@pytest.mark.slow
+def test_the_command_learns_from_organisations_that_are_there_and_says_what_it_learned(
+    lesson, tmp_path, monkeypatch, command
+):
+    monkeypatch.setattr(train, "FAMILIES", {"theft": ("stolen_token",)})
+    (tmp_path / "out").mkdir()
+    for seed in (7, 8):  # what a killed run has made is not made again
+        (tmp_path / "out" / f"train-{code_digest()[:12]}-60-1-{seed}.pickle").write_bytes(pickle.dumps(lesson))
+    small = ["--seed", 7, "--seed", 8, "--tokens", 60, "--each", 1, "--processes", 1]
+    left = command("bench", "train", *small, "--out", "out", "--save", "made/own.json", cwd=tmp_path)
+    assert left.code == 0, left.err
+    own = weights.read(tmp_path / "made" / "own.json")
+    assert own.by_sign == train.learn([train.days_of(lesson)] * 2).by_sign
+    assert own.trained["command"] == "tokenkit bench train --tokens 60 --each 1 --seed 7 --seed 8"
+    recall = own.trained["recall of a family left out, on an organisation not learned from"]["theft"]
+    said = left.out.splitlines()
+    assert said[-1] == "weights: made/own.json"
+    assert ["theft", f"{recall:.2f}", "4"] in [line.split() for line in said]
+    assert {line.split()[0] for line in said if line.count("0.") > 3} <= {"sign", *own.by_sign}
