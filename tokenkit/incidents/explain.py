@@ -41,6 +41,7 @@ TITLE = {
 DRIFT_TITLE = {
     "response_bytes": "Takes more data for its calls, day after day",
     "objects": "Touches more different objects for its calls, day after day",
+    "new_objects": "Touches more objects it never touched before, day after day",
     "rows": "Reads more rows for its calls, day after day",
     "requests": "Calls more often, day after day",
 }
