@@ -36,6 +36,7 @@ def settings_of(folder: Path, text: str) -> Settings:
         ("[detection.shares]\npoint_hours = 0.5", r"unknown channel 'point_hours': did you mean point_hour\?"),
         ("[detection.shares]\npanel = 1.5", "share of panel is 1.5, expected 0 to 1"),
         ("[detection.shares]\npanel = 0.6\npoint_day = 0.6", "shares add up to 1.20, expected at most 1"),
+        ("[networks]\ndatabase = 3", r"networks.database: .*list.*found 3"),
         ("name = ", "is not valid TOML: .*Correct that line"),
     ],
 )
@@ -147,3 +148,11 @@ def test_any_name_of_an_organisation_is_kept(tmp_path: Path, name: str) -> None:
 
 def test_a_quote_in_a_name_breaks_no_file(tmp_path: Path) -> None:
     assert config.init(tmp_path, 'The "Best"').settings.name in ('The "Best"', "The 'Best'")
+
+
+@pytest.mark.parametrize("text", ['database = "a.mmdb"', 'database = ["a.mmdb"]'])
+def test_one_file_of_networks_or_several_are_named_relative_to_the_workspace(tmp_path: Path, text: str) -> None:
+    made = config.init(tmp_path / "w")
+    assert made.network_databases == []
+    found = config.Workspace(made.root, settings_of(made.root, f"[networks]\n{text}"))
+    assert found.network_databases == [made.root / "a.mmdb"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tokenkit.errors import ConfigError, InputError, did_you_mean
@@ -39,6 +39,16 @@ class Gateway(_Section):
         description="fields that may hold the key's id, first found wins",
     )
     realm: str = Field(default="default", description="whose keys these are; the issuer is gateway:<realm>")
+
+
+class Networks(_Section):
+    """What is known of the networks that calls come from (docs/method/sources.md)."""
+
+    database: Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)] = Field(
+        default=[],
+        description="files in the MaxMind DB format, such as GeoLite2-ASN.mmdb, relative to the workspace, that say "
+        "what kind of network an address is in; one path or several; without one nothing is looked up",
+    )
 
 
 class History(_Section):
@@ -124,6 +134,7 @@ class Settings(BaseSettings):
     inventory: str = Field(default="", description="path of the list of owners (CSV), relative to the workspace")
     events: list[str] = Field(default=[], description="[SOURCE=]PATH of the logs, relative to the workspace")
     gateway: Gateway = Gateway()
+    networks: Networks = Networks()
     history: History = History()
     detection: Detection = Detection()
     report: Report = Report()
@@ -247,6 +258,11 @@ class Workspace:
     def hold(self) -> Path:
         """While this file exists, nothing is locked or restricted from here; undo stays allowed."""
         return self.root / ".tokenkit" / "hold"
+
+    @property
+    def network_databases(self) -> list[Path]:
+        """The files that say what kind of network an address is in."""
+        return [self.root / name for name in self.settings.networks.database]
 
     @property
     def reports(self) -> Path:

@@ -15,6 +15,7 @@ from tokenkit import config, identity, report
 from tokenkit.channels import weights
 from tokenkit.errors import TokenkitError
 from tokenkit.incidents import words
+from tokenkit.sources.fields.networks import open_databases
 from tokenkit.store import lake, state
 
 PACKAGES = (
@@ -65,6 +66,7 @@ def check() -> list[Check]:
         _key(workspace),
         _try("lake", lambda: _lake(workspace), "Restore lake/ from a backup, or start anew: tokenkit init DIR"),
         _try("weights", lambda: _weights(workspace), "Take your own back: tokenkit tune forget"),
+        _try("networks", lambda: _networks(workspace), "Correct networks.database in tokenkit.toml, or take it out."),
         _try("state", lambda: _state(workspace), "Restore state.db from a backup, with its -wal and -shm files."),
     ]
     return checks
@@ -113,6 +115,12 @@ def _weights(workspace: config.Workspace) -> str:
     by = f", by {found.trained['set_by']}" if "set_by" in found.trained else ""
     on = f" on {found.trained['set_on']}" if "set_on" in found.trained else ""
     return f"your own{by}{on}"
+
+
+def _networks(workspace: config.Workspace) -> str:
+    opened = open_databases(workspace.network_databases).opened
+    files = [f"{database.path.name}: {database.kind} of {database.made:%Y-%m-%d}" for database in opened]
+    return "; ".join(files) or "no file says what kind they are (networks.database)"
 
 
 def _lake(workspace: config.Workspace) -> str:

@@ -1,6 +1,7 @@
 """Ingest: read raw log files into the lake, each file and each event exactly once, also where a run is killed.
 
-Reads  files of any source. Writes events and dimensions (Delta), files and quarantine (state.db).
+Reads  files of any source, and those that know networks. Writes events and dimensions (Delta), files and quarantine
+(state.db).
 A file is one transaction of the events table, named by its content. Its counts are written to state.db as *pending*
 before the commit and as *stored* after it; a pending file whose transaction is in the table was stored, any other is
 read again. So read = stored + duplicates + quarantined + ignored, always, kill -9 included; ``ignored`` counts records,
@@ -21,9 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenkit import identity, schema, sources
-from tokenkit.config import Workspace
+from tokenkit.config import Workspace, code_digest
 from tokenkit.errors import IdentityError, InputError
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.fields.networks import Databases, open_databases
+from tokenkit.sources.fields.normalise import Coded, network_rows
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 
@@ -105,9 +108,12 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
     InputError, SourceError
         A path does not exist, a source is unknown,
         or nothing of a known source is there. Raised before anything is read.
+    ConfigError
+        A file of ``networks.database`` is missing or damaged.
     IdentityError
         The workspace key is missing or another one.
     """
+    databases = open_databases(workspace.network_databases)
     log_files: list[tuple[Path, sources.Source]] = []
     counts = Counts()
     ignored: dict[str, str] = {}
@@ -118,8 +124,9 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
             ignored |= {str(p): rule for p in paths}
     counts.ignored_files = Counter(ignored.values())
     with state.connect(workspace.state) as db:
-        reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway)
+        reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway, databases)
         _recover(workspace, db)
+        _look_up_again(workspace, db, databases)
         db.executemany("delete from ignored_files where path = ?", [(str(path),) for path, _ in log_files])
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
@@ -176,6 +183,31 @@ def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
         else:
             db.execute("delete from files where digest = ? and source = ?", key)
             db.execute("delete from quarantine where digest = ? and source = ?", key)
+    db.commit()
+
+
+def _look_up_again(workspace: Workspace, db: sqlite3.Connection, databases: Databases) -> None:
+    """Give all networks their class anew where the files that know it are others than last time.
+
+    So every network of a profile, also one from before there was a file, has its class from the same files. Events keep
+    what was known when they were read.
+    """
+    digest = f"{databases.digest}:{code_digest()[:16]}" if databases.opened else ""
+    if digest == (state.get_meta(db, "networks") or ""):
+        return
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "events").create_view("events")
+        known = connection.sql(
+            "select network_key, arg_min(src_ip, time_ms) as address from events where src_ip is not null group by 1"
+        ).fetchall()
+    table = lake.read(workspace.lake, "dim_network")
+    data: dict[str, pa.Array] = {}
+    looked_up = network_rows(Coded.of([address for _, address in known], cap=None), data, databases)
+    rows = {row["network_key"]: row for row in table.to_pylist() + looked_up.to_pylist()}
+    renewed = pa.Table.from_pylist([rows[key] for key in table["network_key"].to_pylist()], table.schema)
+    if not renewed.equals(table):
+        lake.replace(workspace.lake, "dim_network", renewed)
+    state.set_meta(db, "networks", digest)
     db.commit()
 
 

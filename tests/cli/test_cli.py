@@ -6,6 +6,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import mmdb
 import nbformat
 import organisation as small
 import pytest
@@ -215,6 +216,15 @@ def test_doctor_counts_what_is_still_set_aside_as_the_page_does(workspace, comma
     assert checks(command("doctor", "--json", cwd=workspace))["state"]["found"].endswith("; 1 piece set aside")
 
 
+def test_doctor_and_config_name_the_files_that_know_networks(workspace, command):
+    assert checks(command("doctor", "--json", cwd=workspace))["networks"]["found"].startswith("no file says")
+    mmdb.write(workspace / "a.mmdb", {"198.51.100.0/24": mmdb.HOSTING})
+    mmdb.set_in(workspace, "a.mmdb")
+    found = checks(command("doctor", "--json", cwd=workspace))["networks"]
+    assert found["ok"] and found["found"].startswith("a.mmdb: GeoLite2-ASN of 20")
+    assert "networks.database\t['a.mmdb']\t" in command("config", cwd=workspace).out
+
+
 def test_doctor_works_without_a_workspace_and_changes_nothing(tmp_path, command):
     assert command("doctor", cwd=tmp_path).code == 0
     assert list(tmp_path.iterdir()) == []
@@ -251,10 +261,20 @@ def lose_a_file_of_the_lake(root):
     next((root / "lake" / "events").rglob("*.parquet")).unlink()
 
 
+def lose_the_file_of_networks(root):
+    mmdb.set_in(root, "none.mmdb")
+
+
+def damage_the_file_of_networks(root):
+    mmdb.set_in(root, "a.mmdb")
+    (root / "a.mmdb").write_bytes(b"no database")
+
+
 @pytest.mark.parametrize(
     ("damage", "name"),
     [(lose_the_key, "key"), (take_another_key, "key"), (open_the_key, "key"), (mistype_a_setting, "workspace"),
-     (break_the_lake, "lake"), (break_the_state, "state"), (lose_a_file_of_the_lake, "lake")],
+     (break_the_lake, "lake"), (break_the_state, "state"), (lose_a_file_of_the_lake, "lake"),
+     (lose_the_file_of_networks, "networks"), (damage_the_file_of_networks, "networks")],
 )  # fmt: skip
 def test_doctor_says_what_to_do_in_a_broken_workspace(damage, name, workspace, command):
     damage(workspace)

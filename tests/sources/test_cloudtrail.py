@@ -96,7 +96,7 @@ def test_a_call_becomes_an_event_whose_keys_lead_to_its_dimension_rows(read) -> 
     assert (token["token_key"], token["mask"], token["issuer"]) == (e["token_key"], "AKIA...MPLE", "aws")
     assert token["principal_token_uid"] == identity.token_uid(KEY, "aws", USER["arn"])
     assert pd.isna(token["role_token_uid"])
-    assert dims["dim_network"].iloc[0].tolist() == [e["network_key"], "203.0.113.0/24", "unknown"]
+    assert dims["dim_network"].iloc[0].tolist()[:3] == [e["network_key"], "203.0.113.0/24", "unknown"]
     client = dims["dim_client"].iloc[0]
     assert client.tolist() == [
         identity.value_key("client", "Boto3/1.34.2"),

@@ -55,6 +55,7 @@ def check(
     from tokenkit import sources as known
     from tokenkit.errors import InputError
     from tokenkit.sources.check import check as look
+    from tokenkit.sources.fields.networks import open_databases
     from tokenkit.sources.mapped.draft import draft as guess
 
     if draft and path.is_dir():
@@ -74,7 +75,8 @@ def check(
     keyed = workspace is not None and workspace.key.exists()
     key = identity.load_key(workspace.key) if workspace and keyed else bytes(identity.KEY_BYTES)
     settings = workspace.settings if workspace else config.Settings()
-    checked = look(file, its, known.Reading(key, settings.gateway), keyed)
+    databases = open_databases(workspace.network_databases if workspace else ())
+    checked = look(file, its, known.Reading(key, settings.gateway, databases), keyed)
     if not keyed:
         checked.notes.append("no workspace here: token_uid is made with a workspace's key (tokenkit init)")
     if len(files) > 1:

@@ -83,13 +83,14 @@ def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
     with state.connect(workspace.state) as db:
         read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
         owned = state.stage_digests(db, "inventory").get("tokens", "")
+        networks = state.get_meta(db, "networks")
     settings = workspace.settings
     parts = [
         tokenkit.__version__, config.code_digest(), fingerprint.definitions(), config.digest(settings),
         settings.report.model_dump_json(), settings.name,
         settings.detection.set_by, settings.detection.set_on, settings.detection.set_why,
         repr(periods), *read, owned, labels.read(workspace, periods.end).digest,
-        repr(weights.of_workspace(workspace)),
+        repr(weights.of_workspace(workspace)), *([networks] if networks else []),
     ]  # fmt: skip
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()
     return f"run1_{periods.start:%Y%m%d}_{periods.end:%Y%m%d}_{digest[:8]}", digest

@@ -113,7 +113,9 @@ DIM_NETWORK = Table(
     (
         _c("network_key", INT, "int64 key", required=True),
         _c("network", STRING, "/24, /48 or service"),
-        _c("network_class", STRING, "as in events"),
+        _c("network_class", STRING, "as in events, of an address seen in it"),
+        _c("asn", INT, "its autonomous system, where networks.database says it"),
+        _c("as_name", STRING, "the organisation that runs that"),
     ),
 )
 DIM_CLIENT = Table(

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from tokenkit.config import Gateway
+from tokenkit.sources.fields.networks import Databases
 
 Record = dict[str, Any]
 
@@ -22,10 +23,11 @@ BATCH = 50_000  # records: 25 MB of Arrow, large enough that the cost of a call 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source needs to know: the workspace's key, and how gateway logs are read."""
+    """What a source needs to know: the workspace's key, how gateway logs are read, and files that know networks."""
 
     key: bytes
     gateway: Gateway = field(default_factory=Gateway)
+    databases: Databases = field(default_factory=Databases)
 
 
 @dataclass(frozen=True)

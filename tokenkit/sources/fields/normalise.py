@@ -19,6 +19,7 @@ from tokenkit.sources.contract import Batch, Reading
 from tokenkit.sources.fields import clients, operations
 from tokenkit.sources.fields.columns import Micros
 from tokenkit.sources.fields.masking import tidy
+from tokenkit.sources.fields.networks import NOTHING, UNKNOWN, Databases
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def _table(name: str, rows: dict[Any, tuple[Any, ...]]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, types, strict=True)], schema=types)
 
 
+LOOKED_UP = ("src_asn", "src_country")
+NO_DATABASES = Databases()
 Handle = tuple[str, str]  # connector, and the name under which it knows the token
 TokenRow = (
     tuple[str, str, str, str, str, str | None, str | None, str | None]
@@ -156,7 +159,7 @@ def assemble(
     Parameters
     ----------
     reading : Reading
-        Whose key is used where an event id held a secret.
+        Whose key is used where an event id held a secret, and whose databases know networks.
     source : str
         Name of the source.
     time : array of int64
@@ -185,7 +188,7 @@ def assemble(
     data["event_key"] = identity.value_keys("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
     dimensions = {
         "dim_token": tokens,
-        "dim_network": network_rows(columns.pop("address"), data),
+        "dim_network": network_rows(columns.pop("address"), data, reading.databases),
         "dim_client": client_rows(columns["user_agent"], data),
         "dim_operation": operation_rows(columns, data),
         "dim_object": object_rows(columns["resource_uid"], data),
@@ -193,22 +196,35 @@ def assemble(
     for name, values in columns.items():
         if name not in data:
             data[name] = values.texts() if isinstance(values, Coded) else values
+        elif name in LOOKED_UP:  # what the log says counts
+            data[name] = pc.coalesce(values.texts() if isinstance(values, Coded) else values, data[name])
     return Batch(schema.conform("events", pa.table(data)), dimensions)
 
 
-def network_rows(address: Coded, data: dict[str, Any]) -> pa.Table:
-    """``dim_network`` of the addresses; puts network, class, address and ``network_key`` of each row into ``data``."""
+def network_rows(address: Coded, data: dict[str, Any], databases: Databases = NO_DATABASES) -> pa.Table:
+    """``dim_network`` of the addresses; puts network, class, address and ``network_key`` of each row into ``data``.
+
+    With databases, also the autonomous system and the country.
+    """
     found = address.each(clients.network)
+    infos = [databases.look_up(f[0]) if f and f[2] == UNKNOWN else NOTHING for f in found]
     words = address.values
     nets = [f[1] if f else w[: clients.FAMILY_CAP] for f, w in zip(found, words, strict=True)]
     keys = [_twin("network", n) if n else 0 for n in nets]
-    classes = [f[2] if f else "service" for f in found]
+    classes = [
+        (info.network_class if f[2] == UNKNOWN else f[2]) if f else "service"
+        for f, info in zip(found, infos, strict=True)
+    ]
     data["src_ip"] = address.spread([f[0] if f else None for f in found], schema.STRING)
     data["src_svc"] = address.spread([None if f else n for f, n in zip(found, nets, strict=True)], schema.STRING)
     data["network"] = address.spread(nets, schema.STRING)
     data["network_class"] = address.spread(classes, schema.STRING)
     data["network_key"] = address.spread(keys, schema.INT, 0)
-    return _table("dim_network", {k: (k, n, c) for k, n, c in zip(keys, nets, classes, strict=True) if k})
+    if databases.opened:
+        data["src_asn"] = address.spread([info.asn for info in infos], schema.INT)
+        data["src_country"] = address.spread([info.country for info in infos], schema.STRING)
+    rows = zip(keys, nets, classes, infos, strict=True)
+    return _table("dim_network", {k: (k, n, c, i.asn, i.as_name) for k, n, c, i in rows if k})
 
 
 def client_rows(agents: Coded, data: dict[str, Any]) -> pa.Table:
