@@ -8,6 +8,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+import mmdb
 import nbformat
 import organisation as small
 import pytest
@@ -20,6 +21,7 @@ PATH = "/v1/</script><script>alert(2)</script>/users"
 OWNER = '<b onmouseover=alert(3)>Ana</b> =HYPERLINK("http://x")'
 LABEL = "$\\badcmd$ {{7*7}} <svg/onload=alert(4)>"
 TEAM = '=cmd|"/c calc"!A1 </style><script>alert(5)</script>'
+AS_NAME = "<svg/onload=alert(7)> {{8*8}}"
 NAME = "</title><script>alert(6)</script> & Sons"
 
 
@@ -42,6 +44,8 @@ def hostile(tmp_path_factory):
         writer.writeheader()
         writer.writerows(rows)
     workspace = config.init(root / "workspace", NAME)
+    mmdb.write_places(workspace.root / "a.mmdb", AS_NAME)
+    workspace.settings.networks.database = ["a.mmdb"]
     logs = [Input(root / "raw" / "logs")]
     result = run.run(workspace, logs, root / "raw" / "inventory.csv", "2026-02-16", "2026-02-18")
     short = config.init(root / "short", NAME)  # rare values are listed where the logs are short
@@ -68,7 +72,7 @@ def test_the_run_is_of_that_state(hostile, state):
 
 @pytest.mark.parametrize(
     ("state", "texts"),
-    [("attention", (AGENT, OWNER, LABEL, TEAM, NAME)), ("not_enough_history", (AGENT.split("(")[0], NAME))],
+    [("attention", (AGENT, OWNER, LABEL, TEAM, NAME, AS_NAME)), ("not_enough_history", (AGENT.split("(")[0], NAME))],
 )
 def test_what_was_given_can_be_read_on_the_page_and_in_the_notebook(hostile, state, texts):
     page = hostile[state].page

@@ -111,6 +111,25 @@ def test_a_new_value_is_named_with_what_was_usual_and_how_many_peers_use_it(evid
     assert reason["peers"] == "2 of 23 use it"
 
 
+def test_a_new_kind_of_network_is_named_with_who_runs_it_before_new_networks_of_a_known_kind(
+    evidence: Evidence,
+) -> None:
+    networks = pd.DataFrame(
+        {"key": [1, 2, 3, 4], "value": ["home", "rented", "tor", "usual"], "now": [9, 4, 2, 3],
+         "before": [0, 0, 0, 900], "hours_before": [0, 0, 0, 90], "asn": [None, 16509, 64500, None],
+         "as_name": [None, "AMAZON-02", None, None], "new_class": [False, True, True, False],
+         "network_class": ["residential", "hosting", "anonymiser", "residential"]}
+    )  # fmt: skip
+    (reason,) = explain.reasons(incident({"network": 9.0}), evidence, {"network": networks}, {})
+    assert reason["title"] == (
+        "Used from a hosting provider and an anonymiser (VPN, proxy or Tor), a kind of network it never used"
+    )
+    assert reason["observed"] == "rented (AS16509 AMAZON-02), tor (AS64500): 6 calls of 18" and reason["value"] == 6
+    ours = networks.assign(network_class="service")  # which a log tells without a file, too
+    (reason,) = explain.reasons(incident({"network": 9.0}), evidence, {"network": ours}, {})
+    assert reason["title"] == "Used from a network it was never used from" and reason["value"] == 15
+
+
 @pytest.mark.parametrize(
     ("part", "what"),
     [

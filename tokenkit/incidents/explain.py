@@ -3,6 +3,7 @@
 Reads  Evidence and the activity of the profile. The shares are the parts of ``score_bits`` and add up to it.
 """
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from tokenkit.normal.evidence import Evidence
 
 VALUES = {"network": ("Network", "network"), "client": ("Program", "user_agent"), "operation": ("Call", "operation")}
 FAMILY = {"network": "network", "client": "client", "operation": "endpoint", "hour_of_week": "rhythm", "panel": "panel"}
+# class of a network, as only a file tells it: what such a network is called
+PLACES = {
+    "anonymiser": "an anonymiser (VPN, proxy or Tor)",
+    "hosting": "a hosting provider",
+    "mobile": "a mobile network",
+    "residential": "a home network",
+    "corporate": "a company's network",
+}
 # part: its family, the kind of ``familiarity`` that it is of, and the unit of such values
 FAMILIAR = {
     "unfamiliar_objects": ("objects", "object", "objects"),
@@ -192,7 +201,11 @@ def _value(
     calls, before = int(rows["now"].sum()), int(rows["before"].sum())
     strange = rows[rows["hours_before"] == 0]
     strange = strange if len(strange) else rows.head(1)
-    names = ", ".join(words.clip(str(v)) for v in strange["value"].head(3))
+    of_new_class = strange.iloc[:0]
+    if kind == "network" and "new_class" in strange:
+        of_new_class = strange[strange["new_class"] & strange["network_class"].isin(list(PLACES))]
+        strange = of_new_class if len(of_new_class) else strange
+    names = ", ".join(_named(row) for row in strange.head(3).to_dict("records"))
     more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
     n = int(strange["now"].sum())
     usual_rows = rows[rows["before"] > 0].sort_values(["before", "value"], ascending=[False, True])
@@ -209,11 +222,28 @@ def _value(
          True): "Used by a program never seen with it",
         ("operation", True): "Made calls it never made before",
     }.get((kind, never), TITLE[kind])  # fmt: skip
+    if len(of_new_class):
+        places = words.joined([PLACES[name] for name in of_new_class["network_class"].unique()])
+        title = f"Used from {places}, a kind of network it never used"
     return {"family": FAMILY[kind], "channel": "point_day", "title": title,
             "observed": f"{names}{more}: {words.plural(n, 'call')} of {calls:,}",
             "usual": f"{usual} ({words.plural(before, 'call')} before)" if before else "no calls before",
             "peers": peers,
             "value": float(n), "expected": 0.0, "unit": "calls", "measured_as": f"{kind} novelty, bits"}  # fmt: skip
+
+
+def _named(row: Mapping[Hashable, Any]) -> str:
+    """A value, and of a network the autonomous system that it is in, where that is known.
+
+    Examples
+    --------
+    >>> _named({"value": "198.51.100.0/24", "asn": 16509.0, "as_name": "AMAZON-02"}), _named({"value": "curl/8"})
+    ('198.51.100.0/24 (AS16509 AMAZON-02)', 'curl/8')
+    """
+    value, asn, name = words.clip(str(row["value"])), row.get("asn"), row.get("as_name")
+    if asn is None or pd.isna(asn):
+        return value
+    return f"{value} (AS{int(asn)}{' ' + words.clip(name, 40) if isinstance(name, str) else ''})"
 
 
 def peers_of(evidence: Evidence, profile_uid: str) -> np.ndarray:

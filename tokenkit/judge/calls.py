@@ -53,8 +53,9 @@ def calls_of(
         return []
     for name in ("activity_hour", "activity_network", "activity_client", "activity_operation", "events"):
         lake.scan(connection, workspace.lake, name, periods.first, periods.end).create_view(name)
-    for name in ("dim_network", "dim_client", "dim_operation", "seen"):
+    for name in ("dim_client", "dim_operation", "seen"):
         lake.scan(connection, workspace.lake, name).create_view(name)
+    connection.register("dim_network", lake.read(workspace.lake, "dim_network"))  # older lakes lack its last columns
     incidents = incidents.reset_index(drop=True).rename_axis("incident").reset_index()
     connection.register("spans", _spans(incidents, tokens))
     values = {kind: _values(connection, kind) for kind in TEXTS}
@@ -101,9 +102,10 @@ def _values(connection: duckdb.DuckDBPyConnection, kind: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame of ``incident``, ``key``, ``value`` (text), ``now`` (calls in the incident), ``before`` (calls in the 28
-    days before its first day) and ``hours_before`` (hours with such calls)
+    days before its first day) and ``hours_before`` (hours with such calls); of networks also ``network_class``,
+    ``asn``, ``as_name`` and ``new_class`` (bool: no network of that class was in use on any day before)
     """
-    return connection.sql(
+    found = connection.sql(
         f"with used as (select incident, {kind}_key as key,"
         " coalesce(sum(requests) filter (hour_s >= start_s), 0)::bigint as now,"
         " coalesce(sum(requests) filter (hour_s < day_s), 0)::bigint as before,"
@@ -113,6 +115,20 @@ def _values(connection: duckdb.DuckDBPyConnection, kind: str) -> pd.DataFrame:
         f" select incident, key, {TEXTS[kind]} as value, now, before, hours_before from used join dim_{kind}"
         f" on {kind}_key = key order by incident, before, now desc, value"
     ).df()
+    return _with_classes(connection, found) if kind == "network" else found
+
+
+def _with_classes(connection: duckdb.DuckDBPyConnection, networks: pd.DataFrame) -> pd.DataFrame:
+    """The networks with what a file says of each, and whether its class is new to the incident's profile."""
+    about = connection.sql("select network_key as key, network_class, asn, as_name from dim_network").df()
+    before = connection.sql(
+        "select distinct incident, network_class from seen join spans using (token_key)"
+        " join dim_network on network_key = value_key"
+        " where kind = 'network' and first_day < make_timestamptz(day_s * 1000000)::date"
+    ).df()
+    known = networks.merge(about, on="key", how="left")
+    known = known.merge(before.assign(new_class=False), on=["incident", "network_class"], how="left")
+    return known.assign(new_class=known["new_class"].isna() & (known["network_class"] != "unknown"))
 
 
 def _users(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tokenkit.config import Workspace
+from tokenkit.normal import network_classes
 from tokenkit.normal.labelled_periods import LabelledPeriods, inside, shows_accepted_value
 from tokenkit.normal.new_value_rate import WINDOW_DAYS, lately, new_value_rate
 from tokenkit.store import engine, lake
@@ -63,6 +64,8 @@ def others(workspace: Workspace, groups: pd.Series, start: date, end: date) -> O
     for kind, key in KINDS.items():
         uses = _uses(workspace, mapped, kind, key, start, end).assign(is_learned_from=True)
         by_kind[kind] = first_uses(_daily(uses), active, groups, _families(workspace, kind))
+        if kind == "network" and (classes := network_classes.read(workspace)) is not None:
+            by_kind["network_class"] = first_uses(_daily(network_classes.uses(uses, classes)), active, groups)
     at = hours.assign(start=pd.to_datetime(hours["hour_s"], unit="s", utc=True))
     return Others(by_kind, _odd_days(_oddity(at), groups))
 
@@ -95,6 +98,10 @@ def graded_hours(
         known = compared_with.first_uses[kind] if compared_with else None
         families = _families(workspace, kind)
         graded = novelty(_daily(uses), active, groups, families, known, replaces)
+        if kind == "network" and (classes := network_classes.read(workspace)) is not None:
+            known = compared_with.first_uses.get("network_class") if compared_with else None
+            new = novelty(_daily(network_classes.uses(uses, classes)), active, groups, None, known, replaces)
+            graded = network_classes.at_least_class(graded, new, classes)
         best = _hour_bits(uses, graded, kind, labelled)
         hours = hours.merge(best, on=["profile_uid", "hour_s"], how="left")
     hours = hours.fillna({"network": 0.0, "client": 0.0, "operation": 0.0, "moved": 0.0, "new_networks": 0})
