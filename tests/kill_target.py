@@ -12,11 +12,8 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
-
-import nbformat.validator  # noqa: F401
-import papermill  # noqa: F401
-import pyod.models.iforest  # noqa: F401
 
 import tokenkit.ingest
 from tokenkit.cli import main, pipeline  # noqa: F401
@@ -89,6 +86,8 @@ def child(arguments: list[str], kill: str) -> None:
 
 
 if __name__ == "__main__":
+    for library in ("nbformat.validator", "papermill", "pyod.models.iforest"):  # after our own, which imports less
+        import_module(library)
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

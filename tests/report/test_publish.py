@@ -212,9 +212,9 @@ MOMENTS = {
 KILLED = """
 import json, os, pkgutil, signal, sys
 from pathlib import Path
-import nbformat
 from tokenkit.report import publish
 from tokenkit.report.publishing import kernel
+import nbformat
 
 executed, notebook, record = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 

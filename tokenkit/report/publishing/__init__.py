@@ -21,7 +21,10 @@ from typing import Any
 from tokenkit.errors import InputError, LockedError, ReportError
 from tokenkit.incidents import words
 from tokenkit.report.publishing import kernel, notebooks, page, runs
+from tokenkit.report.publishing.quick_import import import_jsonschema
 from tokenkit.schema.facts import Run
+
+import_jsonschema()
 
 PATIENCE_S = 5.0  # how long to wait for another publisher
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
