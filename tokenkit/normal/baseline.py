@@ -167,14 +167,14 @@ def _day_levels(y: np.ndarray, days: pd.DatetimeIndex) -> np.ndarray:
 def _from_peers(fit: Fit, young: np.ndarray, days: Days) -> np.ndarray:
     """Give young profiles the medians of their peers; returns the variance between peers that they take on."""
     spread = np.zeros(len(young))
-    for k in np.flatnonzero(young):
-        peers = days.core & (days.group == days.group[k])
+    for group in np.unique(days.group[young]):
+        peers = days.core & (days.group == group)
         peers = peers if peers.sum() >= MIN_PEERS else days.core
         if peers.any():
-            fit.level[k] = np.nanmedian(fit.level[peers], axis=0)
-            fit.slope[k] = np.nanmedian(fit.slope[peers])
-            off = fit.level[peers] - fit.level[k]
-            spread[k] = (1.4826 * float(np.nanmedian(np.abs(off)))) ** 2
+            theirs = young & (days.group == group)
+            level = np.nanmedian(fit.level[peers], axis=0)
+            fit.level[theirs], fit.slope[theirs] = level, np.nanmedian(fit.slope[peers])
+            spread[theirs] = (1.4826 * float(np.nanmedian(np.abs(fit.level[peers] - level)))) ** 2
     return spread
 
 
