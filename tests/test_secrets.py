@@ -2,15 +2,18 @@
 
 import csv
 import gzip
+import json
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import organisation as small
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import tokenkit_process
 
 # raw tokens of known formats, put together so that no scanner takes this file for a leak; none was ever valid
 GITHUB = "ghp_" + "Zq7RkV2mXw9LtB4nYc6HdJ8sPf3GaU5eKo1i"
@@ -98,15 +101,17 @@ def left_behind(tmp_path_factory):
     env = {**os.environ, "TMPDIR": str(temporary), "HOME": str(temporary)}
     asked = ["--events", raw / "logs", "--inventory", raw / "inventory.csv", "--out", "out"]
     asked += ["--start", "2026-02-08", "--end", "2026-02-12"]  # around the day of the secrets
-    for n, more in enumerate(([], ["--json"])):
-        left = tokenkit_process("run", *asked, *more, cwd=written, env=env)
-        (written / f"run{n}.log").write_text(left.out + left.err)
-        assert left.code == 0, left.err
     workspace = written / "out" / "workspace"
+    commands = [(written, f"run{n}", "run", *asked, *more) for n, more in enumerate(([], ["--json"]))]
     for name, *more in (["ingest", raw / "logs", "--json"], ["tokens", "--json"], ["tokens"], ["doctor"], ["config"]):
-        left = tokenkit_process(name, *more, cwd=workspace, env=env)
-        (written / f"{name}{len(more)}.log").write_text(left.out + left.err)
-        assert left.code == 0, left.err
+        commands.append((workspace, f"{name}{len(more)}", name, *more))
+    lines = [json.dumps([str(cwd), str(written / f"{log}.log"), *map(str, words)]) for cwd, log, *words in commands]
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("several_commands.py")],
+        input="\n".join(lines), env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["0"] * len(commands), (done.stderr, (written / "run0.log").read_text())
+    assert len(list(written.glob("*.log"))) == len(commands)
     (temporary / ".keep").touch()
     return raw, (written, temporary)
 

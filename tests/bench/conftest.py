@@ -2,11 +2,13 @@
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import once
 
+from tokenkit import config
 from tokenkit.bench import scenarios
 from tokenkit.bench.trials import draws, overlay
 from tokenkit.bench.trials.unattacked import simulated_organisation
@@ -16,12 +18,14 @@ from tokenkit.bench.trials.unattacked import simulated_organisation
 def unattacked(tmp_path_factory):
     """40 tokens over 90 days; not to be changed."""
 
-    def made(folder: Path):
-        return simulated_organisation(folder, 3, 40, events_a_token_day=30.0)
+    def make(folder: Path):
+        made = simulated_organisation(folder / "organisation", 3, 40, events_a_token_day=30.0)
+        (folder / "measured").write_bytes(pickle.dumps(made))
 
+    shared = once(tmp_path_factory, "small-unattacked", make)
     # a copy for each worker: whoever opens a workspace may write to it
-    shared = once(tmp_path_factory, "small-unattacked", made)
-    return made(Path(shutil.copytree(shared, tmp_path_factory.mktemp("unattacked") / "organisation")))
+    root = shutil.copytree(shared / "organisation", tmp_path_factory.mktemp("unattacked") / "organisation")
+    return replace(pickle.loads((shared / "measured").read_bytes()), workspace=config.find(Path(root)))
 
 
 @pytest.fixture(scope="session")
