@@ -32,6 +32,10 @@ if [ "${free_kb:-0}" -gt 8000000 ] && [ -w /dev/shm ]; then
   set -- --basetemp "$written" "$@"
 fi
 
+# what was compiled is kept, whatever the environment says: each worker would compile all of it again, 6 CPU s, and so
+# would each process that a test starts
+unset PYTHONDONTWRITEBYTECODE
+
 # one file stays with one worker, which makes what its tests share once; the files come in the order of conftest.py
 .venv/bin/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder "$@"
 status=$?
