@@ -2,12 +2,14 @@
 
 import json
 import shutil
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tokenkit.bench import own_weights, scenarios, train
 from tokenkit.channels import calibration, weights
+from tokenkit.cli import tune
 from tokenkit.config import Detection
 from tokenkit.errors import ConfigError, InputError
 
@@ -15,13 +17,23 @@ CHOSEN = ("stolen_token", "reconnaissance", "bulk_spike", "deploy")
 
 
 @pytest.fixture(scope="module")
-def learned(unattacked, tmp_path_factory):
+def by_command(unattacked, tmp_path_factory):
+    """A copy of the workspace in which the command learned weights, how it left, and what it learned."""
     few = {one: scenarios.get(one) for one in CHOSEN}
+    root = Path(shutil.copytree(unattacked.workspace.root, tmp_path_factory.mktemp("learned") / "copy"))
+    learn, kept = own_weights.learn, []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.scenarios, "ALL", few)
         patch.setattr(train, "OTHERS_WORK", 4)
-        folder = tmp_path_factory.mktemp("learned")
-        return own_weights.learn(unattacked.workspace, folder, "ana", "a new team", each=1)
+        patch.setattr(own_weights, "learn", lambda *given: kept.append(learn(*given)) or kept[-1])
+        typed = ["learn", "--who", "ana", "--why", "a new\nteam", "--each", "1", "--events", str(root)]
+        left = CliRunner().invoke(tune.tune, typed, catch_exceptions=False)
+    return root, left, kept[0]
+
+
+@pytest.fixture(scope="module")
+def learned(by_command):
+    return by_command[2]
 
 
 def test_what_was_learned_is_compared_with_what_is_in_use(learned):
@@ -74,24 +86,15 @@ def test_a_damaged_file_of_weights_stops_a_run_with_what_to_do(unattacked):
         path.unlink()
 
 
-@pytest.mark.slow
-def test_the_commands_learn_weights_that_the_next_run_uses_and_take_them_back(
-    unattacked, tmp_path, monkeypatch, command
-):
-    strongest = {one: scenarios.get(one) for one in ("stolen_token", "deploy")}
-    few = {name: replace(one, intensities=one.intensities[-1:]) for name, one in strongest.items()}
-    monkeypatch.setattr(train.scenarios, "ALL", few)
-    monkeypatch.setattr(train, "OTHERS_WORK", 1)
-    root = shutil.copytree(unattacked.workspace.root, tmp_path / "copy")
-    typed = ["learn", "--who", "ana", "--why", "a new\nteam", "--each", 1]
-    left = command("tune", *typed, cwd=root)
-    assert left.code == 0, left.err
-    assert f"weights: {root / 'weights.json'}; the next tokenkit run uses them" in left.out
-    own = weights.read(root / "weights.json")
-    before, after = own.trained["recall before and after"]
-    (caught,) = [line.split() for line in left.out.splitlines() if line.startswith("attacks caught")]
-    assert caught[-2:] == [f"{before:.2f}", f"{after:.2f}"]
-    assert (own.trained["set_by"], own.trained["set_why"]) == ("ana", "a new team")
-    assert own.trained["command"] == "tokenkit tune learn --each 1 --seed 0"
-    assert command("tune", "forget", cwd=root).out.strip() == f"removed: {root / 'weights.json'}"
-    assert not (root / "weights.json").exists()
+def test_the_commands_learn_weights_that_the_next_run_uses_and_take_them_back(by_command, command):
+    root, left, found = by_command
+    path = root / "weights.json"
+    assert left.exit_code == 0 and f"weights: {path}; the next tokenkit run uses them" in left.stdout
+    said = left.stdout.splitlines()
+    for begins, numbers in (("attacks caught", "recall"), ("incidents without any attack", "of_budget")):
+        (row,) = [line.split() for line in said if line.startswith(begins)]
+        assert row[-2:] == [f"{getattr(judged, numbers):.2f}" for judged in (found.before, found.after)]
+    assert f"{found.after.trials:,} attacks; learned:" in left.stdout
+    assert weights.read(path) == found.weights
+    assert found.weights.trained["command"] == "tokenkit tune learn --each 1 --seed 0"
+    assert command("tune", "forget", cwd=root).out.strip() == f"removed: {path}" and not path.exists()
