@@ -19,6 +19,7 @@ from tokenkit.errors import ConfigError
 from tokenkit.sources.fields.masking import tidy_text
 
 UNKNOWN = "unknown"
+REMEMBERED = 100_000  # addresses
 NAME_CAP = 80  # characters of an organisation's name
 
 # ``is_anonymous`` of MaxMind is not among them: a hosting provider without any of them has it, too
@@ -89,7 +90,7 @@ class Databases:
 
     def __init__(self, opened: Sequence[Database] = ()) -> None:
         self.opened = tuple(opened)
-        self._remembered = lru_cache(maxsize=100_000)(self._ask)  # each log file has the same addresses again
+        self._known: dict[str, AddressInfo] = {}  # each log file has the same addresses again
 
     def look_up(self, address: str) -> AddressInfo:
         """What the files say of an address; ``NOTHING`` where none has it.
@@ -99,7 +100,13 @@ class Databases:
         ConfigError
             A file is damaged at that place; names it.
         """
-        return self._remembered(address) if self.opened else NOTHING
+        if not self.opened:
+            return NOTHING
+        if address not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[address] = self._ask(address)
+        return self._known[address]
 
     def _ask(self, address: str) -> AddressInfo:
         fields: dict[str, Any] = {}
