@@ -33,7 +33,8 @@ def share_of_budget(
 
     Examples
     --------
-    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "counted": 100, "days": 30})
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "days": 30})
+    >>> runs = runs.assign(profiles=120, counted=100)
     >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": list("abc")})
     >>> share_of_budget(benign, runs, [5.0])[["value", "achieved"]].round(2).values.tolist()
     [[0.2, 1.0]]
@@ -63,7 +64,8 @@ def harm(
 
     Examples
     --------
-    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "counted": 100, "days": 30})
+    >>> runs = pd.DataFrame({"detector": ["d"], "seed": 1, "variant": "clean", "days": 30})
+    >>> runs = runs.assign(profiles=120, counted=100)
     >>> benign = pd.DataFrame({"detector": "d", "budget": 5.0, "seed": 1, "profile_uid": ["a"], "harm_minutes": 8.0})
     >>> harm(benign, runs, [5.0])["value"].tolist()
     [80.0]
