@@ -43,6 +43,7 @@ RIDGE = 0.1
 # ever happens by chance always counts; below, to the mean of all signs. Drawn to the mean everywhere the bench is as
 # good, but a tenfold day hardly counts, for simulated organisations have many (docs/decisions.md)
 BEYOND = np.array([np.nan, np.nan, np.nan, 0.2, 0.5])
+LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.2])  # of each weight, in bits a bit: what hardly ever happens always counts
 USUAL_DAYS, BENIGN_CHANGES = 10.0, 1.0  # weight of all other days, and of those of benign changes; attacked ones: 1
 
 
@@ -231,7 +232,7 @@ def _changed_days(attacked: AttackedProfiles, scale: signs.Scale) -> pd.DataFram
 
 # ---- learning ----
 def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: Weights | None = None) -> Weights:
-    """Weights that tell attacked days from others, none of them negative.
+    """Weights that tell attacked days from others, none of them below ``LEAST``.
 
     Parameters
     ----------
@@ -260,7 +261,7 @@ def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: 
         return value, np.concatenate([[error.sum()], found.T @ error + 2 * RIDGE * off])
 
     first = np.concatenate([[-3.0], np.full(found.shape[1], 0.05) if before is None else before])
-    bounds = [(None, None), *[(0.0, None)] * found.shape[1]]
+    bounds = [(None, None), *[(least * np.log(2), None) for least in np.tile(LEAST, len(names))]]
     done = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 400})
     in_bits = np.round(done.x[1:].reshape(-1, len(HINGES)) / np.log(2), 4)
     return Weights({name: tuple(row) for name, row in zip(names, in_bits.tolist(), strict=True)})
