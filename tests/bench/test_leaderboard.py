@@ -190,7 +190,9 @@ def test_the_page_says_what_was_run_and_keeps_what_a_person_wrote(results, tmp_p
     with written.open("a", encoding="utf-8") as file:
         file.write("\nBy hand.\n")
     text = page.write(results, tmp_path).read_text(encoding="utf-8")
-    assert text.endswith("\nBy hand.\n") and text.count("| tokenkit |") == 2 and "2 organisations of 40 tokens" in text
+    assert (
+        text.endswith("\nBy hand.\n") and text.count("\n| tokenkit |") == 2 and "2 organisations of 40 tokens" in text
+    )
     assert {path.name for path in tmp_path.glob("*.png")} >= {"recall.png", "scenarios.png", "cost.png"}
     assert "## By kind of token" in text and "- of organisation 1: " in text and "; AP " in text
 

@@ -169,7 +169,7 @@ def test_the_ablations_have_no_rule_that_raises_what_the_family_would_have():
 def test_only_tokenkit_has_thresholds_that_no_budget_lowers(unattacked):
     for name, floor in (("tokenkit", MIN_BITS), ("random", 0.0)):
         contender = registry.choose([name])[0]
-        table = protocol.fit(unattacked, contender, 0, [200.0]).thresholds[200.0].for_all
+        table = protocol.fit(unattacked, contender, 0, [400.0]).thresholds[400.0].for_all
         least = table.where(np.isfinite(table)).min()
         for channel, share in contender.shares.items():
             lowest = floor + share_bits(share, max(contender.shares.values()))  # a smaller share costs bits

@@ -30,6 +30,7 @@ CLIP_SD = 0.5
 NINETY = 1.645  # nine in ten of a standard normal lie within; the median would miss that few levels move, and far
 MIN_REFERENCE_DAYS = 8
 MIN_ACTIVE_DAYS = 5
+ADDED = 2  # amounts of a leak that count: the two that rise most
 MIN_OF_KIND = 10  # profiles, for a tau of their own
 TAU_DEFAULT = 0.05  # benign movement of a level in two weeks, where there are no calibration days to fit it on
 
@@ -51,6 +52,10 @@ class _Drift:
     def __init__(self) -> None:
         self.tau: dict[str, dict[str, float]] = {}  # feature to kind of token to tau; "" is every other kind
         self.phi: dict[str, float] = {}
+
+    @property
+    def _added(self) -> int:
+        return min(ADDED, len(self.names))
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
         """Fit how far a benign level moves (``tau``), and how days hang together (``phi``)."""
@@ -146,14 +151,16 @@ class _Drift:
         return np.maximum(age, 1.0) / max((at - middle) / pd.Timedelta("1D") - WINDOW_DAYS / 2, 1.0)
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row a day with enough behind it: -log2 of the upper tail of the sum of the z above 0, over its root n.
+        """One row a day with enough behind it: -log2 of the upper tail of the two largest z above 0, added.
 
-        A leak raises all its amounts a little; what is below its usual level takes nothing back.
+        A leak raises several amounts a little, and some raise only one: more of them would be noise.
         """
         days = evidence.days
         known = np.stack([self._z(evidence, name) for name in self.names])
         above = np.maximum(np.nan_to_num(known), 0.0)
-        bits = normal_bits(above.sum(axis=0) / np.sqrt(len(self.names)))
+        least = np.sort(above, axis=0)[-ADDED:][0]
+        above = np.where(above >= least, above, 0.0)
+        bits = normal_bits(above.sum(axis=0) / np.sqrt(self._added))
         rows, columns = np.nonzero(~np.isnan(known).all(axis=0) & days.between(start, end)[None, :])
         summands = above[:, rows, columns]
         share = summands / np.maximum(summands.sum(axis=0), 1e-9)
@@ -179,7 +186,7 @@ def smallest_rise(evidence: Evidence, raw_bits: float) -> pd.Series:
     off, v, _ = _plain(evidence, name)
     now = detector._two_weeks(evidence, name, off, v)
     error = np.sqrt(now.variance + detector._moves(evidence, name))[:, -1]
-    z = normal_z(raw_bits) * np.sqrt(len(detector.names))
+    z = normal_z(raw_bits) * np.sqrt(detector._added)
     return pd.Series(np.where(now.known[:, -1], np.expm1(z * error), np.nan), evidence.days.profiles)
 
 
