@@ -21,8 +21,8 @@ def test_your_own_workspace_is_compared_without_a_truth(workspace):
     here, text = own_logs.compare(str(workspace), some, 5.0)
     assert "no recall" in text and here.contenders.index.tolist() == ["tokenkit", "random"]
     assert (here.contenders["a_day"] > 0).any()
-    # of 40 tokens: at 200 and more `random` flags every day, and days that touch are one incident
-    more, _ = own_logs.compare(str(workspace), some, 100.0)
+    # much more: between, the thresholds of tokenkit hardly move, and what it opens stays the same
+    more, _ = own_logs.compare(str(workspace), some, 500.0)
     assert (more.contenders["opened"] > here.contenders["opened"]).all()
     assert more.agreement().loc["random", "random"] == 1.0
 

@@ -108,7 +108,7 @@ def test_one_organisation_is_not_enough(tmp_path):
 def test_the_command_learns_from_organisations_that_are_there_and_says_what_it_learned(
     lesson, tmp_path, monkeypatch, command
 ):
-    monkeypatch.setattr(train, "FAMILIES", {"theft": ("stolen_token",)})
+    monkeypatch.setattr(scenarios, "FAMILIES", {"theft": ("stolen_token",)})
     (tmp_path / "out").mkdir()
     for seed in (7, 8):  # what a killed run has made is not made again
         (tmp_path / "out" / f"train-{code_digest()[:12]}-60-1-{seed}.pickle").write_bytes(pickle.dumps(lesson))
