@@ -136,7 +136,7 @@ def test_a_half_written_gzip_is_set_aside_and_the_rest_is_reported(one_week, com
     counts, *_, page = left.out.splitlines()
     read, *parts = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+(?= )", counts))
     assert read > 1_000 and read == sum(parts)
-    assert "1 piece could not be read" in left.out
+    assert "1 piece could not be used" in left.out
     assert whole.name in (one_week / page).read_text()
     # the shipper finishes the file: each event is there once
     whole.write_bytes(content)

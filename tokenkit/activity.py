@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from tokenkit import schema
 from tokenkit.config import Workspace
+from tokenkit.days import begin_of_logs
 from tokenkit.progress import Progress, silent
 from tokenkit.store import engine, lake, state
 
@@ -261,8 +262,10 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "activity", {d.isoformat(): digests[d] for d in days})
     counts_digest = lake.digest(root, [f"activity_{kind}" for kind in ("network", "client", "operation", "object")])
+    begin = begin_of_logs(workspace)
+    counts_digest += f":{begin}" if begin else ""
     if seen_digest != counts_digest or lake.version(root, "seen") is None:
-        lake.replace(root, "seen", _seen(workspace))
+        lake.replace(root, "seen", _seen(workspace, begin))
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "seen", {"all": counts_digest})
     if stale_days:
@@ -299,13 +302,13 @@ def table_keys(name: str) -> list[str]:
     return [k for k in keys if k in schema.table(name).names]
 
 
-def _seen(workspace: Workspace) -> pa.Table:
-    """Token x kind x value over all days."""
+def _seen(workspace: Workspace, begin: date | None) -> pa.Table:
+    """Token x kind x value over all days, or those from ``begin`` on."""
     kinds = {"network": "network_key", "client": "client_key", "operation": "operation_key", "object": "object_key"}
     tables = []
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         for kind, key in kinds.items():
-            rows = nw.from_native(lake.scan(connection, workspace.lake, f"activity_{kind}"))
+            rows = nw.from_native(lake.scan(connection, workspace.lake, f"activity_{kind}", begin))
             daily = rows.group_by("token_key", key, "day").agg(_total("requests"))
             table = (
                 daily.group_by("token_key", key)

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -24,6 +25,22 @@ FILE_NAME = "tokenkit.toml"
 CHANNELS = ("point_hour", "point_day", "foreign_objects", "drift_amounts", "drift_requests", "panel")
 PANEL = ("IForest", "LODA", "HBOS", "PCA")
 DETECTORS_GROUP = "tokenkit.detectors"  # entry points: each a channel of that name
+
+
+def known_zone(name: str) -> bool:
+    """Whether a name is one of the IANA time zone database.
+
+    Examples
+    --------
+    >>> known_zone("Europe/Berlin"), known_zone("Berlin"), known_zone("../etc/passwd")
+    (True, False, False)
+    """
+    return name in available_timezones()
+
+
+def unknown_zone(name: str) -> str:
+    """What is said of a zone that does not exist."""
+    return f"no time zone {name!r}; {did_you_mean(name, sorted(available_timezones()))}"
 
 
 class _Section(BaseModel):
@@ -39,6 +56,29 @@ class Gateway(_Section):
         description="fields that may hold the key's id, first found wins",
     )
     realm: str = Field(default="default", description="whose keys these are; the issuer is gateway:<realm>")
+    timezone: str = Field(
+        default="", description="zone of times that name none, such as Europe/Berlin; empty means UTC"
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name and not known_zone(name):
+            raise ValueError(unknown_zone(name))
+        return name
+
+
+class Ingest(_Section):
+    """Which records are set aside as written by a wrong clock. Holds for files that are read from then on."""
+
+    future_hours: float = Field(
+        default=24, ge=0, description="a record further ahead of the time of reading than this is set aside, hours"
+    )
+    past_days: int = Field(
+        default=365,
+        ge=30,
+        description="a few records this long before all others of their file are set aside, days",
+    )
 
 
 class Networks(_Section):
@@ -135,6 +175,7 @@ class Settings(BaseSettings):
     events: list[str] = Field(default=[], description="[SOURCE=]PATH of the logs, relative to the workspace")
     gateway: Gateway = Gateway()
     networks: Networks = Networks()
+    ingest: Ingest = Ingest()
     history: History = History()
     detection: Detection = Detection()
     report: Report = Report()
@@ -229,6 +270,8 @@ def digest(settings: Settings) -> str:
     shaping = settings.model_dump(include={"gateway", "history", "detection"})
     for name in ("set_by", "set_on", "set_why"):
         del shaping["detection"][name]
+    if not settings.gateway.timezone:  # came later: what was made without it is still current
+        del shaping["gateway"]["timezone"]
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -1,21 +1,30 @@
 """Periods: the days that a run or a notebook speaks of, from what was asked for and from what the lake holds.
 
 Reads  the days of events, and the frozen reference of earlier runs (state.db). Writes nothing.
+A few events of a wrong clock neither begin nor end anything: ``main_part`` finds the days between which the others lie.
 """
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from tokenkit.config import History, Workspace
+from tokenkit.config import Engine, History, Workspace
 from tokenkit.errors import InputError
-from tokenkit.store import lake, state
+from tokenkit.store import engine, lake, state
 
 MIN_DAYS = 7  # of history, and of activity in the reference, before anything is judged on its own past
 Span = tuple[date, date]
 FIRST_REPORT_DAYS = 28
+# what a wrong clock may have written (``main_part``): fewer than MIN_DAYS days, each with a handful of events
+HANDFUL = 3  # events a day; of busy logs a share of a median day instead
+FAR_SHARE, NEAR_SHARE, LEAST_SHARE = 0.1, 0.001, 0.2
 
 
 def day_of(value: str | date, name: str) -> date | None:
@@ -42,6 +51,121 @@ def day_of(value: str | date, name: str) -> date | None:
     except ValueError as error:
         raise InputError(f"{name} is {value!r}, expected a day such as 2026-03-01 (UTC)") from error
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
+
+
+def main_part(events: Mapping[date, int], gap_days: int = MIN_DAYS) -> Span:
+    """The first and the last day (both included) of the days that hold together; a wrong clock may be outside.
+
+    Left out at either end, where they are fewer than ``MIN_DAYS`` days: days beyond a gap that is unusually long for
+    these days (more than ``gap_days``, and three times the usual gap), each with at most ``HANDFUL`` events or a tenth
+    of a median day; and days next to the others with at most ``HANDFUL`` events or a thousandth of a median day, where
+    even a quiet day has five times as many.
+
+    Parameters
+    ----------
+    events : number of events by day, at least one day
+
+    Examples
+    --------
+    >>> week = {date(2026, 3, day): 200 for day in range(2, 16)}
+    >>> far = main_part(week | {date(2027, 3, 1): 1, date(2001, 1, 1): 2})
+    >>> (far[0].isoformat(), far[1].isoformat()), main_part(week | {date(2026, 3, 16): 1})[1].isoformat()
+    (('2026-03-02', '2026-03-15'), '2026-03-15')
+    """
+    days = np.array(sorted(day for day, n in events.items() if n), dtype="datetime64[D]")
+    counts = np.array([events[day] for day in days.tolist()], dtype=np.int64)
+    gaps = np.diff(days).astype(np.int64)
+    usual_gap = int(np.sort(gaps)[(len(gaps) - 1) // 2]) if len(gaps) else 1
+    part = np.concatenate([[0], np.cumsum(gaps > max(gap_days, 3 * usual_gap))])
+    main = int(np.argmax(np.bincount(part, weights=counts)))
+    median = float(np.median(counts[part == main]))
+    first, last = np.flatnonzero(part == main)[[0, -1]].tolist()
+    few = counts <= max(HANDFUL, FAR_SHARE * median)
+    # nothing is known of what is usual where those outside are nearly as many as those inside
+    outside = counts[(part != main) & few].sum()
+    few &= outside * 4 <= counts[part == main].sum()
+    for parts, further in ((range(main + 1, int(part[-1]) + 1), 1), (range(main - 1, -1, -1), -1)):
+        beyond = np.isin(part, list(parts))
+        if beyond.any() and not (few[beyond].all() and beyond.sum() < MIN_DAYS):
+            kept = np.flatnonzero(beyond & ~few) if beyond.sum() < MIN_DAYS else np.flatnonzero(beyond)
+            first, last = (first, int(kept[-1])) if further > 0 else (int(kept[0]), last)
+    inside = counts[first : last + 1]
+    if len(inside) <= MIN_DAYS:
+        return days[first].item(), days[last].item()
+    quiet = LEAST_SHARE * float(np.quantile(inside, 0.1, method="higher"))
+    odd = (counts <= max(HANDFUL, NEAR_SHARE * float(np.median(inside)))) & (counts < quiet)
+    begin, end = first, last
+    while begin < end and odd[begin]:
+        begin += 1
+    while end > begin and odd[end]:
+        end -= 1
+    first, last = begin if begin - first < MIN_DAYS else first, end if last - end < MIN_DAYS else last
+    return days[first].item(), days[last].item()
+
+
+def extent(workspace: Workspace) -> Span | None:
+    """The first and the last day (both included) on which the logs of a workspace begin and end; None without events.
+
+    Each source says where its own logs begin and end, where it has ``MIN_DAYS`` days and more; and so do all together.
+    Days that have not come yet say nothing, unless there are no others (as in a simulation).
+    """
+    by_source = {source: dict(counts) for source, counts in event_counts(workspace).items()}
+    every: Counter[date] = Counter()
+    for counts in by_source.values():
+        every.update(counts)
+    if not every:
+        return None
+    today = datetime.now(UTC).date()
+    if min(every) <= today:
+        every = Counter({day: n for day, n in every.items() if day <= today})
+    first, last = main_part(every)
+    for counts in by_source.values():
+        own = {day: n for day, n in counts.items() if day in every}
+        if len(own) >= MIN_DAYS:
+            begin, end = main_part(own)
+            if sum(begin <= day <= end for day in own) >= MIN_DAYS:
+                first, last = min(first, begin), max(last, end)
+    return first, last
+
+
+def begin_of_logs(workspace: Workspace) -> date | None:
+    """The first day of the logs where a few events of a wrong clock, which make nothing known, lie before it."""
+    span = extent(workspace)
+    return span[0] if span and min(lake.days(workspace.lake, "events")) < span[0] else None
+
+
+def apart(workspace: Workspace) -> dict[date, dict[str, int]]:
+    """Number of events by day and source that lie outside the extent of the logs, two days and more away from it.
+
+    The day next to the logs may just have begun.
+    """
+    span, one = extent(workspace), timedelta(days=1)
+    days: dict[date, dict[str, int]] = {}
+    for source, counts in event_counts(workspace).items():
+        for day, n in counts.items():
+            if span and not span[0] - one <= day <= span[1] + one:
+                days.setdefault(day, {})[source] = n
+    return dict(sorted(days.items()))
+
+
+def event_counts(workspace: Workspace) -> dict[str, dict[date, int]]:
+    """Number of stored events by source and day."""
+    version = lake.version(workspace.lake, "events")
+    if version is None:
+        return {}
+    engine_settings = workspace.settings.engine.model_dump_json()
+    return _event_counts(workspace.lake, workspace.scratch, engine_settings, lake.digest(workspace.lake, ["events"]))
+
+
+@lru_cache(maxsize=16)
+def _event_counts(root: Path, scratch: Path, engine_settings: str, digest: str) -> dict[str, dict[date, int]]:
+    with engine.connect(Engine.model_validate_json(engine_settings), scratch) as connection:
+        lake.scan(connection, root, "events").create_view("e")
+        rows = connection.sql("select source, day, count(*) from e group by all order by all").fetchall()
+    counts: dict[str, dict[date, int]] = {}
+    for source, day, n in rows:
+        counts.setdefault(source, {})[day] = n
+    return counts
 
 
 @dataclass(frozen=True)
@@ -112,20 +236,34 @@ def plan(first: date, start: date, end: date, history: History, frozen: tuple[da
 def periods_of(workspace: Workspace, start: date | None = None, end: date | None = None) -> Periods:
     """The days of a run: reported, calibration and reference.
 
+    A few events far from all others (``extent``) begin and end nothing, unless ``start`` and ``end`` name their days.
+
     Raises
     ------
     InputError
         There are no events, none in the period, or ``start`` is not before ``end``.
     """
     days = sorted(lake.days(workspace.lake, "events"))
-    if not days:
+    span = extent(workspace)
+    if not days or span is None:
         raise InputError(
             f"{workspace.lake}: there are no events yet. Read some: tokenkit ingest PATH, or tokenkit run --events PATH"
         )
+    first = days[0] if end and end <= span[0] else span[0]
+    last = days[-1] if start and start > span[1] else span[1]
     with state.connect(workspace.state) as db:
         saved = state.get_meta(db, "reference")
     frozen = tuple(date.fromisoformat(d) for d in json.loads(saved)) if saved else None
-    return plan_for(days[0], days[-1], start, end, workspace.settings.history, frozen)  # type: ignore[arg-type]
+    if frozen and not (first <= frozen[0] and frozen[1] <= last):
+        frozen = None  # fixed by a version that took the days of a wrong clock for the newest
+    periods = plan_for(first, last, start, end, workspace.settings.history, frozen)  # type: ignore[arg-type]
+    begin = periods.reference[0] if periods.reference else periods.start
+    if not any(begin <= day < periods.end for day in days):
+        raise InputError(
+            f"there are no events from {begin} to {periods.end}, the reported days and those before them that they are"
+            f" compared with: the lake holds {span[0]} to {span[1]}"
+        )
+    return periods
 
 
 def plan_for(

@@ -14,7 +14,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,10 @@ import pyarrow.compute as pc
 
 from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace, code_digest
+from tokenkit.days import extent
 from tokenkit.errors import IdentityError, InputError
 from tokenkit.progress import Progress, silent
+from tokenkit.sources import clocks
 from tokenkit.sources.fields.networks import Databases, open_databases
 from tokenkit.sources.fields.normalise import Coded, network_rows
 from tokenkit.sources.inputs import Input
@@ -45,6 +47,7 @@ class Counts:
     quarantined: int = 0
     ignored: int = 0
     ignored_files: Counter[str] = field(default_factory=Counter)
+    wrong_clock: Counter[str] = field(default_factory=Counter)
 
     def line(self) -> str:
         """Return the counts as one line of text: a sum that adds up."""
@@ -52,6 +55,19 @@ class Counts:
             f"{self.read:,} records read = {self.stored:,} stored + {self.duplicates:,} duplicates"
             f" + {self.quarantined:,} quarantined + {self.ignored:,} ignored"
         )
+
+    def clocks(self) -> list[str]:
+        """Return, for each way in which a clock was wrong, a line about the records set aside for it.
+
+        Examples
+        --------
+        >>> Counts(wrong_clock=Counter({clocks.FUTURE: 2})).clocks()
+        ['2 records set aside, a clock may be wrong: its time lies in the future']
+        """
+        return [
+            f"{n:,} record{'s' * (n > 1)} set aside, a clock may be wrong: {reason}"
+            for reason, n in sorted(self.wrong_clock.items())
+        ]
 
 
 @dataclass
@@ -89,7 +105,9 @@ def open_key(workspace: Workspace, db: sqlite3.Connection) -> bytes:
     return key
 
 
-def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = silent) -> Counts:
+def ingest(
+    workspace: Workspace, inputs: Sequence[Input], progress: Progress = silent, now: datetime | None = None
+) -> Counts:
     """Read logs into the lake.
 
     Parameters
@@ -97,6 +115,8 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
     workspace : Workspace
     inputs : sequence of Input
     progress : function of stage, files done, files in all
+    now : what is later by more than ``ingest.future_hours`` is set aside; default: this machine's clock, or the end of
+        what was read before where that clock is behind it
 
     Returns
     -------
@@ -130,6 +150,9 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
         db.executemany("delete from ignored_files where path = ?", [(str(path),) for path, _ in log_files])
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
+        clock = clocks.Clock(now or datetime.now(UTC), workspace.settings.ingest)
+        if now is None:
+            clock.end_of_logs = lambda: _end_of_logs(workspace)
         group: list[_File] = []
         events_waiting = 0
         for number, (path, source) in enumerate(log_files):
@@ -140,11 +163,9 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
                 continue
             digests_read.add((digest, source.name))
             tally = sources.Tally()
-            file = _File(path, source.name, digest, tally, [])
-            for batch in source.read(path, reading, tally):
-                file.batches.append(batch)
-                events_waiting += batch.events.num_rows
-            group.append(file)
+            batches = clocks.keep_right(list(source.read(path, reading, tally)), tally, clock)
+            events_waiting += sum(batch.events.num_rows for batch in batches)
+            group.append(_File(path, source.name, digest, tally, batches))
             if events_waiting >= EVENTS_A_COMMIT:
                 _store(workspace, db, group, counts)
                 group, events_waiting = [], 0
@@ -152,6 +173,12 @@ def ingest(workspace: Workspace, inputs: Sequence[Input], progress: Progress = s
             _store(workspace, db, group, counts)
         progress("reading logs", len(log_files), len(log_files))
     return counts
+
+
+def _end_of_logs(workspace: Workspace) -> datetime | None:
+    """The end of the logs that were read before: a clock that is behind it went back."""
+    span = extent(workspace)
+    return datetime.combine(span[1] + timedelta(days=1), time(), UTC) if span else None
 
 
 def read_before(workspace: Workspace, path: Path, source: str) -> bool:
@@ -264,6 +291,7 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         counts.duplicates += row[2]
         counts.quarantined += row[3]
         counts.ignored += row[4]
+        counts.wrong_clock.update(q.reason for q in tally.quarantined if q.reason in (clocks.FUTURE, clocks.PAST))
     db.commit()
     if new_events is not None and new_events.num_rows:
         lake.append(workspace.lake, "events", new_events.drop_columns(["_file"]), [f.transaction for f in group])

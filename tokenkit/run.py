@@ -9,14 +9,15 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from tokenkit import activity, config, fingerprint, report, sources
 from tokenkit.config import Workspace
-from tokenkit.days import day_of
+from tokenkit.days import apart, day_of, extent
 from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
+from tokenkit.judge.coverage import apart_note
 from tokenkit.judge.facts import gather, summary
 from tokenkit.progress import Progress, silent
 from tokenkit.schema.facts import Facts, Run
@@ -28,11 +29,12 @@ from tokenkit.tokens.load import load_inventory
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves: the page, what it says, and what was read for it."""
+    """What a run leaves: the page, what it says, what was read for it, and what is said of calls that stand apart."""
 
     page: Path
     facts: Facts
     counts: Counts
+    notes: tuple[str, ...] = ()
 
 
 def workspace_for(events: Sequence[Input], out: Path | None) -> Workspace:
@@ -68,6 +70,7 @@ def run(
     pseudonymous: bool | None = None,
     progress: Progress = silent,
     notebook: Path | None = None,
+    now: datetime | None = None,
 ) -> Result:
     """Read the logs, form fingerprints, judge the period and publish the report.
 
@@ -82,6 +85,7 @@ def run(
     out : folder of the reports; default: ``reports/`` of the workspace
     progress : function of stage, done, total
     notebook : what the page is made from, a copy of 03_anomaly_report; default: that one
+    now : as in ``ingest``; default: this machine's clock
 
     Returns
     -------
@@ -100,7 +104,7 @@ def run(
     page_notebook = report.report_notebook(notebook)
     check_out(out or workspace.reports)
     with locked(workspace):
-        counts = read(workspace, events, owners, progress)
+        counts = read(workspace, events, owners, progress, now)
         form(workspace, progress)
         if since_last and not start:
             start = end_of_last_report(workspace)
@@ -108,16 +112,20 @@ def run(
         page = publish(workspace, facts, page_notebook, out or workspace.reports, budget, progress)
         remember(workspace, facts)
         lake.tidy(workspace.lake)
-    return Result(page, facts, counts)
+        note = apart_note(apart(workspace))
+    return Result(page, facts, counts, (note,) if note else ())
 
 
-def read(workspace: Workspace, events: Sequence[Input] | None, owners: Path | None, progress: Progress) -> Counts:
+def read(
+    workspace: Workspace, events: Sequence[Input] | None, owners: Path | None, progress: Progress,
+    now: datetime | None = None,
+) -> Counts:  # fmt: skip
     """Bring the list of owners and the logs into the lake; returns what was counted."""
     inputs = events or configured_inputs(workspace)
     with state.connect(workspace.state) as db:
         open_key(workspace, db)
     load_inventory(workspace, owners)
-    return ingest(workspace, inputs, progress) if inputs else Counts()
+    return ingest(workspace, inputs, progress, now) if inputs else Counts()
 
 
 def form(workspace: Workspace, progress: Progress) -> None:
@@ -150,12 +158,17 @@ def publish(
 
 
 def end_of_last_report(workspace: Workspace) -> str | date:
-    """The day after the last report, or the newest day where there is none after it; empty without a report."""
+    """The day after the last report, or the newest day where there is none after it; empty without a report.
+
+    A report that ends beyond the logs took the days of a wrong clock for the newest (or was asked for such days): it
+    says nothing of where to go on, and the one before it does.
+    """
+    span = extent(workspace)
+    newest = span[1] if span else None
     with state.connect(workspace.state) as db:
-        previous = state.last_run(db)
+        previous = state.last_run(db, end_until=(newest + timedelta(days=1)).isoformat() if newest else "9999")
     start = previous["end"] if previous else ""
-    days = sorted(lake.days(workspace.lake, "events"))
-    return days[-1] if start and days and str(start) > str(days[-1]) else start
+    return newest if start and newest and str(start) > newest.isoformat() else start
 
 
 def check_out(out: Path) -> None:

@@ -1,6 +1,7 @@
 """run, report, ingest, demo: what reads logs and makes pages."""
 
 import json
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -96,10 +97,14 @@ def _say(result: "object", as_json: bool) -> None:
         return
     if result.counts.files:
         typer.echo(result.counts.line())
+    for line in result.counts.clocks():
+        typer.echo(line)
     if facts["coverage"]["quarantined_total"]:
         typer.echo(
-            f"{_counted(facts['coverage']['quarantined_total'], 'piece')} could not be read, set aside (see the page)"
+            f"{_counted(facts['coverage']['quarantined_total'], 'piece')} could not be used, set aside (see the page)"
         )
+    for note in result.notes:
+        typer.echo(note)
     words = {
         "attention": "needs attention",
         "quiet": "nothing to report",
@@ -138,6 +143,8 @@ def ingest(
         )
         return
     typer.echo(counts.line())
+    for line in counts.clocks():
+        typer.echo(line)
     if counts.files_known:
         typer.echo(f"{counts.files_known:,} files were read before")
     for rule, n in sorted(counts.ignored_files.items()):
@@ -157,6 +164,7 @@ def demo(
     from tokenkit import run as runner
     from tokenkit.sources.inputs import Input
     from tokenkit.world import simulate_logs
+    from tokenkit.world.to_logs import FIRST_DAY
 
     workspace = config.init(folder, "Demo organisation (simulated)")
     raw = workspace.root / "raw"
@@ -166,5 +174,7 @@ def demo(
                 raw, tokens=tokens, days=days, seed=seed, attacks=attacks, events=tokens * days * 250 // 3,
                 progress=lambda done, total: progress("simulating an organisation", done, total),
             )  # fmt: skip
-        result = runner.run(workspace, [Input(raw / "logs")], raw / "inventory.csv", progress=progress)
+        # simulated days may be ahead of this machine's clock
+        now = max(datetime.now(UTC), datetime.combine(FIRST_DAY + timedelta(days), time(), UTC))
+        result = runner.run(workspace, [Input(raw / "logs")], raw / "inventory.csv", progress=progress, now=now)
     _say(result, False)

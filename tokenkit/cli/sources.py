@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,6 +56,7 @@ def check(
     from tokenkit import sources as known
     from tokenkit.errors import InputError
     from tokenkit.sources.check import check as look
+    from tokenkit.sources.clocks import Clock
     from tokenkit.sources.fields.networks import open_databases
     from tokenkit.sources.mapped.draft import draft as guess
 
@@ -76,7 +78,8 @@ def check(
     key = identity.load_key(workspace.key) if workspace and keyed else bytes(identity.KEY_BYTES)
     settings = workspace.settings if workspace else config.Settings()
     databases = open_databases(workspace.network_databases if workspace else ())
-    checked = look(file, its, known.Reading(key, settings.gateway, databases), keyed)
+    clock = Clock(datetime.now(UTC), settings.ingest)
+    checked = look(file, its, known.Reading(key, settings.gateway, databases), keyed, clock)
     if not keyed:
         checked.notes.append("no workspace here: token_uid is made with a workspace's key (tokenkit init)")
     if len(files) > 1:

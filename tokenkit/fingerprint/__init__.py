@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from tokenkit import plugins
 from tokenkit.config import Workspace
+from tokenkit.days import begin_of_logs
 from tokenkit.errors import SchemaError, did_you_mean
 from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
     client,
@@ -92,6 +93,8 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     """Bring the fingerprint up to date with the activity and the owners; return the number of days rebuilt."""
     profiles = token_profiles(workspace)
     definitions_digest = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
+    if begin := begin_of_logs(workspace):
+        definitions_digest += f":{begin}"
     with state.connect(workspace.state) as db:
         digests_built = state.stage_digests(db, "fingerprint")
     digests = _digests(definitions_digest, lake.days(workspace.lake, "activity_hour"))
@@ -99,7 +102,7 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     for number in range(0, len(stale_days), DAYS_A_QUERY):
         days = stale_days[number : number + DAYS_A_QUERY]
         progress("forming fingerprints", number, len(stale_days))
-        lake.replace_days(workspace.lake, "fingerprint", _form(workspace, profiles, days), days)
+        lake.replace_days(workspace.lake, "fingerprint", _form(workspace, profiles, days, begin), days)
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "fingerprint", {d.isoformat(): digests[d] for d in days})
     if stale_days:
@@ -116,10 +119,10 @@ def _digests(digest_so_far: str, days: dict[date, str]) -> dict[date, str]:
     return digests
 
 
-def _form(workspace: Workspace, profiles: pd.DataFrame, days: list[date]) -> pa.Table:
+def _form(workspace: Workspace, profiles: pd.DataFrame, days: list[date], begin: date | None = None) -> pa.Table:
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         tables = {}
-        for name, relation in activity_tables(connection, workspace, profiles, days).items():
+        for name, relation in activity_tables(connection, workspace, profiles, days, begin).items():
             # read once for both windows; and a relation over the lake is bound anew by each step of an expression
             relation.create(f"{name}_of_profiles")
             tables[name] = nw.from_native(connection.table(f"{name}_of_profiles"))

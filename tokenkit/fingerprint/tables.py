@@ -20,7 +20,11 @@ _DAY = "epoch(day)::bigint as hour_s, 1::bigint as one"
 
 
 def activity_tables(
-    connection: duckdb.DuckDBPyConnection, workspace: Workspace, profiles: pd.DataFrame, days: list[date]
+    connection: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    profiles: pd.DataFrame,
+    days: list[date],
+    begin: date | None = None,
 ) -> dict[str, duckdb.DuckDBPyRelation]:
     """Return the tables of some days, ``activity_hour`` first: it has every hour that occurs in the others.
 
@@ -28,6 +32,7 @@ def activity_tables(
     ----------
     profiles : DataFrame of ``token_key``, ``token_uid``, ``profile_uid``, ``profile_key``
     days : sorted; new on a day is what no day before it has
+    begin : days before it make nothing known, and have no rows; None: there are no such days
     """
     connection.register("profiles", profiles[["token_key", "profile_key"]])
     end = days[-1] + timedelta(days=1)
@@ -37,9 +42,9 @@ def activity_tables(
         lake.scan(connection, workspace.lake, name, *between).create_view(name, replace=True)
 
     for kind in ("hour", "transition", "pair"):
-        view(f"activity_{kind}", None, end)  # all days before too
+        view(f"activity_{kind}", begin, end)  # all days before too
     for kind in ("network", "client", "operation", "object", "session"):
-        view(f"activity_{kind}", days[0], end)
+        view(f"activity_{kind}", max(days[0], begin or days[0]), end)
     for name in ("dim_operation", "dim_token", "seen"):
         view(name)
 

@@ -1,16 +1,17 @@
 """Coverage: what was read, what was quarantined and why, and where logs are missing.
 
-Reads  files, quarantine (state.db), activity_hour, events. Writes nothing.
+Reads  files, quarantine (state.db), events. Writes nothing.
 """
 
 import json
 from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 
 from tokenkit.config import Workspace
-from tokenkit.days import Periods
+from tokenkit.days import Periods, apart, extent
 from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 
@@ -33,6 +34,8 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
     rules: Counter[str] = Counter(ignored)
     for file in files:
         rules.update(json.loads(file["ignored_rules"]))
+    outside = apart(workspace)
+    within = _within(workspace) if outside else {}
     sources: list[facts.Source] = []
     for name in sorted({f["source"] for f in files}):
         own = [f for f in files if f["source"] == name]
@@ -43,8 +46,10 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
         sources.append(
             {"source": name, "files": len(own), "read": read, "stored": stored, "duplicates": duplicates,
              "quarantined": quarantined, "ignored": ignored_records, "unattributed": unattributed,
-             "first": _time(min((f["first"] for f in own if f["first"]), default=None)),
-             "last": _time(max((f["last"] for f in own if f["last"]), default=None)), "lag_s": None}
+             "first": _time(within.get(name, (None, None))[0] if outside else
+                            min((f["first"] for f in own if f["first"]), default=None)),
+             "last": _time(within.get(name, (None, None))[1] if outside else
+                           max((f["last"] for f in own if f["last"]), default=None)), "lag_s": None}
         )  # fmt: skip
     return {
         "sources": sources,
@@ -56,8 +61,42 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
         ],
         "quarantined_total": len(quarantine),
         "gaps": gaps(workspace, periods),
-        "notes": _notes(workspace),
+        "notes": _notes(workspace) + [note for note in [apart_note(outside)] if note],
     }
+
+
+def apart_note(outside: dict[date, dict[str, int]]) -> str:
+    """What is said of events that lie apart from all others (``days.apart``); empty where there are none.
+
+    Examples
+    --------
+    >>> apart_note({date(2027, 3, 1): {"nginx": 1}})  # doctest: +NORMALIZE_WHITESPACE
+    '1 call stands apart from all others, on 2027-03-01 (nginx): a clock may be wrong. It does not move the reported
+    days. To have its day judged, name it: tokenkit report --start 2027-03-01 --end 2027-03-02'
+    """
+    calls = sum(n for counts in outside.values() for n in counts.values())
+    if not calls:
+        return ""
+    days, sources = sorted(outside), sorted({source for counts in outside.values() for source in counts})
+    on = ", ".join(day.isoformat() for day in days[-3:]) + (f" and {len(days) - 3} more days" if len(days) > 3 else "")
+    one, newest = calls == 1, days[-1]
+    return (
+        f"{calls:,} call{'' if one else 's'} stand{'s' if one else ''} apart from all others, on {on}"
+        f" ({', '.join(sources)}): a clock may be wrong. {'It does' if one else 'They do'} not move the reported days. "
+        f"To have {'its' if one else 'such a'} day judged, name it: "
+        f"tokenkit report --start {newest} --end {newest + timedelta(days=1)}"
+    )
+
+
+def _within(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """First and last time (ISO 8601) of each source in the days on which the logs begin and end."""
+    span = extent(workspace)
+    if span is None:
+        return {}
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "events", span[0], span[1] + timedelta(days=1)).create_view("e")
+        rows = connection.sql("select source, min(time), max(time) from e group by all").fetchall()
+    return {source: (first.isoformat(), last.isoformat()) for source, first, last in rows}
 
 
 def _time(text: str | None) -> str | None:

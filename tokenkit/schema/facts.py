@@ -267,7 +267,7 @@ class Logs(TypedDict):
     quarantined: list[Quarantined]  # the first of them
     quarantined_total: int  # without files of which a whole version was read later
     gaps: list[Gap]
-    notes: list[str]  # about the list of owners
+    notes: list[str]  # about the list of owners, and about events that lie apart from all others
 
 
 class Coverage(Logs):

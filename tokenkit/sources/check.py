@@ -5,7 +5,7 @@ Reads  one file by one source. Writes nothing. Credentials are shown as masks al
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenkit import schema
+from tokenkit.config import Ingest
 from tokenkit.errors import SourceError
 from tokenkit.sources import tabular
+from tokenkit.sources.clocks import Clock, keep_right
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
 from tokenkit.sources.fields.masking import tidy_text
 
@@ -78,7 +80,7 @@ class CheckResult:
     notes: list[str] = field(default_factory=list)
 
 
-def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> CheckResult:
+def check(path: Path, source: Source, reading: Reading, keyed: bool = True, clock: Clock | None = None) -> CheckResult:
     """Read a file as ingest would, and return what would be stored and what is quarantined.
 
     Parameters
@@ -90,6 +92,8 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
         With the workspace's key, so that the ``token_uid`` shown are those that would be stored.
     keyed : bool
         Whether it is; without a workspace's key no ``token_uid`` is shown.
+    clock : Clock, optional
+        What time it is; default: by this machine, with the default settings.
 
     Raises
     ------
@@ -101,7 +105,8 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True) -> C
     event_keys: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     filled_rows: dict[str, int] = dict.fromkeys(COLUMNS, 0)
     unattributed = 0
-    for batch in source.read(path, reading, tally):
+    batches = list(source.read(path, reading, tally))
+    for batch in keep_right(batches, tally, clock or Clock(datetime.now(UTC), Ingest())):
         if len(records) < SHOWN_RECORDS:
             records += _records(batch, SHOWN_RECORDS - len(records), keyed)
         event_keys.append(batch.events["event_key"].to_numpy())
@@ -184,9 +189,10 @@ def _notes(
     path: Path, source: Source, reading: Reading, counts: dict[str, int], unattributed: int, names: list[str]
 ) -> list[str]:
     notes = []
-    times = source.columns.get("time", ())
-    if names and len(times) == 1 and _without_zone(path, times[0]):
-        notes.append("times name no zone: they are read as UTC")
+    zone = source.timezone or (reading.gateway.timezone if "token_uid" not in source.columns else "")
+    times = [name for name in source.columns.get("time", ()) if name in names]
+    if times and _without_zone(path, times):
+        notes.append(f"times name no zone: they are read as {zone or 'UTC'}")
     if unattributed:
         notes.append(f"{unattributed:,} calls without a credential: stored, counted as unattributed, never judged")
     if counts["duplicates"]:
@@ -195,10 +201,11 @@ def _notes(
     return notes
 
 
-def _without_zone(path: Path, column: str) -> bool:
-    """Whether the first times of a file are text without a zone."""
-    for rows in tabular.rows(path, tabular.format_of(path), [column]):
-        texts = [v.strip() for v in rows.columns[column][:50] if isinstance(v, str)]
+def _without_zone(path: Path, columns: list[str]) -> bool:
+    """Whether the first times of a file are text without a zone; of two columns (date and time) the last tells it."""
+    for rows in tabular.rows(path, tabular.format_of(path), columns):
+        cells = zip(*(rows.columns[column][:50] for column in columns), strict=True)
+        texts = [" ".join(str(v).strip() for v in row) for row in cells if any(isinstance(v, str) for v in row)]
         for text in texts:
             try:
                 return datetime.fromisoformat(text).tzinfo is None and not text.isdigit()

@@ -228,7 +228,7 @@ def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[s
     columns["is_mfa"] = pa.array(raw["is_mfa"], pa.bool_())
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
-    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers)
+    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers, "record")
 
 
 def _add_token_columns(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:

@@ -75,10 +75,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events and the dimension rows that they point to, conforming to ``schema``."""
+    """Events and the dimension rows that they point to, conforming to ``schema``.
+
+    ``place`` is what a piece of the file is called: line, record or row.
+    """
 
     events: pa.Table
     dimensions: dict[str, pa.Table]
+    place: str = "line"
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Source:
         as ``dim_token.enforce_handle``: the name under which the connector called as the source can lock the token.
     columns : dict of str to tuple of str, optional
         Column of ``events`` to the fields of its records that fill it, for ``tokenkit sources check``.
+    timezone : str
+        Zone of times that name none, for ``tokenkit sources check``; empty: UTC, or that of the gateway's settings.
     """
 
     name: str
@@ -111,3 +117,4 @@ class Source:
     read: Callable[[Path, Reading, Tally], Iterator[Batch]]
     handle_field: str | None = None
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    timezone: str = ""

@@ -114,10 +114,15 @@ def save_run(db: sqlite3.Connection, run_uid: str, start: str, end: str, record:
     )
 
 
-def last_run(db: sqlite3.Connection, before: str | None = None, end: str = "9999") -> dict[str, Any] | None:
-    """Return the newest run, or the newest before the run ``before`` whose period ended before ``end``; or None."""
+def last_run(
+    db: sqlite3.Connection, before: str | None = None, end: str = "9999", end_until: str = "9999"
+) -> dict[str, Any] | None:
+    """Return the newest run, or the newest before the run ``before`` whose period ended before ``end``; or None.
+
+    Without ``before``: the newest run whose period ended at ``end_until`` or earlier.
+    """
     if before is None:
-        row = db.execute("select * from runs order by number desc limit 1").fetchone()
+        row = db.execute("select * from runs where end <= ? order by number desc limit 1", [end_until]).fetchone()
     else:
         row = db.execute(
             "select * from runs where run_uid <> ?"

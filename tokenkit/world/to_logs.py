@@ -27,6 +27,7 @@ from tokenkit.world.organisation import write_inventory
 from tokenkit.world.traffic import service_requests, token_requests
 
 EVENTS_PER_TOKEN_DAY = 250 / 3
+FIRST_DAY = date(2026, 1, 5)  # a Monday
 
 
 def simulate_logs(
@@ -34,7 +35,7 @@ def simulate_logs(
     *,
     tokens: int = 200,
     days: int = 60,
-    start: date = date(2026, 1, 5),
+    start: date = FIRST_DAY,
     seed: int = 0,
     attacks: bool = True,
     events: int = 1_000_000,

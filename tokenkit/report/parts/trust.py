@@ -70,7 +70,7 @@ def _sums(coverage: Coverage) -> str:
     left_out = ", ".join(f"{say.clean(rule, 60)} ({say.count(n)})" for rule, n in by_rule if n)
     return (
         f"{say.count(read)} records were read: {say.count(stored)} kept, {say.count(duplicates)} known already, "
-        f"{say.count(aside)} set aside because they could not be read, {say.count(ignored)} ignored."
+        f"{say.count(aside)} set aside because they could not be used, {say.count(ignored)} ignored."
         f"{f' Left out by rule: {left_out}.' if left_out else ''}"
     )
 
@@ -213,7 +213,7 @@ _JUDGED = [
 ]
 _ASIDE = (
     "Set aside",
-    "A piece of a log file that could not be read, such as a record. It stops nothing; its place and the reason are "
+    "A piece of a log file that could not be used, such as a record. It stops nothing; its place and the reason are "
     "kept, the piece itself is not.",
 )
 

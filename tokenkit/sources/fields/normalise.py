@@ -153,6 +153,7 @@ def assemble(
     tokens: pa.Table,
     origin: str,
     places: list[int],
+    place: str = "line",
 ) -> Batch:
     """Return events and dimensions of one batch.
 
@@ -174,6 +175,8 @@ def assemble(
         The file, for ``raw_ref``.
     places : list of int
         Number of each record in it.
+    place : str
+        What such a number counts: line, record or row.
     """
     count = len(time)
     uid: Coded = columns["token_uid"]
@@ -198,7 +201,7 @@ def assemble(
             data[name] = values.texts() if isinstance(values, Coded) else values
         elif name in LOOKED_UP:  # what the log says counts
             data[name] = pc.coalesce(values.texts() if isinstance(values, Coded) else values, data[name])
-    return Batch(schema.conform("events", pa.table(data)), dimensions)
+    return Batch(schema.conform("events", pa.table(data)), dimensions, place)
 
 
 def network_rows(address: Coded, data: dict[str, Any], databases: Databases = NO_DATABASES) -> pa.Table:
