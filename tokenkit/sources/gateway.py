@@ -143,8 +143,9 @@ def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> 
     reader = ColumnReader(records)
     raw: dict[str, Any] = {}
     raw["time"] = reader.times(
-        _first(lambda name: [r.get(name) for r in records], log_format.time), log_format.time[0], log_format.per_second
-    )
+        _first(lambda name: [r.get(name) for r in records], log_format.time), log_format.time[0], log_format.per_second,
+        reading.gateway.timezone,
+    )  # fmt: skip
     raw["key_id"] = _first(reader.labels, reading.gateway.key_fields)
     if log_format.handle_field in reading.gateway.key_fields:
         raw["handles"] = _handles(log_format.name, raw["key_id"], reader.labels(log_format.handle_field))

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from tokenkit import schema
 from tokenkit.sources.contract import Record
+from tokenkit.sources.fields.zones import NO_SUCH_TIME, Micros, column_to_utc, no_such_time, to_utc
 
-Micros = np.ndarray[Any, np.dtype[np.int64]]
 _NONE = type(None)
 _NAMES = {dict: "an object", list: "a list", str: "text", int: "a number", float: "a number", bool: "true or false",
           _NONE: "missing"}  # fmt: skip
@@ -114,8 +114,12 @@ class ColumnReader:
         self.reasons.setdefault(index, f"{name} is out of range")
         return None
 
-    def times(self, values: Sequence[Any], name: str, per_second: int = 1) -> Micros:
-        """Microseconds since 1970 of ISO 8601 text (UTC where it names no zone) or of numbers in the given unit."""
+    def times(self, values: Sequence[Any], name: str, per_second: int = 1, zone: str = "") -> Micros:
+        """Microseconds since 1970 of ISO 8601 text, or of numbers since 1970.
+
+        Text without a zone is of ``zone`` (empty: UTC). A number that is of no year from 2000 to 2100 in the given unit
+        is read in the unit in which it is, of s, ms, us and ns.
+        """
         out: Micros | None = None
         kinds = set(map(type, values))
         if kinds == {str}:
@@ -123,32 +127,39 @@ class ColumnReader:
                 parsed = pa.array(values, pa.string()).cast(schema.TIME)
                 out = parsed.cast(pa.int64()).to_numpy(zero_copy_only=False)
             except pa.ArrowInvalid:
-                pass
+                out = _without_zone(values, zone)
         elif kinds and kinds <= {int, float}:
             # whole milliseconds: 1.7e9 s as a double is exact to 0.2 microseconds
             with np.errstate(all="ignore"):
                 seconds = np.array(values, dtype=np.float64) * (1000 / per_second)
                 sane = np.where(np.abs(seconds) < 1e15, seconds, 0)
             out = np.round(sane).astype(np.int64) * 1000
+            other = (out < EARLIEST) | (out >= LATEST)
+            if other.any():
+                out[other] = by_size(np.array(values, dtype=np.float64)[other])
         if out is None:
-            out = np.array([self._time(i, v, name, per_second) for i, v in enumerate(values)], dtype=np.int64)
+            out = np.array([self._time(i, v, name, per_second, zone) for i, v in enumerate(values)], dtype=np.int64)
         if len(out) and (out.min() < EARLIEST or out.max() >= LATEST):
             for i in np.flatnonzero((out < EARLIEST) | (out >= LATEST)).tolist():
-                self.reasons.setdefault(i, f"{name} is not between 2000 and 2100")
+                missing = out[i] == NO_SUCH_TIME
+                self.reasons.setdefault(
+                    i, no_such_time(name, zone) if missing else f"{name} is not between 2000 and 2100"
+                )
         return out
 
-    def _time(self, index: int, value: Any, name: str, per_second: int) -> int:
+    def _time(self, index: int, value: Any, name: str, per_second: int, zone: str) -> int:
         if isinstance(value, str):
             try:
-                value = float(value) if value.replace(".", "", 1).isdigit() else _iso(value)
+                value = float(value) if value.replace(".", "", 1).isdigit() else datetime.fromisoformat(value)
             except (ValueError, OverflowError):
                 self.reasons.setdefault(index, f"{name} is not a time")
                 return EARLIEST
             if isinstance(value, datetime):
-                return int((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+                return _of_datetime(value, zone)
         if type(value) in (int, float) and math.isfinite(value):
             # held before it is rounded: the largest numbers times 1000 are infinite
-            return round(min(max(value * 1000 / per_second, -(1 << 50)), 1 << 50)) * 1000
+            micros = round(min(max(value * 1000 / per_second, -(1 << 50)), 1 << 50)) * 1000
+            return micros if EARLIEST <= micros < LATEST else int(by_size(np.array([value], dtype=np.float64))[0])
         self.reasons.setdefault(index, f"{name} is {_NAMES.get(type(value), 'odd')}, expected a time")
         return EARLIEST
 
@@ -160,6 +171,36 @@ class ColumnReader:
                     self.reasons.setdefault(i, f"{name} is missing")
 
 
-def _iso(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _of_datetime(moment: datetime, zone: str) -> int:
+    if moment.tzinfo is None:
+        return to_utc(moment, zone)
+    try:
+        return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    except OverflowError:
+        return EARLIEST - 1
+
+
+def _without_zone(values: Sequence[Any], zone: str) -> Micros | None:
+    """Times of a column of texts none of which names a zone; None where that is not so."""
+    try:
+        local = pa.array(values, pa.string()).cast(pa.timestamp("us")).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    micros: Micros = local.to_numpy(zero_copy_only=False)
+    return column_to_utc(micros, zone) if zone else micros
+
+
+def by_size(values: "np.ndarray[Any, np.dtype[np.float64]]") -> Micros:
+    """Microseconds since 1970 of numbers in s, ms, us or ns, as their size says; 0 where they are too large.
+
+    Times from 2000 to 2100 have no size in common in these units; of any other size, a number is no such time.
+
+    Examples
+    --------
+    >>> by_size(np.array([1772445600, 1772445600123, 1772445600123456, 1772445600123456789])).tolist()
+    [1772445600000000, 1772445600123000, 1772445600123456, 1772445600123457]
+    """
+    size = np.abs(values)
+    with np.errstate(all="ignore"):
+        micros = values * np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
+        return np.round(np.where(np.abs(micros) < 1e17, micros, 0)).astype(np.int64)

@@ -74,7 +74,7 @@ def source(
         form = "" if parse else mapping.format or tabular.format_of(path)
         if form in ("csv", "parquet"):
             _require_columns(mapping, path, form)
-        for rows in tabular.rows(path, form, list(dict.fromkeys(mapping.columns.values())), parse):
+        for rows in tabular.rows(path, form, mapping.needed, parse):
             with files.without_collection():
                 batch = _batch(mapping, path, reading, tally, rows)
             if batch:
@@ -82,7 +82,9 @@ def source(
 
     description = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
     recognise = recognises or (lambda record: False)
-    return Source(mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled)
+    return Source(
+        mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled, timezone=mapping.timezone
+    )
 
 
 def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
@@ -99,7 +101,7 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
         if form == "parquet" or not files.Reader(path).head(4096).strip():
             return  # quarantined when it is read
         raise
-    for name, theirs in mapping.columns.items():
+    for name, theirs in mapping.each_column:
         column = theirs if form == "csv" else theirs if theirs in names else theirs.split(".", 1)[0]
         if column not in names:
             raise ConfigError(
@@ -128,6 +130,9 @@ def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: R
 def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]]:
     """Return the raw columns of a batch under our names, those that are mapped, and why rows cannot be used."""
     reader = CellReader(rows)
+    for name, (day, clock) in mapping.joined.items():
+        cells = zip(reader.values(day), reader.values(clock), strict=True)
+        rows.columns[name] = [None if d is None or t is None else f"{d} {t}" for d, t in cells]
     raw: dict[str, list[Any]] = {}
     read: dict[str, Callable[[str], list[Any]]] = {
         "label": reader.labels, "number": reader.numbers, "amount": reader.amounts, "flag": reader.yes_or_no,
@@ -135,7 +140,7 @@ def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]
     }  # fmt: skip
     for name, theirs in mapping.columns.items():
         if FIELDS[name].kind == "time":
-            raw[name] = reader.moments(theirs, mapping.units.get("time", ""), name == "time")
+            raw[name] = reader.moments(theirs, mapping.units.get("time", ""), name == "time", mapping.timezone)
         else:
             raw[name] = read[FIELDS[name].kind](theirs)
     for name, value in mapping.values.items():
@@ -198,9 +203,8 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
         sessions = Coded.of(raw["session"], cap=None)
         hashed = sessions.each(lambda text: identity.token_uid(reading.key, f"{issuer}:session", text))
         columns["session_uid"] = sessions.spread(hashed, pa.string())
-    return assemble(
-        reading, mapping.name, np.array(raw["time"], dtype=np.int64), columns, tokens, str(path), rows.numbers
-    )
+    time = np.array(raw["time"], dtype=np.int64)
+    return assemble(reading, mapping.name, time, columns, tokens, str(path), rows.numbers, rows.place)
 
 
 def _finite(value: float | int | None) -> float | None:

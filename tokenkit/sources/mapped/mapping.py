@@ -8,7 +8,9 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tokenkit.config import known_zone, unknown_zone
 from tokenkit.errors import ConfigError, did_you_mean
 from tokenkit.sources.tabular import ENDINGS, FORMATS
 
@@ -23,7 +25,7 @@ class Field:
 
 
 FIELDS: dict[str, Field] = {
-    "time": Field("time", ("time",), "when it happened: ISO 8601 (UTC without a zone), or s, ms, us since 1970"),
+    "time": Field("time", ("time",), "when it happened: ISO 8601 (UTC, or timezone, without a zone), or since 1970"),
     "native_id": Field("label", ("token_uid",), "the credential's id or name; hashed at once, never stored"),
     "operation": Field("label", ("operation",), "what was called; or method and path instead"),
     "method": Field("label", ("http_method", "operation"), "HTTP method"),
@@ -60,7 +62,7 @@ FIELDS: dict[str, Field] = {
 }  # fmt: skip
 REQUIRED = ("time", "native_id")
 UNITS = {"time": {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}, "duration": {"s": 1e3, "ms": 1.0, "us": 1e-3}}
-KEYS = ("name", "issuer", "format", "files", "columns", "values", "units")
+KEYS = ("name", "issuer", "format", "files", "timezone", "columns", "values", "units")
 LIFETIMES = ("long_lived", "session", "unknown")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,39}$")
 
@@ -76,7 +78,8 @@ class Mapping:
     issuer : str
         Who issued the credentials: the namespace of ``token_uid``. ``gateway`` is ``gateway:<realm>`` of the settings.
     columns : dict of str to str
-        A name of ``FIELDS`` to the file's column.
+        A name of ``FIELDS`` to the file's column. ``time`` (and ``logged_time``) may be two columns, date and time of
+        day, as a list; they are read as one, called by both names.
     values : dict of str to str
         A name of ``FIELDS`` to what holds for every row.
     units : dict of str to str
@@ -85,6 +88,8 @@ class Mapping:
         csv, jsonl or parquet; default: by the file's first bytes.
     files : tuple of str
         How the names of its files end, where a folder is read.
+    timezone : str
+        Zone of times that name none, such as ``Europe/Berlin``; default UTC.
     origin : str
         The TOML, for messages.
     lines : dict of str to int
@@ -103,11 +108,22 @@ class Mapping:
     units: dict[str, str] = field(default_factory=dict)
     format: str = ""
     files: tuple[str, ...] = ()
+    timezone: str = ""
     origin: str = ""
     lines: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)  # a name made of two columns to these
 
     def __post_init__(self) -> None:
-        """Refuse names and values that do not exist."""
+        """Refuse names and values that do not exist; join columns of date and time of day."""
+        columns: dict[str, Any] = dict(self.columns)
+        for name, theirs in columns.items():
+            if (
+                name in FIELDS and FIELDS[name].kind == "time" and isinstance(theirs, list | tuple)
+                and len(theirs) == 2 and all(isinstance(column, str) and column.strip() for column in theirs)
+            ):  # fmt: skip
+                columns[name] = " + ".join(theirs)
+                self.joined[columns[name]] = (theirs[0], theirs[1])
+        object.__setattr__(self, "columns", columns)
         _check(self, self.origin or f"mapping {self.name!r}")
 
     @property
@@ -115,6 +131,16 @@ class Mapping:
         """How the names of its files end."""
         formats = [self.format] if self.format else list(FORMATS)
         return self.files or tuple(ending for form in formats for ending in ENDINGS[form])
+
+    @property
+    def each_column(self) -> list[tuple[str, str]]:
+        """Our name and the file's column, once for each of two that are read as one."""
+        return [(ours, one) for ours, theirs in self.columns.items() for one in self.joined.get(theirs, (theirs,))]
+
+    @property
+    def needed(self) -> list[str]:
+        """The file's columns that are read."""
+        return list(dict.fromkeys(theirs for _, theirs in self.each_column))
 
     @property
     def filled(self) -> dict[str, tuple[str, ...]]:
@@ -125,11 +151,12 @@ class Mapping:
         >>> Mapping("orders", "orders-api", {"time": "at", "native_id": "key", "operation": "call"}).filled
         {'time': ('at',), 'token_uid': ('key',), 'operation': ('call',)}
         """
-        given = self.columns | {name: f'"{value}"' for name, value in self.values.items()}
+        given = {name: self.joined.get(theirs, (theirs,)) for name, theirs in self.columns.items()}
+        given |= {name: (f'"{value}"',) for name, value in self.values.items()}
         filled: dict[str, tuple[str, ...]] = {}
         for name, theirs in given.items():
             for column in FIELDS[name].fills:
-                filled[column] = (*filled.get(column, ()), theirs)
+                filled[column] = (*filled.get(column, ()), *theirs)
         return filled
 
     def line(self, name: str) -> str:
@@ -162,7 +189,8 @@ def load_mapping(path: Path) -> Mapping:
     for key in ("name", "issuer", "columns"):
         if key not in document:
             raise ConfigError(f"{path}: {key} is missing, expected {_EXPECTED[key]}")
-    for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("columns", dict),
+    for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("timezone", str),
+                       ("columns", dict),
                        ("values", dict), ("units", dict)):  # fmt: skip
         if key in document and not isinstance(document[key], type_):
             raise ConfigError(f"{path}: {key} is {document[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
@@ -201,6 +229,8 @@ def _check(mapping: Mapping, where: str) -> None:
         raise ConfigError(f"{where}: format is {mapping.format!r}; {did_you_mean(mapping.format, list(FORMATS))}")
     if not all(isinstance(ending, str) and ending for ending in mapping.files):
         raise ConfigError(f'{where}: files is {list(mapping.files)!r}, expected endings such as [".csv", ".csv.gz"]')
+    if mapping.timezone and not known_zone(mapping.timezone):
+        raise ConfigError(f"{where}: timezone: {unknown_zone(mapping.timezone)}")
     for section, known in (("columns", FIELDS), ("values", _CONSTANT), ("units", UNITS)):
         for name, value in getattr(mapping, section).items():
             if name not in known:

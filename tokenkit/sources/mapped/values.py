@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenkit.sources.contract import Record
-from tokenkit.sources.fields.columns import EARLIEST, LATEST, ColumnReader, Micros
+from tokenkit.sources.fields.columns import EARLIEST, LATEST, ColumnReader, by_size
+from tokenkit.sources.fields.zones import NO_SUCH_TIME, Micros, column_to_utc, no_such_time, to_utc
 from tokenkit.sources.mapped.mapping import UNITS
 from tokenkit.sources.tabular import Rows
 
@@ -79,17 +80,17 @@ class CellReader(ColumnReader):
         """Texts, whole numbers, or true and false, as text; blank texts and the like are null."""
         return self._labels([str(v).lower() if type(v) is bool else v for v in self.values(name)], name)
 
-    def moments(self, name: str, unit: str, required: bool) -> list[int | None]:
-        """Return times in microseconds since 1970; those without a zone are UTC."""
+    def moments(self, name: str, unit: str, required: bool, zone: str = "") -> list[int | None]:
+        """Return times in microseconds since 1970; those without a zone are of ``zone`` (empty: UTC)."""
         values = self.values(name)
         kinds = set(map(type, values))
-        found = column_moments(values, kinds, unit)
+        found = column_moments(values, kinds, unit, zone)
         if found is not None:
             out = found.tolist()
             if len(found) == 0 or (found.min() >= EARLIEST and found.max() < LATEST):
                 return out
         else:
-            out = [moment(v, unit) for v in values]
+            out = [moment(v, unit, zone) for v in values]
         for i, (value, micros) in enumerate(zip(values, out, strict=True)):
             if value is None:
                 if required:
@@ -97,7 +98,10 @@ class CellReader(ColumnReader):
             elif micros is None:
                 self.reasons.setdefault(i, f"{name} is not a time (ISO 8601, or a number since 1970)")
             elif not EARLIEST <= micros < LATEST:
-                self.reasons.setdefault(i, f"{name} is not between 2000 and 2100")
+                missing = micros == NO_SUCH_TIME
+                self.reasons.setdefault(
+                    i, no_such_time(name, zone) if missing else f"{name} is not between 2000 and 2100"
+                )
                 out[i] = None
         return out
 
@@ -114,7 +118,7 @@ def yes_or_no(value: Any) -> bool | None:
     return True if word in YES else False if word in NO else None
 
 
-def column_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | None:
+def column_moments(values: list[Any], kinds: set[type], unit: str, zone: str = "") -> Micros | None:
     """Return the times of a whole column at once, µs since 1970, or None where its values are of several kinds."""
     if kinds == {str}:
         texts = pa.array(values, pa.string())
@@ -123,12 +127,12 @@ def column_moments(values: list[Any], kinds: set[type], unit: str) -> Micros | N
                 return _from_numbers(np.array(values, dtype=np.float64), unit)
         except ValueError:
             return None
-        for zone in ("UTC", None):  # a time without a zone is UTC
+        for named in ("UTC", None):
             try:
-                micros = texts.cast(pa.timestamp("us", zone)).cast(pa.int64())
+                micros = texts.cast(pa.timestamp("us", named)).cast(pa.int64()).to_numpy(zero_copy_only=False)
             except pa.ArrowInvalid:
                 continue
-            return micros.to_numpy(zero_copy_only=False)
+            return micros if named else column_to_utc(micros, zone)
     if kinds and kinds <= {int, float}:
         try:
             return _from_numbers(np.array(values, dtype=np.float64), unit)
@@ -142,15 +146,15 @@ def _from_numbers(values: "np.ndarray[Any, np.dtype[np.float64]]", unit: str) ->
 
     Without a unit their size tells it: times from 2000 to 2100 in s, ms, µs and ns have no size in common.
     """
-    size = np.abs(values)
-    by_size = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
+    if not unit:
+        return by_size(values)
     with np.errstate(all="ignore"):
-        micros = values * (UNITS["time"][unit] if unit else by_size)
+        micros = values * UNITS["time"][unit]
         return np.round(np.where(np.abs(micros) < 1e17, micros, 0)).astype(np.int64)
 
 
-def moment(value: Any, unit: str) -> int | None:
-    """Microseconds since 1970, or None.
+def moment(value: Any, unit: str, zone: str = "") -> int | None:
+    """Microseconds since 1970, or None; a time without a zone is of ``zone`` (empty: UTC).
 
     Examples
     --------
@@ -159,11 +163,10 @@ def moment(value: Any, unit: str) -> int | None:
     """
     if type(value) is str:
         if re.fullmatch(r"\d{8}", value):  # 20260301: a number, as it is where all of a column are
-            return moment(int(value), unit)
+            return moment(int(value), unit, zone)
         try:
             time = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", value))
-            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
-            return (time - EPOCH) // MICROSECOND
+            return to_utc(time, zone) if time.tzinfo is None else (time - EPOCH) // MICROSECOND
         except (ValueError, OverflowError):
             if not re.fullmatch(r"[+-]?\d{1,20}(\.\d{0,20})?", value, re.ASCII):
                 return None
