@@ -12,6 +12,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenkit import activity, config, fingerprint, identity, schema
 from tokenkit.channels import calibration
@@ -23,8 +24,10 @@ from tokenkit.normal import deviation
 from tokenkit.normal.day_matrices import day_matrices
 from tokenkit.normal.evidence import NOVELTIES, Evidence
 from tokenkit.sources.contract import Batch, Reading
+from tokenkit.sources.fields.columns import EARLIEST, LATEST, by_size
 from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
+from tokenkit.sources.mapped.values import column_moments, moment
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 from tokenkit.workbench.frames import Day, OpenWorkspace
@@ -41,17 +44,19 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
 
     Parameters
     ----------
-    events : DataFrame of pandas, Polars or PyArrow, one row a call
-        ``time`` (UTC; without a zone it is taken for UTC), ``token_uid`` (the token's id or name, as text) and
-        ``operation`` are needed. All other event columns are optional (``tokenkit schema events``): ``src_ip``,
-        ``user_agent``, ``service``, ``resource_uid``, ``http_status``, ``request_bytes``, ``response_bytes``, ...
-        Keys and parts of them (``token_key``, ``network``, ...) are made anew.
+    events : DataFrame of pandas, Polars (also lazy) or PyArrow, or a list of dicts, one row a call
+        ``time`` (UTC; without a zone it is taken for UTC; also ISO 8601 text, or s, ms, us or ns since 1970),
+        ``token_uid`` (the token's id or name, as text) and ``operation`` are needed. All other event columns are
+        optional (``tokenkit schema events``): ``src_ip``, ``user_agent``, ``service``, ``resource_uid``,
+        ``http_status``, ``request_bytes``, ``response_bytes``, ... Keys and parts of them (``token_key``, ``network``,
+        ...) are made anew.
     tokens : list of owners (CSV), as for ``tokenkit run --inventory``
 
     Raises
     ------
     SchemaError
-        A needed column is missing, or a column has values of another type; names it.
+        It is no frame; a needed column or a value is missing; a column has values of another type, or a name that
+        another has; a time is not from 2000 to 2100, or a size negative. Names column and row.
 
     Examples
     --------
@@ -60,12 +65,13 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
     >>> from_events(calls).fingerprint()[["requests", "operations"]].values.tolist()
     [[24, 1], [24, 1]]
     """
+    table = _table(events)
     _FOLDERS.append(tempfile.TemporaryDirectory(prefix="tokenkit-"))
     workspace = config.init(Path(_FOLDERS[-1].name))
     workspace = OpenWorkspace(workspace.root, settings or workspace.settings)
     with state.connect(workspace.state) as db:
         key = open_key(workspace, db)
-    batch = _batch(nw.from_native(events, eager_only=True).to_arrow(), key)
+    batch = _batch(table, key)
     for name, rows in batch.dimensions.items():
         if rows.num_rows:
             lake.grow_dimension(workspace.lake, name, rows)
@@ -77,6 +83,40 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
     activity.build(workspace)
     fingerprint.build(workspace)
     return workspace
+
+
+def _table(events: Frame) -> pa.Table:
+    """The frame as an Arrow table, whatever it was."""
+    if isinstance(events, list | dict):
+        if isinstance(events, list) and not all(isinstance(row, dict) for row in events):
+            raise SchemaError("events are a list of something else than dicts, expected one dict a call")
+        try:
+            events = pd.DataFrame(events)
+        except ValueError as error:
+            raise SchemaError(
+                f"events are a dict that is no table ({error}), expected columns of one length"
+            ) from error
+    try:
+        frame = nw.from_native(events)
+        frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+        table: pa.Table = frame.to_arrow()
+    except TypeError as error:
+        found = type(events).__name__
+        raise SchemaError(
+            f"events are a {found}, expected a DataFrame of pandas, Polars or PyArrow, or a list of dicts"
+        ) from error
+    except nw.exceptions.DuplicateError as error:
+        raise _twice(list(events.column_names if isinstance(events, pa.Table) else events.columns)) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise SchemaError(f"events: a column has values of several types ({error}). Give it one type.") from error
+    if len(set(table.column_names)) < len(table.column_names):
+        raise _twice(table.column_names)
+    return table
+
+
+def _twice(names: list[Any]) -> SchemaError:
+    doubled = sorted({str(name) for name in names if names.count(name) > 1})
+    return SchemaError(f"events have several columns {', '.join(doubled)}, expected one of each name. Drop or rename.")
 
 
 def _batch(table: pa.Table, key: bytes) -> Batch:
@@ -141,13 +181,59 @@ MADE = {
 }  # fmt: skip
 
 
-def _cast(name: str, array: pa.Array, type: pa.DataType) -> pa.Array:
+SIZES = ("request_bytes", "response_bytes", "rows", "page_offset", "count")  # never negative
+
+
+def _cast(name: str, array: pa.Array, expected: pa.DataType) -> pa.Array:
     try:
-        if pa.types.is_timestamp(type) and pa.types.is_timestamp(array.type) and array.type.tz is None:
-            array = array.cast(pa.timestamp(array.type.unit, tz="UTC"))
-        return array.cast(type, safe=not pa.types.is_timestamp(type))
+        if pa.types.is_timestamp(expected):
+            return _times(name, array).cast(expected)
+        cast = array.cast(expected)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise SchemaError(f"events, column {name}: expected {type}, found {array.type} ({error})") from error
+        raise SchemaError(f"events, column {name}: expected {expected}, found {array.type} ({error})") from error
+    if name in SIZES:
+        least = 1 if name == "count" else 0
+        below = pc.fill_null(pc.less(cast, least), False).to_numpy(zero_copy_only=False)
+        if below.any():
+            row = int(np.argmax(below))
+            raise SchemaError(f"events, row {row}: {name} is {cast[row]}, expected {least} or more, or no value")
+    return cast
+
+
+def _times(name: str, array: pa.Array) -> pa.Array:
+    """Times in microseconds since 1970 (int64): of timestamps, dates, numbers since 1970, or ISO 8601 text.
+
+    Raises
+    ------
+    SchemaError
+        One is no time of the years 2000 to 2100; names the row.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if pa.types.is_temporal(kind):
+        micros = array.cast(pa.timestamp("us", kind.tz if pa.types.is_timestamp(kind) else None), safe=False)
+        micros = micros.cast(pa.int64())
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        numbers = array.cast(pa.float64(), safe=False)
+        found = by_size(np.nan_to_num(numbers.to_numpy(zero_copy_only=False), posinf=0, neginf=0))
+        micros = pa.array(found, mask=(pc.is_null(numbers, nan_is_null=True)).to_numpy(zero_copy_only=False))
+    else:
+        values = [text.strip() if isinstance(text, str) else text for text in array.to_pylist()]
+        column = column_moments(values, set(map(type, values)), "")
+        micros = pa.array([moment(v, "") for v in values] if column is None else column, pa.int64())
+        for row, (value, found_time) in enumerate(zip(values, micros.to_pylist(), strict=True)):
+            if value is not None and found_time is None:
+                raise SchemaError(f"events, row {row}: {name} is not a time (ISO 8601, or a number since 1970)")
+    wrong = pc.or_(pc.less(micros, EARLIEST), pc.greater_equal(micros, LATEST))
+    wrong = pc.fill_null(wrong, False).to_numpy(zero_copy_only=False)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise SchemaError(
+            f"events, row {row}: {name} is {array[row]}, expected a time from 2000 to 2100 (UTC), or s, ms, us or ns"
+            " since 1970"
+        )
+    return micros
 
 
 def evidence_of(fingerprint_frame: Frame, start: Day = "", end: Day = "", groups: pd.Series | None = None) -> Evidence:
