@@ -36,7 +36,7 @@ def reasons(place: Workspace) -> list[tuple[str, str]]:
 
 
 def calls(days: int = 12, a_day: int = 6) -> list[dict[str, Any]]:
-    return [nginx(f"{day}-{n}", moment(day, 8 + n)) for day in range(days) for n in range(a_day)]
+    return [nginx(f"{day}-{n}", moment(day, 24 * n // a_day)) for day in range(days) for n in range(a_day)]
 
 
 def test_a_record_further_ahead_than_the_tolerance_is_set_aside_and_one_within_it_is_kept(
