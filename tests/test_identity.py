@@ -199,3 +199,9 @@ def test_a_mask_shows_four_characters_at_each_end_from_twelve_on() -> None:
     assert identity.mask("abcdefghijk") == "a..."
     assert identity.mask("abcdefghijkl") == "abcd...ijkl"
     assert identity.mask("arn:aws:sts::111122223333:assumed-role/job/run:7") == "7"
+
+
+@given(st.lists(st.one_of(st.none(), st.text(st.characters(codec="utf-8"), max_size=8)), max_size=20))
+def test_the_keys_of_a_column_are_those_of_its_values(values: list[str | None]) -> None:
+    keys = identity.value_keys("event", pa.array(values, pa.string())).to_pylist()
+    assert keys == [identity.value_key("event", value) if value else 0 for value in values]

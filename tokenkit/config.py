@@ -60,6 +60,12 @@ class Gateway(_Section):
         default="", description="zone of times that name none, such as Europe/Berlin; empty means UTC"
     )
 
+    unique_ids: bool = Field(
+        default=False,
+        description="whether a request id alone tells calls apart: only where the gateway makes it and takes none "
+        "from a client",
+    )
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:

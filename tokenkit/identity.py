@@ -116,9 +116,13 @@ def value_keys(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return ``value_key`` of a whole column; each distinct value is hashed once, and null and empty give 0."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     encoded = array.dictionary_encode()
-    lookup = np.array([value_key(kind, v) if v else 0 for v in encoded.dictionary.to_pylist()] + [0], dtype=np.int64)
+    prefix, words = f"{kind}\x1f".encode(), encoded.dictionary.to_pylist()
+    digests = [
+        hashlib.sha256(prefix + w.encode("utf-8", "surrogatepass")).digest()[:8] if w else bytes(8) for w in words
+    ]
+    lookup = np.frombuffer(b"".join([*digests, bytes(8)]), ">u8").astype(np.uint64) >> np.uint64(1)
     indices = encoded.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
-    return pa.array(lookup[indices], pa.int64())
+    return pa.array(lookup.astype(np.int64)[indices], pa.int64())
 
 
 def mask(native_id: str) -> str:

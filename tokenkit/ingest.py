@@ -29,15 +29,22 @@ from tokenkit.progress import Progress, silent
 from tokenkit.sources import clocks
 from tokenkit.sources.fields.networks import Databases, open_databases
 from tokenkit.sources.fields.normalise import Coded, network_rows
+from tokenkit.sources.fields.sameness import SAME, Flags, number_equal_records, remarks
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
+BY_ID, BY_CONTENT = "id", "content"  # what an event is known by (sources.fields.sameness)
+MARKS = ["_file", "_by_id", "_later"]
 
 
 @dataclass
 class Counts:
-    """How many records of a run's files were read, stored and not stored."""
+    """How many records of a run's files were read, stored and not stored.
+
+    Of the stored, ``repeated`` are equal to an earlier record of their file, and calls of their own. Of the duplicates,
+    ``differing`` have the id of another event and another content.
+    """
 
     files: int = 0
     files_known: int = 0
@@ -46,6 +53,8 @@ class Counts:
     duplicates: int = 0
     quarantined: int = 0
     ignored: int = 0
+    repeated: int = 0
+    differing: int = 0
     ignored_files: Counter[str] = field(default_factory=Counter)
     wrong_clock: Counter[str] = field(default_factory=Counter)
 
@@ -56,18 +65,19 @@ class Counts:
             f" + {self.quarantined:,} quarantined + {self.ignored:,} ignored"
         )
 
-    def clocks(self) -> list[str]:
-        """Return, for each way in which a clock was wrong, a line about the records set aside for it.
+    def remarks(self) -> list[str]:
+        """Return what to know about records of a wrong clock, and those that only look alike or only have one id.
 
         Examples
         --------
-        >>> Counts(wrong_clock=Counter({clocks.FUTURE: 2})).clocks()
+        >>> Counts(wrong_clock=Counter({clocks.FUTURE: 2})).remarks()
         ['2 records set aside, a clock may be wrong: its time lies in the future']
         """
-        return [
+        wrong = [
             f"{n:,} record{'s' * (n > 1)} set aside, a clock may be wrong: {reason}"
             for reason, n in sorted(self.wrong_clock.items())
         ]
+        return wrong + remarks(self.repeated, self.differing)
 
 
 @dataclass
@@ -77,6 +87,7 @@ class _File:
     digest: str
     tally: sources.Tally
     batches: list[sources.Batch]
+    later: list[Flags] = field(default_factory=list)  # of each batch, which equal an earlier record of the file
 
     @property
     def transaction(self) -> str:
@@ -147,6 +158,7 @@ def ingest(
         reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway, databases)
         _recover(workspace, db)
         _look_up_again(workspace, db, databases)
+        _note_earlier_version(workspace, db)
         db.executemany("delete from ignored_files where path = ?", [(str(path),) for path, _ in log_files])
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
@@ -165,7 +177,7 @@ def ingest(
             tally = sources.Tally()
             batches = clocks.keep_right(list(source.read(path, reading, tally)), tally, clock)
             events_waiting += sum(batch.events.num_rows for batch in batches)
-            group.append(_File(path, source.name, digest, tally, batches))
+            group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))
             if events_waiting >= EVENTS_A_COMMIT:
                 _store(workspace, db, group, counts)
                 group, events_waiting = [], 0
@@ -238,12 +250,45 @@ def _look_up_again(workspace: Workspace, db: sqlite3.Connection, databases: Data
     db.commit()
 
 
+def _note_earlier_version(workspace: Workspace, db: sqlite3.Connection) -> None:
+    """Note, once, that what an earlier version stored is known by ids, a client's among them."""
+    if state.get_meta(db, "known_by") is None:
+        before = lake.version(workspace.lake, "events") is not None
+        names = [row["source"] for row in db.execute("select distinct source from files")] if before else []
+        state.set_meta(db, "known_by", json.dumps({name: [BY_ID] for name in sorted(names)}))
+        db.commit()
+
+
+def _both_ways(db: sqlite3.Connection, group: list[_File]) -> bool:
+    """Note by what the events of these files are known; whether a source of them has events known in another way."""
+    known_by: dict[str, list[str]] = json.loads(state.get_meta(db, "known_by") or "{}")
+    for file in group:
+        for batch in file.batches:
+            flags = batch.by_content
+            some_by_id = flags is None or not flags.all()
+            ways = [BY_ID] * some_by_id + [BY_CONTENT] * (flags is not None and bool(flags.any()))
+            known_by[file.source] = sorted({*known_by.get(file.source, ()), *ways})
+    state.set_meta(db, "known_by", json.dumps(known_by, sort_keys=True))
+    return any(len(known_by.get(file.source, ())) > 1 for file in group)
+
+
+def _marked(batch: sources.Batch, file: int, later: Flags) -> pa.Table:
+    """Return the events with the number of their file, whether an id alone tells them apart, and which are repeated."""
+    count = batch.events.num_rows
+    by_id = np.ones(count, dtype=bool) if batch.by_content is None else ~batch.by_content
+    marks = (pa.repeat(file, count), pa.array(by_id), pa.array(later))
+    table = batch.events
+    for name, values in zip(MARKS, marks, strict=True):
+        table = table.append_column(name, values)
+    return table
+
+
 def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], counts: Counts) -> None:
     """Store the files of one commit: dimensions, then counts as pending, then events, then the files as stored."""
     tables = [
-        batch.events.append_column("_file", pa.repeat(number, batch.events.num_rows))
+        _marked(batch, number, later)
         for number, file in enumerate(group)
-        for batch in file.batches
+        for batch, later in zip(file.batches, file.later, strict=True)
     ]
     offered = Counter({n: sum(b.events.num_rows for b in f.batches) for n, f in enumerate(group)})
     unattributed: dict[int, int] = {}
@@ -258,10 +303,14 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         rows = [b.dimensions[name] for f in group for b in f.batches if name in b.dimensions]
         if rows:
             lake.grow_dimension(workspace.lake, name, pa.concat_tables(rows))
-    new_events = _new_events(workspace, pa.concat_tables(tables)) if tables else None
-    stored = [0] * len(group)
+    new_events, differing = None, [0] * len(group)
+    if tables:
+        new_events, differing = _new_events(workspace, pa.concat_tables(tables), _both_ways(db, group), len(group))
+    stored = repeated = [0] * len(group)
     if new_events is not None:
-        stored = np.bincount(new_events["_file"].to_numpy(), minlength=len(group)).tolist()
+        of_file = new_events["_file"].to_numpy()
+        stored = np.bincount(of_file, minlength=len(group)).tolist()
+        repeated = np.bincount(of_file[new_events["_later"].to_numpy()], minlength=len(group)).tolist()
     for number, file in enumerate(group):
         tally, span = file.tally, spans.get(number, (None, None))
         row = [
@@ -274,9 +323,9 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         if row[0] != sum(row[1:]):
             raise AssertionError(f"{file.path}: {row[0]} records read, but {row[1:]} accounted for. Report this.")
         db.execute(
-            "insert into files values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into files values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [file.digest, file.source, str(file.path), *row, json.dumps(tally.ignored, sort_keys=True),
-             unattributed[number], *span],
+             unattributed[number], *span, repeated[number], differing[number]],
         )  # fmt: skip
         db.executemany(
             "insert into quarantine values (?, ?, ?, ?, ?, ?)",
@@ -292,25 +341,70 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         counts.quarantined += row[3]
         counts.ignored += row[4]
         counts.wrong_clock.update(q.reason for q in tally.quarantined if q.reason in (clocks.FUTURE, clocks.PAST))
+        counts.repeated += repeated[number]
+        counts.differing += differing[number]
     db.commit()
     if new_events is not None and new_events.num_rows:
-        lake.append(workspace.lake, "events", new_events.drop_columns(["_file"]), [f.transaction for f in group])
+        lake.append(workspace.lake, "events", new_events.drop_columns(MARKS), [f.transaction for f in group])
     marks = [(f.digest, f.source) for f in group]
     db.executemany("update files set status = 'stored' where digest = ? and source = ?", marks)
     db.commit()
 
 
-def _new_events(workspace: Workspace, events: pa.Table) -> pa.Table:
-    """Return the events that are neither in the lake nor in an earlier row, sorted by day, token and time."""
+def _new_events(workspace: Workspace, events: pa.Table, both_ways: bool, files: int) -> tuple[pa.Table, list[int]]:
+    """Return the events that are neither in the lake nor in an earlier row, sorted by day, token and time.
+
+    And, of each file, how many of the others have the id of another event but not its content. ``both_ways``: events of
+    these sources may be in the lake under keys of another kind: of an earlier version, or of another ``unique_ids``.
+    """
     low, high = pc.min_max(events["day"]).as_py().values()
     keys = events.select(["event_key", "day", "token_key", "time"])
     keys = keys.append_column("place", pa.array(np.arange(events.num_rows)))
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        stored = lake.scan(connection, workspace.lake, "events", low, high + timedelta(days=1)).project("event_key")
-        connection.register("offered", keys)
+        stored = lake.scan(connection, workspace.lake, "events", low, high + timedelta(days=1))
         stored.create_view("stored")
+        connection.register("offered", keys)
+        known = ""
+        if both_ways:
+            connection.register("named", _named(events, keys["place"]))
+            known = f" where place not in ({_KNOWN_ANOTHER_WAY})"
         first_rows = connection.sql(
-            "select min(place) as place from offered anti join stored using (event_key)"
-            " group by event_key order by min(day), min(token_key), min(time), event_key"
+            "select min(place) as place from offered anti join (select event_key from stored) using (event_key)"
+            f"{known} group by event_key order by min(day), min(token_key), min(time), event_key"
         ).to_arrow_table()
-    return events.take(first_rows["place"])
+        new = events.take(first_rows["place"])
+        others = np.ones(events.num_rows, dtype=bool)
+        others[first_rows["place"].to_numpy()] = False
+        again = events.filter(pa.array(others & events["_by_id"].to_numpy()))
+        differing = [0] * files
+        if again.num_rows:
+            connection.register("again", again.select(["_file", "event_key", "day", *SAME]))
+            connection.register("new", new.select(["event_key", *SAME]))
+            for number, count in connection.sql(_DIFFERING).fetchall():
+                differing[number] = count
+    return new, differing
+
+
+# a log's own id with the same time, token, status and amounts: one call, whatever key it was stored under
+_KNOWN_ANOTHER_WAY = """
+    select place from named o join stored s on s.event_uid = o.event_uid and s.source = o.source
+        and s.time = o.time and s.token_key = o.token_key
+    where (o._by_id or s.event_key = o.id_key) and s.http_status is not distinct from o.http_status
+        and s.request_bytes is not distinct from o.request_bytes
+        and s.response_bytes is not distinct from o.response_bytes"""
+_DIFFERING = f"""
+    select a._file, count(*) from again a join (
+        select event_key, {", ".join(SAME)} from new union all
+        select event_key, {", ".join(SAME)} from stored where event_key in (select event_key from again)) k
+    using (event_key) where {" or ".join(f"a.{name} is distinct from k.{name}" for name in SAME)} group by 1"""
+
+
+def _named(events: pa.Table, place: pa.ChunkedArray) -> pa.Table:
+    """Return the events with the key that they have, or had, where their id alone is what they are known by.
+
+    Of equal records of one file the first alone: the others were not stored by id.
+    """
+    columns = ["event_uid", "source", "time", "token_key", "http_status", "request_bytes", "response_bytes", "_by_id"]
+    marked = pc.binary_join_element_wise(events["source"], events["event_uid"], "|")
+    named = events.select(columns).append_column("place", place)
+    return named.append_column("id_key", identity.value_keys("event", marked)).filter(pc.invert(events["_later"]))

@@ -1,6 +1,7 @@
 """What becomes of the lines of a gateway."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -167,9 +168,26 @@ def test_a_refusal_by_the_proxy_is_an_event(read) -> None:
     assert events["is_denied"].tolist() == [True]
 
 
-def test_without_a_request_id_the_same_line_is_the_same_event(read) -> None:
-    events, _, _ = read(haproxy(), haproxy(), haproxy(bytes_out=1), source="haproxy")
-    assert events["event_key"].nunique() == 2
+def test_lines_have_one_key_where_they_are_equal_in_all_that_they_say(read) -> None:
+    for more in ({}, {"unique_id": "of the client"}):
+        lines = [haproxy(**more), haproxy(**more), haproxy(bytes_out=1, **more)]
+        events, _, batches = read(*lines, source="haproxy")
+        assert events["event_key"].nunique() == 2 and batches[0].by_content.all()
+
+
+def test_a_line_without_an_id_keeps_the_key_that_earlier_versions_gave_it(read) -> None:
+    line = json.dumps(haproxy()).encode()
+    events, _, _ = read(line, source="haproxy")
+    digest = hashlib.sha256(line).hexdigest()
+    assert events["event_uid"].tolist() == [digest]
+    assert events["event_key"].tolist() == [identity.value_key("event", f"haproxy|{digest}")]
+
+
+def test_a_declared_request_id_is_the_key_alone(read) -> None:
+    lines = [nginx(), nginx(bytes_sent=1), nginx(request_id="r2"), nginx(request_id="-")]
+    events, _, batches = read(*lines, unique_ids=True)
+    assert events["event_key"].nunique() == 3 and batches[0].by_content.tolist() == [False, False, False, True]
+    assert events["event_key"][0] == identity.value_key("event", "nginx|r1")
 
 
 @pytest.mark.parametrize(

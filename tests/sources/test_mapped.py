@@ -382,11 +382,12 @@ def test_names_with_dots_lead_into_objects(tmp_path: Path) -> None:
     assert events["token_uid"][0] == identity.token_uid(KEY, "orders-api", NATIVE)
 
 
-def test_equal_rows_are_one_event_and_different_ones_are_not(tmp_path: Path) -> None:
+def test_equal_rows_have_one_key_before_they_are_numbered_and_different_ones_have_not(tmp_path: Path) -> None:
     rows = [ROW, ROW, ROW | {"bytes": "1"}]
     for path in formats(tmp_path, rows):
         events, _ = read(path)
         assert events["event_key"].nunique() == 2
+        assert check.check(path, source(COLUMNS), READING).counts["stored"] == 3
 
 
 def test_a_success_of_true_and_false_is_a_status(tmp_path: Path) -> None:
@@ -603,13 +604,15 @@ def test_a_check_says_what_is_stored_what_is_null_and_what_is_not_used(tmp_path:
             for i in range(14)]  # fmt: skip
     columns = {k: v for k, v in COLUMNS.items() if k != "src_ip"}
     said = check.check(put(tmp_path, as_csv([*rows, ROW | {"at": "x", "note": ""}])), source(columns), READING)
-    assert said.counts == {"read": 15, "stored": 12, "duplicates": 2, "ignored": 0, "quarantined": 1}
+    assert said.counts == {"read": 15, "stored": 14, "duplicates": 0, "ignored": 0, "quarantined": 1}
     assert len(said.records) == 10 and said.records[0]["token"] == identity.mask(NATIVE)
     assert said.filled["operation"] == "verb + url" and said.filled["token_uid"] == "key"
     assert "network stays blind" in said.null["src_ip"] and "time" not in said.null
     assert said.unused == ["ip", "note"]
     assert [(one.place, one.reason.split(" (")[0]) for one in said.quarantined] == [("line 16", "at is not a time")]
-    assert any("UTC" in note for note in said.notes) and any("event_uid" in note for note in said.notes)
+    assert any("UTC" in note for note in said.notes) and any(
+        "2 records equal an earlier one" in note for note in said.notes
+    )
     assert any("1 calls without a credential" in note for note in said.notes)
 
 

@@ -48,6 +48,8 @@ def by_logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
     folder = tmp_path_factory.mktemp("logs")
     truth = simulate_logs(folder / "raw", attacks=False, bench=True, **SIZE)
     workspace = config.init(folder / "workspace")
+    (workspace.root / config.FILE_NAME).write_text("[gateway]\nunique_ids = true\n")  # NGINX made them
+    workspace = config.find(workspace.root)
     workspace.key.write_text(hashlib.sha256(f"simulated organisation {SIZE['seed']}".encode()).hexdigest() + "\n")
     counts = ingest.ingest(workspace, [Input(folder / "raw" / "logs")])
     table = inventory.load(folder / "raw" / "inventory.csv", identity.load_key(workspace.key), "default")[0]

@@ -91,14 +91,13 @@ def _say(result: "object", as_json: bool) -> None:
                  "period": facts["period"],
                  "opened": facts["budget"]["opened"], "incidents": [r["incident_uid"] for r in facts["incidents"]],
                  "read": result.counts.read, "stored": result.counts.stored, "duplicates": result.counts.duplicates,
-                 "quarantined": result.counts.quarantined, "ignored": result.counts.ignored}
+                 "quarantined": result.counts.quarantined, "ignored": result.counts.ignored,
+                 "repeated": result.counts.repeated, "differing": result.counts.differing}
             )
         )  # fmt: skip
         return
     if result.counts.files:
-        typer.echo(result.counts.line())
-    for line in result.counts.clocks():
-        typer.echo(line)
+        typer.echo("\n".join([result.counts.line(), *result.counts.remarks()]))
     if facts["coverage"]["quarantined_total"]:
         typer.echo(
             f"{_counted(facts['coverage']['quarantined_total'], 'piece')} could not be used, set aside (see the page)"
@@ -137,14 +136,22 @@ def ingest(
     with locked(workspace), progress_bars() as progress:
         counts = ingesting.ingest(workspace, [parse_input(text) for text in paths], progress)
     if as_json:
-        names = ("files", "files_known", "read", "stored", "duplicates", "quarantined", "ignored")
+        names = (
+            "files",
+            "files_known",
+            "read",
+            "stored",
+            "duplicates",
+            "quarantined",
+            "ignored",
+            "repeated",
+            "differing",
+        )
         typer.echo(
             json.dumps({name: getattr(counts, name) for name in names} | {"ignored_files": counts.ignored_files})
         )
         return
-    typer.echo(counts.line())
-    for line in counts.clocks():
-        typer.echo(line)
+    typer.echo("\n".join([counts.line(), *counts.remarks()]))
     if counts.files_known:
         typer.echo(f"{counts.files_known:,} files were read before")
     for rule, n in sorted(counts.ignored_files.items()):

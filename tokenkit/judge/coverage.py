@@ -39,13 +39,23 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
     sources: list[facts.Source] = []
     for name in sorted({f["source"] for f in files}):
         own = [f for f in files if f["source"] == name]
-        read, stored, duplicates, quarantined, ignored_records, unattributed = (
+        read, stored, duplicates, quarantined, ignored_records, repeated, differing, unattributed = (
             sum(f[column] for f in own)
-            for column in ("read", "stored", "duplicates", "quarantined", "ignored", "unattributed")
+            for column in (
+                "read",
+                "stored",
+                "duplicates",
+                "quarantined",
+                "ignored",
+                "repeated",
+                "differing",
+                "unattributed",
+            )
         )
         sources.append(
             {"source": name, "files": len(own), "read": read, "stored": stored, "duplicates": duplicates,
-             "quarantined": quarantined, "ignored": ignored_records, "unattributed": unattributed,
+             "quarantined": quarantined, "ignored": ignored_records,
+             "repeated": repeated, "differing": differing, "unattributed": unattributed,
              "first": _time(within.get(name, (None, None))[0] if outside else
                             min((f["first"] for f in own if f["first"]), default=None)),
              "last": _time(within.get(name, (None, None))[1] if outside else

@@ -227,6 +227,8 @@ class Source(TypedDict):
     duplicates: int
     quarantined: int  # could not be used, also where a whole version of the file was read later
     ignored: int  # records left out by rule
+    repeated: int  # of the stored: equal to an earlier record of their file, calls of their own
+    differing: int  # of the duplicates: the id of another event, and another content
     unattributed: int  # without a token
     first: str | None
     last: str | None

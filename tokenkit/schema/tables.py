@@ -82,7 +82,13 @@ EVENTS = Table(
         _c("client_key", INT, "int64 key of the program and version", required=True),
         _c("operation_key", INT, "int64 key of service and operation", required=True),
         _c("object_key", INT, "int64 key of resource_uid; 0 without one", required=True),
-        _c("event_key", INT, "int64 key of source and event_uid: an event is stored once", required=True),
+        _c(
+            "event_key",
+            INT,
+            "int64 key of source and of what tells the event apart: its id, where no client can choose it, else its "
+            "content; an event is stored once",
+            required=True,
+        ),
         _c("day", DAY, "UTC day of time; the partition", required=True),
     ),
     partition="day",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pandas.util import hash_pandas_object
 
 from tokenkit import schema
 from tokenkit.config import Ingest
@@ -20,6 +21,7 @@ from tokenkit.errors import SourceError
 from tokenkit.sources import tabular
 from tokenkit.sources.clocks import Clock, keep_right
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
+from tokenkit.sources.fields import sameness
 from tokenkit.sources.fields.masking import tidy_text
 
 SHOWN_RECORDS = 10
@@ -103,6 +105,8 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True, cloc
     tally = Tally()
     records: list[dict[str, Any]] = []
     event_keys: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    by_content: list[sameness.Flags] = []
+    contents: list[np.ndarray[Any, np.dtype[np.uint64]]] = []  # a digest of what two deliveries have in common
     filled_rows: dict[str, int] = dict.fromkeys(COLUMNS, 0)
     unattributed = 0
     batches = list(source.read(path, reading, tally))
@@ -110,11 +114,19 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True, cloc
         if len(records) < SHOWN_RECORDS:
             records += _records(batch, SHOWN_RECORDS - len(records), keyed)
         event_keys.append(batch.events["event_key"].to_numpy())
+        flags = batch.by_content
+        by_content.append(np.zeros(batch.events.num_rows, dtype=bool) if flags is None else flags)
+        contents.append(hash_pandas_object(batch.events.select(sameness.SAME).to_pandas(), index=False).to_numpy())
         for name in COLUMNS:
             filled_rows[name] += _present(batch.events[name], name)
         unattributed += pc.sum(pc.equal(batch.events["token_kind"], "none")).as_py() or 0
     events = sum(map(len, event_keys))
-    stored = len(np.unique(np.concatenate(event_keys))) if event_keys else 0
+    stored = repeated = differing = 0
+    if events:
+        numbered, later = sameness.number_equal(np.concatenate(event_keys), np.concatenate(by_content))
+        _, first, inverse = np.unique(numbered, return_index=True, return_inverse=True)
+        content = np.concatenate(contents)
+        stored, repeated, differing = len(first), int(later.sum()), int((content != content[first[inverse]]).sum())
     counts = {
         "read": tally.read, "stored": stored, "duplicates": events - stored, "ignored": sum(tally.ignored.values()),
         "quarantined": len(tally.quarantined),
@@ -131,7 +143,10 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True, cloc
         result.null = {name: COSTS.get(name, "") for name in COLUMNS if not filled_rows[name]}
     used = tuple(chain.from_iterable(fields_by_column.values()))
     result.unused = [tidy_text(name, 60) for name in names if not _is_used(name, used)]
-    result.notes = _notes(path, source, reading, counts, unattributed, names)
+    result.notes = _notes(path, source, reading, unattributed, names)
+    if equal := counts["duplicates"] - differing:
+        result.notes.append(f"{equal:,} records are equal to an earlier one, their id included, and count once")
+    result.notes += sameness.remarks(repeated, differing)
     return result
 
 
@@ -185,9 +200,7 @@ def _of_file(theirs: tuple[str, ...], names: list[str]) -> list[str]:
     return [name for name in theirs if name.startswith('"') or _is_used(name, tuple(names))] or list(theirs)
 
 
-def _notes(
-    path: Path, source: Source, reading: Reading, counts: dict[str, int], unattributed: int, names: list[str]
-) -> list[str]:
+def _notes(path: Path, source: Source, reading: Reading, unattributed: int, names: list[str]) -> list[str]:
     notes = []
     zone = source.timezone or (reading.gateway.timezone if "token_uid" not in source.columns else "")
     times = [name for name in source.columns.get("time", ()) if name in names]
@@ -195,9 +208,6 @@ def _notes(
         notes.append(f"times name no zone: they are read as {zone or 'UTC'}")
     if unattributed:
         notes.append(f"{unattributed:,} calls without a credential: stored, counted as unattributed, never judged")
-    if counts["duplicates"]:
-        remedy = "" if "event_uid" in source.columns else "; map event_uid if they are different calls"
-        notes.append(f"{counts['duplicates']:,} records are equal to an earlier one and count once{remedy}")
     return notes
 
 

@@ -92,7 +92,8 @@ def _keep_right(batch: Batch, tally: Tally, latest: pa.Scalar, first: date) -> B
         place = f"{batch.place} {row['raw_ref'].rsplit('#', 1)[-1]}"
         tally.quarantined.append(Quarantined(place, _piece_digest(row["event_uid"]), FUTURE if is_future else PAST))
     events = batch.events.filter(pa.array(~wrong))
-    return replace(batch, events=events, dimensions=_still_used(batch.dimensions, events))
+    by_content = None if batch.by_content is None else batch.by_content[~wrong]
+    return replace(batch, events=events, dimensions=_still_used(batch.dimensions, events), by_content=by_content)
 
 
 def _piece_digest(event_uid: str) -> str:

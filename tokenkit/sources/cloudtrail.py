@@ -5,7 +5,6 @@ services that have no credential, digest files beside the logs. Of requestParame
 its key, and what names the object; a key id that stands elsewhere than as the caller's is masked.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.columns import NOTHING, ColumnReader
 from tokenkit.sources.fields.masking import shown, tidy
 from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
+from tokenkit.sources.fields.sameness import event_ids
 from tokenkit.sources.http import status_of_error
 
 NAME, ISSUER = "cloudtrail", "aws"
@@ -178,10 +178,9 @@ def _batch(
         reader, columns = _columns(records)
     if not records:
         return None
-    if not all(columns["event_uid"]):
-        columns["event_uid"] = [
-            uid or hashlib.sha256(raw[n]).hexdigest() for uid, n in zip(columns["event_uid"], numbers, strict=True)
-        ]
+    uids = columns["event_uid"]  # AWS's own: no client can choose them
+    without_id = [] if all(uids) else [b"" if uid else raw[n] for uid, n in zip(uids, numbers, strict=True)]
+    columns["event_uid"], columns["contents"] = event_ids(uids, without_id, unique=True)
     return _events(path, reading, records, columns, list(numbers))
 
 
@@ -228,7 +227,7 @@ def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[s
     columns["is_mfa"] = pa.array(raw["is_mfa"], pa.bool_())
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
-    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers, "record")
+    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers, "record", raw["contents"])
 
 
 def _add_token_columns(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:

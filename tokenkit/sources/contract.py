@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tokenkit.config import Gateway
@@ -78,11 +79,14 @@ class Batch:
     """Events and the dimension rows that they point to, conforming to ``schema``.
 
     ``place`` is what a piece of the file is called: line, record or row.
+    ``by_content`` says which events are known by their whole record and not by an id of the source's own: of those,
+    equal ones in one file are calls of their own (``fields.sameness``). None: no event is.
     """
 
     events: pa.Table
     dimensions: dict[str, pa.Table]
     place: str = "line"
+    by_content: np.ndarray[Any, np.dtype[np.bool_]] | None = None
 
 
 @dataclass(frozen=True)

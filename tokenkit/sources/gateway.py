@@ -5,7 +5,6 @@ bodies, query strings) is not kept. Traps: numbers as text, ``-`` for nothing, d
 off, methods that someone invented.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.columns import ColumnReader
 from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble
+from tokenkit.sources.fields.sameness import event_ids
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".log")
 
@@ -121,10 +121,7 @@ def _batch(
         reader, raw = _columns(records, log_format, reading)
     if not records:
         return None
-    if not all(raw["event_uid"]):
-        raw["event_uid"] = [
-            uid or hashlib.sha256(line).hexdigest() for uid, line in zip(raw["event_uid"], lines, strict=True)
-        ]
+    raw["event_uid"], raw["contents"] = event_ids(raw["event_uid"], lines, reading.gateway.unique_ids)
     return _events(path, log_format, reading, raw, numbers)
 
 
@@ -187,7 +184,7 @@ def _events(path: Path, log_format: LogFormat, reading: Reading, raw: dict[str, 
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
     columns["duration_ms"] = http.durations_ms(raw["duration"], log_format.duration_unit_ms)
-    return assemble(reading, log_format.name, raw["time"], columns, tokens, str(path), numbers)
+    return assemble(reading, log_format.name, raw["time"], columns, tokens, str(path), numbers, contents=raw["contents"])
 
 
 def _outcome(statuses: list[float | int | None], columns: dict[str, Any]) -> None:

@@ -16,7 +16,10 @@ create table if not exists files (
     digest text not null, source text not null, path text not null, status text not null,
     read integer not null, stored integer not null, duplicates integer not null, quarantined integer not null,
     ignored integer not null, ignored_rules text not null, unattributed integer not null,
-    first text, last text, primary key (digest, source));
+    first text, last text,
+    repeated integer not null default 0, -- stored, and equal to an earlier record of the file
+    differing integer not null default 0, -- duplicates by their id that are not equal
+    primary key (digest, source));
 create table if not exists quarantine (
     digest text not null, -- of the file, as in files
     source text not null, path text not null, place text not null,
@@ -63,10 +66,19 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         db.execute("pragma journal_mode = wal")
         db.executescript(TABLES)
+        _add_columns(db)
         yield db
         db.commit()
     finally:
         db.close()
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Add the columns that a state of an earlier version lacks."""
+    there = {row["name"] for row in db.execute("pragma table_info(files)")}
+    for name in ("repeated", "differing"):
+        if name not in there:
+            db.execute(f"alter table files add column {name} integer not null default 0")
 
 
 def get_meta(db: sqlite3.Connection, name: str) -> str | None:

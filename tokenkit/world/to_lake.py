@@ -29,6 +29,7 @@ from pyarrow import dataset
 from tokenkit import config, ingest, schema, sources
 from tokenkit.errors import InputError
 from tokenkit.progress import Progress, silent
+from tokenkit.sources.fields.sameness import number_equal
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 from tokenkit.world import lake_rows
@@ -221,16 +222,17 @@ def _put(path: Path, table: pa.Table) -> None:
 
 # ---- into the lake ----
 def _store_events(where: Path, scratch: Path, part: int) -> None:
-    """Add the events of some days to the lake: by day, token, time and key, each of them once."""
+    """Add the events of some days to the lake, by day, token, time and key."""
     files = sorted((scratch / f"part{part}").glob("*.parquet"))
     if not files:
         return
     table = pa.concat_tables([pq.read_table(file, schema=schema.EVENTS.arrow) for file in files])
     days = table["day"].cast(pa.int32()).to_numpy()
     keys, times, tokens = (table[name].cast(schema.INT).to_numpy() for name in ("event_key", "time", "token_key"))
-    order = np.lexsort((keys, times, tokens, days))
-    again = np.diff(keys[order], prepend=-1) == 0  # two requests alike have one id, and so one time, in HAProxy's log
-    lake.append(where, "events", table.take(pa.array(order[~again])))
+    keys, _ = number_equal(keys, np.ones(len(keys), dtype=bool))  # requests alike have one key in HAProxy's log
+    at = table.column_names.index("event_key")
+    table = table.set_column(at, table.schema.field(at), pa.array(keys))
+    lake.append(where, "events", table.take(pa.array(np.lexsort((keys, times, tokens, days)))))
 
 
 def _store_dimensions(where: Path, scratch: Path) -> None:

@@ -9,6 +9,7 @@ from tokenkit.incidents import words as say
 from tokenkit.report.parts.front import enough_history
 from tokenkit.report.parts.render import Part, Values, part
 from tokenkit.schema.facts import Budget, BudgetWeek, Coverage, Days, Facts, Gap, Ownership, Source
+from tokenkit.sources.fields.sameness import remarks
 
 
 def coverage_and_health(facts: Facts) -> Part:
@@ -66,12 +67,14 @@ def _sums(coverage: Coverage) -> str:
     sources = coverage["sources"]
     read, stored, duplicates = (sum(s[k] for s in sources) for k in ("read", "stored", "duplicates"))
     aside, ignored = (sum(s[k] for s in sources) for k in ("quarantined", "ignored"))
+    repeated, differing = (sum(s[k] for s in sources) for k in ("repeated", "differing"))
     by_rule = sorted(coverage["ignored_rules"].items())[:5]
     left_out = ", ".join(f"{say.clean(rule, 60)} ({say.count(n)})" for rule, n in by_rule if n)
     return (
         f"{say.count(read)} records were read: {say.count(stored)} kept, {say.count(duplicates)} known already, "
         f"{say.count(aside)} set aside because they could not be used, {say.count(ignored)} ignored."
         f"{f' Left out by rule: {left_out}.' if left_out else ''}"
+        + "".join(f" {text}" for text in remarks(repeated, differing))
     )
 
 

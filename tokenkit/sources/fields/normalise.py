@@ -154,6 +154,7 @@ def assemble(
     origin: str,
     places: list[int],
     place: str = "line",
+    contents: Sequence[str | None] | None = None,
 ) -> Batch:
     """Return events and dimensions of one batch.
 
@@ -177,6 +178,8 @@ def assemble(
         Number of each record in it.
     place : str
         What such a number counts: line, record or row.
+    contents : sequence of str or None, optional
+        What each event is known by instead of its ``event_uid``, or None where that is enough (``sameness.event_ids``).
     """
     count = len(time)
     uid: Coded = columns["token_uid"]
@@ -188,7 +191,11 @@ def assemble(
         pa.scalar(origin), pa.array(places, pa.int64()).cast(schema.STRING), "#"
     )
     event_uid = data["event_uid"] = _event_ids(reading.key, columns["event_uid"])
-    data["event_key"] = identity.value_keys("event", pc.binary_join_element_wise(pa.scalar(source), event_uid, "|"))
+    known_by, by_content = event_uid, None
+    if contents is not None:
+        records = pa.array(contents, pa.string())
+        known_by, by_content = pc.coalesce(records, event_uid), records.is_valid().to_numpy(zero_copy_only=False)
+    data["event_key"] = identity.value_keys("event", pc.binary_join_element_wise(pa.scalar(source), known_by, "|"))
     dimensions = {
         "dim_token": tokens,
         "dim_network": network_rows(columns.pop("address"), data, reading.databases),
@@ -201,7 +208,7 @@ def assemble(
             data[name] = values.texts() if isinstance(values, Coded) else values
         elif name in LOOKED_UP:  # what the log says counts
             data[name] = pc.coalesce(values.texts() if isinstance(values, Coded) else values, data[name])
-    return Batch(schema.conform("events", pa.table(data)), dimensions, place)
+    return Batch(schema.conform("events", pa.table(data)), dimensions, place, by_content)
 
 
 def network_rows(address: Coded, data: dict[str, Any], databases: Databases = NO_DATABASES) -> pa.Table:

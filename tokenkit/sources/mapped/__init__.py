@@ -5,7 +5,6 @@ A row without time or operation, or with text where a number belongs, is quarant
 column, never its value.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.masking import MASK, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble
+from tokenkit.sources.fields.sameness import event_ids
 from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
 from tokenkit.sources.mapped.values import CellReader
 from tokenkit.sources.tabular import Rows
@@ -169,7 +169,9 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
         if kind in ("label", "list"):
             raw[name] = without_own_key(values, keys, hint)
     issuer = f"gateway:{reading.gateway.realm}" if mapping.issuer == "gateway" else mapping.issuer
-    columns: dict[str, Any] = {"event_uid": _event_uids(reading.key, raw.get("event_uid", nulls), keys, rows)}
+    uids = _without_credentials(reading.key, raw.get("event_uid", nulls), keys)
+    event_uid, contents = event_ids(uids, rows.raw, mapping.unique_ids)
+    columns: dict[str, Any] = {"event_uid": event_uid}
     columns["address"] = Coded.of(raw.get("src_ip", nulls))
     columns["user_agent"] = Coded.of(raw.get("user_agent", nulls), USER_AGENT_CAP)
     callers = {"key_id": keys, "principal": raw.get("principal", nulls), "tenant": raw.get("tenant"),
@@ -204,24 +206,21 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
         hashed = sessions.each(lambda text: identity.token_uid(reading.key, f"{issuer}:session", text))
         columns["session_uid"] = sessions.spread(hashed, pa.string())
     time = np.array(raw["time"], dtype=np.int64)
-    return assemble(reading, mapping.name, time, columns, tokens, str(path), rows.numbers, rows.place)
+    return assemble(reading, mapping.name, time, columns, tokens, str(path), rows.numbers, rows.place, contents)
 
 
 def _finite(value: float | int | None) -> float | None:
     return float(value) if value is not None and abs(value) < 1e15 else None
 
 
-def _event_uids(key: bytes, uids: list[str | None], keys: list[str | None], rows: Rows) -> list[str]:
-    """Return the log's own ids, else the SHA-256 of the row; an id with the credential in it is hashed with the key."""
-    event_uids = []
-    for i, (uid, native) in enumerate(zip(uids, keys, strict=True)):
-        if uid is None:
-            event_uids.append(hashlib.sha256(rows.raw[i]).hexdigest())
-        elif native and len(native) >= 8 and native in uid:
-            event_uids.append(identity.token_uid(key, "event", uid).removeprefix("tok1_"))
-        else:
-            event_uids.append(uid)
-    return event_uids
+def _without_credentials(key: bytes, uids: list[str | None], keys: list[str | None]) -> list[str | None]:
+    """Return the log's own ids; one with the credential in it is hashed with the workspace's key."""
+    return [
+        identity.token_uid(key, "event", uid).removeprefix("tok1_")
+        if uid and native and len(native) >= 8 and native in uid
+        else uid
+        for uid, native in zip(uids, keys, strict=True)
+    ]
 
 
 def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:

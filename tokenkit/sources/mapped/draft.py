@@ -133,6 +133,11 @@ def draft(path: Path) -> str:
         f"name = {_quoted(name)}",
         f"issuer = {_quoted(name)}  # who issued the credentials; an inventory names it in its column source",
         f"format = {_quoted(form)}",
+        *(
+            ["# unique_ids = true  # only where no client can choose the id: it alone then tells calls apart"]
+            if "event_uid" in guesses
+            else []
+        ),
         "",
         "[columns]",
     ]

@@ -31,7 +31,7 @@ FIELDS: dict[str, Field] = {
     "method": Field("label", ("http_method", "operation"), "HTTP method"),
     "path": Field("label", ("url_path", "operation", "resource_uid"), "path or address; its query string is dropped"),
     "service": Field("label", ("service",), "service that was called"),
-    "event_uid": Field("label", ("event_uid",), "id of the record; without one, equal rows are one event"),
+    "event_uid": Field("label", ("event_uid",), "id of the record; alone it tells calls apart where unique_ids = true"),
     "principal": Field("label", ("principal_uid",), "who acts: user, service account, role"),
     "token_kind": Field("label", ("token_kind",), "kind of credential: api_key, jwt, ..."),
     "token_lifetime": Field("label", ("token_lifetime",), "long_lived, session or unknown"),
@@ -62,7 +62,7 @@ FIELDS: dict[str, Field] = {
 }  # fmt: skip
 REQUIRED = ("time", "native_id")
 UNITS = {"time": {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}, "duration": {"s": 1e3, "ms": 1.0, "us": 1e-3}}
-KEYS = ("name", "issuer", "format", "files", "timezone", "columns", "values", "units")
+KEYS = ("name", "issuer", "format", "files", "timezone", "unique_ids", "columns", "values", "units")
 LIFETIMES = ("long_lived", "session", "unknown")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,39}$")
 
@@ -90,6 +90,8 @@ class Mapping:
         How the names of its files end, where a folder is read.
     timezone : str
         Zone of times that name none, such as ``Europe/Berlin``; default UTC.
+    unique_ids : bool
+        Whether ``event_uid`` alone tells calls apart, because no client can choose it. Else the whole row does.
     origin : str
         The TOML, for messages.
     lines : dict of str to int
@@ -109,6 +111,7 @@ class Mapping:
     format: str = ""
     files: tuple[str, ...] = ()
     timezone: str = ""
+    unique_ids: bool = False
     origin: str = ""
     lines: dict[str, int] = field(default_factory=dict)
     joined: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)  # a name made of two columns to these
@@ -190,14 +193,13 @@ def load_mapping(path: Path) -> Mapping:
         if key not in document:
             raise ConfigError(f"{path}: {key} is missing, expected {_EXPECTED[key]}")
     for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("timezone", str),
-                       ("columns", dict),
-                       ("values", dict), ("units", dict)):  # fmt: skip
+                       ("unique_ids", bool), ("columns", dict), ("values", dict), ("units", dict)):  # fmt: skip
         if key in document and not isinstance(document[key], type_):
             raise ConfigError(f"{path}: {key} is {document[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
     return Mapping(**{**document, "files": tuple(document.get("files", ()))}, origin=str(path), lines=_lines(text))
 
 
-_TYPES: dict[type, str] = {str: "text", list: "a list of texts", dict: "a section"}
+_TYPES: dict[type, str] = {str: "text", list: "a list of texts", dict: "a section", bool: "true or false"}
 _EXPECTED = {
     "name": 'the source\'s name, such as name = "orders"',
     "issuer": 'who issued the credentials, such as issuer = "orders-api"',
@@ -231,6 +233,8 @@ def _check(mapping: Mapping, where: str) -> None:
         raise ConfigError(f'{where}: files is {list(mapping.files)!r}, expected endings such as [".csv", ".csv.gz"]')
     if mapping.timezone and not known_zone(mapping.timezone):
         raise ConfigError(f"{where}: timezone: {unknown_zone(mapping.timezone)}")
+    if mapping.unique_ids and "event_uid" not in mapping.columns:
+        raise ConfigError(f"{where}: unique_ids is true, but no column is the id. Map event_uid, or remove unique_ids.")
     for section, known in (("columns", FIELDS), ("values", _CONSTANT), ("units", UNITS)):
         for name, value in getattr(mapping, section).items():
             if name not in known:
