@@ -215,6 +215,14 @@ def test_an_event_given_twice_is_stored_once(own: pd.DataFrame) -> None:
     assert len(twice.events()) == 50
 
 
+def test_calls_of_one_id_are_one_only_where_all_else_is_equal() -> None:
+    calls = pd.DataFrame({"time": pd.to_datetime(["2026-03-01"] * 4, utc=True), "token_uid": ["a", "a", "b", "a"],
+                          "operation": ["GET /", "PUT /", "GET /", "GET /"], "event_uid": "the-thief's"})  # fmt: skip
+    assert len(tokenkit.from_events(calls).events()) == 3
+    without = tokenkit.from_events(calls.drop(columns="event_uid"))
+    assert len(without.events()) == 4
+
+
 def test_a_key_that_is_repeated_in_another_column_is_masked() -> None:
     calls = pd.DataFrame({"time": pd.to_datetime(["2026-03-01"], utc=True), "token_uid": "my-secret-key-1",
                           "operation": "GET /", "user_agent": "curl my-secret-key-1"})  # fmt: skip

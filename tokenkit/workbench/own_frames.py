@@ -4,7 +4,9 @@ Reads  a frame of events, or of fingerprints, of pandas, Polars or PyArrow. Writ
 which is deleted when Python exits: a frame of events is stored, counted and formed by the functions that a run uses.
 """
 
+import hashlib
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -164,14 +166,28 @@ def _batch(table: pa.Table, key: bytes) -> Batch:
     ]
     time = taken["time"].cast(pa.int64()).to_numpy()
     places = list(range(n))
-    batch = assemble(Reading(key), "frame", time, columns, token_rows(key, rows), "frame", places)
+    contents = _contents_of_repeated(columns["event_uid"], [text[name] for name in taken])
+    batch = assemble(Reading(key), "frame", time, columns, token_rows(key, rows), "frame", places, contents)
     events = batch.events
     if "event_key" in taken and not taken["event_key"].null_count:
         # events of tokenkit's own keep their key: of calls in the same millisecond it says which came first
         at = events.column_names.index("event_key")
         events = events.set_column(at, events.schema.field(at), taken["event_key"])
+    # equal rows are one call, as where frames that overlap were joined
     once = np.unique(events["event_key"].to_numpy(), return_index=True)[1]  # as a run stores each event once
     return Batch(events.take(np.sort(once)), batch.dimensions)
+
+
+def _contents_of_repeated(uids: list[str], columns: list[list[Any]]) -> list[str | None]:
+    """Return a digest of each row whose id another row has, too: a client may have chosen it."""
+    several = {uid for uid, count in Counter(uids).items() if count > 1}
+    if not several:
+        return [None] * len(uids)
+    rows = zip(*columns, strict=True)
+    return [
+        hashlib.sha256(repr(row).encode("utf-8", "surrogatepass")).hexdigest() if uid in several else None
+        for uid, row in zip(uids, rows, strict=True)
+    ]
 
 
 # made from the others by ``assemble``
