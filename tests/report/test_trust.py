@@ -70,3 +70,12 @@ def test_the_budget_is_said_in_whole_numbers_however_large_the_organisation_is()
 def test_a_hostile_cause_is_text_in_one_line():
     note = budget_note(week={"causes": ["<b>bold</b>\n\u202e (3)", "x" * 500]})
     assert "most by: &lt;b&gt;bold&lt;/b&gt; (3); xxx" in note and len(note) < 800
+
+
+def test_records_that_only_look_alike_or_only_share_an_id_are_named_beside_the_sum() -> None:
+    facts = attention()
+    assert "calls of their own" not in parts.coverage_and_health(facts).html
+    facts["coverage"]["sources"][0] |= {"repeated": 147, "differing": 2}
+    page = parts.coverage_and_health(facts).html
+    assert "147 records equal an earlier one of their file" in page
+    assert "2 duplicates have the id of another event, but not its content" in page

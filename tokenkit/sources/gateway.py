@@ -184,7 +184,9 @@ def _events(path: Path, log_format: LogFormat, reading: Reading, raw: dict[str, 
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
     columns["duration_ms"] = http.durations_ms(raw["duration"], log_format.duration_unit_ms)
-    return assemble(reading, log_format.name, raw["time"], columns, tokens, str(path), numbers, contents=raw["contents"])
+    return assemble(
+        reading, log_format.name, raw["time"], columns, tokens, str(path), numbers, contents=raw["contents"]
+    )
 
 
 def _outcome(statuses: list[float | int | None], columns: dict[str, Any]) -> None:

@@ -167,7 +167,7 @@ def _batch(table: pa.Table, key: bytes) -> Batch:
     time = taken["time"].cast(pa.int64()).to_numpy()
     places = list(range(n))
     contents = _contents_of_repeated(columns["event_uid"], [text[name] for name in taken])
-    batch = assemble(Reading(key), "frame", time, columns, token_rows(key, rows), "frame", places, contents)
+    batch = assemble(Reading(key), "frame", time, columns, token_rows(key, rows), "frame", places, contents=contents)
     events = batch.events
     if "event_key" in taken and not taken["event_key"].null_count:
         # events of tokenkit's own keep their key: of calls in the same millisecond it says which came first
