@@ -147,3 +147,36 @@ def test_a_table_that_was_read_is_read_anew_after_another_process_wrote_to_it(tm
     assert lake.read(tmp_path, "dim_network").num_rows == 0 and lake.version(tmp_path, "dim_network") == 1
     shutil.rmtree(tmp_path / "dim_network")
     assert lake.version(tmp_path, "dim_network") is None
+
+
+ODD_NAMES = ["with blank", "ü", "u\u0308", "日本", "a#b", "a%20b", "100%", "it's", 'q"q', "a(b)", "a{b}", "a{b,c}", "a[1]",
+             "a^b", "a*b", "a?b", "a|b", "a\\b", "a:b", "a`b", "a<b>", "a$b", "line\nend", "🙂", "caf\udce9"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_lake_is_written_and_read_under_any_name_of_a_folder(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name / "lake"
+    (tmp_path / "aXb" / "lake").mkdir(parents=True)  # what a pattern a?b would find, too
+    lake.append(tmp_path / "aXb" / "lake", "activity_hour", hours((2, 9, 9)))
+    lake.append(root, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
+    lake.replace_days(root, "activity_hour", hours((0, 3, 8)), DAYS[:1])
+    lake.grow_dimension(root, "dim_network", networks((1, "203.0.113.0/24")))
+    lake.replace(root, "dim_network", networks((2, "198.51.100.0/24")))
+    lake.tidy(root)
+    assert stored(root) == [(0, 3, 8), (1, 1, 7)]
+    assert all(path.exists() for path in lake.files(root, "activity_hour"))
+    assert sorted(lake.days(root, "activity_hour")) == DAYS[:2]
+    with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
+        whole = lake.scan(connection, root, "activity_hour").project("token_key, requests").fetchall()
+        day = lake.scan(connection, root, "activity_hour", DAYS[1], DAYS[2]).project("token_key").fetchall()
+    assert (sorted(whole), day) == ([(1, 7), (3, 8)], [(1,)])
+    assert [p.name for p in (tmp_path / name).iterdir()] == ["lake"]
+
+
+def test_a_lake_of_an_odd_name_is_found_again_where_another_folder_takes_its_place(tmp_path: Path) -> None:
+    root = tmp_path / "a[1]" / "lake"
+    lake.append(root, "activity_hour", hours((0, 1, 5)))
+    shutil.rmtree(root)
+    assert lake.version(root, "activity_hour") is None
+    lake.append(root, "activity_hour", hours((1, 2, 6)))
+    assert stored(root) == [(1, 2, 6)]

@@ -7,6 +7,7 @@ file list is the table, and DuckDB reads the Parquet files themselves.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
@@ -22,21 +23,51 @@ from tokenkit import identity, schema
 
 KEEP_HOURS = 168
 CHECKPOINT_EVERY = 20
+# Delta's library cannot open % [ ] ^ | and backslashes in the name of a folder, and * ? [ are patterns to DuckDB
+_PLAIN = re.compile(r"[\w ./+=,@~#()'&-]*")
+_FOLDERS: dict[str, int] = {}  # folders of other names that are held open, by their path
+
+
+def _plain_path(lake: Path) -> str:
+    """Return a path of the lake that Delta and DuckDB can open: its own, or, under an odd name, that of an open folder.
+
+    ``/proc/self/fd/N`` of Linux is the folder itself, whatever it is called, as long as this process holds it open.
+    """
+    path = os.path.abspath(lake)
+    if _PLAIN.fullmatch(path):
+        return str(lake)
+    number = _FOLDERS.get(path)
+    if number is not None and not os.path.samestat(os.fstat(number), os.stat(path)):
+        os.close(_FOLDERS.pop(path))  # removed meanwhile, and another one made in its place
+        number = None
+    if number is None:
+        number = _FOLDERS[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
+    return f"/proc/self/fd/{number}"
+
+
+def _uri(lake: Path, name: str) -> str:
+    """Return what Delta opens a table by. It resolves links in plain paths, so that an open folder has another scheme."""
+    path = _plain_path(lake)
+    return str(lake / name) if path == str(lake) else f"opendal+fs://{path}/{name}"
 
 
 def _open(lake: Path, name: str) -> DeltaTable | None:
-    path = lake / name
     try:
-        commits = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path / "_delta_log"))
+        commits = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(lake / name / "_delta_log"))
     except FileNotFoundError:
         return None
-    return _read_log(path, tuple(commits)) if commits else None
+    return _read_log(_uri(lake, name), tuple(commits)) if commits else None
 
 
 @lru_cache(maxsize=64)
-def _read_log(path: Path, commits: tuple[tuple[str, int], ...]) -> DeltaTable:
+def _read_log(uri: str, commits: tuple[tuple[str, int], ...]) -> DeltaTable:
     """The table as of these commits; a run asks for each table some ten times, and only a new commit changes it."""
-    return DeltaTable(str(path))
+    return DeltaTable(uri)
+
+
+def _parts(table: DeltaTable | None) -> list[str]:
+    """Return the Parquet files of a table, as paths from its folder. (``file_uris`` would be percent-encoded.)"""
+    return list(pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()) if table else []
 
 
 def version(lake: Path, name: str) -> int | None:
@@ -71,14 +102,13 @@ def digest(lake: Path, names: Iterable[str]) -> str:
     parts = []
     for name in names:
         table = _open(lake, name)
-        parts += [name, *sorted(Path(uri).name for uri in table.file_uris())] if table else [name]
+        parts += [name, *sorted(Path(part).name for part in _parts(table))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def files(lake: Path, name: str) -> list[Path]:
     """Return the Parquet files of a table."""
-    table = _open(lake, name)
-    return [Path(uri) for uri in table.file_uris()] if table else []
+    return [lake / name / part for part in _parts(_open(lake, name))]
 
 
 def scan(
@@ -88,20 +118,22 @@ def scan(
 
     Events have one more column: ``time_ms``, milliseconds since 1970, so that the next stages use integers only.
     """
-    table = _open(lake, name)
-    uris: list[str] = table.file_uris() if table else []
-    if uris and (start or end):
+    parts = _parts(_open(lake, name))
+    if parts and (start or end):
         keep = {d.isoformat() for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
-        uris = [u for u in uris if _day_of(u) in keep]
-    if not uris:
+        parts = [p for p in parts if _day_of(p) in keep]
+    if not parts:
         relation = connection.from_arrow(schema.empty(name))
     else:
-        relation = connection.read_parquet(uris, hive_partitioning=True, union_by_name=True)
+        folder = f"{_plain_path(lake)}/{name}"
+        relation = connection.read_parquet(
+            [f"{folder}/{part}" for part in parts], hive_partitioning=True, union_by_name=True
+        )
     return relation.project("*, epoch_ms(time) as time_ms") if name == "events" else relation
 
 
-def _day_of(uri: str) -> str:
-    return uri.rsplit("/day=", 1)[-1].split("/", 1)[0]
+def _day_of(part: str) -> str:
+    return part.rsplit("day=", 1)[-1].split("/", 1)[0]
 
 
 def read(lake: Path, name: str) -> pa.Table:
@@ -122,7 +154,7 @@ def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = 
     lake.mkdir(parents=True, exist_ok=True)
     partition = schema.table(name).partition
     write_deltalake(
-        str(lake / name),
+        _uri(lake, name),
         _like_stored(lake, name, data),
         mode="append",
         schema_mode="merge",  # a table of an older version lacks the columns that came later
@@ -148,7 +180,7 @@ def replace_days(lake: Path, name: str, data: pa.Table, days: Iterable[date]) ->
         return
     predicate = "day in ({})".format(", ".join(f"date '{d.isoformat()}'" for d in sorted_days))
     write_deltalake(
-        str(lake / name),
+        _uri(lake, name),
         _like_stored(lake, name, data),
         mode="overwrite",
         predicate=predicate,
@@ -162,7 +194,7 @@ def replace(lake: Path, name: str, data: pa.Table) -> None:
     lake.mkdir(parents=True, exist_ok=True)
     partition = schema.table(name).partition
     write_deltalake(
-        str(lake / name),
+        _uri(lake, name),
         data,
         mode="overwrite",
         schema_mode="overwrite",
