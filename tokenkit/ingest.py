@@ -26,7 +26,8 @@ from tokenkit.config import Workspace, code_digest
 from tokenkit.days import extent
 from tokenkit.errors import IdentityError, InputError
 from tokenkit.progress import Progress, silent
-from tokenkit.sources import clocks
+from tokenkit.sources import clocks, packed
+from tokenkit.sources.fields.masking import path_text
 from tokenkit.sources.fields.networks import Databases, open_databases
 from tokenkit.sources.fields.normalise import Coded, network_rows
 from tokenkit.sources.fields.sameness import SAME, Flags, number_equal_records, remarks
@@ -152,15 +153,13 @@ def ingest(
         files, by_rule = sources.find_files(logs.path, logs.source)
         log_files += files
         for rule, paths in by_rule.items():
-            ignored |= {str(p): rule for p in paths}
-    counts.ignored_files = Counter(ignored.values())
+            ignored |= {path_text(p): rule for p in paths}
     with state.connect(workspace.state) as db:
         reading = sources.Reading(open_key(workspace, db), workspace.settings.gateway, databases)
         _recover(workspace, db)
         _look_up_again(workspace, db, databases)
         _note_earlier_version(workspace, db)
-        db.executemany("delete from ignored_files where path = ?", [(str(path),) for path, _ in log_files])
-        db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
+        db.executemany("delete from ignored_files where path = ?", [(path_text(path),) for path, _ in log_files])
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
         clock = clocks.Clock(now or datetime.now(UTC), workspace.settings.ingest)
         if now is None:
@@ -169,13 +168,18 @@ def ingest(
         events_waiting = 0
         for number, (path, source) in enumerate(log_files):
             progress("reading logs", number, len(log_files))
-            digest = _digest(path)
-            if (digest, source.name) in digests_read:
-                counts.files_known += 1
+            try:
+                digest = _digest(path)
+                if (digest, source.name) in digests_read:
+                    counts.files_known += 1
+                    continue
+                tally = sources.Tally()
+                batches = list(source.read(path, reading, tally))
+            except OSError:  # removed or closed to us since it was found; the others are read
+                ignored[path_text(path)] = sources.UNREADABLE
                 continue
             digests_read.add((digest, source.name))
-            tally = sources.Tally()
-            batches = clocks.keep_right(list(source.read(path, reading, tally)), tally, clock)
+            batches = clocks.keep_right(batches, tally, clock)
             events_waiting += sum(batch.events.num_rows for batch in batches)
             group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))
             if events_waiting >= EVENTS_A_COMMIT:
@@ -183,6 +187,9 @@ def ingest(
                 group, events_waiting = [], 0
         if group:
             _store(workspace, db, group, counts)
+        packed.forget()
+        counts.ignored_files = Counter(ignored.values())
+        db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         progress("reading logs", len(log_files), len(log_files))
     return counts
 
@@ -200,17 +207,20 @@ def read_before(workspace: Workspace, path: Path, source: str) -> bool:
     """
     if not workspace.state.exists():
         return False
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     with state.connect(workspace.state) as db:
-        row = db.execute("select 1 from files where digest = ? and source = ?", [_digest(path), source]).fetchone()
+        row = db.execute("select 1 from files where digest = ? and source = ?", [digest, source]).fetchone()
     return row is not None
 
 
 def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+    digest = hashlib.sha256()
+    for block in packed.raw_blocks(path):
+        digest.update(block)
+    return digest.hexdigest()[:32]
 
 
 def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
@@ -324,13 +334,13 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
             raise AssertionError(f"{file.path}: {row[0]} records read, but {row[1:]} accounted for. Report this.")
         db.execute(
             "insert into files values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [file.digest, file.source, str(file.path), *row, json.dumps(tally.ignored, sort_keys=True),
+            [file.digest, file.source, path_text(file.path), *row, json.dumps(tally.ignored, sort_keys=True),
              unattributed[number], *span, repeated[number], differing[number]],
         )  # fmt: skip
         db.executemany(
             "insert into quarantine values (?, ?, ?, ?, ?, ?)",
             [
-                (file.digest, file.source, str(file.path), one.place, one.piece_digest, one.reason)
+                (file.digest, file.source, path_text(file.path), one.place, one.piece_digest, one.reason)
                 for one in tally.quarantined
             ],
         )

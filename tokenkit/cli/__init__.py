@@ -4,6 +4,7 @@ Exit codes: 0 done, whatever was found; 2 something given cannot be used; 3 anot
 report could not be made, and the last good one stands; 5 an action at a gateway failed or could not be verified.
 """
 
+import io
 import sys
 
 import typer
@@ -26,6 +27,8 @@ def main() -> None:
     """Run the command line; what tokenkit says on purpose is one clear message and an exit code, never a traceback."""
     from tokenkit.cli import about, bench, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
     try:
         app()
     except TokenkitError as error:

@@ -1,6 +1,7 @@
 """run, report, ingest, demo: what reads logs and makes pages."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +99,7 @@ def _say(result: "object", as_json: bool) -> None:
         return
     if result.counts.files:
         typer.echo("\n".join([result.counts.line(), *result.counts.remarks()]))
+    _say_left_out(result.counts.ignored_files)
     if facts["coverage"]["quarantined_total"]:
         typer.echo(
             f"{_counted(facts['coverage']['quarantined_total'], 'piece')} could not be used, set aside (see the page)"
@@ -115,6 +117,11 @@ def _say(result: "object", as_json: bool) -> None:
         f" ({_counted(facts['budget']['opened'], 'incident')} opened" + (f", {going_on} going on)" if going_on else ")")
     )
     typer.echo(str(result.page))
+
+
+def _say_left_out(files: Mapping[str, int]) -> None:
+    for rule, n in sorted(files.items()):
+        typer.echo(f"{_counted(n, 'file')} left out: {rule}")
 
 
 def _counted(number: int, noun: str) -> str:
@@ -154,8 +161,7 @@ def ingest(
     typer.echo("\n".join([counts.line(), *counts.remarks()]))
     if counts.files_known:
         typer.echo(f"{counts.files_known:,} files were read before")
-    for rule, n in sorted(counts.ignored_files.items()):
-        typer.echo(f"{n:,} files left out: {rule}")
+    _say_left_out(counts.ignored_files)
 
 
 @app.command(epilog="Example: tokenkit demo my-demo")

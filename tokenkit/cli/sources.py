@@ -55,6 +55,7 @@ def check(
     from tokenkit import config, identity, ingest
     from tokenkit import sources as known
     from tokenkit.errors import InputError
+    from tokenkit.sources import packed
     from tokenkit.sources.check import check as look
     from tokenkit.sources.clocks import Clock
     from tokenkit.sources.fields.networks import open_databases
@@ -62,8 +63,10 @@ def check(
 
     if draft and path.is_dir():
         raise InputError(f"{path}: a draft is made of one file. Name it.")
-    if path.is_file() and (draft or (not source and known.recognise(path) is None)):
-        text = guess(path)
+    inside = packed.members(path) if path.is_file() else None
+    sample = next((member for member in inside if known.recognise(member)), inside[0]) if inside else path
+    if path.is_file() and (draft or (not source and known.recognise(sample) is None)):
+        text = guess(sample)
         if as_json:
             typer.echo(json.dumps({"path": str(path), "draft": text}))
             return

@@ -4,14 +4,15 @@
 ``tokenkit.sources``, each of which is a ``Source``. A new source is a file of its own and a name in ``OURS``.
 """
 
+import os
 import re
 from functools import cache
 from pathlib import Path
 
 from tokenkit import plugins
 from tokenkit.errors import InputError, SourceError, did_you_mean
-from tokenkit.sources import cloudtrail, files, gateway, mapped
-from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
+from tokenkit.sources import cloudtrail, files, gateway, mapped, packed, wrappers
+from tokenkit.sources.contract import Batch, Quarantined, Reading, Record, Source, Tally
 
 __all__ = ["Batch", "Quarantined", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
 
@@ -21,6 +22,7 @@ GROUP = "tokenkit.sources"
 # rules by which a file is not read
 EMPTY, DIGEST, UNKNOWN = "empty file", cloudtrail.DIGEST_FILE, "no known source"
 HIDDEN, OTHER_NAME, UNREADABLE = "hidden file", "name of another kind of file", "cannot be read"
+ARCHIVE = "archive with nothing in it that can be unpacked"
 
 
 @cache
@@ -86,6 +88,15 @@ def _recognise(path: Path) -> tuple[Source | None, bool]:
         for source in sources().values():
             if source.recognises(record):
                 return source, False
+    unwrapping = [source for source in sources().values() if source.unwraps]
+
+    def is_known(record: Record) -> bool:
+        return any(source.recognises(record) for source in unwrapping)
+
+    for record in wrappers.first_records(path, is_known):
+        for source in unwrapping:
+            if source.recognises(record):
+                return source, False
     return None, False
 
 
@@ -103,8 +114,9 @@ def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, 
     -------
     list of (Path, Source)
         Sorted by path.
+        A file in an archive is a path below the archive. Links are followed, each folder is looked into once.
     dict of str to list of Path
-        Files that are not read, by rule.
+        Files, and folders that cannot be read, that are left out, by rule.
 
     Raises
     ------
@@ -116,32 +128,93 @@ def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, 
     named = get(source) if source else None
     if not path.exists():
         raise InputError(f"{path}: no such file or folder. Check the path; it is taken from {Path.cwd()}")
+    candidates, unreadable = _files_below(path) if path.is_dir() else ([path], [])
     log_files: list[tuple[Path, Source]] = []
-    ignored: dict[str, list[Path]] = {}
-    candidates = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    ignored: dict[str, list[Path]] = {UNREADABLE: unreadable} if unreadable else {}
     for file in candidates:
-        rule, file_source = _source_of(file, path, named)
-        if file_source:
-            log_files.append((file, file_source))
-        else:
-            ignored.setdefault(rule, []).append(file)
+        taken, left_out = _look_into(file, path, named)
+        log_files += taken
+        for rule, paths in left_out.items():
+            ignored.setdefault(rule, []).extend(paths)
+    packed.forget()
     if not log_files:
         raise SourceError(_why_nothing(path, named, ignored))
     return log_files, ignored
 
 
-def _source_of(file: Path, root: Path, named: Source | None) -> tuple[str, Source | None]:
+def _files_below(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files in a tree of folders, sorted, and what of it cannot be read.
+
+    Links to folders are followed after all others, so that a folder is found under its own path where it has one here.
+    """
+    found: list[Path] = []
+    unreadable: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    folders: list[Path] = [root]
+    links: list[Path] = []
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            unreadable.append(folder)
+            continue
+        for entry in entries:
+            inner = folder / entry.name
+            try:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(inner)
+                elif entry.is_file():
+                    found.append(inner)
+                elif entry.is_symlink() and not inner.exists():
+                    unreadable.append(inner)  # a link to nothing
+            except OSError:
+                unreadable.append(inner)
+    return sorted(found), sorted(unreadable)
+
+
+def _look_into(file: Path, root: Path, named: Source | None) -> tuple[list[tuple[Path, Source]], dict[str, list[Path]]]:
+    """Return the logs in a file, itself or, of an archive, those in it; and what is left out, by rule."""
+    try:
+        inside = None if _rule_by_name(file, root) or not file.is_file() else packed.members(file)
+    except OSError:
+        return [], {UNREADABLE: [file]}
+    if inside is None:
+        rule, source = _source_of(file, root, named, file == root)
+        return ([(file, source)], {}) if source else ([], {rule: [file]})
+    taken: list[tuple[Path, Source]] = []
+    left_out: dict[str, list[Path]] = {}
+    for member in inside:
+        rule, source = _source_of(member, root, named, file == root and len(inside) == 1)
+        if source:
+            taken.append((member, source))
+        else:
+            left_out.setdefault(rule, []).append(member)
+    if not taken:  # a workbook, a program: one file that is no log
+        return [], {next(iter(left_out), ARCHIVE): [file]}
+    return taken, left_out
+
+
+def _rule_by_name(file: Path, root: Path) -> str:
     inside = file.relative_to(root).parts if file != root else ()
     if any(part.startswith(".") for part in inside):
-        return HIDDEN, None
-    if any(part == "CloudTrail-Digest" for part in file.parts):
-        return DIGEST, None
+        return HIDDEN
+    return DIGEST if any(part == "CloudTrail-Digest" for part in file.parts) else ""
+
+
+def _source_of(file: Path, root: Path, named: Source | None, alone: bool) -> tuple[str, Source | None]:
+    if rule := _rule_by_name(file, root):
+        return rule, None
     try:
-        if file.stat().st_size == 0:
+        if packed.size(file) == 0 and (file.is_file() or file != root):
             return EMPTY, None
         if named:
             has_suffix = any(re.search(re.escape(suffix) + r"($|[.-])", file.name) for suffix in named.suffixes)
-            if not has_suffix and file != root:
+            if not has_suffix and not alone:
                 return OTHER_NAME, None
             is_digest = named is cloudtrail.SOURCE and _recognise(file)[1]
             return DIGEST, None if is_digest else named

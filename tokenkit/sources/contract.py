@@ -112,6 +112,9 @@ class Source:
         Column of ``events`` to the fields of its records that fill it, for ``tokenkit sources check``.
     timezone : str
         Zone of times that name none, for ``tokenkit sources check``; empty: UTC, or that of the gateway's settings.
+    unwraps : bool
+        Whether it takes off what is around its records (``wrappers.py``), so that a file is its own, too, where the
+        first record is inside another one.
     """
 
     name: str
@@ -122,3 +125,4 @@ class Source:
     handle_field: str | None = None
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     timezone: str = ""
+    unwraps: bool = False

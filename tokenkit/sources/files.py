@@ -1,30 +1,29 @@
-"""Files: read a file, plain or gzip, whole or cut off, as lines or as the records of one JSON document.
+"""Files: read a file, plain or packed, whole or cut off, as lines or as the records of one JSON document.
 
 Nothing here raises for the content of a file. Of a cut-off file the part before the cut is read; ``Reader.stop_reason``
 says why no more of it is.
 """
 
+import codecs
 import gc
 import json
 import math
 import re
-import zlib
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
+from tokenkit.sources import packed
 from tokenkit.sources.contract import Quarantined, Record
 
 BLOCK = 1 << 20
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
 MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
 HEADS = (64 << 10, 1 << 20)  # bytes that recognition looks at; the second where no record ends in the first
-GZIP = b"\x1f\x8b"
-CUT_OFF = "the file ends in the middle (half-written or cut off)"
-DAMAGED = "the gzip stream is damaged"
+CUT_OFF = packed.CUT_OFF
 TOO_LONG = f"longer than {MAX_LINE >> 20} MB without an end of line"
 TOO_LARGE = f"larger than {MAX_DOCUMENT >> 30} GB"
 
@@ -43,49 +42,17 @@ def without_collection() -> Iterator[None]:
 
 
 class Reader:
-    """The bytes of a file, decompressed. If it cannot be read to its end, ``stop_reason`` says why afterwards."""
+    """The bytes of a file, unpacked. If it cannot be read to its end, ``stop_reason`` says why afterwards."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.stop_reason: str | None = None
 
     def blocks(self, size: int = 0) -> Iterator[bytes]:
-        """Yield the content in blocks, as far as it can be decompressed."""
-        size = size or BLOCK
-        with self.path.open("rb") as file:
-            start = file.read(2)
-            file.seek(0)
-            if start == GZIP:
-                yield from self._gunzip(file, min(size, 64 << 10))
-                return
-            while block := file.read(size):
-                yield block
-
-    def _gunzip(self, file: IO[bytes], size: int) -> Iterator[bytes]:
-        stream = zlib.decompressobj(wbits=31)
-        pending = b""
-        while True:
-            raw = pending or file.read(size)
-            if not raw:
-                self.stop_reason = CUT_OFF
-                return
-            before = stream.copy()
-            pending = b""
-            try:
-                yield stream.decompress(raw)
-            except zlib.error:
-                yield _up_to_the_damage(before, raw)
-                self.stop_reason = DAMAGED
-                return
-            if stream.eof:
-                # gzip files may be joined one after another, and padded with zeros
-                pending = (stream.unused_data or file.read(size)).lstrip(b"\0")
-                if not pending:
-                    return
-                if not pending.startswith(GZIP[: len(pending)]):
-                    self.stop_reason = DAMAGED
-                    return
-                stream = zlib.decompressobj(wbits=31)
+        """Yield the content in blocks, as far as it can be unpacked; UTF-16 becomes UTF-8."""
+        content, archive_reason = packed.unpacking(self.path)
+        yield from _in_utf8(content.blocks(size or BLOCK))
+        self.stop_reason = archive_reason or content.stop_reason
 
     def document(self) -> bytes:
         """Return the whole content."""
@@ -97,7 +64,7 @@ class Reader:
             if size > MAX_DOCUMENT:
                 self.stop_reason = TOO_LARGE
                 return b""
-        return _without_byte_order_mark(b"".join(parts))
+        return without_byte_order_mark(b"".join(parts))
 
     def head(self, size: int) -> bytes:
         """Return at least the first ``size`` bytes, or the whole content if it is shorter."""
@@ -106,7 +73,7 @@ class Reader:
             head += block
             if len(head) >= size:
                 break
-        return _without_byte_order_mark(head)
+        return without_byte_order_mark(head)
 
     def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[Quarantined]]]:
         """Yield lines in groups of about ``count``: their numbers from 1, the lines, and what is quarantined.
@@ -123,12 +90,14 @@ class Reader:
         skipping = False
         for block in self.blocks():
             if first:
-                block, first = _without_byte_order_mark(block), False
+                block, first = without_byte_order_mark(block), False
             if skipping:  # the tail of a line that was given up
                 end = block.find(b"\n")
                 if end < 0:
                     continue
                 block, skipping = block[end + 1 :], False
+            if b"\0" in block:
+                block = _without_nulls(tail, block)
             new = (tail + block).split(b"\n")
             tail = new.pop()
             if len(tail) > MAX_LINE:
@@ -150,19 +119,36 @@ class Reader:
             yield (*_not_blank(numbers, lines), quarantined)
 
 
-def _up_to_the_damage(stream: Any, raw: bytes) -> bytes:
-    """Decompress the block again in small steps, up to the damage: zlib gives nothing of a step that fails."""
-    content = b""
-    try:
-        for offset in range(0, len(raw), 64):
-            content += stream.decompress(raw[offset : offset + 64])
-    except zlib.error:
-        pass
-    return content
+def _in_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks, in UTF-8 where a byte order mark says UTF-16, and without the NUL bytes that a file begins with."""
+    start = b""
+    for block in blocks:
+        start += block
+        if len(start) >= 2 and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            yield decoder.decode(start).encode()
+            yield from (decoder.decode(more).encode() for more in blocks)
+            yield decoder.decode(b"", final=True).encode()
+            return
+        start = start.lstrip(b"\0")  # of a log that was emptied while its writer went on (copytruncate)
+        if len(start) >= 2:
+            break
+    yield start
+    yield from blocks
 
 
-def _without_byte_order_mark(block: bytes) -> bytes:
+def without_byte_order_mark(block: bytes) -> bytes:
+    """Return the first bytes of a file without the mark that says UTF-8."""
     return block[3:] if block.startswith(b"\xef\xbb\xbf") else block
+
+
+_GAP_OF_NULLS = re.compile(rb"(?<=[^\n\0])\0{8,}")
+
+
+def _without_nulls(tail: bytes, block: bytes) -> bytes:
+    """The block without NUL bytes at the begin of a line; many of them in a line end it, for its writer began anew."""
+    block = re.sub(rb"(?<=\n)\0+", b"", block if tail else block.lstrip(b"\0"))
+    return _GAP_OF_NULLS.sub(b"\n", block)
 
 
 def _not_blank(numbers: list[int], lines: list[bytes]) -> tuple[list[int], list[bytes]]:
@@ -246,7 +232,7 @@ _GAP = re.compile(rb"[\s,]*")
 _SCALAR = re.compile(rb"[^,\]]+")
 
 
-def _end_of_object(document: bytes, start: int) -> int | None:
+def end_of_object(document: bytes, start: int) -> int | None:
     """Return where the object that begins at ``start`` ends, or None; brackets are counted, so depth costs no stack."""
     depth = 0
     for match in _TOKEN.finditer(document, start):
@@ -282,7 +268,7 @@ def records_in(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
             if document[offset : offset + 1] == b"]":
                 break
             if document[offset : offset + 1] in (b"{", b"["):
-                end = _end_of_object(document, offset)
+                end = end_of_object(document, offset)
             else:
                 scalar = _SCALAR.match(document, offset)
                 end = scalar.end() if scalar and scalar.end() < len(document) else None

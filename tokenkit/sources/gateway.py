@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tokenkit.sources import files, http
+from tokenkit.sources import files, http, wrappers
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.columns import ColumnReader
@@ -92,30 +92,24 @@ HAPROXY_FORMAT = LogFormat(
 
 
 def _lines(path: Path, log_format: LogFormat, reading: Reading, tally: Tally) -> Iterator[Batch]:
-    """Yield the events of one file of JSON lines, plain or gzip, whole or cut off."""
-    for numbers, lines, quarantined in files.Reader(path).lines(BATCH):
+    """Yield the events of one file of JSON, wrapped or not, plain or packed, whole or cut off."""
+    for part in wrappers.records(path, lambda record: _recognises(log_format, record), BATCH):
         with files.without_collection():
-            batch = _batch(path, log_format, reading, tally, numbers, lines)
+            batch = _batch(path, log_format, reading, tally, part)
         if batch:
             yield batch
-        tally.read += len(quarantined)
-        tally.quarantined += quarantined
+        tally.read += len(part.quarantined)
+        tally.quarantined += part.quarantined
 
 
-def _batch(
-    path: Path, log_format: LogFormat, reading: Reading, tally: Tally, numbers: list[int], lines: list[bytes]
-) -> Batch | None:
-    """Return the events among these lines; the others are counted."""
-    tally.read += len(lines)
-    records, reasons = files.parse_lines(lines)
-    if reasons:
-        for i, reason in reasons.items():
-            tally.quarantined.append(Quarantined.of(f"line {numbers[i]}", lines[i], reason))
-        numbers, lines = files.without(numbers, reasons), files.without(lines, reasons)
+def _batch(path: Path, log_format: LogFormat, reading: Reading, tally: Tally, part: wrappers.Records) -> Batch | None:
+    """Return the events among these records; the others are counted."""
+    numbers, lines, records = part.numbers, part.lines, part.records
+    tally.read += len(records)
     reader, raw = _columns(records, log_format, reading)
     if reader.reasons:
         for i, reason in sorted(reader.reasons.items()):
-            tally.quarantined.append(Quarantined.of(f"line {numbers[i]}", lines[i], reason))
+            tally.quarantined.append(Quarantined.of(f"{part.place} {numbers[i]}", lines[i], reason))
         numbers, lines = files.without(numbers, reader.reasons), files.without(lines, reader.reasons)
         records = files.without(records, reader.reasons)
         reader, raw = _columns(records, log_format, reading)
@@ -198,9 +192,13 @@ def _outcome(statuses: list[float | int | None], columns: dict[str, Any]) -> Non
     columns["is_denied"] = pa.array((status == 401) | (status == 403))
 
 
+def _recognises(log_format: LogFormat, record: Record) -> bool:
+    return all(any(name in record for name in names) for names in log_format.marks)
+
+
 def _source(log_format: LogFormat) -> Source:
     def recognises(record: Record) -> bool:
-        return all(any(name in record for name in names) for names in log_format.marks)
+        return _recognises(log_format, record)
 
     def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         return _lines(path, log_format, reading, tally)
@@ -219,7 +217,9 @@ def _source(log_format: LogFormat) -> Source:
         "user_agent": log_format.user_agent,
         "principal_uid": log_format.principal,
     }
-    return Source(log_format.name, log_format.doc, SUFFIXES, recognises, read, log_format.handle_field, columns)
+    return Source(
+        log_format.name, log_format.doc, SUFFIXES, recognises, read, log_format.handle_field, columns, unwraps=True
+    )
 
 
 NGINX = _source(NGINX_FORMAT)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tokenkit.errors import SourceError
-from tokenkit.sources import files
+from tokenkit.sources import files, packed, wrappers
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.fields.masking import tidy_text
 
@@ -32,7 +32,10 @@ SEPARATORS = ",;\t|"
 MAX_SPAN = 100  # lines that one value in quotes may go over; beyond it somebody forgot to close the quote
 SAMPLE_ROWS = 50  # rows from which the columns of a file without a header are collected
 OPEN = "a quote is not closed"
-_DATA = re.compile(r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-fA-F-]{16,}$")
+# no name of a column: a number, a time, an address, an id; a piece of JSON or of key=value; a word with many digits
+_DATA = re.compile(
+    r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-fA-F-]{16,}$|[{}\"=]|[A-Za-z_-]\d{3,}[A-Za-z]|\d{6}"
+)
 
 
 @dataclass
@@ -71,11 +74,10 @@ class Rows:
 
 
 def format_of(path: Path) -> str:
-    """Return csv, jsonl or parquet: Parquet begins with its own bytes, a line of JSON with a bracket."""
-    head = files.Reader(path).head(4096).lstrip()
-    if head.startswith(b"PAR1"):
+    """Return csv, jsonl or parquet: Parquet begins with its own bytes, JSON with a bracket or a header before one."""
+    if files.Reader(path).head(4096).startswith(b"PAR1"):
         return "parquet"
-    return "jsonl" if head.startswith((b"{", b"[")) else "csv"
+    return "jsonl" if wrappers.is_json(path) else "csv"
 
 
 def names(path: Path, form: str) -> list[str]:
@@ -88,7 +90,7 @@ def names(path: Path, form: str) -> list[str]:
     """
     if form == "parquet":
         try:
-            return list(pq.read_schema(path).names)
+            return list(pq.read_schema(packed.on_disk(path)).names)
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{path}: not a Parquet file, or one that was cut off. Write it again.") from error
     if form == "csv":
@@ -97,12 +99,12 @@ def names(path: Path, form: str) -> list[str]:
                 return header(path, lines[0])[0]
         raise SourceError(f"{path}: no line in it, expected a CSV with a header.")
     columns: dict[str, None] = {}
-    for number, record in enumerate(files.first_records(path)):
+    for number, record in enumerate(wrappers.first_records(path, wrappers.is_plain)):
         if number == SAMPLE_ROWS:
             break
         columns |= dict.fromkeys(_leaves(record))
     if not columns:
-        raise SourceError(f"{path}: no object in its first lines, expected one JSON object a line.")
+        raise SourceError(f"{path}: no object in its first lines, expected JSON objects, one a line.")
     return list(columns)
 
 
@@ -151,7 +153,11 @@ def printable_names(names: Sequence[str]) -> str:
 
 
 def rows(
-    path: Path, form: str, columns: Sequence[str], parse: Callable[[bytes], Record] | None = None
+    path: Path,
+    form: str,
+    columns: Sequence[str],
+    parse: Callable[[bytes], Record] | None = None,
+    wanted: wrappers.Wanted = wrappers.is_plain,
 ) -> Iterator[Rows]:
     """Yield some columns of a file, in batches of rows.
 
@@ -164,16 +170,27 @@ def rows(
         Names of the file's columns; of JSON and Parquet also with dots, for what lies in an object.
     parse : function of a line, optional
         Makes the record of a line that is neither; raises ValueError where it is none, quoting nothing of it.
+    wanted : function of a record, optional
+        Whether an object of JSON is a row, rather than an envelope of rows.
     """
     if parse is not None:
         return _lines(path, columns, parse)
-    return {"csv": _csv, "jsonl": _lines, "parquet": _parquet}[form](path, columns)
+    if form == "jsonl":
+        return _json(path, columns, wanted)
+    return {"csv": _csv, "parquet": _parquet}[form](path, columns)
 
 
-def _lines(path: Path, columns: Sequence[str], parse: Callable[[bytes], Record] | None = None) -> Iterator[Rows]:
+def _json(path: Path, columns: Sequence[str], wanted: wrappers.Wanted) -> Iterator[Rows]:
+    for part in wrappers.records(path, wanted, BATCH):
+        with files.without_collection():
+            by_name = {name: _field_of_each(part.records, name) for name in columns}
+        yield Rows(part.numbers, by_name, part.lines, part.quarantined, part.place)
+
+
+def _lines(path: Path, columns: Sequence[str], parse: Callable[[bytes], Record]) -> Iterator[Rows]:
     for numbers, lines, quarantined in files.Reader(path).lines(BATCH):
         with files.without_collection():
-            records, reasons = files.parse_lines(lines) if parse is None else _parsed(lines, parse)
+            records, reasons = _parsed(lines, parse)
             all_rows = Rows(numbers, {}, lines)
             rows = all_rows.without(reasons) if reasons else all_rows
             rows.columns = {name: _field_of_each(records, name) for name in columns}
@@ -286,7 +303,7 @@ def _row(texts: list[str], separator: str) -> tuple[list[str] | None, str]:
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     """Read row group by row group; the rows of a damaged one are lost."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(packed.on_disk(path))
     except (pa.ArrowException, OSError) as error:
         why = "not a Parquet file, or one that was cut off"
         yield Rows(quarantined=[Quarantined.of("file", str(error).encode(), why)], place="row")

@@ -46,7 +46,7 @@ def _plain_path(lake: Path) -> str:
 
 
 def _uri(lake: Path, name: str) -> str:
-    """Return what Delta opens a table by. It resolves links in plain paths, so that an open folder has another scheme."""
+    """Return what Delta opens a table by; of an open folder by a scheme that does not resolve it to its name."""
     path = _plain_path(lake)
     return str(lake / name) if path == str(lake) else f"opendal+fs://{path}/{name}"
 
@@ -66,7 +66,7 @@ def _read_log(uri: str, commits: tuple[tuple[str, int], ...]) -> DeltaTable:
 
 
 def _parts(table: DeltaTable | None) -> list[str]:
-    """Return the Parquet files of a table, as paths from its folder. (``file_uris`` would be percent-encoded.)"""
+    """Return the Parquet files of a table, as paths from its folder; ``file_uris`` would be percent-encoded."""
     return list(pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()) if table else []
 
 

@@ -32,8 +32,8 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
     papermill_engines.register("save at the end", _engine())
     with tempfile.TemporaryDirectory(prefix="tokenkit-") as scratch:
         return papermill.execute_notebook(
-            str(notebook),
-            str(output),
+            _literal(notebook),
+            _literal(output),
             parameters=parameters,
             progress_bar=False,
             log_output=False,
@@ -44,6 +44,11 @@ def execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> Any:
             start_timeout=120,
             cwd=str(Path.cwd()),
         )
+
+
+def _literal(path: Path) -> str:
+    """The path for papermill, which puts parameters in the place of names in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _engine() -> type:
@@ -71,8 +76,8 @@ def _manager(scratch: Path) -> type:
     launch = ["-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     # at shutdown it may log that it was interrupted, into the log of a run that went well; what fails is raised here
     argv = [sys.executable, *launch, "--IPKernelApp.log_level=CRITICAL"]
-    # a socket's path may have 107 characters
-    over_file = sys.platform != "win32" and len(str(scratch)) < 70
+    # a socket's path may have 107 bytes
+    over_file = sys.platform != "win32" and len(os.fsencode(scratch)) < 70
 
     class ThisPython(AsyncKernelManager):
         @property

@@ -6,6 +6,7 @@ and it works line by line in Python (docs/decisions.md).
 """
 
 import hashlib
+import os
 import re
 import string
 from collections.abc import Callable, Sequence
@@ -119,6 +120,17 @@ def _tidy_few(text: str | None, cap: int) -> str | None:
     if not text:
         return text
     return _remembered(text, cap) if len(text) < LONG else tidy_text(text, cap)
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    r"""Return a path as text that can be stored and printed; bytes of it that are not UTF-8 are written ``\xe9``.
+
+    Examples
+    --------
+    >>> path_text("logs/caf\udce9.log") == "logs/caf" + chr(92) + "xe9.log"
+    True
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def tidy(values: pa.Array, cap: int = 1024) -> pa.Array:

@@ -18,7 +18,7 @@ from tokenkit import identity, schema
 from tokenkit.sources.contract import Batch, Reading
 from tokenkit.sources.fields import clients, operations
 from tokenkit.sources.fields.columns import Micros
-from tokenkit.sources.fields.masking import tidy
+from tokenkit.sources.fields.masking import path_text, tidy
 from tokenkit.sources.fields.networks import NOTHING, UNKNOWN, Databases
 
 
@@ -188,7 +188,7 @@ def assemble(
     data["token_key"] = uid.spread(uid.each(identity.int_key), schema.INT, 0)
     data["count"] = columns.get("count", pa.repeat(pa.scalar(1, pa.int32()), count))
     data["raw_ref"] = pc.binary_join_element_wise(
-        pa.scalar(origin), pa.array(places, pa.int64()).cast(schema.STRING), "#"
+        pa.scalar(path_text(origin)), pa.array(places, pa.int64()).cast(schema.STRING), "#"
     )
     event_uid = data["event_uid"] = _event_ids(reading.key, columns["event_uid"])
     known_by, by_content = event_uid, None

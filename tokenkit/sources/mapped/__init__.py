@@ -70,11 +70,15 @@ def source(
         Whether the first JSON object of a file is this source's. Without it the source has to be named.
     """
 
+    def is_row(record: Record) -> bool:
+        telling = ("time", "native_id", "operation", "path", "method")
+        return sum(_has(record, theirs) for name, theirs in mapping.each_column if name in telling) >= 2
+
     def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         form = "" if parse else mapping.format or tabular.format_of(path)
         if form in ("csv", "parquet"):
             _require_columns(mapping, path, form)
-        for rows in tabular.rows(path, form, mapping.needed, parse):
+        for rows in tabular.rows(path, form, mapping.needed, parse, is_row):
             with files.without_collection():
                 batch = _batch(mapping, path, reading, tally, rows)
             if batch:
@@ -83,8 +87,19 @@ def source(
     description = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
     recognise = recognises or (lambda record: False)
     return Source(
-        mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled, timezone=mapping.timezone
-    )
+        mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled, timezone=mapping.timezone,
+        unwraps=parse is None,
+    )  # fmt: skip
+
+
+def _has(record: Record, name: str) -> bool:
+    """Whether a record has a field; a name with dots leads into objects."""
+    value: Any = record
+    for part in (name,) if name in record else name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
 
 
 def _require_columns(mapping: Mapping, path: Path, form: str) -> None:

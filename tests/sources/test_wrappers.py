@@ -1,0 +1,175 @@
+"""Records are read whatever log shippers put around them, and what is no wrapper is never looked into."""
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tokenkit import sources
+from tokenkit.errors import SourceError
+from tokenkit.sources import wrappers
+from tokenkit.sources.mapped import Mapping, source
+from tokenkit.sources.mapped.draft import draft
+
+READING = sources.Reading(b"k" * 32)
+AT = "2026-03-02T10:00:00.123456789Z"
+MAPPED = source(
+    Mapping("shop", "shop", {"time": "msec", "native_id": "api_key_id", "method": "request_method", "path": "uri"})
+)
+
+
+def call(number: int, **fields: Any) -> dict[str, Any]:
+    return {"msec": 1772445600.5 + number, "remote_addr": "203.0.113.7", "request_method": "GET", "status": 200,
+            "uri": f'/v1/orders/{number}?a="{{x}}"', "api_key_id": "key_live_0001aaaabbbb"} | fields  # fmt: skip
+
+
+def docker(text: str) -> str:
+    return json.dumps({"log": text, "stream": "stdout", "time": AT})
+
+
+def each(around: Callable[[str], str]) -> Callable[[list[str]], str]:
+    return lambda calls: "\n".join(map(around, calls)) + "\n"
+
+
+def envelope(around: Callable[[Any], Any]) -> Callable[[list[str]], str]:
+    return each(lambda line: json.dumps(around(line)))
+
+
+WRAPPED: dict[str, Callable[[list[str]], str]] = {
+    "nothing": each(str),
+    "docker": each(lambda c: docker(c + "\n")),
+    "docker, cut": each(lambda c: docker(c[:50]) + "\n" + docker(c[50:60]) + "\n" + docker(c[60:] + "\n")),
+    "cri": each(lambda c: f"{AT} stdout F {c}"),
+    "cri, cut": each(lambda c: f"{AT} stdout P {c[:50]}\n{AT} stdout F {c[50:]}"),
+    "syslog of 2001": each(lambda c: f"<134>Mar  2 10:00:00 gw1 haproxy[211]: {c}"),
+    "syslog as files have it": each(lambda c: f"Mar  2 10:00:00 gw1 haproxy[211]: {c}"),
+    "rsyslog": each(lambda c: f"2026-03-02T10:00:00.123456+01:00 gw1 haproxy[211]: @cee:{c}"),
+    "syslog of 2009": each(lambda c: f"<134>1 {AT} gw1 haproxy 211 - - @cee: {c}"),
+    "syslog with data": each(lambda c: f'<134>1 {AT} gw1 haproxy 211 - [a@1 b="c\\"]{{"][d e="1"] {c}'),
+    "syslog over tcp": each(lambda c: f"{len(c)} <134>1 {AT} gw1 haproxy 211 - - {c}"),
+    "journald": envelope(lambda c: {"__CURSOR": "s=1", "MESSAGE": c, "_PID": "1"}),
+    "journald, bytes": envelope(lambda c: {"__CURSOR": "s=1", "MESSAGE": list(c.encode())}),
+    "journald, export": each(lambda c: f"__CURSOR=s=1\n_PID=1\nMESSAGE={c}\n_HOSTNAME=gw\n"),
+    "a word": each(lambda c: f"escape=json{c}"),
+    "docker compose": each(lambda c: f"web_1  | {c}"),
+    "kubectl": each(lambda c: f"[pod/gw-1/nginx] {c}"),
+    "fluentd": each(lambda c: f"2026-03-02T10:00:00+00:00\tnginx.access\t{c}"),
+    "cloudwatch, export": each(lambda c: f"{AT} {c}"),
+    "cloudwatch, tail": each(lambda c: f"2026-03-02T10:00:00 gw/i-1 {c}"),
+    "cloudwatch, subscription": lambda calls: json.dumps({"logEvents": [{"id": "1", "message": c} for c in calls]}),
+    "cloudwatch, api": lambda calls: json.dumps({"events": [{"timestamp": 1, "message": c} for c in calls]}, indent=2),
+    "fluent bit": envelope(lambda c: {"date": 1772445600.1, "log": c}),
+    "fluent bit, parsed": envelope(lambda c: {"date": 1.0, "kubernetes": {"pod": "x"}, "nginx": json.loads(c)}),
+    "logstash": envelope(lambda c: {"@timestamp": AT, "message": "gw", "event": {"original": c}, "path": "/var/log/x"}),
+    "vector": envelope(lambda c: {"message": json.loads(c), "source_type": "file"}),
+    "google cloud": envelope(lambda c: {"insertId": "1", "timestamp": AT, "jsonPayload": json.loads(c)}),
+    "elasticsearch": lambda calls: json.dumps({"hits": {"hits": [{"_source": json.loads(c)} for c in calls]}}),
+    "docker in syslog": each(lambda c: f"Mar  2 10:00:00 gw1 docker[1]: {docker(c)}"),
+    "array": lambda calls: "[" + ", ".join(calls) + "]",
+    "array over lines": lambda calls: "[\n" + ",\n".join(calls) + "\n]\n",
+    "array, pretty": lambda calls: json.dumps(list(map(json.loads, calls)), indent=2),
+    "objects, pretty": each(lambda c: json.dumps(json.loads(c), indent=2)),
+    "side by side": lambda calls: "".join(calls),
+    "with commas": lambda calls: ",\n".join(calls),
+    "json sequence": lambda calls: "".join(f"\x1e{c}\n" for c in calls),
+    "records": lambda calls: json.dumps({"records": list(map(json.loads, calls))}),
+    "array of envelopes": lambda calls: json.dumps([{"log": c, "stream": "stdout", "time": AT} for c in calls]),
+}
+
+
+def read(path: Path, its: sources.Source) -> tuple[list[str], sources.Tally]:
+    """Ids of the events, and what was counted."""
+    tally = sources.Tally()
+    tables = [batch.events for batch in its.read(path, READING, tally)]
+    assert tally.read == sum(t.num_rows for t in tables) + len(tally.quarantined)
+    return [uid for t in tables for uid in t["event_uid"].to_pylist()], tally
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_wrapped_record_is_recognised_and_read_as_the_record_inside(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(WRAPPED[name]([json.dumps(call(n, request_id=f"r{n}")) for n in range(4)]))
+    assert sources.recognise(path) is sources.get("nginx")
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(set(uids)), tally.read, tally.quarantined) == (4, 4, [])
+    assert read(path, MAPPED)[1].read == 4
+    assert not read(path, MAPPED)[1].quarantined
+    assert 'api_key_id"  # by its name' in draft(path)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_lines_wrapped_in_different_ways_are_all_read_and_damaged_ones_counted(tmp_path: Path, data: Any) -> None:
+    calls = [json.dumps(call(n)) for n in range(data.draw(st.integers(1, 8)))]
+    by_line = [
+        name for name, wrap in WRAPPED.items() if "\n" not in (one := wrap(calls[:1]).strip()) and one[:2] != "[{"
+    ]
+    lines = [WRAPPED[data.draw(st.sampled_from(by_line))]([c]).strip() for c in calls]
+    for _ in range(data.draw(st.integers(0, 3))):
+        lines.insert(data.draw(st.integers(0, len(lines))), data.draw(st.sampled_from(["x", "{", '{"a": 1}', "[]"])))
+    path = tmp_path / "a.log"
+    path.write_text("\n".join(["{}", *lines]) + "\n")
+    uids, tally = read(path, sources.get("nginx"))
+    assert len(uids) == len(calls)
+    assert len(tally.quarantined) == len(lines) + 1 - len(calls)
+
+
+def test_what_somebody_sends_makes_no_record(tmp_path: Path) -> None:
+    forged = json.dumps(call(9, api_key_id="key_of_a_victim"))
+    path = tmp_path / "a.log"
+    lines = [call(1, http_user_agent=forged, message=forged), {"user_agent": forged, "time": AT}, {"path": forged}]
+    path.write_text("\n".join(map(json.dumps, lines)) + f'\nGET "{forged}"\nuser said: "{forged}"\n')
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(uids), len(tally.quarantined)) == (1, 4)
+
+
+def test_the_rest_of_a_cut_record_is_quarantined(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(docker(json.dumps(call(1)) + "\n") + "\n" + docker(json.dumps(call(2))[:40]) + "\n")
+    uids, tally = read(path, sources.get("nginx"))
+    assert len(uids) == 1
+    assert [(q.place, "ends in the middle" in q.reason) for q in tally.quarantined] == [("line 2", True)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_damaged_object_of_an_array_costs_itself(tmp_path: Path, indent: int | None) -> None:
+    path = tmp_path / "a.json"
+    pieces = [json.dumps(call(n), indent=indent) for n in range(4)]
+    pieces[1] = pieces[1].rstrip("}\n ")  # a bracket is missing
+    path.write_text("[\n" + ",\n".join(pieces) + "\n]\n")
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(uids), len(tally.quarantined)) == (3, 1)
+    path.write_text("[" + ", ".join(json.dumps(call(n)) for n in range(4))[:-20])
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(uids), [q.place for q in tally.quarantined]) == (3, ["object 4"])
+
+
+def test_an_array_is_read_in_bounded_memory_and_an_endless_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" + ",".join(json.dumps(call(n, pad="x" * 200)) for n in range(60_000)) + "]")
+    tracemalloc.start()
+    try:
+        assert sum(len(part.records) for part in wrappers.records(path, count=500)) == 60_000
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
+    finally:
+        tracemalloc.stop()
+    path.write_text('[{"a": 1}, {"b": "' + "x" * (wrappers.MAX_OBJECT + (3 << 20)))
+    parts = list(wrappers.records(path))
+    assert sum(len(part.records) for part in parts) == 1
+    assert parts[-1].quarantined[0].reason == wrappers.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "line", ["a=key_live_0001aaaabbbb, b", '{"k": "key_live_0001aaaabbbb", ', "x, key_live_0001aaaabbbb"]
+)
+def test_a_line_that_is_no_header_is_not_shown(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(f"{line}\n{line}\n")
+    with pytest.raises(SourceError) as error:
+        draft(path)
+    assert "key_live" not in str(error.value)

@@ -1,0 +1,395 @@
+"""Wrappers: the records of a file of JSON, whatever was put around them on the way.
+
+``records`` reads JSON lines, arrays, objects over several lines or side by side, and peels off what log shippers add:
+headers of syslog, CRI and others before an object; envelopes in which the record is text (``log``, ``message``) or an
+object (``nginx``, ``detail``), one or a list of them. What is counted is the record inside. A source says by ``wanted``
+which object is its record; an object that it wants as it stands is never looked into, nor is a text of any other name,
+so that nobody makes records by what he sends as a user agent.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tokenkit.sources import files
+from tokenkit.sources.contract import BATCH, Quarantined, Record
+
+Wanted = Callable[[Record], bool]
+
+# fields in which shippers put the line that they read: Docker, Fluent Bit, Logstash, Vector, Beats, journald,
+# CloudWatch, Google Cloud, Splunk
+TEXT_FIELDS = ("log", "message", "MESSAGE", "msg", "@message", "original", "_raw", "textPayload", "line", "Message")
+DEPTH = 4  # envelopes in envelopes
+HEAD = 200  # lines that are looked at to tell what a file is
+MAX_OBJECT = files.MAX_LINE
+TOO_LARGE = f"an object of more than {MAX_OBJECT >> 20} MB; write its records one a line (jq -c '.records[]')"
+_ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
+_CRI = re.compile(_ISO + rb" (stdout|stderr) ([PF])(?::\S*)? ")
+_HEADER = re.compile(
+    rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"  # RFC 5424
+    rb"|(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|"
+    + _ISO
+    + rb"|\d{10,19}(?:\.\d+)?)"  # RFC 3164 and others
+    rb"(?:[ \t]+[^\s{\"]+){0,3}[ \t]*"
+    rb"|[^\s{\"]{1,80}[ \t]*(?:\| ?)?"  # one word
+)
+_COOKIE = re.compile(rb"(?:\xef\xbb\xbf)?(?:@cee:\s*)?(?=\{)")
+_JOURNAL_FIELD = re.compile(rb"[A-Z_][A-Z0-9_]*=")
+
+
+@dataclass
+class Records:
+    """Records of a file.
+
+    Attributes
+    ----------
+    numbers : list of int
+        Place of each in its file, from 1: the line, or, of a file that is not one of lines, the object.
+    lines : list of bytes
+        Each record as JSON, without what was around it.
+    records : list of dict
+    quarantined : list of Quarantined
+    place : str
+        line or object
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    place: str = "line"
+
+    def add(self, number: int, line: bytes, record: Record) -> None:
+        """Add one record."""
+        self.numbers.append(number)
+        self.lines.append(line)
+        self.records.append(record)
+
+    def quarantine(self, number: int, piece: bytes, reason: str) -> None:
+        """Add a piece that is no record."""
+        self.quarantined.append(Quarantined.of(f"{self.place} {number}", piece, reason))
+
+
+def is_plain(record: Record) -> bool:
+    """Whether a record is no envelope, as far as it can be told without knowing the source.
+
+    Examples
+    --------
+    >>> is_plain({"at": 1, "key": "a"}), is_plain({"log": '{"at": 1}', "stream": "stdout"}), is_plain({"records": [{}]})
+    (True, False, False)
+    """
+    if _is_docker(record):
+        return False
+    if len(record) == 1:
+        value = next(iter(record.values()))
+        if type(value) is dict or (type(value) is list and any(type(item) is dict for item in value)):
+            return False
+    return not _holds_json(record)
+
+
+def _holds_json(record: Record, depth: int = 2) -> bool:
+    """Whether a field in which shippers put a line holds an object."""
+    texts = (_text_of(record[name]) for name in TEXT_FIELDS if name in record)
+    return any(text.lstrip().startswith(b"{") for text in texts) or (
+        depth > 0 and any(_holds_json(value, depth - 1) for value in record.values() if type(value) is dict)
+    )
+
+
+def _is_docker(record: Record) -> bool:
+    return len(record) < 5 and type(record.get("log")) is str and type(record.get("stream")) is str
+
+
+def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH) -> Iterator[Records]:
+    """Yield the records of a file of JSON, in groups of about ``count``.
+
+    Parameters
+    ----------
+    path : Path
+        A file of JSON lines, wrapped or not, or of objects in an array, over several lines or side by side.
+    wanted : function of a record
+        Whether an object is a record; one that is not is looked into, and stays as it is if nothing is found.
+    count : int
+    """
+    peeler = Peeler(wanted)
+    reader = files.Reader(path)
+    if _is_stream(path):
+        for piece in _stream(reader, count):
+            with files.without_collection():
+                whole = peeler.peel(piece.numbers, piece.lines, piece.records, {}, piece.place)
+            whole.quarantined += piece.quarantined
+            yield whole
+    else:
+        for numbers, lines, quarantined in reader.lines(count):
+            with files.without_collection():
+                whole = peeler.peel(numbers, lines, *files.parse_lines(lines))
+            whole.quarantined += quarantined
+            yield whole
+    if rest := peeler.rest():
+        yield Records(quarantined=rest)
+
+
+class Peeler:
+    """Takes off what is around records, batch by batch; a record that was cut into several lines is joined."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._shapes: dict[tuple[str, ...], bool] = {}
+        self._parts: dict[str, tuple[int, bytes]] = {}  # by stream: the first line, and what was read of the record
+        self._is_journal = False
+
+    def peel(
+        self, numbers: list[int], lines: list[bytes], found: list[Record], reasons: dict[int, str], place: str = "line"
+    ) -> Records:
+        """Return the records in these lines, given what is JSON of them and, by index, why others are not."""
+        if not reasons and not self._parts and self._all_wanted(found):
+            return Records(numbers, lines, found, place=place)
+        out = Records(place=place)
+        parsed = iter(found)
+        for i, (number, line) in enumerate(zip(numbers, lines, strict=True)):
+            if i in reasons:
+                self._text(out, number, line, reasons[i])
+            else:
+                self._object(out, number, line, next(parsed))
+        return out
+
+    def rest(self) -> list[Quarantined]:
+        """Return the records whose last part never came."""
+        parts, self._parts = self._parts, {}
+        return [Quarantined.of(f"line {number}", text, files.CUT_OFF) for number, text in parts.values()]
+
+    def _all_wanted(self, found: list[Record]) -> bool:
+        """Whether all are records as they are: records with the same fields are judged by one of them."""
+        if self._wanted is is_plain:  # it looks at values, too
+            return all(map(is_plain, found))
+        shapes = set(map(tuple, found))
+        if not shapes - self._shapes.keys():
+            return all(map(self._shapes.__getitem__, shapes))
+        by_shape = {tuple(record): record for record in found}
+        return all([self._shape_is_wanted(shape, record) for shape, record in by_shape.items()])
+
+    def _shape_is_wanted(self, shape: tuple[str, ...], record: Record) -> bool:
+        known = self._shapes.get(shape)
+        if known is None:
+            known = self._wanted(record)
+            if len(self._shapes) < 10_000:
+                self._shapes[shape] = known
+        return known
+
+    def _is_wanted(self, record: Record) -> bool:
+        return is_plain(record) if self._wanted is is_plain else self._shape_is_wanted(tuple(record), record)
+
+    def _text(self, out: Records, number: int, line: bytes, reason: str) -> None:
+        """Add what a line holds that is no object."""
+        if line.startswith(b"__CURSOR="):
+            self._is_journal = True
+        if self._is_journal and _JOURNAL_FIELD.match(line) and not line.startswith(b"MESSAGE="):
+            return  # the other fields of an entry that journalctl wrote with --output=export
+        if cri := _CRI.match(line):
+            stream, last = cri.group(1).decode(), cri.group(2) == b"F"
+            content = line[cri.end() :]
+            if not last or stream in self._parts:
+                self._part(out, number, stream, content.rstrip(b"\r"), last)
+                return
+        found = self._in_text(line, 0)
+        if not found:
+            out.quarantine(number, line, reason)
+        for inner, record in found:
+            out.add(number, inner, record)
+
+    def _object(self, out: Records, number: int, line: bytes, record: Record) -> None:
+        """Add what an object holds, or the object itself."""
+        if self._is_wanted(record):
+            out.add(number, line, record)
+            return
+        if _is_docker(record):
+            text, stream = record["log"], record["stream"]
+            # Docker cuts a line into pieces of 16 kB; the last one ends with a line end
+            if stream in self._parts or not (text.endswith("\n") or self._in_text(text.encode(), 0)):
+                self._part(out, number, stream, text.encode(), text.endswith("\n"))
+                return
+        for inner, inner_record in self._inside(record, 0) or [(line, record)]:
+            out.add(number, inner, inner_record)
+
+    def _part(self, out: Records, number: int, stream: str, content: bytes, last: bool) -> None:
+        first, before = self._parts.pop(stream, (number, b""))
+        text = before + content
+        if len(text) > files.MAX_LINE:
+            out.quarantine(first, text, files.TOO_LONG)
+        elif not last:
+            self._parts[stream] = first, text
+        elif found := self._in_text(text, 0):
+            for inner, record in found:
+                out.add(first, inner, record)
+        else:
+            out.quarantine(first, text, "the line is not JSON")
+
+    def _in_text(self, text: bytes, depth: int) -> list[tuple[bytes, Record]]:
+        """Return the records that a text is: an object, or an object behind a header."""
+        text = text.strip()
+        if not text.startswith(b"{"):
+            header = _HEADER.match(text)
+            cookie = _COOKIE.match(text, header.end() if header else 0)
+            if not header or not cookie:
+                return []
+            text = text[cookie.end() :]
+        try:
+            record = files.parse(text)
+        except ValueError:
+            return []
+        if type(record) is not dict:
+            return []
+        return self._inside(record, depth) if not self._is_wanted(record) else [(text, record)]
+
+    def _inside(self, record: Record, depth: int) -> list[tuple[bytes, Record]]:
+        """Return the records in an object: the first of its fields that holds some."""
+        if depth == DEPTH:
+            return []
+        for name, value in record.items():
+            if name in TEXT_FIELDS and (text := _text_of(value)):
+                if b"{" in text and (found := self._in_text(text, depth + 1)):
+                    return found
+            elif type(value) is dict:
+                if found := self._of_object(value, depth):
+                    return found
+            elif type(value) is list:
+                each = [(item, self._of_object(item, depth)) for item in value if type(item) is dict]
+                if any(found for _, found in each):  # those in which nothing is found stay, to be counted
+                    return [one for item, found in each for one in found or [(orjson.dumps(item), item)]]
+        return []
+
+    def _of_object(self, value: Record, depth: int) -> list[tuple[bytes, Record]]:
+        return [(orjson.dumps(value), value)] if self._is_wanted(value) else self._inside(value, depth + 1)
+
+
+def _text_of(value: Any) -> bytes:
+    """A text as bytes; journald writes one that is not UTF-8 as a list of bytes."""
+    if type(value) is str:
+        return value.encode("utf-8", "replace")
+    if type(value) is list and value and all(type(byte) is int and 0 <= byte < 256 for byte in value):
+        return bytes(value)
+    return b""
+
+
+def first_records(path: Path, wanted: Wanted) -> list[Record]:
+    """Return the first records of a file of JSON; none where it is no such file."""
+    return next((part.records for part in records(path, wanted, HEAD) if part.records), [])
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is one of JSON: by its first bytes, by a header and an object, or by most of its first lines."""
+    head = files.Reader(path).head(files.HEADS[0]).lstrip(b" \t\r\n\x1e")
+    if head.startswith((b"{", b"[", b"__CURSOR=")):
+        return True
+    lines = [line for line in map(bytes.strip, head.split(b"\n")[:HEAD]) if line]
+    if 2 * sum(line.startswith(b"{") for line in lines) > len(lines):
+        return True
+    header = (_CRI.match(lines[0]) or _HEADER.match(lines[0])) if lines else None
+    return bool(header and _COOKIE.match(lines[0], header.end()) and lines[0].endswith(b"}")) or _is_cri(lines[:1])
+
+
+def _is_cri(lines: list[bytes]) -> bool:
+    return any(match and lines[0][match.end() :].startswith(b"{") for match in map(_CRI.match, lines))
+
+
+_FILLER = re.compile(rb"[\s,\[\]\x1e]*")
+_NEXT = re.compile(rb"\n[\s,\[]*(?=\{)")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a file is an array, or objects over several lines or side by side, rather than one of lines."""
+    for size in files.HEADS:
+        head = files.Reader(path).head(size)
+        begin = head.lstrip(b" \t\r\n\x1e")
+        if re.match(rb"\[\s*\{", begin):
+            return True
+        if not begin.startswith(b"{") or _is_object(begin.split(b"\n", 1)[0]):
+            return False
+        end = files.end_of_object(begin, 0)
+        if end is not None:
+            return _is_object(begin[:end])
+        if len(head) < size:
+            break
+    return False
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return type(files.parse(text.strip())) is dict
+    except ValueError:
+        return False
+
+
+def _stream(reader: files.Reader, count: int) -> Iterator[Records]:
+    """Yield the objects of a file one after another, whatever stands between them."""
+    out = Records(place="object")
+    number, text, at_end, cut = 0, b"", False, False
+    blocks = reader.blocks()
+    needed = 0
+    while not at_end:
+        while len(text) <= needed:
+            block = next(blocks, None)
+            if block is None:
+                at_end = True
+                break
+            text += block if number or text else files.without_byte_order_mark(block)
+        at = 0
+        while True:
+            filler = _FILLER.match(text, at)
+            at = filler.end() if filler else at
+            if at == len(text):
+                break
+            end, reason = _piece(text, at, at_end, reader.stop_reason)
+            if end is None:
+                break
+            number += 1
+            piece = text[at:end]
+            if not reason:
+                try:
+                    record = files.parse(piece)
+                    out.add(number, piece, record)
+                except ValueError as error:
+                    end = _sibling(text, at, end) or end
+                    piece, reason = text[at:end], f"the object is {error}"
+            if reason:
+                out.quarantine(number, piece, reason)
+                cut = cut or reason == reader.stop_reason
+            at = end
+            if len(out.records) == count:
+                yield out
+                out = Records(place="object")
+        text = text[at:]
+        needed = 2 * len(text)  # what is incomplete is looked at again when there is twice as much
+    if reader.stop_reason and not cut:
+        out.quarantine(number + 1, b"", reader.stop_reason)
+    if out.records or out.quarantined:
+        yield out
+
+
+def _piece(text: bytes, at: int, at_end: bool, stop_reason: str | None) -> tuple[int | None, str]:
+    """Return where the piece that begins here ends, None where it goes on behind the text, and why it is no object."""
+    if text[at : at + 1] != b"{":
+        found = _NEXT.search(text, at)
+        if found:
+            return found.end(), "text between objects"
+        return (len(text), "text between objects") if at_end or len(text) - at > MAX_OBJECT else (None, "")
+    end = files.end_of_object(text, at)
+    if end is not None:
+        return end, ""
+    if not at_end and len(text) - at <= MAX_OBJECT:
+        return None, ""
+    reason = TOO_LARGE if len(text) - at > MAX_OBJECT else stop_reason or files.CUT_OFF
+    return _sibling(text, at, len(text)) or len(text), reason
+
+
+def _sibling(text: bytes, at: int, end: int) -> int | None:
+    """Return where the next object begins that stands as far to the right as the one at ``at``, before ``end``."""
+    line = text.rfind(b"\n", 0, at) + 1
+    indent = text[line:at]
+    if indent.strip():
+        return None
+    found = text.find(b"\n" + indent + b"{", at, end)
+    return found + 1 if found >= 0 else None
