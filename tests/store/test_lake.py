@@ -150,8 +150,8 @@ def test_a_table_that_was_read_is_read_anew_after_another_process_wrote_to_it(tm
 
 
 ODD_NAMES = [
-    "with blank", "ü", "u\u0308", "日本", "a#b", "a%20b", "100%", "it's", 'q"q', "a(b)", "a{b}", "a{b,c}", "a[1]", "a^b",
-    "a*b", "a?b", "a|b", "a\\b", "a:b", "a`b", "a<b>", "a$b", "line\nend", "🙂", "caf\udce9",
+    "with blank", "ü", "u\u0308", "日本", "a#b", "a%20b", "100%", "it's", 'q"q', "a(b)", "a{b}", "a{b,c}", "a[1]",
+    "a^b", "a*b", "a?b", "a|b", "a\\b", "a:b", "a`b", "a<b>", "a$b", "line\nend", "🙂", "caf\udce9",
 ]  # fmt: skip
 
 

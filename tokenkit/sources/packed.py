@@ -1,7 +1,7 @@
 """Packed: what is inside gzip, zstd, zip and tar, told by the bytes of a file and not by its name.
 
 A file in an archive is a path below the archive, such as ``logs.zip/aws/a.json``, and is read as any other file.
-Nothing is unpacked into a folder: what has to be kept for a while is a file without a name, which goes with the process.
+Nothing is unpacked into a folder: what has to be kept for a while is a file without name, which goes with the process.
 What unpacks to far more than a log would is read up to there.
 """
 
@@ -102,10 +102,11 @@ class Unpacking:
                 stream = zlib.decompressobj(wbits=31)
 
     def _unzstd(self, packed: "_Forward") -> Iterator[bytes]:
-        stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd")
         try:
-            while block := stream.read(4 << 10):  # in small steps: nothing is given of a step that fails
-                yield block
+            # closed at once, also where nobody reads on: left to the end of the process it would never end
+            with pa.PythonFile(packed, mode="r") as file, pa.CompressedInputStream(file, "zstd") as stream:
+                while block := stream.read(4 << 10):  # in small steps: nothing is given of a step that fails
+                    yield block
         except (OSError, pa.ArrowException) as error:
             self._stop(CUT_OFF if "Truncated" in str(error) else ZSTD_DAMAGED)
 
