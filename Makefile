@@ -35,7 +35,7 @@ bench: .venv/.installed  ## run every benchmark and print its result, one JSON l
 
 lab: .venv/.installed  ## open the notebooks in JupyterLab, on the demo organisation; it asks no server and no question
 	test -e $(DEMO)/tokenkit.toml || $(MAKE) demo
-	TOKENKIT_WORKSPACE=$(CURDIR)/$(DEMO) $(BIN)/jupyter lab --config=.lab/jupyter_lab_config.py $(ARGS) notebooks
+	TOKENKIT_WORKSPACE="$$PWD/$(DEMO)" $(BIN)/jupyter lab --config=.lab/jupyter_lab_config.py $(ARGS) notebooks
 
 lock: .venv/.installed  ## resolve requirements.lock again (needs the network)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -48,9 +48,9 @@ lock: .venv/.installed  ## resolve requirements.lock again (needs the network)
 		f"tokenkit needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: make ... PYTHON=python3.13 names another one")'
 	echo "Installing into .venv, once ..." >&2
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
 	touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml
-	$(BIN)/pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -121,3 +122,19 @@ def test_the_wheel_carries_the_notebooks_and_the_template_of_the_page(tmp_path):
     assert notebooks and templates
     assert notebooks | templates | {"tokenkit/bench/realism/real_logs.json"} <= carried
     assert not [name for name in carried if not name.startswith(("tokenkit/", "tokenkit-"))]
+
+
+def test_make_works_in_a_clone_of_any_name(tmp_path):
+    clone = tmp_path / "my $HOME it's [1] %20 #ü"
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", clone)
+    for name in ("requirements.lock", "pyproject.toml", ".venv/.locked", ".venv/.installed"):
+        (clone / name).touch()
+    (clone / "data" / "demo").mkdir(parents=True)
+    (clone / "data" / "demo" / "tokenkit.toml").touch()
+    for name in ("tokenkit", "jupyter"):
+        (clone / ".venv" / "bin" / name).write_text('#!/bin/sh\necho "$1 $TOKENKIT_WORKSPACE"\n')
+        (clone / ".venv" / "bin" / name).chmod(0o755)
+    made = subprocess.run(["make", "demo", "lab"], cwd=clone, capture_output=True, text=True, check=True)
+    assert made.stdout.splitlines()[0].startswith("demo")
+    assert made.stdout.splitlines()[1] == f"lab {clone}/data/demo"

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_logs import CLOUDTRAIL, cloudtrail, moment, nginx
 
-from tokenkit import activity, config, fingerprint, identity, ingest
+from tokenkit import activity, config, fingerprint, identity, ingest, sources
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError
 from tokenkit.ingest import Counts
@@ -642,3 +642,32 @@ def test_a_commit_is_made_as_soon_as_its_events_are_many_enough_and_progress_is_
     assert ingest.ingest(place, [Input(tmp_path / "logs")], progress) == Counts(files=6, read=9, stored=9)
     commits = [None, None, None, 0, 0, 1, 2]
     assert told == [("reading logs", n, 6, commits[n]) for n in range(7)]
+
+
+def test_a_name_that_is_not_utf8_is_read_and_shown_in_text(tmp_path: Path) -> None:
+    place = raw_logs.workspace(tmp_path / "ws")
+    logs = tmp_path / "logs"
+    raw_logs.write(logs / "caf\udce9.log", [raw_logs.nginx("a")])
+    raw_logs.write(logs / "good\n.log", [raw_logs.nginx("b"), b"no JSON"])
+    raw_logs.write(logs / "notes\udcff.txt", [b"no log"])
+    counts = raw_logs.read(place, logs)
+    assert (counts.files, counts.stored, counts.quarantined) == (2, 2, 1)
+    with state.connect(place.state) as db:
+        paths = {row["path"] for row in db.execute("select path from files union select path from ignored_files")}
+    assert {Path(path).name for path in paths} == {"caf\\xe9.log", "good\n.log", "notes\\xff.txt"}
+
+
+def test_a_file_that_goes_while_others_are_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = raw_logs.workspace(tmp_path / "ws")
+    for name in ("a.log", "b.log"):
+        raw_logs.write(tmp_path / "logs" / name, [raw_logs.nginx(name)])
+    find_files = sources.find_files
+
+    def found_and_gone(*given):
+        found = find_files(*given)
+        (tmp_path / "logs" / "a.log").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(sources, "find_files", found_and_gone)
+    counts = raw_logs.read(place, tmp_path / "logs")
+    assert (counts.stored, counts.ignored_files) == (1, {"cannot be read": 1})

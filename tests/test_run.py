@@ -3,16 +3,21 @@
 import csv
 import gzip
 import json
+import os
 import re
 import shutil
+import tempfile
 from datetime import date
 from pathlib import Path
 
 import organisation as small
+import pandas as pd
 import pytest
+import raw_logs
 from conftest import tokenkit_process
 from jsonschema import Draft202012Validator
 
+import tokenkit
 from tokenkit import config, run
 from tokenkit.sources.inputs import Input
 from tokenkit.store import lake, state
@@ -277,3 +282,26 @@ def test_a_wrong_path_leaves_no_folder_behind(tmp_path, command):
     left = command("run", "--events", "nowhere/logs", cwd=tmp_path)
     assert left.code == 2 and "no such file or folder" in left.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a {b} %20 [1] ü#^", '日本 it\'s "q"'])
+def test_a_workspace_and_temporary_files_may_be_in_a_folder_of_any_name(tmp_path, name, monkeypatch):
+    folder = tmp_path / name
+    lines = [raw_logs.nginx(f"{day}-{hour}", raw_logs.moment(day, hour)) for day in range(16) for hour in (9, 15)]
+    raw_logs.write(folder / "logs" / "a [1].log", lines)
+    (folder / "logs" / "notes.txt").write_text("no log\n")
+    (folder / "tmp").mkdir()
+    root = config.init(folder / "ws").root
+    left = tokenkit_process(
+        "run", "--events", folder / "logs", cwd=root, env=os.environ | {"TMPDIR": str(folder / "tmp")}
+    )
+    assert left.code == 0, left.err
+    assert "32 stored" in left.out and "1 file left out: no known source" in left.out
+    page = Path(left.out.splitlines()[-1])
+    assert {path.name for path in page.parent.iterdir()} == FILES
+    assert not any(folder.joinpath("tmp").iterdir())
+    monkeypatch.setenv("TMPDIR", str(folder / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    times = pd.date_range("2026-03-02", periods=3, freq="h", tz="UTC")
+    workspace = tokenkit.from_events(pd.DataFrame({"time": times, "token_uid": ["a"] * 3, "operation": ["x"] * 3}))
+    assert len(workspace.events()) == 3

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -172,3 +173,38 @@ def test_a_package_cannot_replace_a_source_of_ours(plug_in) -> None:
     plug_in("tokenkit.sources.cloudtrail:SOURCE")
     with pytest.raises(SourceError, match="tokenkit-okta brings a second source 'cloudtrail'"):
         sources.sources()
+
+
+def test_linked_folders_are_followed_once_and_loops_end(tmp_path: Path) -> None:
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    for folder in (tree / "a", elsewhere / "b"):
+        folder.mkdir(parents=True)
+        (folder / "x.log").write_bytes(line(NGINX))
+    (tree / "2026-03").symlink_to(elsewhere)
+    (tree / "again").symlink_to(elsewhere)
+    (tree / "0-itself").symlink_to(tree / "a")
+    (tree / "a" / "up").symlink_to(tree)
+    (elsewhere / "home").symlink_to(tree)
+    (tree / "nothing").symlink_to(tmp_path / "nowhere")
+    found, ignored = sources.find_files(tree)
+    assert [path for path, _ in found] == [tree / "2026-03" / "b" / "x.log", tree / "a" / "x.log"]
+    assert ignored == {"cannot be read": [tree / "nothing"]}
+
+
+def test_what_cannot_be_opened_is_left_out_by_name_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/closed.log", "b/x.log", "c.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(line(NGINX))
+    refused = [tmp_path / "b", tmp_path / "a" / "closed.log"]  # as root no file is closed
+    scandir, opened = os.scandir, Path.open
+    monkeypatch.setattr(os, "scandir", lambda path: _refuse(path) if path in refused else scandir(path))
+    monkeypatch.setattr(Path, "open", lambda self, *a: _refuse(self) if self in refused else opened(self, *a))
+    found, ignored = sources.find_files(tmp_path)
+    assert [path.name for path, _ in found] == ["c.log"]
+    assert sorted(ignored["cannot be read"]) == sorted(refused)
+
+
+def _refuse(path: Path) -> None:
+    raise PermissionError(13, "Permission denied", str(path))

@@ -135,8 +135,8 @@ def header(path: Path, line: bytes) -> tuple[list[str], str]:
     for number, cell in enumerate(names, 1):
         if _DATA.search(cell) or len(cell) > 100:
             raise SourceError(
-                f"{path}: its first line looks like data (column {number}), expected the names of the columns. "
-                "Put a line with names on top."
+                f"{path}: not a table: its first line looks like data (column {number}), expected the names of the "
+                "columns. Put a line with names on top."
             )
     return names, separator
 
