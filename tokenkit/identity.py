@@ -7,6 +7,7 @@ issued it (``aws``, ``gateway:<realm>``), never the log it was seen in. Of a nat
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ import pyarrow as pa
 from tokenkit.errors import IdentityError
 
 KEY_BYTES = 32
+# a role of AWS by its ARN, with or without its path, or by the ARN of its sessions without one
+_ROLE = re.compile(r"(arn:aws[a-z-]*):(?:iam::(\d*):role/(?:[^|]*/)?|sts::(\d*):assumed-role/)([^/|]+)/?")
 
 
 def create_key(path: Path) -> bytes:
@@ -75,11 +78,19 @@ def key_check(key: bytes) -> str:
 def token_uid(key: bytes, issuer: str, native_id: str) -> str:
     """Return the id of a credential or principal.
 
+    The ARN of a role counts without the role's path, which a session's ARN lacks; a name is unique in its account.
+
     Examples
     --------
     >>> token_uid(b"k", "aws", "AKIAEXAMPLE")
     'tok1_53f8de04aeb641c85dfd5ef5'
+    >>> roles = ("arn:aws:iam::111122223333:role/batch/nightly", "arn:aws:iam::111122223333:role/nightly")
+    >>> len({token_uid(b"k", "aws", role) for role in roles})
+    1
     """
+    if native_id.startswith("arn:aws") and (role := _ROLE.fullmatch(native_id)):
+        partition, account, of_session, name = role.groups()
+        native_id = f"{partition}:iam::{account or of_session or ''}:role/{name}"
     return "tok1_" + hmac.new(key, f"{issuer}|{native_id}".encode(), hashlib.sha256).hexdigest()[:24]
 
 

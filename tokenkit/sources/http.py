@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tokenkit import identity
+from tokenkit.sources.aws import ids
 from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.masking import shown, tidy, without_query
 from tokenkit.sources.fields.normalise import Coded, token_rows
@@ -56,7 +57,9 @@ def add_token_columns(key: bytes, issuer: str, raw: dict[str, Any], columns: dic
     for key_id, principal, stated_kind, stated_lifetime, tenant in callers:
         native = key_id or principal
         uid = identity.token_uid(key, issuer, native) if native else ""
-        kind, lifetime, type_id = API_KEY if key_id else PRINCIPAL if principal else NO_ONE
+        of_aws = ids.kind_of(key_id) if key_id else None
+        principal = key_id if of_aws == ids.PRINCIPAL and not principal else principal
+        kind, lifetime, type_id = of_aws or (API_KEY if key_id else PRINCIPAL if principal else NO_ONE)
         if key_id and stated_kind:
             kind, lifetime, type_id = stated_kind, "unknown", OTHER_TYPE
         lifetime = (stated_lifetime if key_id else None) or lifetime
@@ -66,7 +69,7 @@ def add_token_columns(key: bytes, issuer: str, raw: dict[str, Any], columns: dic
         types.append(type_id)
         if native:
             handle = raw.get("handles", {}).get(key_id)
-            rows.append((uid, issuer, kind, lifetime, shown(native), principal, None, tenant, handle))
+            rows.append((uid, issuer, kind, lifetime, shown(native), principal, ids.role_of(principal), tenant, handle))
     tokens = Coded(codes, uids)
     columns["token_uid"] = tokens
     columns["token_kind"] = tokens.spread(kinds, pa.string())
