@@ -97,6 +97,9 @@ def _recognise(path: Path) -> tuple[Source | None, bool]:
         for source in unwrapping:
             if source.recognises(record):
                 return source, False
+    for source in sources().values():
+        if source.recognises_file and source.recognises_file(path):
+            return source, False
     return None, False
 
 

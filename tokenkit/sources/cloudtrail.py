@@ -1,71 +1,72 @@
-"""CloudTrail: AWS's own log of API calls, one JSON document of records a file.
+"""CloudTrail: AWS's own log of API calls, in documents of records or in any other shape of ``aws.shapes``.
 
 Traps: truth as text, bytes as floats, services where an address is expected, parameters that are null, calls of
-services that have no credential, digest files beside the logs. Of requestParameters nothing is kept but a bucket and
-its key, and what names the object; a key id that stands elsewhere than as the caller's is masked.
+services that have no credential, digest files beside the logs, summaries among the calls. What becomes of a record's
+fields stands in ``aws.calls``.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from tokenkit import identity
 from tokenkit.sources import files
+from tokenkit.sources.aws import calls, exports, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
-from tokenkit.sources.fields import operations
-from tokenkit.sources.fields.clients import USER_AGENT_CAP
-from tokenkit.sources.fields.columns import NOTHING, ColumnReader
-from tokenkit.sources.fields.masking import shown, tidy
-from tokenkit.sources.fields.normalise import Coded, assemble, token_rows
 from tokenkit.sources.fields.sameness import event_ids
-from tokenkit.sources.http import status_of_error
 
-NAME, ISSUER = "cloudtrail", "aws"
-DIGEST_FILE, INSIGHT = "cloudtrail digest file", "cloudtrail insight event"
+NAME = "cloudtrail"
+DIGEST_FILE, INSIGHT, AGGREGATED = "cloudtrail digest file", "cloudtrail insight event", "cloudtrail aggregated event"
+CONTROL = "cloudwatch control message"
+USUAL = ("Management", "Data")  # categories of calls
+LINES, HELD_LINES = 500, 10_000  # lines read at once; a line may be a batch of thousands of records
+STREAMED = 256 << 20  # bytes of a file from which on its lines are not held at once
 
-# stored as it is: column of events -> field of the record
-TEXTS = {
-    "operation": "eventName",
-    "service": "eventSource",
-    "region": "awsRegion",
-    "tenant_uid": "recipientAccountId",
-    "status_code": "errorCode",
-    "address": "sourceIPAddress",
-    "user_agent": "userAgent",
-}
 # what the other columns are made from
 MORE = {
-    "event_uid": ("eventID",),
+    "event_uid": ("sharedEventID", "eventID"),
     "time": ("eventTime",),
-    "token_uid": ("userIdentity.accessKeyId", "userIdentity.credentialId", "userIdentity.principalId"),
+    "token_uid": ("userIdentity.accessKeyId", "userIdentity.credentialId", "userIdentity.principalId",
+                  "userIdentity.onBehalfOf"),
     "session_uid": ("userIdentity.sessionContext",),
-    "principal_uid": ("userIdentity.arn",),
+    "principal_uid": ("userIdentity.arn", "userIdentity.onBehalfOf"),
     "is_mfa": ("userIdentity.sessionContext",),
     "activity_id": ("readOnly",),
     "resource_uid": ("resources", "requestParameters"),
     "request_bytes": ("additionalEventData.bytesTransferredIn",),
     "response_bytes": ("additionalEventData.bytesTransferredOut",),
-}
-PRINCIPAL_TYPES = {
-    "IAMUser": 1, "IdentityCenterUser": 1, "SAMLUser": 1, "WebIdentityUser": 1, "FederatedUser": 1,
-    "Root": 2, "AWSService": 3, "AssumedRole": 4, "Role": 4, "AWSAccount": 4,
 }  # fmt: skip
-# prefix of the key id: kind, lifetime, OCSF token type
-KINDS = {"AKIA": ("aws_access_key", "long_lived", 7), "ASIA": ("aws_session", "session", 99)}
-BEARER = ("aws_bearer", "unknown", 7)
-OTHER_KEY = ("aws_access_key", "unknown", 7)
-PRINCIPAL = ("principal", "unknown", 0)
-NO_ONE = ("none", "unknown", 0)
 
 
 def recognises(record: Record) -> bool:
-    """Whether this is a CloudTrail record, a document without any, or a digest."""
+    """Whether this is a CloudTrail record, what wraps one, a document without any, or a digest."""
     if "eventSource" in record and "eventName" in record and "eventTime" in record:
         return True
-    return record.get("Records") == [] or is_digest(record)
+    if record.get("Records") == [] or is_digest(record):
+        return True
+    return any(map(_is_of_cloudtrail, shapes.unwrap(record)[:10]))
+
+
+def _is_of_cloudtrail(record: Any) -> bool:
+    if type(record) is not dict:
+        return False
+    names = {name.lower() for name in record}
+    return names >= {"eventsource", "eventname", "eventtime"} or _rule(record) in (INSIGHT, AGGREGATED)
+
+
+def recognises_file(path: Path) -> bool:
+    """Whether a file whose first record says nothing is CloudTrail: an array, joined records, a table of columns."""
+    if exports.is_table(path):
+        return exports.is_cloudtrail(path)
+    head = files.Reader(path).head(files.HEADS[-1])
+    return any(
+        recognises(piece.value)
+        if type(piece.value) is dict
+        else any(map(_is_of_cloudtrail, shapes.unwrap(piece.value)))
+        for piece in islice(shapes.pieces(head), 50)
+        if not piece.reason
+    )
 
 
 def is_digest(document: Any) -> bool:
@@ -74,37 +75,212 @@ def is_digest(document: Any) -> bool:
 
 
 def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
-    """Yield the events of one CloudTrail file, whole or cut off."""
+    """Yield the events of one CloudTrail file, of any shape, whole or cut off."""
+    if exports.is_table(path):
+        yield from _table(path, reading, tally)
+        return
     reader = files.Reader(path)
+    if path.stat().st_size > STREAMED and shapes.one_a_line(reader.head(files.HEADS[-1])):
+        yield from _lines(path, reading, tally, reader.lines(LINES))
+        return
     document = reader.document()
+    if reader.stop_reason == files.TOO_LARGE:
+        _quarantine(tally, "record 1", document, files.TOO_LARGE)
+        return
+    if shapes.one_a_line(document[: files.HEADS[-1]]):
+        yield from _held_lines(path, reading, tally, document, reader.stop_reason)
+        return
     try:
         with files.without_collection():
             parsed = files.parse(document)
-        has_records = isinstance(parsed, dict) and isinstance(parsed.get("Records"), list)
-        reason = 'no "Records" list'
+        reason = ""
     except ValueError as error:
-        parsed, has_records, reason = None, False, f"the document is {error}"
-    if has_records:
-        records: list[Any] = parsed["Records"]
-        raw = _RawRecords(document)
-        for start in range(0, len(records), BATCH):
-            part = records[start : start + BATCH]
-            numbers = range(start + 1, start + 1 + len(part))
-            with files.without_collection():
-                batch = _batch(path, reading, tally, part, numbers, raw)
-            if batch:
-                yield batch
-    elif is_digest(parsed):
+        parsed, reason = None, f"the document is {error}"
+    if reason:
+        yield from _pieces(path, reading, tally, document, reader.stop_reason, reason)
+        return
+    if is_digest(parsed):
         tally.read += 1
         tally.ignored[DIGEST_FILE] += 1
-    elif parsed is None and reader.stop_reason != files.TOO_LARGE:
-        yield from _complete_records(path, reading, tally, document, reader.stop_reason, reason)
-        return
+    elif isinstance(parsed, dict) and isinstance(parsed.get("Records"), list):
+        yield from _records(path, reading, tally, parsed["Records"], document)
     else:
-        _quarantine(tally, "record 1", document, reader.stop_reason or reason)
-        return
+        with files.without_collection():
+            records = shapes.unwrap(parsed)
+        wraps_nothing = not records and parsed == []
+        if wraps_nothing or (len(records) == 1 and type(records[0]) is not dict) or records == [parsed] == [{}]:
+            _quarantine(tally, "record 1", document, reader.stop_reason or "no record in it")
+            return
+        waiting = _Waiting(path, reading, tally, "record")
+        for number, record in enumerate(records, start=1):
+            waiting.add(record, number, document if len(records) == 1 else None)
+        yield from waiting.batches(last=True)
     if reader.stop_reason:
         _quarantine(tally, f"byte {len(document)}", b"", reader.stop_reason)
+
+
+def _records(path: Path, reading: Reading, tally: Tally, records: list[Any], document: bytes) -> Iterator[Batch]:
+    """Yield the events of the one list of records that CloudTrail itself writes."""
+    if not all(map(shapes.is_record, records)):
+        waiting = _Waiting(path, reading, tally, "record")
+        raw = _RawRecords(document)
+        for number, item in enumerate(records, start=1):
+            inner = shapes.unwrap(item, depth=1)
+            for record in inner:
+                waiting.add(record, number, raw if len(inner) == 1 else None)
+        yield from waiting.batches(last=True)
+        return
+    raw_records = _RawRecords(document)
+    for start in range(0, len(records), BATCH):
+        part = records[start : start + BATCH]
+        numbers = range(start + 1, start + 1 + len(part))
+        with files.without_collection():
+            batch = _batch(path, reading, tally, part, numbers, raw_records)
+        if batch:
+            yield batch
+
+
+def _table(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
+    """Yield the events of a table of CloudTrail's columns."""
+    for records, numbers, raw, quarantined, unit in exports.records(path):
+        tally.read += len(quarantined)
+        tally.quarantined += quarantined
+        waiting = _Waiting(path, reading, tally, unit)
+        waiting.add_lines(records, numbers, raw)
+        yield from waiting.batches(last=True)
+
+
+def _lines(path: Path, reading: Reading, tally: Tally, groups: files.Lines) -> Iterator[Batch]:
+    """Yield the events of a file of lines, each a record or what wraps some."""
+    waiting = _Waiting(path, reading, tally, "line")
+    for numbers, lines, quarantined in groups:
+        tally.read += len(quarantined)
+        tally.quarantined += quarantined
+        with files.without_collection():
+            records, reasons = files.parse_lines(lines)
+            if not reasons and all(map(shapes.is_record, records)):
+                waiting.add_lines(records, numbers, lines)
+            else:
+                for number, line in zip(numbers, lines, strict=True):
+                    waiting.add_pieces(shapes.pieces(line, number, "the line is not JSON"))
+        yield from waiting.batches()
+    yield from waiting.batches(last=True)
+
+
+def _pieces(
+    path: Path, reading: Reading, tally: Tally, document: bytes, stop_reason: str | None, reason: str
+) -> Iterator[Batch]:
+    """Yield the events of a file that is not JSON as a whole: lines, joined records, or a document that is damaged."""
+    head = document[: files.HEADS[-1]]
+    is_lines = shapes.one_a_line(document) or any(
+        _is_of_cloudtrail(record)
+        for line in head.split(b"\n")[:50]
+        for piece in shapes.pieces(line)
+        if line.strip() and not piece.reason and not piece.offset
+        for record in shapes.unwrap(piece.value)[:1]
+        if b"\n" in document
+    )
+    if is_lines:
+        yield from _held_lines(path, reading, tally, document, stop_reason)
+        return
+    if files.has_records(document):
+        yield from _complete_records(path, reading, tally, document, stop_reason, reason)
+        return
+    waiting = _Waiting(path, reading, tally, "line")
+    read_before = tally.read
+    with files.without_collection():
+        waiting.add_pieces(shapes.pieces(document, end_reason=stop_reason or ""))
+    if not waiting.records and tally.read == read_before:
+        _quarantine(tally, "record 1", document, stop_reason or reason)
+    yield from waiting.batches(last=True)
+
+
+def _held_lines(
+    path: Path, reading: Reading, tally: Tally, document: bytes, stop_reason: str | None
+) -> Iterator[Batch]:
+    """Yield the events of the lines of a document; where it could not be read to its end, also of half a line."""
+    end = document.rfind(b"\n") + 1 if stop_reason else len(document)
+    yield from _lines(path, reading, tally, _groups(document[:end]))
+    if stop_reason:
+        waiting, quarantined_before = _Waiting(path, reading, tally, "line"), len(tally.quarantined)
+        waiting.add_pieces(shapes.pieces(document[end:], document.count(b"\n") + 1, stop_reason))
+        if len(tally.quarantined) == quarantined_before:
+            _quarantine(tally, f"byte {len(document)}", b"", stop_reason)
+        yield from waiting.batches(last=True)
+
+
+def _groups(document: bytes) -> files.Lines:
+    """Yield the lines of a document as ``Reader.lines`` does."""
+    lines = document.split(b"\n")
+    for start in range(0, len(lines), HELD_LINES):
+        part = lines[start : start + HELD_LINES]
+        numbers = list(range(start + 1, start + 1 + len(part)))
+        if not all(map(bytes.strip, part)):
+            numbers = [number for number, line in zip(numbers, part, strict=True) if line.strip()]
+            part = [line for line in part if line.strip()]
+        yield numbers, part, []
+
+
+@dataclass
+class _Waiting:
+    """Records that wait for a batch, with their number in the file, their place and their bytes."""
+
+    path: Path
+    reading: Reading
+    tally: Tally
+    unit: str
+    records: list[Any] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    raw: list[Any] = field(default_factory=list)
+
+    def add(self, record: Any, number: int, raw: Any) -> None:
+        self.records.append(record)
+        self.numbers.append(number)
+        self.raw.append(raw)
+
+    def add_lines(self, records: list[Record], numbers: list[int], lines: list[bytes]) -> None:
+        self.records += records
+        self.numbers += numbers
+        self.raw += lines
+
+    def add_pieces(self, pieces: Iterator[shapes.Piece]) -> None:
+        for piece in pieces:
+            if piece.reason:
+                place = f"byte {piece.offset}" if piece.reason == files.CUT_OFF else f"{self.unit} {piece.line}"
+                _quarantine(self.tally, place, piece.raw, piece.reason)
+                continue
+            records = shapes.unwrap(piece.value)
+            for record in records:
+                self.add(record, piece.line, piece.raw if len(records) == 1 else None)
+
+    def batches(self, last: bool = False) -> Iterator[Batch]:
+        """Yield what waits in batches; unless it is the last, what fills none goes on waiting."""
+        while len(self.records) >= BATCH or (last and self.records):
+            records, self.records = self.records[:BATCH], self.records[BATCH:]
+            numbers, self.numbers = self.numbers[:BATCH], self.numbers[BATCH:]
+            raw, self.raw = self.raw[:BATCH], self.raw[BATCH:]
+            with files.without_collection():
+                batch = _batch(
+                    self.path, self.reading, self.tally, records, range(len(records)),
+                    _RawOf(records, numbers, raw), numbers, self.unit,
+                )  # fmt: skip
+            if batch:
+                yield batch
+
+
+@dataclass
+class _RawOf:
+    """The raw bytes of records that wait, by index; of those that were unwrapped, bytes that stand for them."""
+
+    records: list[Any]
+    numbers: list[int]
+    raw: list[Any]
+
+    def __getitem__(self, index: int) -> bytes:
+        raw = self.raw[index]
+        if isinstance(raw, _RawRecords):
+            return raw[self.numbers[index]]
+        return shapes.bytes_of(self.records[index]) if raw is None else raw
 
 
 def _quarantine(tally: Tally, place: str, piece: bytes, reason: str) -> None:
@@ -156,165 +332,86 @@ def _complete_records(
 
 
 def _batch(
-    path: Path, reading: Reading, tally: Tally, records: Sequence[Any], numbers: Sequence[int], raw: Any
+    path: Path,
+    reading: Reading,
+    tally: Tally,
+    records: Sequence[Any],
+    keys: Sequence[int],
+    raw: Any,
+    numbers: Sequence[int] | None = None,
+    unit: str = "record",
 ) -> Batch | None:
-    """Return the events among these records; the others are counted."""
+    """Return the events among these records; the others are counted.
+
+    ``raw`` gives the bytes of a record by its key. ``numbers``, by key, are their places in the file; without them the
+    keys are.
+    """
     tally.read += len(records)
+
+    def quarantine(indices: dict[int, str]) -> None:
+        for i, reason in sorted(indices.items()):
+            place = f"{unit} {keys[i] if numbers is None else numbers[keys[i]]}"
+            tally.quarantined.append(Quarantined.of(place, raw[keys[i]], reason))
+
     if set(map(type, records)) - {dict}:
-        no_objects = {i for i, record in enumerate(records) if type(record) is not dict}
-        for i in sorted(no_objects):
-            reason = "the record is not an object"
-            tally.quarantined.append(Quarantined.of(f"record {numbers[i]}", raw[numbers[i]], reason))
-        records, numbers = files.without(records, no_objects), files.without(numbers, no_objects)
-    insights = {i for i, record in enumerate(records) if record.get("eventCategory") == "Insight"}
-    if insights:
-        tally.ignored[INSIGHT] += len(insights)
-        records, numbers = files.without(records, insights), files.without(numbers, insights)
-    reader, columns = _columns(records)
+        no_objects = {i: "the record is not an object" for i, r in enumerate(records) if type(r) is not dict}
+        quarantine(no_objects)
+        records, keys = files.without(records, no_objects), files.without(keys, no_objects)
+
+    def without_ignored() -> tuple[Sequence[Any], Sequence[int]]:
+        categories = [record.get("eventCategory") for record in records]
+        odd = [i for i, category in enumerate(categories) if category not in USUAL]
+        by_rule = {i: rule for i in odd if (rule := _rule(records[i]))}
+        tally.ignored.update(by_rule.values())
+        return (files.without(records, by_rule), files.without(keys, by_rule)) if by_rule else (records, keys)
+
+    records, keys = without_ignored()
+    reader, columns = calls.columns_of(records)
+    if reader.reasons:  # it may stem from a table
+        records = [_with_known_names(record) for record in records]
+        records, keys = without_ignored()
+        reader, columns = calls.columns_of(records)
     if reader.reasons:
-        for i, reason in sorted(reader.reasons.items()):
-            tally.quarantined.append(Quarantined.of(f"record {numbers[i]}", raw[numbers[i]], reason))
-        records, numbers = files.without(records, reader.reasons), files.without(numbers, reader.reasons)
-        reader, columns = _columns(records)
+        quarantine(reader.reasons)
+        records, keys = files.without(records, reader.reasons), files.without(keys, reader.reasons)
+        reader, columns = calls.columns_of(records)
     if not records:
         return None
     uids = columns["event_uid"]  # AWS's own: no client can choose them
-    without_id = [] if all(uids) else [b"" if uid else raw[n] for uid, n in zip(uids, numbers, strict=True)]
+    without_id = [] if all(uids) else [b"" if uid else raw[k] for uid, k in zip(uids, keys, strict=True)]
     columns["event_uid"], columns["contents"] = event_ids(uids, without_id, unique=True)
-    return _events(path, reading, records, columns, list(numbers))
+    columns["resource_uid"], columns["resource_type"] = calls.resources(records, columns)
+    places = list(keys) if numbers is None else [numbers[k] for k in keys]
+    return calls.events(path, reading, columns, places, NAME, calls.AWS)
 
 
-def _columns(records: Sequence[Record]) -> tuple[ColumnReader, dict[str, Any]]:
-    """Return the raw columns of a batch; the reader has the reasons why records cannot be used."""
-    reader = ColumnReader(records)
-    raw: dict[str, Any] = {column: reader.texts(field) for column, field in TEXTS.items()}
-    reader.require(raw["operation"], "eventName")
-    raw["event_uid"] = reader.texts("eventID")
-    raw["time"] = reader.times([r.get("eventTime") for r in records], "eventTime")
-    raw["error_message"] = reader.texts("errorMessage")
-    raw["read_only"] = reader.flags("readOnly")
-    raw["resources"] = reader.lists("resources")
-    caller = reader.objects("userIdentity")
-    for column, field in (("type", "type"), ("arn", "arn"), ("principal_id", "principalId"), ("key_id", "accessKeyId"),
-                          ("bearer", "credentialId"), ("account", "accountId")):  # fmt: skip
-        raw[column] = reader.texts(field, caller)
-    session = reader.objects("sessionContext", caller)
-    issuer = reader.objects("sessionIssuer", session)
-    raw["issuer_type"], raw["issuer_arn"] = reader.texts("type", issuer), reader.texts("arn", issuer)
-    attributes = reader.objects("attributes", session)
-    raw["is_mfa"] = reader.flags("mfaAuthenticated", attributes)
-    raw["session_start"] = reader.texts("creationDate", attributes)
-    more = reader.objects("additionalEventData")
-    raw["request_bytes"] = reader.amounts("bytesTransferredIn", more)
-    raw["response_bytes"] = reader.amounts("bytesTransferredOut", more)
-    return reader, raw
+def _with_known_names(record: Record) -> Record:
+    """Return a record that stems from a table, with small letters or its caller as text, under CloudTrail's names."""
+    if "eventName" in record and type(record.get("userIdentity")) is not str:
+        return record
+    named: Record = exports.with_known_names(record)
+    if type(caller := named.get("userIdentity")) is str:
+        named = named | {"userIdentity": exports.parse_text(caller) or caller}
+    return named
 
 
-def _events(path: Path, reading: Reading, records: Sequence[Record], raw: dict[str, Any], numbers: list[int]) -> Batch:
-    columns: dict[str, Any] = {name: Coded.of(raw[name]) for name in TEXTS if name != "user_agent"}
-    columns["user_agent"] = Coded.of(raw["user_agent"], USER_AGENT_CAP)
-    columns["event_uid"] = raw["event_uid"]
-    tokens = _add_token_columns(reading.key, raw, columns)
-    code: Coded = columns["status_code"]
-    failed = np.array([bool(c or m) for c, m in zip(raw["status_code"], raw["error_message"], strict=True)], dtype=bool)
-    statuses = code.each(status_of_error)
-    columns["status_id"] = pa.array(np.where(failed, 2, 1).astype(np.int8))
-    columns["http_status"] = code.spread(statuses, pa.int16())
-    columns["is_denied"] = code.spread([s == 403 for s in statuses], pa.bool_(), False)
-    columns["activity_id"] = _activity(raw["read_only"], columns["operation"])
-    columns["class_uid"] = pa.repeat(pa.scalar(6003, pa.int32()), len(records))
-    columns["resource_uid"], columns["resource_type"] = _resources(records, raw)
-    columns["is_mfa"] = pa.array(raw["is_mfa"], pa.bool_())
-    columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
-    columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
-    return assemble(reading, NAME, raw["time"], columns, tokens, str(path), numbers, "record", raw["contents"])
-
-
-def _add_token_columns(key: bytes, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
-    """Add the columns about token, session and principal; each distinct caller is worked on once."""
-    parts = ("type", "arn", "principal_id", "key_id", "bearer", "account", "issuer_type", "issuer_arn", "session_start")
-    callers: dict[tuple[str | None, ...], int] = {}
-    codes = np.array(
-        [callers.setdefault(c, len(callers)) for c in zip(*(raw[part] for part in parts), strict=True)], dtype=np.int64
-    )
-    uids, kinds, lifetimes, types, principals, principal_types, sessions, rows = [], [], [], [], [], [], [], []
-    for type_, arn, principal_id, key_id, bearer, account, issuer_type, issuer_arn, start in callers:
-        principal = arn or (principal_id if type_ != "AWSService" else None) or None
-        native = key_id or bearer or principal
-        if key_id:
-            kind, lifetime, type_id = KINDS.get(key_id[:4], OTHER_KEY)
-        else:
-            kind, lifetime, type_id = BEARER if bearer else PRINCIPAL if principal else NO_ONE
-        uid = identity.token_uid(key, ISSUER, native) if native else ""
-        role = (issuer_arn or None) if issuer_type == "Role" else None
-        uids.append(uid)
-        kinds.append(kind)
-        lifetimes.append(lifetime)
-        types.append(type_id)
-        principals.append(principal)
-        principal_types.append(PRINCIPAL_TYPES.get(type_ or "", 0))
-        sessions.append(identity.token_uid(key, "aws:session", f"{principal}|{start}") if principal and start else None)
-        if native:
-            rows.append((uid, ISSUER, kind, lifetime, shown(native), principal, role, account or None))
-    tokens = Coded(codes, uids)
-    columns["token_uid"] = tokens
-    columns["token_kind"] = tokens.spread(kinds, pa.string())
-    columns["token_lifetime"] = tokens.spread(lifetimes, pa.string())
-    columns["token_type_id"] = tokens.spread(types, pa.int8())
-    columns["principal_uid"] = tokens.spread(tidy(pa.array(principals, pa.string())).to_pylist(), pa.string())
-    columns["principal_type_id"] = tokens.spread(principal_types, pa.int8())
-    columns["session_uid"] = tokens.spread(sessions, pa.string())
-    return token_rows(key, rows)
-
-
-def _activity(read_only: list[bool | None], operation: Coded) -> pa.Array:
-    """Return what each call does: it reads where AWS says so, else the first word of its name tells it."""
-    by_name = np.array([*operation.each(operations.activity_of_name), 0], dtype=np.int8)[operation.codes]
-    changes = np.array([flag is False for flag in read_only], dtype=bool)
-    reads = np.array([flag is True for flag in read_only], dtype=bool)
-    unclear = changes & ((by_name == operations.READ) | (by_name == operations.UNKNOWN))
-    return pa.array(np.where(reads, operations.READ, np.where(unclear, operations.OTHER, by_name)).astype(np.int8))
-
-
-def _resources(records: Sequence[Record], raw: dict[str, Any]) -> tuple[Coded, Coded]:
-    """Return the resource of each call: the first listed, an object before its bucket; else an S3 bucket and key."""
-    uids: list[str | None] = [None] * len(records)
-    types: list[str | None] = [None] * len(records)
-    for i, (listed, service) in enumerate(zip(raw["resources"], raw["service"], strict=True)):
-        if listed:
-            uids[i], types[i] = _resource_of(listed)
-        elif service == "s3.amazonaws.com":
-            parameters = records[i].get("requestParameters")
-            uids[i], types[i] = _s3_object(parameters if type(parameters) is dict else NOTHING)
-    return Coded.of([uid.split("?", 1)[0] if uid else None for uid in uids]), Coded.of(types)
-
-
-def _resource_of(resources: list[Any]) -> tuple[str | None, str | None]:
-    first: tuple[str | None, str | None] = (None, None)
-    for item in resources:
-        if type(item) is dict and type(arn := item.get("ARN")) is str:
-            type_ = item.get("type") if type(item.get("type")) is str else None
-            if type_ and type_.endswith("::Object"):
-                return arn, type_
-            if first[0] is None:
-                first = arn, type_
-    return first
-
-
-def _s3_object(parameters: Record) -> tuple[str | None, str | None]:
-    bucket, key = parameters.get("bucketName"), parameters.get("key")
-    if type(bucket) is not str or not bucket:
-        return None, None
-    if type(key) is str and key:
-        return f"arn:aws:s3:::{bucket}/{key}", "AWS::S3::Object"
-    return f"arn:aws:s3:::{bucket}", "AWS::S3::Bucket"
+def _rule(record: Record) -> str:
+    """Return the rule by which a record is no call of the log: a summary of calls, or a message of the carrier."""
+    category = record.get("eventCategory")
+    type_ = record.get("eventType")
+    if category == "Insight" or type_ == "AwsCloudTrailInsight" or "insightDetails" in record:
+        return INSIGHT
+    if category == "Aggregated" or type_ == "AwsAggregatedEvent":
+        return AGGREGATED
+    return CONTROL if record.get("messageType") == "CONTROL_MESSAGE" else ""
 
 
 SOURCE = Source(
     NAME,
-    "AWS CloudTrail, JSON documents of records as AWS delivers them, plain or gzip",
-    (".json", ".json.gz"),
+    "AWS CloudTrail: documents of records, lines, arrays, exports of CloudWatch, Lake and Athena",
+    (".json", ".jsonl", ".ndjson", ".log", ".csv", ".parquet"),
     recognises,
     read,
-    columns={"src_ip" if column == "address" else column: (theirs,) for column, theirs in TEXTS.items()} | MORE,
+    recognises_file=recognises_file,
+    columns={"src_ip" if column == "address" else column: (theirs,) for column, theirs in calls.TEXTS.items()} | MORE,
 )

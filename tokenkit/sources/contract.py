@@ -108,6 +108,8 @@ class Source:
     handle_field : str, optional
         Field of its records whose id is declared to be no secret (an HMAC made inside the proxy). It alone may be kept
         as ``dim_token.enforce_handle``: the name under which the connector called as the source can lock the token.
+    recognises_file : function of a path, optional
+        Whether a file is this source's, where no JSON object of its beginning says so: an array, a table of columns.
     columns : dict of str to tuple of str, optional
         Column of ``events`` to the fields of its records that fill it, for ``tokenkit sources check``.
     timezone : str
@@ -126,3 +128,4 @@ class Source:
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     timezone: str = ""
     unwraps: bool = False
+    recognises_file: Callable[[Path], bool] | None = None

@@ -19,6 +19,8 @@ import orjson
 from tokenkit.sources import packed
 from tokenkit.sources.contract import Quarantined, Record
 
+Lines = Iterator[tuple[list[int], list[bytes], list[Quarantined]]]  # numbers from 1, lines, what is quarantined
+
 BLOCK = 1 << 20
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
 MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
@@ -75,7 +77,7 @@ class Reader:
                 break
         return without_byte_order_mark(head)
 
-    def lines(self, count: int) -> Iterator[tuple[list[int], list[bytes], list[Quarantined]]]:
+    def lines(self, count: int) -> Lines:
         """Yield lines in groups of about ``count``: their numbers from 1, the lines, and what is quarantined.
 
         Blank lines are skipped. What stands after the last line end is a line, too. Only where a gzip stream is cut off
@@ -232,10 +234,18 @@ _GAP = re.compile(rb"[\s,]*")
 _SCALAR = re.compile(rb"[^,\]]+")
 
 
-def end_of_object(document: bytes, start: int) -> int | None:
-    """Return where the object that begins at ``start`` ends, or None; brackets are counted, so depth costs no stack."""
+def has_records(document: bytes) -> bool:
+    """Whether a document is one of a "Records" list, by its beginning."""
+    return _RECORDS.search(document, 0, 4096) is not None
+
+
+def end_of_object(document: bytes, start: int, limit: int | None = None) -> int | None:
+    """Return where the object that begins at ``start`` ends, or None where it does not end before ``limit``.
+
+    Brackets are counted, so depth costs no stack.
+    """
     depth = 0
-    for match in _TOKEN.finditer(document, start):
+    for match in _TOKEN.finditer(document, start, len(document) if limit is None else limit):
         mark = match.group()
         if mark in (b"{", b"["):
             depth += 1
@@ -248,15 +258,15 @@ def end_of_object(document: bytes, start: int) -> int | None:
     return None
 
 
-def records_in(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield the items of the "Records" lists of a document: offset, bytes, and whether it is complete.
+def records_in(document: bytes, lists: "re.Pattern[bytes]" = _RECORDS) -> Iterator[tuple[int, bytes, bool]]:
+    """Yield the items of the "Records" lists of a document, or of others: offset, bytes, and whether it is complete.
 
     Examples
     --------
     >>> [(offset, complete) for offset, _, complete in records_in(b'{"Records": [{"a": [1]}, 7, {"b":')]
     [(13, True), (25, True), (28, False)]
     """
-    match = _RECORDS.search(document)
+    match = lists.search(document)
     while match:
         offset = match.end()
         while True:
@@ -277,7 +287,7 @@ def records_in(document: bytes) -> Iterator[tuple[int, bytes, bool]]:
                 return
             yield offset, document[offset:end], True
             offset = end
-        match = _RECORDS.search(document, offset)
+        match = lists.search(document, offset)
 
 
 def first_records(path: Path) -> Iterator[Record]:
@@ -296,8 +306,7 @@ def first_records(path: Path) -> Iterator[Record]:
 
 
 def _objects(head: bytes) -> Iterator[Record]:
-    has_list = _RECORDS.search(head, 0, 4096) is not None
-    if has_list:
+    if has_records(head):
         values = (_value_or_none(text) for _, text, complete in records_in(head) if complete)
     else:
         values = (_value_or_none(line) for line in head.split(b"\n")[:50] if line.rstrip().endswith(b"}"))
