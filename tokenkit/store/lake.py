@@ -189,6 +189,20 @@ def replace_days(lake: Path, name: str, data: pa.Table, days: Iterable[date]) ->
     )
 
 
+def replace_rows(lake: Path, name: str, data: pa.Table, key: str) -> None:
+    """Put these rows in the place of those with the same int64 keys and days, in one commit."""
+    days = ", ".join(f"date '{d.isoformat()}'" for d in sorted(set(data["day"].to_pylist())))
+    keys = ", ".join(map(str, sorted(set(data[key].to_pylist()))))
+    write_deltalake(
+        str(lake / name),
+        _like_stored(lake, name, data),
+        mode="overwrite",
+        predicate=f"day in ({days}) and {key} in ({keys})",
+        partition_by=["day"],
+        schema_mode="merge",
+    )
+
+
 def replace(lake: Path, name: str, data: pa.Table) -> None:
     """Replace the whole table by these rows, in one commit."""
     lake.mkdir(parents=True, exist_ok=True)
