@@ -45,7 +45,7 @@ ROOMS = {
         ("tokenkit/normal/novelty.py", "tokenkit/normal/new_value_rate.py"), ("tests/normal/test_novelty.py",)
     ),
     "ingest": Room(
-        ("tokenkit/ingest.py",),
+        ("tokenkit/ingest/__init__.py", "tokenkit/ingest/copies.py", "tokenkit/ingest/duplicates.py"),
         ("tests/test_ingest.py",),
         tuple(
             f"tests/test_ingest.py::test_{name}"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from report.incidents_example import days, drifting, iso, stolen, walking
 
-from tokenkit.schema.facts import DriftingToken, Facts, RiskyToken, Source
+from tokenkit.schema.coverage import Source
+from tokenkit.schema.facts import DriftingToken, Facts, RiskyToken
 from tokenkit.schema.incident import Incident
 
 START, END = datetime(2026, 2, 14, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)

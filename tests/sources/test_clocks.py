@@ -46,7 +46,7 @@ def test_a_record_further_ahead_than_the_tolerance_is_set_aside_and_one_within_i
     counts = read(place, raw_logs.write(tmp_path / "a.log", [*calls(), *ahead]))
     assert (counts.read, counts.stored, counts.quarantined) == (74, 73, 1)
     assert reasons(place) == [("line 74", FUTURE)]
-    assert counts.clocks() == [f"1 record set aside, a clock may be wrong: {FUTURE}"]
+    assert counts.remarks() == [f"1 record set aside, a clock may be wrong: {FUTURE}"]
     assert "far" not in lake.read(place.lake, "events")["event_uid"].to_pylist()
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, apart, extent
+from tokenkit.schema import coverage as types
 from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
 
@@ -20,7 +21,7 @@ GAP_HOURS = 6
 MIN_CALLS_AN_HOUR = 5
 
 
-def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
+def coverage(workspace: Workspace, periods: Periods) -> types.Logs:
     """Counts by source, quarantine, and gaps of the reported days.
 
     The counts are those of all files ever read. The list of what is quarantined, and its total, leave out the files
@@ -36,7 +37,7 @@ def coverage(workspace: Workspace, periods: Periods) -> facts.Logs:
         rules.update(json.loads(file["ignored_rules"]))
     outside = apart(workspace)
     within = _within(workspace) if outside else {}
-    sources: list[facts.Source] = []
+    sources: list[types.Source] = []
     for name in sorted({f["source"] for f in files}):
         own = [f for f in files if f["source"] == name]
         read, stored, duplicates, quarantined, ignored_records, repeated, differing, unattributed = (
@@ -118,14 +119,14 @@ def _notes(workspace: Workspace) -> list[str]:
         return json.loads(state.get_meta(db, "inventory_notes") or "[]")
 
 
-def gaps(workspace: Workspace, periods: Periods) -> list[facts.Gap]:
+def gaps(workspace: Workspace, periods: Periods) -> list[types.Gap]:
     """Hours of the reported days without a single call of a source that is usually busy at that hour."""
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         lake.scan(connection, workspace.lake, "events", periods.first, periods.end).create_view("e")
         counted = connection.sql(
             "select source, time_ms // 3600000 * 3600 as hour_s, count(*) as n from e group by all order by all"
         ).df()
-    silent_hours: list[facts.Gap] = []
+    silent_hours: list[types.Gap] = []
     for source, rows in counted.groupby("source"):
         at = pd.to_datetime(rows["hour_s"], unit="s", utc=True)
         full = pd.date_range(at.min(), pd.Timestamp(periods.end, tz="UTC"), freq="h", inclusive="left")

@@ -22,6 +22,7 @@ from tokenkit.judge import coverage, health, judge, organisation
 from tokenkit.judge.record import iso, iso_text
 from tokenkit.progress import Progress, silent
 from tokenkit.schema import facts as types
+from tokenkit.schema.coverage import Logs, Ownership
 from tokenkit.schema.facts import Facts
 from tokenkit.schema.incident import Incident
 from tokenkit.store import lake, state
@@ -169,7 +170,7 @@ def _days(days: Span) -> types.Days:
     return {"start": start, "end": end, "days": (days[1] - days[0]).days}
 
 
-def _history(periods: Periods, read: types.Logs) -> types.History:
+def _history(periods: Periods, read: Logs) -> types.History:
     hours = 0.0
     if read["first"]:
         hours = (pd.Timestamp(read["last"]) - pd.Timestamp(read["first"])).total_seconds() / 3600
@@ -208,7 +209,7 @@ def _previous(
     }  # fmt: skip
 
 
-def _ownership(workspace: Workspace, people: pd.DataFrame) -> types.Ownership:
+def _ownership(workspace: Workspace, people: pd.DataFrame) -> Ownership:
     rows = lake.read(workspace.lake, "tokens").num_rows
     owned = float((people["owner_status"] == "owned").mean()) if len(people) else 0.0
     with state.connect(workspace.state) as db:

@@ -15,6 +15,7 @@ from tokenkit.incidents import labels, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.normal.behaviour import KINDS
 from tokenkit.schema import facts
+from tokenkit.schema.coverage import Logs
 from tokenkit.schema.incident import Incident
 from tokenkit.store import lake
 
@@ -48,7 +49,7 @@ def health(workspace: Workspace, judgement: Judgement, listed: list[Incident]) -
     }  # fmt: skip
 
 
-def blind_spots(judgement: Judgement, counted: facts.Counts, read: facts.Logs) -> list[facts.BlindSpot]:
+def blind_spots(judgement: Judgement, counted: facts.Counts, read: Logs) -> list[facts.BlindSpot]:
     """What this report would still miss, from what was measured."""
     spots: list[facts.BlindSpot] = [
         {"what": "A thief who behaves like the owner",

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from tokenkit.incidents import words as say
 from tokenkit.report.parts.front import enough_history
 from tokenkit.report.parts.render import Part, Values, part
-from tokenkit.schema.facts import Budget, BudgetWeek, Coverage, Days, Facts, Gap, Ownership, Source
+from tokenkit.schema.coverage import Coverage, Gap, Ownership, Source
+from tokenkit.schema.facts import Budget, BudgetWeek, Days, Facts
 from tokenkit.sources.fields.sameness import remarks
 
 

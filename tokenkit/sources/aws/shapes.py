@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from tokenkit.sources import files
+from tokenkit.sources import files, packed
 from tokenkit.sources.aws import exports
 
 # field that holds a list of records, or of what wraps one
@@ -228,7 +228,7 @@ def _unpacked(text: Any) -> Any:
         return None
     try:
         raw = base64.b64decode(text, validate=True)
-        if raw.startswith(files.GZIP):
+        if raw.startswith(packed.GZIP):
             raw = zlib.decompressobj(wbits=31).decompress(raw, LARGEST)
         return _inside(raw.decode("utf-8", "replace"))
     except (binascii.Error, ValueError, zlib.error):
