@@ -278,7 +278,7 @@ def attention() -> Facts:
                 ],
                 "gaps": [{"source": "gateway", "start": "2026-03-02T23:12:00Z", "end": "2026-03-02T23:53:00Z"}],
                 "notes": [],
-                "owners": {"rows": 198, "source": "inventory.csv", "with_owner": 0.966},
+                "owners": {"rows": 198, "source": "inventory.csv", "with_owner": 0.966, "unmatched": None},
             },
             "health": {
                 "channels": [
@@ -528,7 +528,7 @@ def not_enough_history() -> Facts:
             "quarantined": [],
             "quarantined_total": 3,
             "gaps": [],
-            "owners": {"rows": 0, "source": None, "with_owner": 0.0},
+            "owners": {"rows": 0, "source": None, "with_owner": 0.0, "unmatched": None},
         }
     )
     facts["health"] |= {"channels": [], "second_opinion": None, "assumed": [], "tables": {"events": 1}}
@@ -556,7 +556,7 @@ def empty() -> Facts:
             "first": None,
             "last": None,
             "quarantined_total": 0,
-            "owners": {"rows": 0, "source": None, "with_owner": None},
+            "owners": {"rows": 0, "source": None, "with_owner": None, "unmatched": None},
         }
     )
     facts["not_judged"] = {"young": 0, "text": ""}

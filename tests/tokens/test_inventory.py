@@ -208,3 +208,131 @@ def test_a_token_with_two_rows_that_are_true_is_ambiguous(load) -> None:
 
 def test_no_inventory_is_an_inventory_of_no_one() -> None:
     assert len(inventory.as_of(schema.empty("tokens"), NOW)) == 0
+
+
+# ---- lists as systems and spreadsheets export them ----
+REPORT = """user,arn,user_creation_time,password_enabled,password_last_used,access_key_1_active,access_key_1_last_rotated
+<root_account>,arn:aws:iam::111122223333:root,2020-01-01T00:00:00+00:00,not_supported,no_information,false,N/A
+deploy,arn:aws:iam::111122223333:user/deploy,2024-01-01T00:00:00+00:00,false,N/A,true,2025-06-01T00:00:00+00:00
+"""
+
+
+def test_the_credential_report_of_aws_is_a_list_of_users(load) -> None:
+    tokens, notes = load(REPORT)
+    assert tokens["token_uid"].tolist() == [uid(f"arn:aws:iam::111122223333:{w}", "aws") for w in ("root", "user/deploy")]
+    assert tokens["owner_name"].tolist() == ["<root_account>", "deploy"]
+    assert tokens["created_time"].tolist() == [pd.Timestamp(f"{y}-01-01", tz="UTC") for y in (2020, 2024)]
+    assert "column arn read as native_id" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "native", "issuer", "expected"),
+    [
+        (
+            "UserName,AccessKeyId,Status,CreateDate\ndeploy,AKIAEXAMPLEDEPLOY001,Inactive,2024-01-01T00:00:00+00:00\n",
+            "AKIAEXAMPLEDEPLOY001", "aws", {"owner_name": "deploy", "owner_status": "owned", "created_time": "2024-01-01"},
+        ),
+        (
+            "token_id,token_name,owner,repository,permissions,expires_at\n4711001,ci,ana,acme/api,contents=read,No expiration\n",
+            "4711001", "gateway:default", {"label": "ci", "owner_name": "ana", "expires_time": None},
+        ),
+        (
+            "id,name,userId,clientName,created,expiresAt,lastUpdated\n"
+            "00TabcdefGHIJ,ci token,00uANA,Okta API,2024-01-01T00:00:00.000Z,2026-12-01T00:00:00.000Z,2026-03-01T00:00:00Z\n",
+            "00TabcdefGHIJ", "gateway:default",
+            {"label": "ci token", "owner_status": "owned", "expires_time": "2026-12-01", "created_time": "2024-01-01"},
+        ),
+        (
+            "accessor,display_name,entity_id,policies,creation_time,expire_time\nacc-0123456789ab,approle,ent-1,default,"
+            "1704067200,2026-12-01T00:00:00.123456789Z\n",
+            "acc-0123456789ab", "gateway:default", {"label": "approle", "created_time": "2024-01-01", "scopes": "default"},
+        ),
+        (
+            "NAMESPACE,NAME,UID,CREATIONTIMESTAMP\nshop,ci,0b5e4f9e-1111-4222-8333-444455556666,2024-01-01T00:00:00Z\n",
+            "0b5e4f9e-1111-4222-8333-444455556666", "gateway:default", {"label": "ci"},
+        ),
+    ],
+)  # fmt: skip
+def test_lists_are_read_as_they_are_exported(load, text: str, native: str, issuer: str, expected: dict) -> None:
+    tokens, _ = load(text)
+    row = tokens.iloc[0]
+    assert row["token_uid"] == uid(native, issuer)
+    for column, value in expected.items():
+        if column.endswith("_time"):
+            assert pd.isna(row[column]) if value is None else row[column].strftime("%Y-%m-%d") == value
+        else:
+            assert row[column] == value
+
+
+def test_a_key_that_is_not_in_use_keeps_its_owner_and_is_noted(load) -> None:
+    _, notes = load("UserName,AccessKeyId,Status\nana,AKIAEXAMPLEDEPLOY001,Active\nraj,AKIAEXAMPLEDEPLOY002,Inactive\n")
+    assert any("said not to be in use" in note and note.endswith("(line 3)") for note in notes)
+    assert not any("columns not read" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "words", ["No expiration", "never expires", "Never", "no expiry", "does not expire", "N/A", "<none>", "unlimited", "0",
+              "0001-01-01T00:00:00Z", "nan", "no_information", "NaT"]
+)  # fmt: skip
+def test_a_token_that_never_expires_has_no_time_of_expiry(load, words: str) -> None:
+    tokens, _ = load(f"native_id,source,owner,expires_at\nk,gateway,ana,{words}\n")
+    assert pd.isna(tokens["expires_time"][0])
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-03-01 10:20:30 UTC", "2026-03-01 05:20:30 -0500", "2026-03-01 10:20:30 +0000 UTC", "1772360430",
+             "1772360430000", "2026-03-01T10:20:30.000000000Z"]
+)  # fmt: skip
+def test_times_are_read_as_systems_write_them(load, text: str) -> None:
+    tokens, _ = load(f"native_id,source,expires\nk,gateway,{text}\n")
+    assert tokens["expires_time"][0] == pd.Timestamp("2026-03-01 10:20:30", tz="UTC")
+
+
+@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "Export of 2026-03-01, all\n\n"])
+def test_lines_above_the_header_are_left_out(load, first: str) -> None:
+    tokens, notes = load(f"{first}native_id;source;owner\nkey_0123456789ab;gateway;Ana, B.\n".encode())
+    assert tokens["owner_name"].tolist() == ["Ana, B."]
+    assert any("above them was left out" in note for note in notes)
+
+
+def test_a_line_below_them_is_named_by_its_number_in_the_file(load) -> None:
+    with pytest.raises(InventoryError, match="line 4: no id of a token"):
+        load("sep=;\nnative_id;owner\nk1;ana\n;raj\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_unicode_text_of_a_spreadsheet_is_read(load, encoding: str) -> None:
+    tokens, _ = load("native_id\tsource\towner\nk1\tgateway\tJürgen\n".encode(encoding))
+    assert tokens["owner_name"].tolist() == ["Jürgen"]
+
+
+@pytest.mark.parametrize("cell", ['"=""key_0123456789ab"""', '="key_0123456789ab"', "'key_0123456789ab"])
+def test_an_id_that_a_spreadsheet_kept_as_text_is_unwrapped(load, cell: str) -> None:
+    tokens, _ = load(f"native_id,source,owner\n{cell},gateway,'t Hart\n")
+    assert tokens["token_uid"][0] == uid("key_0123456789ab") and tokens["owner_name"][0] == "'t Hart"
+
+
+@pytest.mark.parametrize("number", ["1.23E+19", '"1,23457E+19"', "4.711E+05", "1E+20"])
+@pytest.mark.parametrize("column", ["native_id", "rotated_from"])
+def test_an_id_that_a_spreadsheet_shortened_is_refused_with_the_remedy(load, number: str, column: str) -> None:
+    cells = {"native_id": "k1", "rotated_from": "k0"} | {column: number}
+    with pytest.raises(InventoryError, match=f"line 2: {column} is .*its last digits are lost.*formatted as text"):
+        load(f"native_id,source,rotated_from\n{cells['native_id']},shop,{cells['rotated_from']}\n")
+
+
+def test_a_row_a_scope_is_one_token_with_one_owner(load) -> None:
+    tokens, notes = load(
+        "native_id,source,owner,team,scopes,networks\nk1,gateway,Ana Example,Shop,orders:read,10.0.0.0/8\n"
+        "k2,gateway,Raj,Shop,all,\nk1,gateway,ana  example,Shop,customers:read,192.0.2.0/24\n"
+    )
+    assert tokens["token_uid"].tolist() == [uid("k1"), uid("k2")]
+    assert tokens["scopes"].tolist() == ["orders:read customers:read", "all"]
+    assert tokens["networks"][0] == "10.0.0.0/8 192.0.2.0/24"
+    assert inventory.as_of(tokens, NOW)["owner_status"].tolist() == ["owned", "owned"]
+    assert "rows about one token and one owner, read as one (lines 2, 4)" in notes
+
+
+def test_the_same_owner_twice_is_not_two_owners(load) -> None:
+    tokens, _ = load("native_id,source,owner,label,valid_from\nk1,gateway,ana,a,2026-01-01\nk1,gateway,ana,b,2026-02-01\n")
+    now = inventory.as_of(tokens, NOW)
+    assert now["owner_status"].tolist() == ["owned"] and now["label"].tolist() == ["b"]

@@ -87,3 +87,14 @@ def test_an_inventory_that_knows_the_role_names_its_sessions(tmp_path: Path) -> 
     (person,) = people_of(place).to_dict("records")
     assert (person["label"], person["owner_name"], person["purpose"], person["kind"]) == ("Deploy", "ana", "ci", "role")
     assert len(person["token_uids"]) == 2
+
+
+@pytest.mark.parametrize("listed", ["native_id,owner_name\n{0},ana\n", "native_id,token_name,owner_name\n{0},,ana\n{1},x,raj\n",
+                                    "native_id,token_name,owner_name\n{0},nan,ana\n{1},None,raj\n"])  # fmt: skip
+def test_a_token_that_the_list_gives_no_name_is_called_by_its_mask(tmp_path: Path, listed: str) -> None:
+    place = chain(tmp_path, CHAIN[:2])
+    raw_logs.own(place, tmp_path, listed.format(*CHAIN))
+    people = people_of(place)
+    assert people.set_index("owner_name")["label"]["ana"] == "key_...6789"
+    assert not people["label"].astype(str).str.fullmatch("(?i)none|nan|").any()
+    assert not people.map(lambda value: value != value if not isinstance(value, list) else False).any().any()

@@ -106,6 +106,8 @@ def _say(result: "object", as_json: bool) -> None:
         )
     for note in result.notes:
         typer.echo(note)
+    if unmatched := facts["coverage"]["owners"]["unmatched"]:
+        typer.echo(f"note: {unmatched}")
     words = {
         "attention": "needs attention",
         "quiet": "nothing to report",
@@ -138,6 +140,7 @@ def ingest(
     from tokenkit import run as runner
     from tokenkit.sources.inputs import parse_input
     from tokenkit.store.access import locked
+    from tokenkit.tokens.load import unmatched_list
 
     workspace = runner.workspace_for([], None)
     with locked(workspace), progress_bars() as progress:
@@ -162,6 +165,8 @@ def ingest(
     if counts.files_known:
         typer.echo(f"{counts.files_known:,} files were read before")
     _say_left_out(counts.ignored_files)
+    if unmatched := unmatched_list(workspace):
+        typer.echo(f"note: {unmatched}")
 
 
 @app.command(epilog="Example: tokenkit demo my-demo")

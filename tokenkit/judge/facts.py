@@ -26,6 +26,7 @@ from tokenkit.schema.coverage import Logs, Ownership
 from tokenkit.schema.facts import Facts
 from tokenkit.schema.incident import Incident
 from tokenkit.store import lake, state
+from tokenkit.tokens.load import unmatched_list
 
 
 def gather(
@@ -214,7 +215,7 @@ def _ownership(workspace: Workspace, people: pd.DataFrame) -> Ownership:
     owned = float((people["owner_status"] == "owned").mean()) if len(people) else 0.0
     with state.connect(workspace.state) as db:
         source = state.get_meta(db, "inventory_name")
-    return {"rows": rows, "source": source, "with_owner": owned}
+    return {"rows": rows, "source": source, "with_owner": owned, "unmatched": unmatched_list(workspace)}
 
 
 def summary(facts: Facts) -> types.Summary:

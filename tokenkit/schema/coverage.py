@@ -43,6 +43,7 @@ class Ownership(TypedDict):
     rows: int
     source: str | None  # name of the file; None: none was given
     with_owner: float | None  # share of the tokens, 0 to 1
+    unmatched: str | None  # what to do where no id of the list occurs in the logs
 
 
 class Logs(TypedDict):

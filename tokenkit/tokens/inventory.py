@@ -8,7 +8,7 @@ Common spellings of the columns are accepted and reported; nothing about an owne
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
@@ -22,16 +22,19 @@ import pyarrow as pa
 from tokenkit import identity, schema
 from tokenkit.errors import InventoryError
 from tokenkit.sources.fields.masking import shown, tidy_text
+from tokenkit.sources.mapped.values import EPOCH, MICROSECOND
+from tokenkit.sources.mapped.values import moment as since_1970
 
 # column: other spellings, compared in lower case with _ for blanks, dots and hyphens
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "native_id": ("token", "token_id", "key", "key_id", "access_key_id", "accesskeyid", "access_key", "api_key_id",
-                  "api_key", "key_hmac", "credential", "credential_id", "id"),
+                  "api_key", "key_hmac", "credential", "credential_id", "accessor", "id", "arn", "user_arn",
+                  "role_arn", "service_account", "uid"),
     "source": ("issuer", "log", "system"),
     "token_kind": ("kind", "type", "token_type"),
-    "token_name": ("label", "name", "title", "key_name"),
-    "owner_uid": ("owner_id", "user_id", "employee_id"),
-    "owner_name": ("owner", "user", "username", "contact", "responsible"),
+    "token_name": ("label", "name", "title", "key_name", "display_name", "note"),
+    "owner_uid": ("owner_id", "user_id", "userid", "employee_id", "entity_id"),
+    "owner_name": ("owner", "user", "username", "user_name", "owner_login", "login", "contact", "responsible"),
     "owner_email": ("email", "e_mail", "mail", "owner_mail"),
     "owner_type": (),
     "owner_status": ("owner_state",),
@@ -40,10 +43,12 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "purpose": ("use", "used_for", "application", "app"),
     "environment": ("env", "stage"),
     "criticality": ("critical", "importance", "tier"),
-    "scopes": ("scope", "permissions"),
+    "scopes": ("scope", "permissions", "policies"),
     "networks": ("network", "cidr", "cidrs", "allowed_networks", "ip_ranges"),
-    "created_time": ("created", "created_at", "creation_date", "create_date", "createdate"),
-    "expires_time": ("expires", "expires_at", "expiry", "expiration", "expiration_date"),
+    "created_time": ("created", "created_at", "creation_date", "create_date", "createdate", "creation_time",
+                     "creation_timestamp", "user_creation_time", "issue_time"),
+    "expires_time": ("expires", "expires_at", "expiry", "expiration", "expiration_date", "expire_time", "expiry_date",
+                     "token_expires_at", "expiration_time", "expiration_timestamp"),
     "rotated_from": ("replaces", "rotated_from_id", "previous_token", "predecessor"),
     "enforce_connector": ("connector",),
     "enforce_handle": ("handle",),
@@ -52,13 +57,27 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # common columns of no use yet; read over in silence
 UNUSED = {"manager_uid", "last_used_time", "last_used", "reversible", "break_glass", "allow_auto", "evidence"}
+# whether the token itself is in use, which says nothing about its owner
+TOKEN_STATUS = {"status", "state", "active", "enabled", "token_status", "key_status"}
+IN_USE = {"active", "enabled", "true", "yes", "1", "valid", "current", "in_use", "in use"}
 OWNED, UNOWNED, ORPHANED, AMBIGUOUS = "owned", "unowned", "orphaned", "ambiguous"
 STATUSES = {"active": OWNED, "owned": OWNED, "enabled": OWNED, "current": OWNED, "left": ORPHANED, "disabled": ORPHANED,
             "inactive": ORPHANED, "orphaned": ORPHANED, "terminated": ORPHANED, "suspended": ORPHANED,
             "deleted": ORPHANED, "unowned": UNOWNED, "none": UNOWNED}  # fmt: skip
 AWS_NAMES = {"aws", "cloudtrail", "iam"}
 GATEWAY_NAMES = {"gateway", "nginx", "haproxy", "kong", "envoy", "apigateway", "api gateway", "proxy"}
-NOTHING = {"", "-", "n/a", "na", "null", "none", "no_information", "not_supported", "never"}
+NOTHING = {"", "-", "n/a", "na", "#n/a", "null", "(null)", "none", "<none>", "nil", "<nil>", "nan", "nat", "<na>",
+           "undefined", "<unknown>", "no_information", "not_supported", "never"}
+# of a time: there is none
+NO_TIME = re.compile(
+    r"(no|never|does not|doesn't|without|non)[ _-]*(expir\w*|end|limit)?( date)?|unlimited|permanent|indefinite(ly)?"
+    r"|infinit[ey]|forever|not set|unset|unknown|0|0001-01-01.*|0000-00-00.*", re.IGNORECASE
+)
+# 1.23457E+19: how a spreadsheet shows a long number that it took an id for, whose last digits it has lost
+SHORTENED = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d{1,3}")
+LISTS = ("scopes", "networks")  # a list may have a row for each of them
+TOKEN_STATE = "token_state"  # no column of ours: read for a note alone
+HEADER_LINES = 10  # in which the header is looked for
 TEXTS = ("token_kind", "token_name", "owner_name", "owner_email", "owner_type", "team", "purpose", "environment",
          "scopes", "networks")  # fmt: skip
 _AWS = re.compile(r"^(A[KS]IA[A-Z0-9]{12,}$|arn:aws)|^A[IR][DO]A[A-Z0-9]{12,}")
@@ -80,21 +99,23 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     Returns
     -------
     Table
-        ``schema.TOKENS``, one row a line, in the file's order.
+        ``schema.TOKENS``, one row a line, in the file's order; lines that differ in scopes or networks alone are one.
     list of str
         Deviations from the format that were accepted, for the log and the page.
 
     Raises
     ------
     InventoryError
-        No such file, not a CSV, no column for the token's id, a value that is no time, two owners at one time.
+        No such file, not a CSV, no column for the token's id, an id that a spreadsheet shortened, a value that is no
+        time, two owners at one time.
     """
-    header, rows = _read(path)
     notes: list[str] = []
+    header, rows = _read(path, notes)
     columns = _columns(path, header, notes)
     line_notes: dict[str, list[int]] = {}
     tokens = [_token(_Line(path, number, cells, columns, line_notes), key, realm) for number, cells in rows]
     _check_owners(path, tokens)
+    tokens = _without_repeats(tokens, line_notes)
     for what, numbers in line_notes.items():
         numbers = list(dict.fromkeys(numbers))
         places = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
@@ -103,36 +124,27 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     return schema.conform("tokens", table), notes
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the lines that are not blank with their numbers."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InventoryError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InventoryError(f"{path}, line {line}: not UTF-8. Save the file as CSV in UTF-8.") from error
-    if not text.strip():
-        raise InventoryError(f"{path}: the file is empty, expected a CSV with a header and a column native_id.")
-    if "\0" in text:
-        raise InventoryError(f"{path}: not a text file. Save the sheet as CSV in UTF-8.")
-    first = text.lstrip().splitlines()[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _read(path: Path, notes: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and the lines below it that are not blank with their numbers."""
+    text = _text(path)
+    first, separator = _first_line(text)
+    body = "".join(text.splitlines(keepends=True)[first:])
+    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
     lines: list[tuple[int, list[str]]] = []
     last_line = 0
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                lines.append((last_line + 1, row))
+                lines.append((first + last_line + 1, row))
             last_line = reader.line_num
     except csv.Error as error:
-        raise InventoryError(f"{path}, line {reader.line_num}: not CSV ({error}). Correct that line.") from error
+        place = f"{path}, line {first + reader.line_num}"
+        raise InventoryError(f"{place}: not CSV ({error}). Correct that line.") from error
     if not lines:
         raise InventoryError(f"{path}: the file has no line with a value, expected a header with a column native_id.")
     header = lines[0][1]
+    if lines[0][0] > 1 and first:
+        notes.append(f"the names of the columns stand in line {lines[0][0]}; what stands above them was left out")
     for number, row in lines[1:]:
         if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
             raise InventoryError(
@@ -142,16 +154,71 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, lines[1:]
 
 
+def _text(path: Path) -> str:
+    """The text of the file, in UTF-8 or, as spreadsheets write it, UTF-16."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InventoryError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = raw.decode("utf-16" if utf_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InventoryError(f"{path}, line {line}: not UTF-8. Save the file as CSV in UTF-8.") from error
+    if not text.strip():
+        raise InventoryError(f"{path}: the file is empty, expected a CSV with a header and a column native_id.")
+    if "\0" in text:
+        raise InventoryError(f"{path}: not a text file. Save the sheet as CSV in UTF-8.")
+    return text
+
+
+def _first_line(text: str) -> tuple[int, str]:
+    """How many lines stand above the header, and what separates its names.
+
+    A first line such as ``sep=;`` tells a spreadsheet the separator. Lines above the header are left out where one of
+    the first ten has a column for the token's id.
+    """
+    lines = text.splitlines()
+    said = re.fullmatch(r"\s*[\"']?sep=(.)[\"']?[,;\t ]*", lines[0], re.IGNORECASE)
+    separators = said.group(1) if said else ",;\t"
+    for number, line in enumerate(lines[:HEADER_LINES]):
+        separator = max(separators, key=line.count)
+        names = [_plain_name(_unwrapped(cell).strip('"')) for cell in line.split(separator)]
+        if {"native_id", *SPELLINGS["native_id"]} & set(names) and (number == 0 or len(names) > 1):
+            return number, separator
+    first = 1 if said else next(n for n, line in enumerate(lines) if line.strip())
+    return first, max(separators, key=lines[first].count) if first < len(lines) else ","
+
+
+def _plain_name(name: str) -> str:
+    """A column's name in small letters with _ for blanks, dots and hyphens, and between the words of camelCase."""
+    return re.sub(r"[\s.-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).lower())
+
+
+def _unwrapped(cell: str) -> str:
+    """The text of a cell that a spreadsheet was told to keep as text.
+
+    Examples
+    --------
+    >>> _unwrapped('="0042"'), _unwrapped(" key_1 ")
+    ('0042', 'key_1')
+    """
+    cell = cell.strip()
+    wrapped = re.fullmatch(r'="(.*)"', cell, re.DOTALL)
+    return wrapped.group(1).replace('""', '"').strip() if wrapped else cell
+
+
 def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
     """Return the place of each of our columns in a line."""
-    names = [re.sub(r"[\s.-]+", "_", name.strip().lower()) for name in header]
+    names = [_plain_name(_unwrapped(name)) for name in header]
     places: dict[str, int] = {}
     for column, spellings in SPELLINGS.items():
         for spelling in (column, *spellings):
             if spelling in names and names.index(spelling) not in places.values():
                 places[column] = names.index(spelling)
                 if spelling != column:
-                    notes.append(f"column {header[places[column]].strip()} read as {column}")
+                    notes.append(f"column {tidy_text(_unwrapped(header[places[column]]), 60)} read as {column}")
                 break
     if "native_id" not in places:
         raise InventoryError(
@@ -159,8 +226,13 @@ def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
             f"(or {', '.join(SPELLINGS['native_id'][:6])}), found {', '.join(map(_printable_name, names))}. "
             "Rename the column that holds the id to native_id."
         )
+    own = next((i for i, name in enumerate(names) if name in TOKEN_STATUS and i not in places.values()), None)
+    if own is not None:
+        places[TOKEN_STATE] = own
     unknown = [
-        header[i].strip() for i, name in enumerate(names) if name and i not in places.values() and name not in UNUSED
+        tidy_text(_unwrapped(header[i]), 60)
+        for i, name in enumerate(names)
+        if name and i not in places.values() and name not in UNUSED
     ]
     if unknown:
         notes.append(f"columns not read: {', '.join(unknown)}")
@@ -184,19 +256,47 @@ class _Line:
 
     def text(self, column: str) -> str | None:
         at = self.columns.get(column, len(self.cells))
-        cell = self.cells[at].strip() if at < len(self.cells) else ""
+        cell = _unwrapped(self.cells[at]) if at < len(self.cells) else ""
         return None if cell.lower() in NOTHING else cell
+
+    def identifier(self, column: str) -> str | None:
+        """Return an id, without the apostrophe by which a spreadsheet marks text.
+
+        Raises
+        ------
+        InventoryError
+            A spreadsheet took it for a number and lost its digits.
+        """
+        text = self.text(column)
+        if text is None:
+            return None
+        if text.startswith("'"):
+            self.note(f"{column} without the apostrophe that a spreadsheet puts before text")
+            text = text.strip("'").strip()
+        if SHORTENED.fullmatch(text):
+            raise self.error(
+                f"{column} is {text}, a number that a spreadsheet has shortened: its last digits are lost. "
+                "Export the list again, and open it in the sheet with that column formatted as text."
+            )
+        if re.fullmatch(r"\d{15}0{3,}", text):
+            self.note(f"{column} ends in zeros as if a spreadsheet had rounded it; format that column as text there")
+        return text or None
 
     def time(self, column: str) -> datetime | None:
         """Return a time in UTC: of a date its midnight; without a zone UTC; None beyond what pandas can hold."""
         text = self.text(column)
-        if text is None:
+        if text is None or NO_TIME.fullmatch(text):
             return None
+        # 2026-03-01 10:20:30 -0500, 2026-03-01 10:20:30 +0000 UTC, 2026-03-01 10:20:30 UTC
+        plain = re.sub(r"\s*([+-]\d\d:?\d\d)(\s+[A-Z]{3,4})?$", r"\1", text)
         try:
-            moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", text))
+            number = re.fullmatch(r"\d{9,19}(\.\d+)?", text)
+            if number and (micros := since_1970(text, "")):
+                plain = (EPOCH + micros * MICROSECOND).isoformat()
+            moment = datetime.fromisoformat(re.sub(r"\s*(UTC|GMT)$", "+00:00", plain))
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            expected = "expected a time such as 2026-03-02 or 2026-03-02T14:00:00Z"
+            expected = "expected a time such as 2026-03-02 or 2026-03-02T14:00:00Z, or nothing"
             raise self.error(f"{column} is {text[:40]!r}, {expected}. Correct it.") from error
         return moment if EARLIEST < moment < LATEST else None
 
@@ -229,7 +329,7 @@ class _Token:
 
 
 def _token(line: _Line, key: bytes, realm: str) -> _Token:
-    native = line.text("native_id")
+    native = line.identifier("native_id")
     if native is None:
         raise line.error("no id of a token, expected one in every line. Fill it in, or remove the line.")
     issuer = _issuer(line, native, realm)
@@ -244,16 +344,19 @@ def _token(line: _Line, key: bytes, realm: str) -> _Token:
     row["issuer"], row["mask"] = issuer, hint
     row["token_uid"] = identity.token_uid(key, issuer, native)
     row["token_key"] = identity.int_key(row["token_uid"])
-    owner = line.text("owner_uid") or line.text("owner_email") or line.text("owner_name")
+    owner = line.identifier("owner_uid") or line.text("owner_email") or line.text("owner_name")
     row["owner_uid"] = identity.owner_uid(key, owner) if owner else None
     row["owner_status"] = _status(line, owner or row["team"])
     row["owner_timezone"] = _timezone(line)
+    state = line.text(TOKEN_STATE)
+    if state is not None and state.lower() not in IN_USE:
+        line.note("the token is said not to be in use; that is not judged, and its owner stands")
     row["criticality"] = (line.text("criticality") or "").lower() or None
     for column in ("created_time", "expires_time", "valid_from", "valid_to"):
         row[column] = line.time(column)
     if (row["valid_to"] or LATEST) <= (row["valid_from"] or EARLIEST):
         raise line.error("valid_to is not after valid_from. Correct one of them.")
-    rotated = line.text("rotated_from")
+    rotated = line.identifier("rotated_from")
     row["rotated_from_uid"] = identity.token_uid(key, _issuer(line, rotated, realm), rotated) if rotated else None
     return _Token(line.number, owner, row)
 
@@ -302,7 +405,7 @@ def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
         rows.sort(key=lambda token: (token.start, token.number))
         for earlier, later in combinations(rows, 2):
             if later.start < earlier.end and earlier.row["owner_uid"] and later.row["owner_uid"]:
-                if earlier.row["owner_uid"] == later.row["owner_uid"]:
+                if _same(earlier.owner, later.owner):
                     continue
                 when = "at every time" if later.start == EARLIEST else f"at {later.start:%Y-%m-%d}"
                 name = later.row["label"] or later.row["mask"]
@@ -311,6 +414,40 @@ def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
                     f"({earlier.owner_name}, {later.owner_name}).\n"
                     "A token has one owner at a time: end the first row with valid_to, or remove one."
                 )
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    """Whether two cells name the same owner, whatever the case of their letters and the blanks between words."""
+    return " ".join((one or "").lower().split()) == " ".join((other or "").lower().split())
+
+
+def _without_repeats(tokens: Sequence[_Token], line_notes: dict[str, list[int]]) -> list[_Token]:
+    """Return the rows, those about one token that differ in scopes or networks alone as one, with all of them."""
+    kept: dict[str, list[_Token]] = {}
+    for token in tokens:
+        rows = kept.setdefault(token.row["token_uid"], [])
+        twin = next((row for row in rows if _agree(row, token)), None)
+        if twin is None:
+            rows.append(token)
+            continue
+        line_notes.setdefault("rows about one token and one owner, read as one", []).extend((twin.number, token.number))
+        for column, value in token.row.items():
+            if column in LISTS and value and twin.row[column]:
+                words = re.split(r"[\s,;]+", f"{twin.row[column]} {value}")
+                twin.row[column] = " ".join(dict.fromkeys(word for word in words if word))
+            elif twin.row[column] is None:
+                twin.row[column] = value
+    return sorted((token for rows in kept.values() for token in rows), key=lambda token: token.number)
+
+
+def _agree(one: _Token, other: _Token) -> bool:
+    differing = {
+        column
+        for column, value in one.row.items()
+        if column not in (*LISTS, "owner_uid") and value != other.row[column] and None not in (value, other.row[column])
+    }
+    starts = (one.row["valid_from"], one.row["valid_to"]) == (other.row["valid_from"], other.row["valid_to"])
+    return starts and _same(one.owner, other.owner) and differing <= {"owner_name"}
 
 
 def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
@@ -326,7 +463,8 @@ def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
     Returns
     -------
     DataFrame, one row a token
-        The same columns; where several rows are valid, the latest one, and ``owner_status`` is ``ambiguous``.
+        The same columns; where several rows are valid, the latest one, and ``owner_status`` is ``ambiguous`` unless
+        they agree in owner and team.
     """
     frame = tokens.to_pandas() if isinstance(tokens, pa.Table) else tokens
     moment = pd.Timestamp(when if when.tzinfo else when.replace(tzinfo=UTC))
@@ -335,6 +473,7 @@ def as_of(tokens: pa.Table | pd.DataFrame, when: datetime) -> pd.DataFrame:
         & (frame["valid_to"].isna() | (frame["valid_to"] > moment))
     ]
     live = live.sort_values("valid_from", na_position="first", kind="stable")
-    several = live["token_uid"].duplicated(keep=False)
+    owner = live["owner_uid"].fillna("") + "|" + live["team"].fillna("")
+    several = owner.groupby(live["token_uid"]).transform("nunique") > 1
     live = live.assign(owner_status=live["owner_status"].mask(several, AMBIGUOUS))
     return live.drop_duplicates("token_uid", keep="last").sort_index().reset_index(drop=True)

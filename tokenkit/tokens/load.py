@@ -1,6 +1,6 @@
-"""Load: the list of owners, from its file into the lake.
+"""Load: the list of owners, from its file into the lake, and whether it is about the tokens of the logs.
 
-Reads  the CSV that tokenkit.toml or the command line names. Writes tokens; notes about the list (state.db).
+Reads  the CSV that tokenkit.toml or the command line names; dim_token. Writes tokens; notes about the list (state.db).
 """
 
 import hashlib
@@ -10,6 +10,7 @@ from pathlib import Path
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.ingest import open_key
+from tokenkit.sources.fields.masking import tidy_text
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 
@@ -39,3 +40,36 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
         state.set_meta(db, "inventory_notes", json.dumps(notes))
         state.set_meta(db, "inventory_name", named.name)
         state.save_stage_digests(db, "inventory", {"tokens": digest})
+
+
+def unmatched_list(workspace: Workspace) -> str | None:
+    """Return what to do about a list of owners of which no id occurs in the logs; None where one does, or without one.
+
+    A list of users or roles matches by their ARNs.
+    """
+    listed = lake.read(workspace.lake, "tokens")
+    seen = lake.read(workspace.lake, "dim_token")
+    issuers = sorted({issuer for issuer in seen["issuer"].to_pylist() if issuer})
+    ids = {
+        uid for column in ("token_uid", "principal_token_uid", "role_token_uid") for uid in seen[column].to_pylist()
+    }
+    if not listed.num_rows or not issuers or not ids.isdisjoint(listed["token_uid"].to_pylist()):
+        return None
+    with state.connect(workspace.state) as db:
+        name = state.get_meta(db, "inventory_name") or "the list of owners"
+    number, whose = len(set(listed["token_uid"].to_pylist())), sorted(set(listed["issuer"].to_pylist()))
+    none = f"none of the {number} ids of the list occurs" if number > 1 else "the only id of the list does not occur"
+    remedy = (
+        f"Say who issued them in a column source ({_some(issuers)} in the logs; {_some(whose)} in the list)"
+        if set(whose) - set(issuers)
+        else "Give each id as the log has it, with the same capitals and every digit"
+    )
+    return (
+        f"{tidy_text(name, 80)}: {none} in the logs, so no token has an owner. "
+        f"{remedy}. tokenkit tokens lists the tokens of the logs with their masks."
+    )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(tidy_text(name, 60) for name in names[:5])
+    return shown + (", ..." if len(names) > 5 else "")

@@ -79,8 +79,9 @@ def _row(shown: pd.Series, entry: pd.Series | None, group: pd.DataFrame, profile
     short = principal.rsplit(":", 1)[-1] if isinstance(principal, str) else None
     mask = shown["mask"] if profile_kind in ("token", "rotated") else short
     kind = {"token": shown["token_kind"], "rotated": shown["token_kind"]}.get(profile_kind, profile_kind)
-    get = entry.get if entry is not None else (lambda name: None)
-    label = get("label") or short or mask
+    listed = {} if entry is None else entry[entry.notna()].to_dict()  # an empty cell is NaN here, which is true
+    get = listed.get
+    label = get("label") or short or mask or shown["mask"]
     uids = list(dict.fromkeys([*group["token_uid"]]))
     return [
         label, mask, shown["issuer"], kind, principal, get("owner_name"), get("owner_email"), get("owner_type"),

@@ -149,6 +149,8 @@ def _days(span: Days) -> str:
 def _owners(owners: Ownership) -> str:
     if not owners["source"]:
         return "no list of owners was given"
+    if owners["unmatched"]:
+        return say.sentence(owners["unmatched"])
     text = f"{say.clean(owners['source'], 80)}, {say.plural(owners['rows'], 'row')}"
     share = owners["with_owner"]
     return text if share is None else f"{text}; {say.percent(share)} of the tokens have an owner"
