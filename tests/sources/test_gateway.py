@@ -309,3 +309,53 @@ def test_a_line_without_end_is_given_up_and_the_next_is_read(tmp_path: Path, mon
         ("line 2", "longer than"),
         ("line 4", "the line is"),
     }
+
+
+# ---- the names that NGINX logs have for what was asked for ----
+def put(folder: Path, *lines: dict[str, Any]) -> Path:
+    path = folder / "a.log"
+    path.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return path
+
+
+def test_the_requested_path_counts_and_not_what_a_rewrite_made_of_it(tmp_path: Path) -> None:
+    paths = ["/v1/orders/17?x=1", "/v1/customers", "/admin/keys"]
+    lines = [nginx(request_id=f"r{i}", uri="/index.php", request_uri=path) for i, path in enumerate(paths)]
+    (batch,) = sources.get("nginx").read(put(tmp_path, *lines), READING, sources.Tally())
+    assert batch.events["operation"].to_pylist() == ["GET /v1/orders/{id}", "GET /v1/customers", "GET /admin/keys"]
+    assert batch.events["url_path"].to_pylist() == ["/v1/orders/17", "/v1/customers", "/admin/keys"]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        ("GET /v1/orders/17?x=1 HTTP/1.1", ("GET /v1/orders/{id}", "/v1/orders/17")),
+        ("delete /v1/orders HTTP/2.0", ("DELETE /v1/orders", "/v1/orders")),
+        ("GET /a b HTTP/1.1", ("GET /a b", "/a b")),
+        ("GET /v1/orders", ("GET /v1/orders", "/v1/orders")),
+    ],
+)
+def test_a_request_in_one_field_is_method_and_path(
+    tmp_path: Path, request_line: str, expected: tuple[str, str]
+) -> None:
+    line = nginx(request=request_line, time_local="02/Mar/2026:11:00:00 +0100")
+    for name in ("uri", "request_method", "msec"):
+        del line[name]
+    path = put(tmp_path, line, line | {"request": "-", "request_id": "r2"})
+    found = sources.recognise(path)
+    assert found is not None and found.name == "nginx"
+    tally = sources.Tally()
+    (batch,) = found.read(path, READING, tally)
+    (event,) = batch.events.to_pylist()
+    assert (event["operation"], event["url_path"]) == expected
+    assert event["time"].isoformat() == "2026-03-02T10:00:00+00:00"
+    assert [q.place for q in tally.quarantined] == ["line 2"], "a request that is none"
+
+
+@pytest.mark.parametrize("text", ["02/Mrz/2026:11:00:00 +0100", "32/Mar/2026:11:00:00 +0100", "02/Mar/2026", ""])
+def test_a_local_time_that_is_none_costs_its_line(tmp_path: Path, text: str) -> None:
+    line = nginx(time_local=text)
+    del line["msec"]
+    tally = sources.Tally()
+    assert list(sources.get("nginx").read(put(tmp_path, line), READING, tally)) == []
+    assert len(tally.quarantined) == 1

@@ -410,6 +410,216 @@ def test_what_a_time_means_does_not_depend_on_its_neighbours() -> None:
     assert alone == beside.tolist()[0]
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("1 error occurred: permission denied", (None, 2, True)), ("PERMISSION_DENIED", (None, 2, True)),
+        ("Access Denied", (None, 2, True)), ("AuthorizationFailed", (None, 2, True)), ("403", (403, 2, True)),
+        ("AuthorizationError", (None, 2, True)), ("insufficient_scope", (None, 2, True)), (403, (403, 2, True)),
+        ("You are not authorized to perform this operation.", (None, 2, True)), ("AccessDenied", (403, 2, True)),
+        ("401 Unauthorized", (401, 2, True)), ("invalid api key", (None, 2, True)), ("Token expired", (None, 2, True)),
+        ("0", (None, 1, False)), ("false", (None, 1, False)), ("OK", (None, 1, False)), ("none", (None, 1, False)),
+        (False, (None, 1, False)), (0, (None, 1, False)), ("", (None, 1, False)), ("200 OK", (200, 1, False)),
+        ("NoSuchKey", (None, 2, False)), ("connection refused", (None, 2, False)), ("not_found", (None, 2, False)),
+        ("429 Too Many Requests", (429, 2, False)), ("ThrottlingException", (429, 2, False)),
+        ("Method Not Allowed", (None, 2, False)), ("7", (None, 2, False)),
+    ],
+)  # fmt: skip
+def test_an_error_is_a_refusal_a_failure_or_none_at_all(
+    tmp_path: Path, error: Any, expected: tuple[int | None, int, bool]
+) -> None:
+    columns = {k: v for k, v in COLUMNS.items() if k != "status"} | {"error": "e"}
+    path = put(tmp_path, json.dumps(ROW | {"e": error}).encode(), "a.jsonl")
+    (event,) = read(path, source(columns))[0].to_dict("records")
+    code = None if pd.isna(event["http_status"]) else int(event["http_status"])
+    assert (code, event["status_id"], event["is_denied"]) == expected
+    assert pd.isna(event["status_code"]) == (expected[1] == 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("429 Too Many Requests", (429, 2, False)), ("HTTP/1.1 403 Forbidden", (403, 2, True)),
+        ("200 OK", (200, 1, False)),
+        ("permission denied", (None, 2, True)), ("Not Authorised", (None, 2, True)),
+        ("UNAUTHENTICATED", (None, 2, True)),
+        ("DEADLINE_EXCEEDED", (None, 2, False)), ("Timed out", (None, 2, False)), ("Success", (None, 1, False)),
+        ("-403-", (403, 2, True)), ("0", (None, 0, None)), ("2000", (None, 0, None)),
+        ("unsuccessful", (None, 2, False)),
+    ],
+)  # fmt: skip
+def test_a_status_is_read_as_people_write_it(
+    tmp_path: Path, status: str, expected: tuple[int | None, int, bool | None]
+) -> None:
+    event = one(tmp_path, code=status)
+    code = None if pd.isna(event["http_status"]) else int(event["http_status"])
+    assert (code, event["status_id"], event["is_denied"]) == expected
+
+
+# ---- numbers of other countries ----
+NUMBERS = {"time": "at", "native_id": "key", "operation": "verb", "response_bytes": "bytes", "duration": "took"}
+
+
+def numbers(folder: Path, bytes_: list[str], took: list[str], **more: Any) -> pd.DataFrame:
+    rows = [{"at": f"2026-03-01T10:20:{i:02d}Z", "key": NATIVE, "verb": "GET", "bytes": b, "took": t}
+            for i, (b, t) in enumerate(zip(bytes_, took, strict=True))]  # fmt: skip
+    path = put(folder, as_csv(rows, delimiter=";"))
+    its = source(NUMBERS, **more)
+    check.check(path, its, READING)
+    events, tally = read(path, its)
+    assert tally.quarantined == []
+    return events
+
+
+GERMAN = (["1.234", "48.250", "1.234.567", "998", "0"], ["12,5", "8", "1.204,75", "7", "-"])
+ENGLISH = (["1,234", "48,250", "1,234,567", "998", "0"], ["12.5", "8", "1,204.75", "7", ""])
+SWISS = (["1'234", "48'250", "1'234'567", "998", "0"], ["12.5", "8", "1'204.75", "7", ""])
+
+
+@pytest.mark.parametrize(
+    ("cells", "marks"),
+    [
+        (GERMAN, {"decimal": ","}), (GERMAN, {"thousands": "."}), (GERMAN, {"decimal": ",", "thousands": "."}),
+        (ENGLISH, {"thousands": ","}), (ENGLISH, {"decimal": "."}), (SWISS, {"decimal": ".", "thousands": "'"}),
+        (([c.replace(".", "\u202f") for c in GERMAN[0]], [c.replace(".", "\u202f") for c in GERMAN[1]]),
+         {"decimal": ",", "thousands": "\u202f"}),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_with_the_marks_of_the_mapping(
+    tmp_path: Path, cells: tuple[list[str], list[str]], marks: dict[str, str]
+) -> None:
+    events = numbers(tmp_path, *cells, **marks)
+    assert events["response_bytes"].tolist() == [1234, 48250, 1234567, 998, 0]
+    assert events["duration_ms"].tolist()[:4] == [12.5, 8.0, 1204.75, 7.0] and pd.isna(events["duration_ms"][4])
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        (GERMAN, "bytes"), (ENGLISH, "bytes"), (SWISS, "bytes"), ((["998", "5"], ["12,5", "8"]), "took"),
+        ((["1.234", "998"], ["1", "2"]), "bytes"), ((["1", "2"], ["1.204,75", "1,204.75"]), "took"),
+    ],
+)  # fmt: skip
+def test_numbers_that_countries_read_differently_are_refused_with_the_remedy(
+    tmp_path: Path, cells: tuple[list[str], list[str]], column: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf'"{column}", but this column of .*decimal = ",".*thousands = "\."'):
+        numbers(tmp_path, *cells)
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "took"), [(["1234", "998"], ["0.125", "1.204"]), (["512.125", "17.5"], ["1", "2"]),
+                         (["1234.0", "998.0"], ["1e3", "2"]), (["0.125", "3"], ["", "-"])]
+)  # fmt: skip
+def test_numbers_that_everybody_reads_alike_need_no_marks(tmp_path: Path, bytes_: list[str], took: list[str]) -> None:
+    events = numbers(tmp_path, bytes_, took)
+    assert events["response_bytes"].tolist() == [round(float(b)) for b in bytes_]
+
+
+def test_one_odd_number_of_many_costs_its_row_and_names_the_remedy(tmp_path: Path) -> None:
+    rows = [ROW | {"bytes": str(i)} for i in range(100)]
+    rows[40]["bytes"] = "1.234"
+    events, tally = read(put(tmp_path, as_csv(rows)))
+    assert len(events) == 99 and [q.place for q in tally.quarantined] == ["line 42"]
+    assert 'thousands = "."' in tally.quarantined[0].reason
+
+
+def test_a_number_that_breaks_the_marks_costs_its_row(tmp_path: Path) -> None:
+    rows = [ROW | {"bytes": b} for b in ("1.234", "12.34", "1,234.5", "1.23.456", "7")]
+    events, tally = read(put(tmp_path, as_csv(rows)), source(decimal=","))
+    assert events["response_bytes"].tolist() == [1234, 7] and len(tally.quarantined) == 3
+
+
+@SOME
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20), st.sampled_from([(",", "."), (".", ","), (".", "'")]))
+def test_any_whole_number_is_read_with_any_marks(tmp_path: Path, amounts: list[int], marks: tuple[str, str]) -> None:
+    rows = [ROW | {"bytes": f"{amount:,}".replace(",", marks[1]), "at": f"2026-03-01T10:20:{i:02d}Z"}
+            for i, amount in enumerate(amounts)]  # fmt: skip
+    events, tally = read(put(tmp_path, as_csv(rows)), source(decimal=marks[0], thousands=marks[1]))
+    assert tally.quarantined == [] and events["response_bytes"].tolist() == amounts
+
+
+# ---- lists, rows that are no calls, kinds by prefix, units ----
+def test_the_first_of_a_list_is_taken_and_names_lead_into_lists(tmp_path: Path) -> None:
+    line = {"at": "2026-03-01T10:20:30Z", "headers": {"X-Key": [NATIVE], "User-Agent": ["curl/8", "other"], "No": []},
+            "hops": [{"ip": "203.0.113.7"}, {"ip": "198.51.100.4"}], "sizes": [[512]], "verb": "GET", "url": "/a",
+            "rights": ["read", "write"]}  # fmt: skip
+    columns = {"time": "at", "native_id": "headers.X-Key", "user_agent": "headers.User-Agent", "method": "verb",
+               "path": "url", "src_ip": "hops.1.ip", "response_bytes": "sizes", "principal": "headers.No",
+               "service": "hops.ip", "tenant": "hops.9.ip", "scopes": "rights"}  # fmt: skip
+    (event,) = read(put(tmp_path, json.dumps(line).encode(), "a.jsonl"), source(columns))[0].to_dict("records")
+    assert event["token_uid"] == identity.token_uid(KEY, "orders-api", NATIVE)
+    assert (event["user_agent"], event["src_ip"], event["service"]) == ("curl/8", "198.51.100.4", "203.0.113.7")
+    assert event["response_bytes"] == 512 and event["scopes"].tolist() == ["read", "write"]
+    assert pd.isna(event["principal_uid"]) and pd.isna(event["tenant_uid"])
+
+
+def test_rows_that_are_no_calls_are_ignored_and_counted(tmp_path: Path) -> None:
+    kinds = (("call", "done"), ("ping", "done"), (" call", "begun"), (None, "done"))
+    rows = [ROW | {"kind": kind, "more": {"stage": stage}, "bytes": str(i)} for i, (kind, stage) in enumerate(kinds)]
+    content = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    text = TOML.replace('"op"', '"verb"') + '[where]\nkind = "call"\nmore.stage = ["done", "over"]\n'
+    its = mapped.load(mapping(tmp_path, text))
+    events, tally = read(put(tmp_path, content, "a.jsonl"), its)
+    assert events["raw_ref"].str.rsplit("#").str[-1].tolist() == ["1"]
+    assert tally.ignored == {"rows that are no calls (where kind)": 2, "rows that are no calls (where more.stage)": 1}
+    with pytest.raises(ConfigError, match=r"where\.kind, but .* has no such column"):
+        read(put(tmp_path, as_csv([ROW])), source(where={"kind": ("call",)}))
+
+
+def test_the_kind_of_a_credential_follows_from_how_its_id_begins(tmp_path: Path) -> None:
+    rows = [ROW | {"key": key} for key in ("AKIA0123456789", "ASIA0123456789", "key-0123456789")]
+    its = source(kinds={"A": "aws", "ASIA": "aws_session"}, lifetimes={"ASIA": "session"})
+    events, _ = read(put(tmp_path, as_csv(rows)), its)
+    assert events["token_kind"].tolist() == ["aws", "aws_session", "api_key"]
+    assert events["token_lifetime"].tolist() == ["unknown", "session", "long_lived"]
+
+
+def test_durations_may_be_in_nanoseconds(tmp_path: Path) -> None:
+    event = one(tmp_path, {"duration": "took"}, {"units": {"duration": "ns"}}, took=12_300_000_000)
+    assert event["duration_ms"] == 12_300
+
+
+@pytest.mark.parametrize("bom", [True, False])
+def test_a_separator_line_and_utf_16_are_read(tmp_path: Path, bom: bool) -> None:
+    text = "sep=;\n" + as_csv([ROW | {"agent": "é"}], delimiter=";", lineterminator="\n").decode()
+    for content in (text.encode(), *((text.encode("utf-16"), ("\ufeff" + text).encode("utf-16-be")) if bom else ())):
+        events, tally = read(put(tmp_path, content))
+        assert tally.quarantined == [] and events["user_agent"].tolist() == ["é"]
+        assert events["raw_ref"].str.rsplit("#").str[-1].tolist() == ["3"]
+        assert check.check(tmp_path / "a.csv", source(), READING).counts["stored"] == 1
+
+
+def test_fields_that_no_record_has_are_told_by_ingest_and_check(tmp_path: Path) -> None:
+    columns = 'native_id = "auth.acessor"\noperation = "call"\nsrc_ip = "client.ipaddr"\nerror = "fault"\n'
+    path = mapping(tmp_path, f'name = "typo"\nissuer = "shop"\n[columns]\ntime = "at"\n{columns}')
+    line = {"at": "2026-03-02T10:00:00Z", "auth": {"accessor": "acc-0123456789"}, "call": "r", "client": {"ip": "::1"}}
+    put(tmp_path, json.dumps(line).encode(), "a.jsonl")
+    place = config.init(tmp_path / "w")
+    notes = ingest(place, [parse_input(f"{path}={tmp_path / 'a.jsonl'}")]).notes
+    assert len(notes) == 2
+    assert "line 5: native_id" in notes[0] and "did you mean auth.accessor?" in notes[0]
+    assert 'src_ip = "client.ipaddr", but no record has that field' in notes[1]
+    assert set(notes) <= set(check.check(tmp_path / "a.jsonl", sources.get(str(path)), READING).notes)
+    put(tmp_path, json.dumps(line | {"client": {"ipaddr": "::1"}, "n": 2}).encode(), "b.jsonl")
+    put(tmp_path, json.dumps(line | {"n": 3}).encode(), "c.jsonl")
+    two = [parse_input(f"{path}={tmp_path / name}") for name in ("b.jsonl", "c.jsonl")]
+    assert len(ingest(place, two).notes) == 1, "one file of two has it"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('decimal = ";"', "decimal is ';'"), ('decimal = ","\nthousands = ","', "both ','"),
+     ("decimal = 1", "decimal is 1"),
+     ("[where]\nkind = []", "where.kind"), ("[kinds]\nAKIA = 1", "kinds.AKIA"),
+     ('[lifetimes]\nAKIA = "long"', "lifetimes.AKIA is 'long'")],
+)  # fmt: skip
+def test_a_new_key_that_cannot_be_meant_says_what_to_correct(tmp_path: Path, text: str, said: str) -> None:
+    top, _, section = text.partition("[")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        sources.get(str(mapping(tmp_path, f"{top}\n{TOML}\n{'[' + section if section else ''}")))
+
+
 # ---- secrets ----
 def test_no_secret_is_stored_shown_or_named(tmp_path: Path) -> None:
     rows = [
@@ -633,3 +843,32 @@ def test_a_check_of_our_own_sources_names_their_fields(tmp_path: Path) -> None:
 
 def test_what_is_judged_by_nothing_costs_nothing() -> None:
     assert set(check.COSTS) <= set(check.COLUMNS)
+
+
+CADDY = {"level": "info", "ts": 1772445600.5, "logger": "http.log.access", "msg": "handled request",
+         "request": {"remote_ip": "203.0.113.7", "client_ip": "203.0.113.7", "proto": "HTTP/2.0", "method": "GET",
+                     "host": "api.example.com", "uri": "/v1/orders/0", "headers": {"User-Agent": ["curl/8.5.0"],
+                                                                                  "X-Api-Key-Id": [NATIVE]}},
+         "bytes_read": 0, "user_id": "", "duration": 0.0123, "size": 512, "status": 200,
+         "resp_headers": {"Server": ["Caddy"]}}  # fmt: skip
+
+
+def test_a_draft_for_caddy_takes_the_right_fields(tmp_path: Path) -> None:
+    path = put(
+        tmp_path, b"".join(json.dumps(CADDY | {"ts": 1772445600.5 + i}).encode() + b"\n" for i in range(3)), "a.log"
+    )
+    text = draft.draft(path)
+    for line in ('native_id = "request.headers.X-Api-Key-Id"', 'user_agent = "request.headers.User-Agent"',
+                 'duration = "s"', 'path = "request.uri"',
+                 "without a value in the first rows, which nothing can be said of: user_id"):  # fmt: skip
+        assert line in text, text
+    events, tally = read(path, mapped.load(put(tmp_path, text.encode(), "draft.toml")))
+    assert tally.quarantined == [] and len(events) == 3
+    assert events["user_agent"].tolist() == ["curl/8.5.0"] * 3 and round(events["duration_ms"][0], 1) == 12.3
+
+
+def test_a_draft_maps_no_column_without_a_value(tmp_path: Path) -> None:
+    rows = [{"at": "2026-03-01T10:20:30Z", "key": "", "verb": "GET", "url": "/a", "status": "-", "bytes": ""}] * 3
+    text = draft.draft(put(tmp_path, as_csv(rows)))
+    assert "# native_id" in text and "status =" not in text and "response_bytes =" not in text
+    assert "nothing can be said of: key, status, bytes" in text

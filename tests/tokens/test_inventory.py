@@ -211,7 +211,7 @@ def test_no_inventory_is_an_inventory_of_no_one() -> None:
 
 
 # ---- lists as systems and spreadsheets export them ----
-REPORT = """user,arn,user_creation_time,password_enabled,password_last_used,access_key_1_active,access_key_1_last_rotated
+REPORT = """user,arn,user_creation_time,password_enabled,password_last_used,access_key_1_active,access_key_1_rotated
 <root_account>,arn:aws:iam::111122223333:root,2020-01-01T00:00:00+00:00,not_supported,no_information,false,N/A
 deploy,arn:aws:iam::111122223333:user/deploy,2024-01-01T00:00:00+00:00,false,N/A,true,2025-06-01T00:00:00+00:00
 """
@@ -219,7 +219,9 @@ deploy,arn:aws:iam::111122223333:user/deploy,2024-01-01T00:00:00+00:00,false,N/A
 
 def test_the_credential_report_of_aws_is_a_list_of_users(load) -> None:
     tokens, notes = load(REPORT)
-    assert tokens["token_uid"].tolist() == [uid(f"arn:aws:iam::111122223333:{w}", "aws") for w in ("root", "user/deploy")]
+    assert tokens["token_uid"].tolist() == [
+        uid(f"arn:aws:iam::111122223333:{w}", "aws") for w in ("root", "user/deploy")
+    ]
     assert tokens["owner_name"].tolist() == ["<root_account>", "deploy"]
     assert tokens["created_time"].tolist() == [pd.Timestamp(f"{y}-01-01", tz="UTC") for y in (2020, 2024)]
     assert "column arn read as native_id" in notes
@@ -230,22 +232,26 @@ def test_the_credential_report_of_aws_is_a_list_of_users(load) -> None:
     [
         (
             "UserName,AccessKeyId,Status,CreateDate\ndeploy,AKIAEXAMPLEDEPLOY001,Inactive,2024-01-01T00:00:00+00:00\n",
-            "AKIAEXAMPLEDEPLOY001", "aws", {"owner_name": "deploy", "owner_status": "owned", "created_time": "2024-01-01"},
+            "AKIAEXAMPLEDEPLOY001", "aws",
+            {"owner_name": "deploy", "owner_status": "owned", "created_time": "2024-01-01"},
         ),
         (
-            "token_id,token_name,owner,repository,permissions,expires_at\n4711001,ci,ana,acme/api,contents=read,No expiration\n",
+            "token_id,token_name,owner,repository,permissions,expires_at\n"
+            "4711001,ci,ana,acme/api,contents=read,No expiration\n",
             "4711001", "gateway:default", {"label": "ci", "owner_name": "ana", "expires_time": None},
         ),
         (
             "id,name,userId,clientName,created,expiresAt,lastUpdated\n"
-            "00TabcdefGHIJ,ci token,00uANA,Okta API,2024-01-01T00:00:00.000Z,2026-12-01T00:00:00.000Z,2026-03-01T00:00:00Z\n",
+            "00TabcdefGHIJ,ci token,00uANA,Okta API,2024-01-01T00:00:00.000Z,2026-12-01T00:00:00.000Z,"
+            "2026-03-01T00:00:00Z\n",
             "00TabcdefGHIJ", "gateway:default",
             {"label": "ci token", "owner_status": "owned", "expires_time": "2026-12-01", "created_time": "2024-01-01"},
         ),
         (
             "accessor,display_name,entity_id,policies,creation_time,expire_time\nacc-0123456789ab,approle,ent-1,default,"
             "1704067200,2026-12-01T00:00:00.123456789Z\n",
-            "acc-0123456789ab", "gateway:default", {"label": "approle", "created_time": "2024-01-01", "scopes": "default"},
+            "acc-0123456789ab", "gateway:default",
+            {"label": "approle", "created_time": "2024-01-01", "scopes": "default"},
         ),
         (
             "NAMESPACE,NAME,UID,CREATIONTIMESTAMP\nshop,ci,0b5e4f9e-1111-4222-8333-444455556666,2024-01-01T00:00:00Z\n",
@@ -271,8 +277,8 @@ def test_a_key_that_is_not_in_use_keeps_its_owner_and_is_noted(load) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["No expiration", "never expires", "Never", "no expiry", "does not expire", "N/A", "<none>", "unlimited", "0",
-              "0001-01-01T00:00:00Z", "nan", "no_information", "NaT"]
+    "words", ["No expiration", "never expires", "Never", "no expiry", "does not expire", "N/A", "<none>", "unlimited",
+              "0", "0001-01-01T00:00:00Z", "nan", "no_information", "NaT"]
 )  # fmt: skip
 def test_a_token_that_never_expires_has_no_time_of_expiry(load, words: str) -> None:
     tokens, _ = load(f"native_id,source,owner,expires_at\nk,gateway,ana,{words}\n")
@@ -288,7 +294,9 @@ def test_times_are_read_as_systems_write_them(load, text: str) -> None:
     assert tokens["expires_time"][0] == pd.Timestamp("2026-03-01 10:20:30", tz="UTC")
 
 
-@pytest.mark.parametrize("first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "Export of 2026-03-01, all\n\n"])
+@pytest.mark.parametrize(
+    "first", ["sep=;\n", "SEP=;\r\n", '"sep=;"\n', "\ufeffsep=;\n", "Export of 2026-03-01, all\n\n"]
+)
 def test_lines_above_the_header_are_left_out(load, first: str) -> None:
     tokens, notes = load(f"{first}native_id;source;owner\nkey_0123456789ab;gateway;Ana, B.\n".encode())
     assert tokens["owner_name"].tolist() == ["Ana, B."]
@@ -333,6 +341,8 @@ def test_a_row_a_scope_is_one_token_with_one_owner(load) -> None:
 
 
 def test_the_same_owner_twice_is_not_two_owners(load) -> None:
-    tokens, _ = load("native_id,source,owner,label,valid_from\nk1,gateway,ana,a,2026-01-01\nk1,gateway,ana,b,2026-02-01\n")
+    tokens, _ = load(
+        "native_id,source,owner,label,valid_from\nk1,gateway,ana,a,2026-01-01\nk1,gateway,ana,b,2026-02-01\n"
+    )
     now = inventory.as_of(tokens, NOW)
     assert now["owner_status"].tolist() == ["owned"] and now["label"].tolist() == ["b"]

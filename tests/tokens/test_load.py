@@ -19,7 +19,10 @@ NATIVE = "key_0123456789ab"
         ("native_id,source\narn:aws:iam::111122223333:user/ana,aws\n", None),
         ("native_id,source\n", None),
         (f"native_id,source\n{NATIVE.upper()},gateway\n", "the only id of the list does not occur.*same capitals"),
-        (f"native_id,source\n{NATIVE},shop\nk2,shop\n", r"none of the 2 ids .* \(aws, gateway:default in the logs; shop"),
+        (
+            f"native_id,source\n{NATIVE},shop\nk2,shop\n",
+            r"none of the 2 ids .* \(aws, gateway:default in the logs; shop",
+        ),
     ],
 )
 def test_a_list_of_which_no_id_occurs_says_so(tmp_path: Path, listed: str, says: str | None) -> None:
@@ -33,7 +36,6 @@ def test_a_list_of_which_no_id_occurs_says_so(tmp_path: Path, listed: str, says:
     if says is None:
         assert unmatched_list(place) is None
     else:
-
         text = unmatched_list(place)
         assert text is not None and re.match(f"tokens.csv: .*{says}", text)
         assert NATIVE not in text

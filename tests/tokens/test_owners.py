@@ -89,7 +89,8 @@ def test_an_inventory_that_knows_the_role_names_its_sessions(tmp_path: Path) -> 
     assert len(person["token_uids"]) == 2
 
 
-@pytest.mark.parametrize("listed", ["native_id,owner_name\n{0},ana\n", "native_id,token_name,owner_name\n{0},,ana\n{1},x,raj\n",
+@pytest.mark.parametrize("listed", ["native_id,owner_name\n{0},ana\n",
+                                    "native_id,token_name,owner_name\n{0},,ana\n{1},x,raj\n",
                                     "native_id,token_name,owner_name\n{0},nan,ana\n{1},None,raj\n"])  # fmt: skip
 def test_a_token_that_the_list_gives_no_name_is_called_by_its_mask(tmp_path: Path, listed: str) -> None:
     place = chain(tmp_path, CHAIN[:2])

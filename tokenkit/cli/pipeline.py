@@ -106,6 +106,8 @@ def _say(result: "object", as_json: bool) -> None:
         )
     for note in result.notes:
         typer.echo(note)
+    for note in result.counts.notes:
+        typer.echo(f"note: {note}")
     if unmatched := facts["coverage"]["owners"]["unmatched"]:
         typer.echo(f"note: {unmatched}")
     words = {
@@ -165,6 +167,8 @@ def ingest(
     if counts.files_known:
         typer.echo(f"{counts.files_known:,} files were read before")
     _say_left_out(counts.ignored_files)
+    for note in counts.notes:
+        typer.echo(f"note: {note}")
     if unmatched := unmatched_list(workspace):
         typer.echo(f"note: {unmatched}")
 

@@ -52,12 +52,23 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show ten records as they would be stored, what stays null and what that costs, and what is refused."""
+    from tokenkit.errors import TokenkitError
+    from tokenkit.sources.fields.masking import hidden
+
+    try:
+        _check(path, source, draft, as_json)
+    except TokenkitError as error:  # it names the file, and columns: nobody has looked at them yet
+        raise type(error)(hidden(str(error), 4096)) from None
+
+
+def _check(path: Path, source: str, draft: bool, as_json: bool) -> None:
     from tokenkit import config, identity, ingest
     from tokenkit import sources as known
     from tokenkit.errors import InputError
     from tokenkit.sources import packed
     from tokenkit.sources.check import check as look
     from tokenkit.sources.clocks import Clock
+    from tokenkit.sources.fields.masking import hidden
     from tokenkit.sources.fields.networks import open_databases
     from tokenkit.sources.mapped.draft import draft as guess
 
@@ -68,10 +79,13 @@ def check(
     if path.is_file() and (draft or (not source and known.recognise(sample) is None)):
         text = guess(sample)
         if as_json:
-            typer.echo(json.dumps({"path": str(path), "draft": text}))
+            typer.echo(json.dumps({"path": hidden(str(path), 4096), "draft": text}))
             return
         if not draft:
-            typer.echo(f"{path}: of no known source. A draft of a mapping (--draft prints it alone):\n", err=True)
+            typer.echo(
+                f"{hidden(str(path), 4096)}: of no known source. A draft of a mapping (--draft prints it alone):\n",
+                err=True,
+            )
         typer.echo(text, nl=False)
         return
     files, _ = known.find_files(path, source or None)
@@ -95,7 +109,7 @@ def check(
     if as_json:
         said = {name: value for name, value in vars(checked).items() if name != "quarantined"}
         refused = [{"place": q.place, "reason": q.reason} for q in checked.quarantined]
-        typer.echo(json.dumps(said | {"path": str(file), "refused": refused}))
+        typer.echo(json.dumps(said | {"path": str(checked.path), "refused": refused}))
     else:
         _show(checked)
 

@@ -36,6 +36,7 @@ from tokenkit.sources.fields.sameness import Flags, number_equal_records, remark
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 
+MAPPING_NOTES = "mapping_notes"  # in table meta of state.db
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
 
 
@@ -44,7 +45,7 @@ class Counts:
     """How many records of a run's files were read, stored and not stored.
 
     Of the stored, ``repeated`` are equal to an earlier record of their file, and calls of their own. Of the duplicates,
-    ``differing`` have the id of another event and another content.
+    ``differing`` have the id of another event and another content. ``notes``: what their mappings got wrong.
     """
 
     files: int = 0
@@ -58,6 +59,7 @@ class Counts:
     differing: int = 0
     ignored_files: Counter[str] = field(default_factory=Counter)
     wrong_clock: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """Return the counts as one line of text: a sum that adds up."""
@@ -166,6 +168,7 @@ def ingest(
             clock.end_of_logs = lambda: _end_of_logs(workspace)
         group: list[_File] = []
         events_waiting = 0
+        without_value: dict[str, dict[str, str]] = {}
         for number, (path, source) in enumerate(log_files):
             progress("reading logs", number, len(log_files))
             try:
@@ -182,6 +185,9 @@ def ingest(
             batches = clocks.keep_right(batches, tally, clock)
             events_waiting += sum(batch.events.num_rows for batch in batches)
             group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))
+            if tally.read:  # a field that is in no record of a source's files
+                others = without_value.setdefault(source.name, tally.without_value)
+                without_value[source.name] = {name: others[name] for name in others if name in tally.without_value}
             if events_waiting >= EVENTS_A_COMMIT:
                 _store(workspace, db, group, counts)
                 group, events_waiting = [], 0
@@ -191,6 +197,11 @@ def ingest(
         counts.ignored_files = Counter(ignored.values())
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         progress("reading logs", len(log_files), len(log_files))
+        told_before = json.loads(state.get_meta(db, MAPPING_NOTES) or "{}")
+        told = {name: told for name, told in (told_before | without_value).items() if told}
+        state.set_meta(db, MAPPING_NOTES, json.dumps(told, sort_keys=True))
+    names = dict.fromkeys(source.name for _, source in log_files)
+    counts.notes = [text for name in names for text in told.get(name, {}).values()]
     return counts
 
 
@@ -198,6 +209,13 @@ def _end_of_logs(workspace: Workspace) -> datetime | None:
     """The end of the logs that were read before: a clock that is behind it went back."""
     span = extent(workspace)
     return datetime.combine(span[1] + timedelta(days=1), time(), UTC) if span else None
+
+
+def mapping_notes(workspace: Workspace) -> list[str]:
+    """What is to be said of the mappings of the files that were read: fields which no record has, by source."""
+    with state.connect(workspace.state) as db:
+        told = json.loads(state.get_meta(db, MAPPING_NOTES) or "{}")
+    return [text for name in sorted(told) for text in told[name].values()]
 
 
 def read_before(workspace: Workspace, path: Path, source: str) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, apart, extent
+from tokenkit.ingest import mapping_notes
 from tokenkit.schema import coverage as types
 from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
@@ -116,7 +117,7 @@ def _time(text: str | None) -> str | None:
 
 def _notes(workspace: Workspace) -> list[str]:
     with state.connect(workspace.state) as db:
-        return json.loads(state.get_meta(db, "inventory_notes") or "[]")
+        return json.loads(state.get_meta(db, "inventory_notes") or "[]") + mapping_notes(workspace)
 
 
 def gaps(workspace: Workspace, periods: Periods) -> list[types.Gap]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tokenkit import plugins
 from tokenkit.errors import InputError, SourceError, did_you_mean
-from tokenkit.sources import cloudtrail, files, gateway, mapped, ocsf, packed, wrappers
+from tokenkit.sources import cloudtrail, files, gateway, mapped, ocsf, packed, vault, wrappers
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Record, Source, Tally
 
 __all__ = ["Batch", "Quarantined", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
 
-OURS = (cloudtrail.SOURCE, gateway.NGINX, gateway.HAPROXY, ocsf.SOURCE)
+OURS = (cloudtrail.SOURCE, gateway.NGINX, gateway.HAPROXY, ocsf.SOURCE, vault.SOURCE)
 GROUP = "tokenkit.sources"
 
 # rules by which a file is not read
@@ -37,7 +37,7 @@ def sources() -> dict[str, Source]:
     Examples
     --------
     >>> sorted(sources())
-    ['cloudtrail', 'haproxy', 'nginx', 'ocsf']
+    ['cloudtrail', 'haproxy', 'nginx', 'ocsf', 'vault']
     """
     by_name = {source.name: source for source in OURS}
     for point, package, source in plugins.installed(GROUP, "source", SourceError):

@@ -1,10 +1,11 @@
 """Check: read a file by a source and show the result, before anything is stored.
 
-Reads  one file by one source. Writes nothing. Credentials are shown as masks alone, and reasons quote nothing.
+Reads  one file by one source. Writes nothing. Credentials are shown as masks alone, and reasons quote nothing. Any word
+that looks like a credential is hidden, even where it would be stored, since nobody has looked at this file yet.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -22,7 +23,7 @@ from tokenkit.sources import tabular
 from tokenkit.sources.clocks import Clock, keep_right
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Source, Tally
 from tokenkit.sources.fields import sameness
-from tokenkit.sources.fields.masking import tidy_text
+from tokenkit.sources.fields.masking import hidden
 
 SHOWN_RECORDS = 10
 QUARANTINED_LISTED = 20
@@ -46,6 +47,7 @@ COSTS = {
 # columns that are derived from others or at ingest: they are not in the file, and not missing from it
 DERIVED = {"day", "raw_ref", "class_uid", "source", "ua_family", "network_class", "activity_id", "token_type_id",
            "owner_uid", "owner_status"}  # fmt: skip
+KEYED = {"session_uid"}  # a hash with the workspace's key, as token_uid
 COLUMNS = [c.name for c in schema.EVENTS.columns if not c.name.endswith("_key") and c.name not in DERIVED]
 
 
@@ -135,18 +137,26 @@ def check(path: Path, source: Source, reading: Reading, keyed: bool = True, cloc
     if fields_by_column and "token_uid" not in fields_by_column:
         fields_by_column["token_uid"] = tuple(reading.gateway.key_fields)
     result = CheckResult(
-        path, source.name, counts, records, quarantined=sorted(tally.quarantined, key=_place)[:QUARANTINED_LISTED]
+        Path(hidden(str(path), 4096)),
+        source.name,
+        counts,
+        records,
+        quarantined=[
+            replace(one, reason=hidden(one.reason))
+            for one in sorted(tally.quarantined, key=_place)[:QUARANTINED_LISTED]
+        ],
     )
     names = _names(path, set(chain.from_iterable(fields_by_column.values())))
-    result.filled = {ours: " + ".join(_of_file(theirs, names)) for ours, theirs in fields_by_column.items()}
+    result.filled = {ours: hidden(" + ".join(_of_file(theirs, names))) for ours, theirs in fields_by_column.items()}
     if events:
         result.null = {name: COSTS.get(name, "") for name in COLUMNS if not filled_rows[name]}
     used = tuple(chain.from_iterable(fields_by_column.values()))
-    result.unused = [tidy_text(name, 60) for name in names if not _is_used(name, used)]
+    result.unused = [hidden(name, 60) for name in names if not _is_used(name, used)]
     result.notes = _notes(path, source, reading, unattributed, names)
     if equal := counts["duplicates"] - differing:
         result.notes.append(f"{equal:,} records are equal to an earlier one, their id included, and count once")
     result.notes += sameness.remarks(repeated, differing)
+    result.notes += [hidden(text) for text in tally.without_value.values()]
     return result
 
 
@@ -173,12 +183,17 @@ def _records(batch: Batch, count: int, keyed: bool) -> list[dict[str, Any]]:
         token = masks.get(row.pop("token_key"))
         if not keyed:
             row |= {"token_uid": None, "session_uid": None}
-        record = {name: _plain(value) for name, value in row.items() if name != "token_uid"}
+        record = {name: value if name in KEYED else _plain(value) for name, value in row.items() if name != "token_uid"}
         records.append({"time": record.pop("time"), "token": token, "token_uid": row["token_uid"] or None} | record)
     return records
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, without what looks like a credential."""
+    if isinstance(value, str):
+        return hidden(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 

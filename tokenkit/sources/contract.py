@@ -67,11 +67,14 @@ class Tally:
     ignored : dict of rule to how many records it left out
         Whole files are left out by ``find_files`` and counted beside it.
     quarantined : list of Quarantined
+    without_value : dict of str to str
+        What to say of a field that a mapping names and no record of the file has, by the name of ours.
     """
 
     read: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
+    without_value: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ class LogFormat:
     principal: tuple[str, ...]
     marks: tuple[tuple[str, ...], ...]  # a record has one field of each
     handle_field: str | None = None
+    request: tuple[str, ...] = ()  # method, path and protocol in one field: GET /v1/orders HTTP/1.1
 
 
 NGINX_FORMAT = LogFormat(
@@ -57,18 +58,24 @@ NGINX_FORMAT = LogFormat(
     doc="NGINX access log, log_format escape=json, one object a line",
     per_second=1,
     duration_unit_ms=1000.0,
-    time=("msec", "time_iso8601", "time"),
+    time=("msec", "time_iso8601", "time", "time_local"),
     event_uid=("request_id",),
     address=("remote_addr",),
     method=("request_method", "method"),
-    path=("uri", "request_uri", "path"),
+    path=("request_uri", "uri", "path"),  # $uri is what a rewrite made of $request_uri
     status=("status",),
     request_bytes=("request_length",),
     response_bytes=("bytes_sent", "body_bytes_sent"),
     duration=("request_time",),
     user_agent=("http_user_agent",),
     principal=("consumer", "remote_user"),
-    marks=(("msec", "time_iso8601", "time"), ("remote_addr",), ("uri", "request_uri"), ("status",)),
+    marks=(
+        ("msec", "time_iso8601", "time", "time_local"),
+        ("remote_addr",),
+        ("uri", "request_uri", "request"),
+        ("status",),
+    ),
+    request=("request",),
 )
 HAPROXY_FORMAT = LogFormat(
     name="haproxy",
@@ -134,7 +141,7 @@ def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> 
     reader = ColumnReader(records)
     raw: dict[str, Any] = {}
     raw["time"] = reader.times(
-        _first(lambda name: [r.get(name) for r in records], log_format.time), log_format.time[0], log_format.per_second,
+        _first(lambda name: _times(records, name), log_format.time), log_format.time[0], log_format.per_second,
         reading.gateway.timezone,
     )  # fmt: skip
     raw["key_id"] = _first(reader.labels, reading.gateway.key_fields)
@@ -144,9 +151,11 @@ def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> 
         raw[column] = _first(reader.labels, getattr(log_format, column))
     for column in ("method", "path", "user_agent"):
         raw[column] = _first(reader.texts, getattr(log_format, column))
-    reader.require(
-        [p if p is not None else m for p, m in zip(raw["path"], raw["method"], strict=True)], log_format.path[0]
-    )
+    if log_format.request and None in raw["path"]:
+        _split_request(raw, _first(reader.texts, log_format.request))
+    called = [p if p is not None else m for p, m in zip(raw["path"], raw["method"], strict=True)]
+    if None in called:
+        reader.require(called, next((n for n in log_format.path if any(n in r for r in records)), log_format.path[0]))
     for column in ("request_bytes", "response_bytes"):
         raw[column] = _first(reader.amounts, getattr(log_format, column))
     for column in ("status", "duration"):
@@ -154,6 +163,33 @@ def _columns(records: list[Record], log_format: LogFormat, reading: Reading) -> 
     for column, hint in (("path", lambda _: MASK), ("user_agent", lambda _: MASK), ("principal", shown)):
         raw[column] = without_own_key(raw[column], raw["key_id"], hint)
     return reader, raw
+
+
+def _times(records: list[Record], name: str) -> list[Any]:
+    """The times of a field; those of $time_local, such as 02/Mar/2026:10:00:00 +0100, as ISO 8601."""
+    values = [r.get(name) for r in records]
+    return [_LOCAL.sub(_iso, v) if type(v) is str else v for v in values] if name == "time_local" else values
+
+
+_NAMES_OF_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: f"{number:02d}" for number, name in enumerate(_NAMES_OF_MONTHS, 1)}
+_LOCAL = re.compile(r"^(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)$")
+
+
+def _iso(local: re.Match[str]) -> str:
+    day, month, year, clock, hours, minutes = local.groups()
+    return f"{year}-{_MONTHS.get(month, month)}-{day}T{clock}{hours}:{minutes}"
+
+
+_REQUEST = re.compile(r"(\S+) (.+?)(?: HTTP/\d(?:\.\d)?)?")
+
+
+def _split_request(raw: dict[str, Any], requests: list[str | None]) -> None:
+    """Fill in method and path where the log has them as the first line of the request alone."""
+    for i, request in enumerate(requests):
+        if raw["path"][i] is None and request and (parts := _REQUEST.fullmatch(request)):
+            raw["path"][i] = parts.group(2)
+            raw["method"][i] = raw["method"][i] or parts.group(1)
 
 
 # what HAProxy's hex converter makes of SHA-1 and longer; a raw key that somebody logs under this name is none
@@ -207,9 +243,9 @@ def _source(log_format: LogFormat) -> Source:
         "time": log_format.time,
         "event_uid": log_format.event_uid,
         "src_ip": log_format.address,
-        "http_method": log_format.method,
-        "url_path": log_format.path,
-        "operation": (log_format.method[0], log_format.path[0]),
+        "http_method": (*log_format.method, *log_format.request),
+        "url_path": (*log_format.path, *log_format.request),
+        "operation": (*log_format.method, *log_format.path),
         "http_status": log_format.status,
         "request_bytes": log_format.request_bytes,
         "response_bytes": log_format.response_bytes,

@@ -110,7 +110,8 @@ def _joined(methods: Coded, templates: Coded) -> Coded:
 
 def durations_ms(values: list[float | int | None], unit_ms: float) -> pa.Array:
     """Return durations in ms; null where the log has none, as -1 for a call that broke off."""
-    return pa.array([v * unit_ms if v is not None and 0 <= v < 1e9 else None for v in values], pa.float32())
+    largest = 1e9 / min(unit_ms, 1)
+    return pa.array([v * unit_ms if v is not None and 0 <= v < largest else None for v in values], pa.float32())
 
 
 def status_of_error(error: str) -> int:

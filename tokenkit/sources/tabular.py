@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tokenkit.errors import SourceError
 from tokenkit.sources import files, packed, wrappers
 from tokenkit.sources.contract import BATCH, Quarantined, Record
-from tokenkit.sources.fields.masking import tidy_text
+from tokenkit.sources.fields.masking import hidden, tidy_text
 
 FORMATS = ("csv", "jsonl", "parquet")
 ENDINGS = {
@@ -29,9 +29,11 @@ ENDINGS = {
     "parquet": (".parquet", ".pq"),
 }
 SEPARATORS = ",;\t|"
+SEPARATOR_LINE = re.compile(rb"""\s*["']?sep=.["']?\s*$""", re.IGNORECASE)  # what tells Excel the separator
 MAX_SPAN = 100  # lines that one value in quotes may go over; beyond it somebody forgot to close the quote
 SAMPLE_ROWS = 50  # rows from which the columns of a file without a header are collected
 OPEN = "a quote is not closed"
+_JSON = re.compile(r"""\{\s*\\?["'][^"']{0,100}["']\s*:""")
 # no name of a column: a number, a time, an address, an id; a piece of JSON or of key=value; a word with many digits
 _DATA = re.compile(
     r"^[-+]?\d[\d.,:/ T+Z-]*$|^\d{1,3}(\.\d{1,3}){3}$|://|^[0-9a-fA-F-]{16,}$|[{}\"=]|[A-Za-z_-]\d{3,}[A-Za-z]|\d{6}"
@@ -94,9 +96,9 @@ def names(path: Path, form: str) -> list[str]:
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{path}: not a Parquet file, or one that was cut off. Write it again.") from error
     if form == "csv":
-        for _, lines, _ in files.Reader(path).lines(1):
+        for _, lines, _ in files.Reader(path).lines(2):
             if lines:
-                return header(path, lines[0])[0]
+                return header(path, lines[-1 if SEPARATOR_LINE.match(lines[0]) else 0])[0]
         raise SourceError(f"{path}: no line in it, expected a CSV with a header.")
     columns: dict[str, None] = {}
     for number, record in enumerate(wrappers.first_records(path, wrappers.is_plain)):
@@ -132,6 +134,11 @@ def header(path: Path, line: bytes) -> tuple[list[str], str]:
     if cells is None or "\0" in text:
         raise SourceError(f"{path}: the first line cannot be read ({why or 'not text in UTF-8'}), expected a header.")
     names = [cell.strip() for cell in cells]
+    if _JSON.search(text):
+        raise SourceError(
+            f"{path}: its first line holds a JSON object after other text. Write one object a line and nothing else: "
+            "remove what stands before the first { (in a log_format of NGINX, escape=json stands before the quotes)."
+        )
     for number, cell in enumerate(names, 1):
         if _DATA.search(cell) or len(cell) > 100:
             raise SourceError(
@@ -142,14 +149,14 @@ def header(path: Path, line: bytes) -> tuple[list[str], str]:
 
 
 def printable_names(names: Sequence[str]) -> str:
-    """Return column names for a message, without control characters and secrets.
+    """Return column names for a message, without control characters and what looks like a credential.
 
     Examples
     --------
     >>> printable_names(["at", "key"])
     'at, key'
     """
-    return ", ".join(tidy_text(name, 60) for name in names[:60]) + (", ..." if len(names) > 60 else "")
+    return ", ".join(hidden(name, 60) for name in names[:60]) + (", ..." if len(names) > 60 else "")
 
 
 def rows(
@@ -209,14 +216,26 @@ def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[
 
 
 def _field_of_each(records: Sequence[Record], name: str) -> list[Any]:
-    """A field of every record; a name with dots that no record has as such leads into objects."""
+    """A field of every record; a name with dots that no record has as such leads into objects and lists.
+
+    Of a list the first element is taken, or the one whose number, from 0, the name has.
+    """
     values = [record.get(name) for record in records]
     if "." not in name or any(value is not None for value in values):
         return values
     inner: list[Any] = list(records)
     for part in name.split("."):
-        inner = [value.get(part) if isinstance(value, dict) else None for value in inner]
+        inner = [value.get(part) if type(value) is dict else _in_list(value, part) for value in inner]
     return inner
+
+
+def _in_list(value: Any, part: str) -> Any:
+    """Return what a part of a name leads to in a list: an element by its number, or a field of the first one."""
+    if type(value) is not list or not value:
+        return None
+    if part.isdecimal():
+        return value[int(part)] if len(part) < 7 and int(part) < len(value) else None
+    return value[0].get(part) if type(value[0]) is dict else None
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
@@ -227,8 +246,9 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
     for more_numbers, more_lines, quarantined in files.Reader(path).lines(BATCH):
         numbers, lines = numbers + more_numbers, lines + more_lines
         if not names and lines:
-            names, separator = header(path, lines[0])
-            numbers, lines = numbers[1:], lines[1:]
+            first = 1 if SEPARATOR_LINE.match(lines[0]) and len(lines) > 1 else 0
+            names, separator = header(path, lines[first])
+            numbers, lines = numbers[first + 1 :], lines[first + 1 :]
         with files.without_collection():
             rows, complete_lines = _table(numbers, lines, names, separator, columns, last=False)
         rows.quarantined += quarantined

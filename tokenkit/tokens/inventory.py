@@ -66,12 +66,32 @@ STATUSES = {"active": OWNED, "owned": OWNED, "enabled": OWNED, "current": OWNED,
             "deleted": ORPHANED, "unowned": UNOWNED, "none": UNOWNED}  # fmt: skip
 AWS_NAMES = {"aws", "cloudtrail", "iam"}
 GATEWAY_NAMES = {"gateway", "nginx", "haproxy", "kong", "envoy", "apigateway", "api gateway", "proxy"}
-NOTHING = {"", "-", "n/a", "na", "#n/a", "null", "(null)", "none", "<none>", "nil", "<nil>", "nan", "nat", "<na>",
-           "undefined", "<unknown>", "no_information", "not_supported", "never"}
+NOTHING = {
+    "",
+    "-",
+    "n/a",
+    "na",
+    "#n/a",
+    "null",
+    "(null)",
+    "none",
+    "<none>",
+    "nil",
+    "<nil>",
+    "nan",
+    "nat",
+    "<na>",
+    "undefined",
+    "<unknown>",
+    "no_information",
+    "not_supported",
+    "never",
+}
 # of a time: there is none
 NO_TIME = re.compile(
     r"(no|never|does not|doesn't|without|non)[ _-]*(expir\w*|end|limit)?( date)?|unlimited|permanent|indefinite(ly)?"
-    r"|infinit[ey]|forever|not set|unset|unknown|0|0001-01-01.*|0000-00-00.*", re.IGNORECASE
+    r"|infinit[ey]|forever|not set|unset|unknown|0|0001-01-01.*|0000-00-00.*",
+    re.IGNORECASE,
 )
 # 1.23457E+19: how a spreadsheet shows a long number that it took an id for, whose last digits it has lost
 SHORTENED = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d{1,3}")

@@ -50,9 +50,7 @@ def unmatched_list(workspace: Workspace) -> str | None:
     listed = lake.read(workspace.lake, "tokens")
     seen = lake.read(workspace.lake, "dim_token")
     issuers = sorted({issuer for issuer in seen["issuer"].to_pylist() if issuer})
-    ids = {
-        uid for column in ("token_uid", "principal_token_uid", "role_token_uid") for uid in seen[column].to_pylist()
-    }
+    ids = {uid for column in ("token_uid", "principal_token_uid", "role_token_uid") for uid in seen[column].to_pylist()}
     if not listed.num_rows or not issuers or not ids.isdisjoint(listed["token_uid"].to_pylist()):
         return None
     with state.connect(workspace.state) as db:

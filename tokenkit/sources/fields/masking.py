@@ -213,3 +213,76 @@ def without_own_key(
     return [
         t.replace(k, hint(k)) if t and k and len(k) >= 8 and k in t else t for t, k in zip(texts, keys, strict=True)
     ]
+
+
+# ---- what is shown of a file that nothing is known about yet: whatever looks like a credential is hidden ----
+_PAIRS = re.compile(
+    r"""(?i)((?:[\w-]*(?:session|sess|sid|cookie|csrf|xsrf|jwt|otp|key|token|secret|passw(?:or)?d|pwd|auth)[\w-]*)"""
+    r"""["']?(?:=|%3d)["']?)([^\s"'&;,{}\[\]]{4,})"""
+)
+_BASE64 = re.compile(r"(?<![\w/+])(?=[^A-Z]*[A-Z])(?=\D*\d)(?=[^a-z]*[a-z])[A-Za-z0-9+][A-Za-z0-9+/]{38,}={0,2}")
+_UUID = re.compile(r"(?i)\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")
+_PREFIXED = re.compile(r"(?i)\b(?:key|tok|token|secret|sk|pk|rk|pat)[_-](?:live|test|prod|dev)[_-]\w{6,}")
+_WORDS = re.compile(r"[A-Za-z0-9_.~+=%$!*-]{8,}")
+_RUNS = re.compile(r"[A-Za-z0-9]{8,}")
+_SHA = re.compile(r"[0-9a-fA-F]{8,}")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_CASES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[a-z])")
+_NO_VOWEL = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{6}")
+OURS = re.compile(r"\b(?:tok1|own1|inc1)_[0-9a-f]{8,24}\b")
+
+
+def _is_random(run: str) -> bool:
+    """Whether letters and digits without a break look like no word, name or number that people write.
+
+    Examples
+    --------
+    >>> [run for run in ("0001aaaabbbb", "base64url", "ListFunctions20150331", "sourceIPAddress") if _is_random(run)]
+    ['0001aaaabbbb']
+    >>> [run for run in ("wJalrXUtnFEMI", "qwjzkxvbnmplkjhg", "20260301102030", "x9K2mP4q") if _is_random(run)]
+    ['wJalrXUtnFEMI', 'qwjzkxvbnmplkjhg', 'x9K2mP4q']
+    """
+    digits = sum(map(str.isdigit, run))
+    if digits == len(run):
+        return False
+    if digits:
+        parts = _LETTERS.findall(run)
+        wordlike = min(map(len, parts)) >= 3 and not any(_changes_case(part) for part in parts)
+        return (not wordlike and (digits >= 2 or len(run) >= 16)) or (digits >= 3 and bool(_SHA.fullmatch(run)))
+    if len(run) >= 10 and _changes_case(run):
+        return True
+    return len(run) >= 40 or (len(run) >= 16 and bool(_NO_VOWEL.search(run)))
+
+
+def _changes_case(run: str) -> bool:
+    """Whether capitals stand where no camelCase has them."""
+    words = re.findall(r"[A-Z]*[a-z]*", run)[:-1]
+    odd = any(len(word) < 3 or not re.search("[aeiouyAEIOUY]", word) for word in words)
+    return odd and len(_CASES.findall(run)) > len(run) / 3
+
+
+def _without_random(match: re.Match[str]) -> str:
+    word = match.group()
+    if OURS.fullmatch(word) or not any(map(_is_random, _RUNS.findall(word))):
+        return word
+    return MASK
+
+
+def hidden(text: str, cap: int = 1024) -> str:
+    """Return a text of an unknown file for people to see: without secrets, and without words that look like one.
+
+    Stored texts lose secrets of known formats alone (``tidy_text``), since an order's number may look as random as a
+    key. What is only shown loses both.
+
+    Examples
+    --------
+    >>> hidden('escape=json{"api_key_id": "key_live_0001aaaabbbb"}'), hidden("GET /v1/orders/17")
+    ('escape=json{"api_key_id": "[masked]"}', 'GET /v1/orders/17')
+    >>> hidden("python-requests/2.31.0 session=abcd; 3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+    'python-requests/2.31.0 session=[masked]; [masked]'
+    """
+    text = tidy_text(text, cap)
+    text = _PAIRS.sub(lambda m: m.group(1) + MASK, text)
+    for pattern in (_UUID, _BASE64, _PREFIXED):
+        text = pattern.sub(MASK, text)
+    return _WORDS.sub(_without_random, text)

@@ -6,7 +6,7 @@ column, never its value.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,16 @@ from tokenkit.sources import files, http, tabular
 from tokenkit.sources.contract import Batch, Reading, Record, Source, Tally
 from tokenkit.sources.fields import operations
 from tokenkit.sources.fields.clients import USER_AGENT_CAP
-from tokenkit.sources.fields.masking import MASK, shown, without_own_key
+from tokenkit.sources.fields.masking import MASK, hidden, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble
 from tokenkit.sources.fields.sameness import event_ids
 from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
-from tokenkit.sources.mapped.values import CellReader
+from tokenkit.sources.mapped.outcome import add_outcome, first
+from tokenkit.sources.mapped.values import AMBIGUOUS, CellReader, ambiguous, first_of
 from tokenkit.sources.tabular import Rows
 
 __all__ = ["Mapping", "load", "source"]
 
-# in small letters, _ for what is no letter; gRPC's names among them
-SUCCEEDED = frozenset(("ok", "success", "succeeded", "successful", "allowed", "allow", "granted", "completed", "true"))
-REFUSED = frozenset(("denied", "deny", "refused", "forbidden", "unauthorized", "unauthorised", "access_denied",
-                     "accessdenied", "permission_denied", "unauthenticated", "blocked", "rejected"))  # fmt: skip
-FAILED = frozenset(("error", "err", "failed", "failure", "fail", "exception", "timeout", "aborted", "cancelled",
-                    "false", "not_found", "invalid_argument", "internal", "unavailable", "unknown_error",
-                    "deadline_exceeded", "resource_exhausted", "throttled"))  # fmt: skip
 SHOWN_AS_MASK = ("path", "user_agent", "resource")
 
 
@@ -78,11 +72,17 @@ def source(
         form = "" if parse else mapping.format or tabular.format_of(path)
         if form in ("csv", "parquet"):
             _require_columns(mapping, path, form)
-        for rows in tabular.rows(path, form, mapping.needed, parse, is_row):
+        with_value: set[str] = set()
+        for number, rows in enumerate(tabular.rows(path, form, _columns_of(mapping), parse, is_row)):
+            if number == 0:
+                _require_marks(mapping, path, rows)
+            with_value |= {name for name, theirs in mapping.each_column if _any(rows.columns.get(theirs, ()))}
             with files.without_collection():
                 batch = _batch(mapping, path, reading, tally, rows)
             if batch:
                 yield batch
+        if form == "jsonl" and with_value:
+            tally.without_value = _without_value(mapping, path, with_value)
 
     description = doc or f"{mapping.format or 'CSV, JSON lines or Parquet'}, as {mapping.origin} maps it"
     recognise = recognises or (lambda record: False)
@@ -100,6 +100,44 @@ def _has(record: Record, name: str) -> bool:
             return False
         value = value[part]
     return True
+
+
+def _columns_of(mapping: Mapping) -> list[str]:
+    return list(dict.fromkeys((*mapping.needed, *mapping.where)))
+
+
+def _any(values: Sequence[Any]) -> bool:
+    return any(value is not None for value in values)
+
+
+def _without_value(mapping: Mapping, path: Path, with_value: set[str]) -> dict[str, str]:
+    """What to say of the fields that the mapping names and no record of the file has; an error is often in none."""
+    names = [hidden(name, 60) for name in tabular.names(path, "jsonl")]
+
+    def short(text: str) -> str:
+        return text.replace(mapping.origin, Path(mapping.origin).name, 1) if mapping.origin else text
+
+    return {
+        name: f"{short(mapping.line(name))}, but no record has that field; {did_you_mean(theirs, names)}"
+        for name, theirs in mapping.columns.items()
+        if name not in with_value and name != "error"
+    }
+
+
+def _require_marks(mapping: Mapping, path: Path, rows: Rows) -> None:
+    """Make sure that the numbers of the first rows can be read in one way alone.
+
+    Raises
+    ------
+    ConfigError
+        Those of a column cannot; names the file, the column and the line of the mapping.
+    """
+    if mapping.decimal or mapping.thousands:
+        return
+    for name, theirs in mapping.columns.items():
+        kind, values = FIELDS[name].kind, rows.columns.get(theirs, [])
+        if kind in ("amount", "number") and ambiguous(values, kind == "amount"):
+            raise ConfigError(f"{mapping.line(name)}, but this column of {path} {AMBIGUOUS}.")
 
 
 def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
@@ -124,6 +162,14 @@ def _require_columns(mapping: Mapping, path: Path, form: str) -> None:
                 f"{did_you_mean(theirs, [tabular.printable_names([name]) for name in names])} "
                 f"(its columns: {tabular.printable_names(names)})"
             )
+    for theirs in mapping.where:
+        if (theirs if form == "csv" or theirs in names else theirs.split(".", 1)[0]) not in names:
+            raise ConfigError(
+                f"{mapping.origin or mapping.name}: where.{theirs}, but {path} has no such column "
+                f"(its columns: {tabular.printable_names(names)})"
+            )
+    for name, theirs in mapping.columns.items():
+        column = theirs if form == "csv" else theirs if theirs in names else theirs.split(".", 1)[0]
         if names.count(column) > 1:
             raise ConfigError(f"{mapping.line(name)}, but {path} has {names.count(column)} columns of that name.")
 
@@ -132,6 +178,8 @@ def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: R
     """Return the events of these rows; rows that are no events are counted."""
     tally.read += len(rows.numbers) + len(rows.quarantined)
     tally.quarantined += rows.quarantined
+    if mapping.where and rows.numbers:
+        rows = _calls_alone(mapping, tally, rows)
     if not rows.numbers:
         return None
     reader, raw = _raw(mapping, rows)
@@ -142,9 +190,21 @@ def _batch(mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: R
     return _events(mapping, path, reading, rows, raw) if rows.numbers else None
 
 
+def _calls_alone(mapping: Mapping, tally: Tally, rows: Rows) -> Rows:
+    """Return the rows that ``where`` keeps; the others are ignored, and counted by the column that says so."""
+    others: dict[int, str] = {}
+    for theirs, words in mapping.where.items():
+        for i, value in enumerate(rows.columns[theirs]):
+            value = first_of(value) if type(value) is list else value
+            if (str(value).lower() if type(value) is bool else str(value).strip()) not in words:
+                others.setdefault(i, f"rows that are no calls (where {theirs})")
+    tally.ignored.update(others.values())
+    return rows.without(others) if others else rows
+
+
 def _raw(mapping: Mapping, rows: Rows) -> tuple[CellReader, dict[str, list[Any]]]:
     """Return the raw columns of a batch under our names, those that are mapped, and why rows cannot be used."""
-    reader = CellReader(rows)
+    reader = CellReader(rows, *mapping.marks)
     for name, (day, clock) in mapping.joined.items():
         cells = zip(reader.values(day), reader.values(clock), strict=True)
         rows.columns[name] = [None if d is None or t is None else f"{d} {t}" for d, t in cells]
@@ -191,11 +251,16 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
     columns["user_agent"] = Coded.of(raw.get("user_agent", nulls), USER_AGENT_CAP)
     callers = {"key_id": keys, "principal": raw.get("principal", nulls), "tenant": raw.get("tenant"),
                "token_lifetime": raw.get("token_lifetime")}  # fmt: skip
+    for name, prefixes in (("token_kind", mapping.kinds), ("token_lifetime", mapping.lifetimes)):
+        if prefixes:
+            by_key = {key: _by_prefix(key, prefixes) for key in set(keys)}
+            raw[name] = [by_key[k] or stated for k, stated in zip(keys, raw.get(name, nulls), strict=True)]
+    callers["token_lifetime"] = raw.get("token_lifetime")
     if "token_kind" in raw:
         callers["token_kind"] = Coded.of(raw["token_kind"], 40).texts().to_pylist()
     tokens = http.add_token_columns(reading.key, issuer, callers, columns)
     _calls(raw, columns, nulls)
-    _outcome(raw, columns, nulls)
+    add_outcome(raw, columns)
     for name in ("service", "app", "tenant", "resource_type", "region", "ja4", "src_country"):
         (column,) = FIELDS[name].fills
         columns[column] = Coded.of(raw.get(name, nulls), 256)
@@ -224,6 +289,18 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
     return assemble(reading, mapping.name, time, columns, tokens, str(path), rows.numbers, rows.place, contents)
 
 
+def _by_prefix(key: str | None, prefixes: dict[str, str]) -> str | None:
+    """Return what is said of ids that begin so; of several beginnings the longest counts.
+
+    Examples
+    --------
+    >>> _by_prefix("ASIA0123", {"A": "aws_key", "ASIA": "aws_session"}), _by_prefix("k1", {"A": "aws_key"})
+    ('aws_session', None)
+    """
+    fits = [prefix for prefix in prefixes if key and key.startswith(prefix)]
+    return prefixes[max(fits, key=len)] if fits else None
+
+
 def _finite(value: float | int | None) -> float | None:
     return float(value) if value is not None and abs(value) < 1e15 else None
 
@@ -248,7 +325,7 @@ def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any])
         route: Coded = columns["operation"]
         if method is None:
             route = route.become([name.removeprefix("OTHER ") for name in route.values])
-        operation, resource = _first(operation, route), _first(resource, columns["resource_uid"])
+        operation, resource = first(operation, route), first(resource, columns["resource_uid"])
         without = pa.array([path is None for path in raw["path"]])
         columns["url_path"] = pc.if_else(without, None, columns["url_path"].texts())
     elif method:
@@ -263,13 +340,7 @@ def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any])
         columns["activity_id"] = methods.spread(methods.each(operations.activity_of_method), pa.int8(), 0)
 
 
-def _first(first: Coded, second: Coded) -> Coded:
-    """Return the first column where it has a value, else the second."""
-    if not first.values:
-        return second
-    codes = np.where(first.codes < len(first.values), first.codes, len(first.values) + second.codes)
-    joined = Coded(codes, [*first.values, *second.values])
-    return joined.become(joined.values)
+_SIMPLE = {"Read": operations.READ, "Write": operations.UPDATE, "Insert": operations.CREATE}
 
 
 def _activity(name: str) -> int:
@@ -286,43 +357,6 @@ def _activity(name: str) -> int:
     by_method = operations.activity_of_method(words[0])
     if by_method != operations.OTHER:
         return by_method
-    activities = (operations.activity_of_name(text) for text in (name, words[0].capitalize(), words[-1].capitalize()))
+    named = (name, words[0].capitalize(), words[-1].capitalize())
+    activities = (operations.activity_of_name(text) or _SIMPLE.get(text, 0) for text in named)
     return next((activity for activity in activities if activity), operations.UNKNOWN)
-
-
-def _meaning(status: str) -> tuple[int, int, bool | None]:
-    """Return HTTP status (0: none), status id (1 ok, 2 failed, 0 unknown) and whether the call was refused.
-
-    Examples
-    --------
-    >>> [_meaning(s) for s in ("403", "200.0", "PERMISSION_DENIED", "Ok", "-1")]
-    [(403, 2, True), (200, 1, False), (0, 2, True), (0, 1, False), (0, 0, None)]
-    """
-    number = re.fullmatch(r"([1-5]\d\d)(\.0*)?", status)
-    if number:
-        code = int(number.group(1))
-        return code, 1 if code < 400 else 2, code in (401, 403)
-    word = re.sub(r"[^a-z]+", "_", status.lower()).strip("_")
-    if word in REFUSED:
-        return 0, 2, True
-    return (0, 1, False) if word in SUCCEEDED else (0, 2, False) if word in FAILED else (0, 0, None)
-
-
-def _outcome(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any]) -> None:
-    """Add status, error and refusal, from those of them that the log has; an error or a refusal is a failure."""
-    status, error = Coded.of(raw.get("status", nulls), 64), Coded.of(raw.get("error", nulls), 128)
-    meanings = status.each(_meaning)
-    http_status = np.array([*(code for code, _, _ in meanings), 0])[status.codes]
-    outcome = np.array([*(which for _, which, _ in meanings), 0])[status.codes]
-    denied = np.array([*(-1 if refused is None else refused for _, _, refused in meanings), -1])[status.codes]
-    failed = error.codes < len(error.values)
-    implied = np.array([*error.each(http.status_of_error), 0])[error.codes]
-    http_status = np.where((http_status == 0) & failed, implied, http_status)
-    denied = np.where(implied == 403, 1, np.where(failed & (denied < 0), 0, denied))
-    outcome = np.where(failed, 2, outcome)
-    stated = np.array([-1 if v is None else int(v) for v in raw.get("denied", nulls)])
-    denied = np.where(stated >= 0, stated, denied)
-    columns["http_status"] = pa.array(http_status.astype(np.int16), mask=http_status == 0)
-    columns["status_code"] = _first(error, status)
-    columns["status_id"] = pa.array(np.where(denied == 1, 2, outcome).astype(np.int8))
-    columns["is_denied"] = pa.array(denied == 1, mask=denied < 0)

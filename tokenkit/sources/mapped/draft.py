@@ -1,7 +1,8 @@
 """Draft: a mapping guessed from a file's column names and values, for a person to correct.
 
 Reads  the first rows of a file. Gives a TOML in which each guess says what it rests on, with an example; one that could
-be a secret is a mask. What was not guessed is listed, so that nothing is left out in silence.
+be a secret is a mask. What was not guessed is listed, so that nothing is left out in silence; a column without
+a value in those rows is never guessed.
 """
 
 import json
@@ -13,18 +14,19 @@ from typing import Any
 from tokenkit.errors import SourceError
 from tokenkit.sources import tabular
 from tokenkit.sources.fields import clients, operations
-from tokenkit.sources.fields.masking import MASK, shown, tidy_text, without_own_key, without_query
+from tokenkit.sources.fields.masking import MASK, hidden, shown, tidy_text, without_own_key, without_query
 from tokenkit.sources.mapped.mapping import FIELDS, REQUIRED
-from tokenkit.sources.mapped.values import NOTHING, moment, yes_or_no
+from tokenkit.sources.mapped.values import NOTHING, first_of, moment, yes_or_no
 
-SAMPLE_ROWS = 200  # rows
+SAMPLE_ROWS = 200  # rows that are looked at
 # names of logs for what we call so, in small letters with _; the first found is taken, and its values must agree
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "ts", "at", "date", "datetime", "event_time", "eventtime", "time_iso8601",
              "request_time", "requested_at", "created_at", "occurred_at", "ts_ms", "start_time", "logged_at"),
     "native_id": ("api_key_id", "key_id", "access_key_id", "token_id", "credential_id", "key_hmac", "key_name",
                   "token_name", "credential", "api_key", "apikey", "access_key", "key", "token", "client_id",
-                  "consumer_key", "consumer_id", "jti"),
+                  "consumer_key", "consumer_id", "jti", "accessor", "x_api_key_id", "x_key_id", "x_api_key",
+                  "x_consumer_id", "x_client_id"),
     "operation": ("operation", "operation_name", "action", "event_name", "eventname", "api", "call", "endpoint",
                   "route", "event", "event_type", "function", "rpc", "verb_resource"),
     "method": ("method", "http_method", "request_method", "verb", "httpmethod"),
@@ -65,7 +67,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "logged_time": ("logged_time", "ingested_at", "ingest_time", "received_at"),
 }  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_AGENT = re.compile(r"^(Mozilla/|[\w.+-]+/v?\d)")
+_AGENT = re.compile(r"^(?!HTTP/\d|TLS)(Mozilla/|[\w.+-]+/v?\d)")
 _WORD = re.compile(r"[A-Za-z][\w.:/{} -]{0,59}")
 
 
@@ -125,10 +127,11 @@ def draft(path: Path) -> str:
         )
     values = _values(path, form, names)
     guesses = _guess(names, values)
-    name = re.sub(r"[^a-z0-9_-]+", "-", path.name.split(".")[0].lower()).strip("-")
+    stem = path.name.split(".")[0]
+    name = re.sub(r"[^a-z0-9_-]+", "-", stem.lower() if hidden(stem) == stem else "").strip("-")
     name = name[:40] if name[:1].isalpha() else f"log-{name}"[:40].rstrip("-")
     lines = [
-        f"# Draft of a mapping for {tidy_text(path.name, 100)}, guessed from names and values. Correct it, save it as",
+        f"# Draft of a mapping for {hidden(path.name, 100)}, guessed from names and values. Correct it, save it as",
         f"# {name}.toml, and look at ten records: tokenkit sources check FILE --source {name}.toml",
         f"name = {_quoted(name)}",
         f"issuer = {_quoted(name)}  # who issued the credentials; an inventory names it in its column source",
@@ -148,10 +151,17 @@ def draft(path: Path) -> str:
             lines.append(f"{field} = {_quoted(theirs)}  # {why}, {_example(field, values[theirs], keys)}")
         elif field in REQUIRED or (field == "operation" and "path" not in guesses):
             lines.append(f'# {field} = ""  # required, and not found: {FIELDS[field].doc}')
-    used = {theirs for theirs, _ in guesses.values()}
-    unused = [tidy_text(n, 60) for n in names if n not in used]
+    units = [unit for unit in (_seconds(guesses, values),) if unit]
+    if units:
+        lines += ["", "[units]", *units]
+    empty = [n for n in names if not _present(values[n])]
+    used = {theirs for theirs, _ in guesses.values()} | set(empty)
+    unused = [hidden(n, 60) for n in names if n not in used]
     missing = [field for field in FIELDS if field not in guesses and field not in REQUIRED]
     lines += ["", f"# columns that nothing is made of: {', '.join(unused) or 'none'}"]
+    if empty:
+        without = ", ".join(hidden(n, 60) for n in empty)
+        lines += [f"# columns without a value in the first rows, which nothing can be said of: {without}"]
     lines += [f"# what else can be mapped: {', '.join(missing)}"]
     return "\n".join(lines) + "\n"
 
@@ -160,21 +170,39 @@ def _values(path: Path, form: str, names: list[str]) -> dict[str, list[Any]]:
     """Return the values of each column in the first rows."""
     for rows in tabular.rows(path, form, names):
         if rows.numbers:
-            return {
-                name: [v.strip() if type(v) is str else v for v in values[:SAMPLE_ROWS]]
-                for name, values in rows.columns.items()
-            }
+            return {name: [_scalar(v) for v in values[:SAMPLE_ROWS]] for name, values in rows.columns.items()}
     return {name: [] for name in names}
+
+
+def _scalar(value: Any) -> Any:
+    """A cell as a mapping reads it: of a list the first, a text without blanks around it."""
+    value = first_of(value) if type(value) is list else value
+    return value.strip() if type(value) is str else value
+
+
+def _seconds(guesses: dict[str, tuple[str, str]], values: dict[str, list[Any]]) -> str:
+    """The unit of a duration whose values look like seconds: fractions, most of them small."""
+    theirs = guesses["duration"][0] if "duration" in guesses else ""
+    numbers = [float(v) for v in _present(values.get(theirs, [])) if _is_number(v)]
+    if not numbers or re.search(r"(ms|millis\w*|us|micros\w*|ns|nanos\w*)$", theirs.lower()):
+        return ""
+    small = sum(n < 60 for n in numbers) >= 0.9 * len(numbers)
+    fractions = sum(n != int(n) for n in numbers) >= 0.5 * len(numbers)
+    is_whole = all(n == round(n, 2) for n in numbers)  # 12.5 ms has one or two places, 0.0123 s has more
+    named = re.search(r"(_s|sec|secs|seconds)$", theirs.lower())
+    if named or (small and fractions and (not is_whole or max(numbers) < 1)):
+        return f'duration = "s"  # by its {"name" if named else "values"}, such as {numbers[0]:g}; else ms'
+    return ""
 
 
 def _guess(names: list[str], values: dict[str, list[Any]]) -> dict[str, tuple[str, str]]:
     """Return, for our name, the file's column and the reason for the guess; each column is used once."""
-    plain = {name: _plain(name) for name in names if tidy_text(name, 200) == name}
+    plain = {name: _plain(name) for name in names if hidden(name, 200) == name}
     guesses: dict[str, tuple[str, str]] = {}
     used: set[str] = set()
     for field, spellings in SPELLINGS.items():
         for spelling in spellings:
-            fits = [n for n, words in plain.items() if spelling in words and n not in used]
+            fits = [n for n, words in plain.items() if spelling in words and n not in used and _present(values[n])]
             fits = [n for n in fits if _agree(values[n], AGREES.get(field, lambda value: True))]
             if fits:
                 guesses[field] = (fits[0], "by its name" + (" and values" if field in AGREES else ""))
@@ -211,7 +239,11 @@ def _texts(values: list[Any]) -> list[str | None]:
 
 
 def _example(field: str, values: list[Any], keys: list[str | None]) -> str:
-    """Return a value of the column as an example, with secrets masked."""
+    """Return a value of the column as an example, without what looks like a credential."""
+    return hidden(_first_value(field, values, keys), 100)
+
+
+def _first_value(field: str, values: list[Any], keys: list[str | None]) -> str:
     present = [(v, k) for v, k in zip(values, keys or [None] * len(values), strict=True) if v in _present([v])]
     if field in AGREES:
         present = [(v, k) for v, k in present if type(v) in (str, int, float, bool) and AGREES[field](v)]

@@ -1,7 +1,8 @@
 """Mapping: a user's columns in our words, as a small TOML or as a ``Mapping`` in Python.
 
 Reads  a TOML of ``name``, ``issuer``, ``[columns]`` (ours = "theirs"), and, where needed, ``format``, ``files``,
-``[values]`` (what the file does not say and holds for every row) and ``[units]``.
+``[values]`` (what the file does not say and holds for every row), ``[units]``, ``decimal`` and ``thousands`` (the marks
+in numbers), ``[where]`` (which rows are calls), ``[kinds]`` and ``[lifetimes]`` (of credentials, by how they begin).
 """
 
 import re
@@ -61,8 +62,13 @@ FIELDS: dict[str, Field] = {
     "logged_time": Field("time", ("logged_time",), "when the log wrote it"),
 }  # fmt: skip
 REQUIRED = ("time", "native_id")
-UNITS = {"time": {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}, "duration": {"s": 1e3, "ms": 1.0, "us": 1e-3}}
-KEYS = ("name", "issuer", "format", "files", "timezone", "unique_ids", "columns", "values", "units")
+UNITS = {
+    "time": {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3},
+    "duration": {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6},
+}
+KEYS = ("name", "issuer", "format", "files", "timezone", "unique_ids", "columns", "values", "units", "decimal",
+        "thousands", "where", "kinds", "lifetimes")  # fmt: skip
+MARKS = {"decimal": (".", ","), "thousands": (".", ",", " ", "'", "\u2019", "\u00a0", "\u202f")}
 LIFETIMES = ("long_lived", "session", "unknown")
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,39}$")
 
@@ -83,7 +89,7 @@ class Mapping:
     values : dict of str to str
         A name of ``FIELDS`` to what holds for every row.
     units : dict of str to str
-        ``time`` (s, ms, us, ns; default: by size) and ``duration`` (s, ms, us; default ms).
+        ``time`` (s, ms, us, ns; default: by size) and ``duration`` (s, ms, us, ns; default ms).
     format : str
         csv, jsonl or parquet; default: by the file's first bytes.
     files : tuple of str
@@ -92,6 +98,13 @@ class Mapping:
         Zone of times that name none, such as ``Europe/Berlin``; default UTC.
     unique_ids : bool
         Whether ``event_uid`` alone tells calls apart, because no client can choose it. Else the whole row does.
+    decimal, thousands : str
+        The marks in numbers that are text, such as ``,`` and ``.`` for 1.234,5. Where one of them is given, the other
+        is the opposite of it; where neither is, a column that could be read in two ways is refused.
+    where : dict of str to tuple of str
+        A column of the file to the values of the rows that are calls; other rows are ignored, and counted.
+    kinds, lifetimes : dict of str to str
+        How an id begins to the kind, and the lifetime, of its credential; the longest beginning counts.
     origin : str
         The TOML, for messages.
     lines : dict of str to int
@@ -112,6 +125,11 @@ class Mapping:
     files: tuple[str, ...] = ()
     timezone: str = ""
     unique_ids: bool = False
+    decimal: str = ""
+    thousands: str = ""
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    lifetimes: dict[str, str] = field(default_factory=dict)
     origin: str = ""
     lines: dict[str, int] = field(default_factory=dict)
     joined: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)  # a name made of two columns to these
@@ -128,6 +146,21 @@ class Mapping:
                 self.joined[columns[name]] = (theirs[0], theirs[1])
         object.__setattr__(self, "columns", columns)
         _check(self, self.origin or f"mapping {self.name!r}")
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        """The decimal mark and that of thousands; both empty where the mapping says neither.
+
+        Examples
+        --------
+        >>> columns = {"time": "at", "native_id": "key", "operation": "call"}
+        >>> Mapping("orders", "orders-api", columns, decimal=",").marks, Mapping("orders", "orders-api", columns).marks
+        ((',', '.'), ('', ''))
+        """
+        if not self.decimal and not self.thousands:
+            return "", ""
+        decimal = self.decimal or ("," if self.thousands == "." else ".")
+        return decimal, self.thousands or ("." if decimal == "," else ",")
 
     @property
     def endings(self) -> tuple[str, ...]:
@@ -193,10 +226,28 @@ def load_mapping(path: Path) -> Mapping:
         if key not in document:
             raise ConfigError(f"{path}: {key} is missing, expected {_EXPECTED[key]}")
     for key, type_ in (("name", str), ("issuer", str), ("format", str), ("files", list), ("timezone", str),
-                       ("unique_ids", bool), ("columns", dict), ("values", dict), ("units", dict)):  # fmt: skip
+                       ("unique_ids", bool), ("columns", dict), ("values", dict), ("units", dict), ("decimal", str),
+                       ("thousands", str), ("where", dict), ("kinds", dict), ("lifetimes", dict)):  # fmt: skip
         if key in document and not isinstance(document[key], type_):
             raise ConfigError(f"{path}: {key} is {document[key]!r}, expected {_EXPECTED.get(key, _TYPES[type_])}")
-    return Mapping(**{**document, "files": tuple(document.get("files", ()))}, origin=str(path), lines=_lines(text))
+    where = {
+        name: tuple(map(_word, values if isinstance(values, list) else [values]))
+        for name, values in _flat(document.get("where", {})).items()
+    }
+    lists = {"files": tuple(document.get("files", ())), "where": where}
+    return Mapping(**{**document, **lists}, origin=str(path), lines=_lines(text))
+
+
+def _flat(section: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """A section whose names with dots TOML took for sections."""
+    flat: dict[str, Any] = {}
+    for name, value in section.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _TYPES: dict[type, str] = {str: "text", list: "a list of texts", dict: "a section", bool: "true or false"}
@@ -244,6 +295,24 @@ def _check(mapping: Mapping, where: str) -> None:
     for name, unit in mapping.units.items():
         if unit not in UNITS[name]:
             raise ConfigError(f"{where}: units.{name} is {unit!r}; {did_you_mean(unit, list(UNITS[name]))}")
+    for name, known_marks in MARKS.items():
+        if (mark := getattr(mapping, name)) and mark not in known_marks:
+            raise ConfigError(f"{where}: {name} is {mark!r}, expected one of {' '.join(map(repr, known_marks))}")
+    if mapping.marks[0] and mapping.marks[0] == mapping.marks[1]:
+        raise ConfigError(f"{where}: decimal and thousands are both {mapping.marks[0]!r}. Correct one of them.")
+    for column, words in mapping.where.items():
+        if (
+            not column.strip()
+            or not words
+            or isinstance(words, str)
+            or not all(isinstance(word, str) for word in words)
+        ):
+            raise ConfigError(f'{where}: where.{column} is {list(words)!r}, expected values such as ["response"]')
+    for section in ("kinds", "lifetimes"):
+        for prefix, word in getattr(mapping, section).items():
+            if not isinstance(word, str) or not word.strip() or (section == "lifetimes" and word not in LIFETIMES):
+                expected = f"one of {', '.join(LIFETIMES)}" if section == "lifetimes" else "a kind such as api_key"
+                raise ConfigError(f"{where}: {section}.{prefix} is {word!r}, expected {expected}")
     for name in REQUIRED:
         if name not in mapping.columns:
             raise ConfigError(f"{where}: columns.{name} is missing: {FIELDS[name].doc}")

@@ -25,16 +25,24 @@ EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class CellReader(ColumnReader):
-    """Reads the cells of some rows, column by column; blank cells, ``-``, ``null`` and the like are null."""
+    """Reads the cells of some rows, column by column; blank cells, ``-``, ``null`` and the like are null.
 
-    def __init__(self, rows: Rows) -> None:
+    ``decimal`` and ``thousands`` are the marks in its numbers, as the mapping says; ``""``: it does not.
+    """
+
+    def __init__(self, rows: Rows, decimal: str = "", thousands: str = "") -> None:
         super().__init__(())
         self.rows = rows
+        self.decimal, self.thousands = decimal, thousands
+        self.odd: list[Any] = []  # texts of the column read last, where they are not all whole numbers
 
     def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
         """Return the cells of a column, stripped; blank cells and the like are null."""
         values = self.rows.columns[name]
         kinds = set(map(type, values))
+        if list in kinds:  # a header's value is a list of one
+            values = [first_of(v) if type(v) is list else v for v in values]
+            kinds = set(map(type, values))
         if kinds == {str}:  # a column of a CSV
             return [None if (word := v.strip()) in NOTHING else word for v in values]
         if str in kinds:
@@ -46,13 +54,51 @@ class CellReader(ColumnReader):
 
     def numbers(self, name: str, parents: Sequence[Record] | None = None) -> list[float | int | None]:
         """Numbers, or null."""
+        self.odd = []
         values = self.values(name)
         if str in set(map(type, values)):
-            try:  # of a CSV every value is text: Arrow reads a column in a tenth of the time
-                return pa.array(values, pa.string()).cast(pa.int64()).to_pylist()
-            except (pa.ArrowInvalid, pa.ArrowTypeError):
-                pass
-        return super().numbers(name)
+            if self.decimal:
+                values = [self._marked(i, v, name) if type(v) is str else v for i, v in enumerate(values)]
+                return self._check(values, name, {int, float, type(None)}, "a number")
+            for type_ in (pa.int64(), pa.float64()):
+                try:  # of a CSV every value is text: Arrow reads a column in a tenth of the time
+                    return pa.array(values, pa.string()).cast(type_).to_pylist()
+                except (pa.ArrowInvalid, pa.ArrowTypeError):
+                    self.odd = values
+        values = [self._plain_number(i, v, name) if type(v) is str else v for i, v in enumerate(values)]
+        return self._check(values, name, {int, float, type(None)}, "a number")
+
+    def amounts(self, name: str, parents: Sequence[Record] | None = None) -> list[int | None]:
+        """Whole numbers from 0, or null; 1.234 in a column of them is one, or a thousand of them."""
+        amounts = list(super().amounts(name))
+        if self.odd and not _has_points(self.odd):
+            for i, value in enumerate(self.odd):
+                if type(value) is str and GROUPED.fullmatch(value):
+                    amounts[i] = None
+                    self.reasons.setdefault(i, f"{name} {AMBIGUOUS}")
+        return amounts
+
+    def _plain_number(self, index: int, text: str, name: str) -> float | int | None:
+        if MARKED.fullmatch(text):
+            self.reasons.setdefault(index, f"{name} {AMBIGUOUS}")
+            return None
+        return self._number(index, text, name)
+
+    def _marked(self, index: int, text: str, name: str) -> float | int | None:
+        """Return a number that is written with the marks of the mapping."""
+        plain = text
+        if self.thousands and self.thousands in text:
+            if not re.fullmatch(
+                rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?", text
+            ):
+                self.reasons.setdefault(index, f"{name} is no number with decimal = {self.decimal!r} and "
+                                        f"thousands = {self.thousands!r}")  # fmt: skip
+                return None
+            plain = text.replace(self.thousands, "")
+        if self.decimal != "." and "." in plain:
+            self.reasons.setdefault(index, f"{name} is no number with decimal = {self.decimal!r}")
+            return None
+        return self._number(index, plain.replace(self.decimal, "."), name)
 
     def yes_or_no(self, name: str) -> list[bool | None]:
         """Return true or false, from the words that logs use for yes and no."""
@@ -66,7 +112,8 @@ class CellReader(ColumnReader):
     def lists_as_text(self, name: str) -> list[str | None]:
         """Return lists of texts, or text with blanks or commas, as text with blanks."""
         texts: list[str | None] = []
-        for i, value in enumerate(self.values(name)):
+        lists = self.rows.columns[name]
+        for i, value in enumerate(lists if list in set(map(type, lists)) else self.values(name)):
             if value is None or type(value) is str:
                 texts.append(" ".join(re.split(r"[\s,]+", value.strip("[] "))) if value else None)
             elif type(value) is list and all(type(v) is str for v in value):
@@ -104,6 +151,62 @@ class CellReader(ColumnReader):
                 )
                 out[i] = None
         return out
+
+
+def first_of(values: list[Any]) -> Any:
+    """Return the first of a list, of a list in it too; None of an empty one.
+
+    Examples
+    --------
+    >>> first_of(["a", "b"]), first_of([]), first_of([[7]])
+    ('a', None, 7)
+    """
+    value: Any = values
+    while type(value) is list:
+        value = value[0] if value else None
+    return value
+
+
+# 1.234 and 1.234.567 are whole numbers in one country, and a fraction or nothing in another
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}([.,' \u00a0\u2019\u202f])\d{3}(?:\1\d{3})*")
+MARKED = re.compile(
+    r"[+-]?\d{1,3}(?:([.,' \u00a0\u2019\u202f])\d{3}(?:\1\d{3})+|[,' \u00a0\u2019\u202f]\d{3}(?:\.\d+)?)"
+    r"|[+-]?\d+(?:\.\d{3})*,\d+"
+)
+AMBIGUOUS = (
+    "has numbers such as 1.234 or 1,5, which countries read differently. Say in the mapping, above [columns], "
+    'decimal = "," and thousands = "." (1.234,5), or decimal = "." and thousands = "," (1,234.5)'
+)
+SHARE = 0.05  # of a column's numbers; where more of them are ambiguous, its file is refused
+
+
+def _has_points(values: Sequence[Any]) -> bool:
+    """Whether some number has a point that can only be a decimal one, as a column of averages has."""
+    return any(type(v) is str and re.fullmatch(r"[+-]?(\d+\.(\d{1,2}|\d{4,})|\d{4,}\.\d+|0\.\d+)", v) for v in values)
+
+
+def ambiguous(values: Sequence[Any], whole: bool) -> bool:
+    """Whether the numbers of a column, as text, may be read in two ways.
+
+    Parameters
+    ----------
+    values : sequence
+        Cells; those that are no text are left out.
+    whole : bool
+        Whether the column counts something: of such a column 1.234 is ambiguous, of seconds it is not.
+
+    Examples
+    --------
+    >>> ambiguous(["1.234", "998"], True), ambiguous(["1.234", "998"], False), ambiguous(["12,5", "8"], False)
+    (True, False, True)
+    >>> ambiguous(["512.125", "17.5"], True), ambiguous(["1234", "998"], True)
+    (False, False)
+    """
+    texts = [v.strip() for v in values if type(v) is str and v.strip() not in NOTHING]
+    marked = sum(bool(MARKED.fullmatch(text)) for text in texts)
+    if whole and not _has_points(texts):
+        marked = sum(bool(GROUPED.fullmatch(text) or MARKED.fullmatch(text)) for text in texts)
+    return marked > 0 and marked >= SHARE * len(texts)
 
 
 def yes_or_no(value: Any) -> bool | None:
