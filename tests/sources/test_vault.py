@@ -49,7 +49,7 @@ def test_request_and_response_are_one_call_and_its_refusal_is_kept(tmp_path: Pat
         tmp_path, [*pair("a1", 0), *pair("b2", 1, refused), *pair("c3", 2, refused), *pair("d4", 3, "disk full")]
     )
     source = sources.recognise(path)
-    assert source is not None and source.name == "vault"
+    assert source is not None and source.name == "vault-audit"
     events, tally = read(path)
     assert tally.ignored == {"rows that are no calls (where type)": 4} and tally.quarantined == []
     assert events["is_denied"].tolist() == [False, True, True, False]

@@ -37,7 +37,7 @@ def sources() -> dict[str, Source]:
     Examples
     --------
     >>> sorted(sources())
-    ['cloudtrail', 'haproxy', 'nginx', 'ocsf', 'vault']
+        ['cloudtrail', 'haproxy', 'nginx', 'ocsf', 'vault-audit']
     """
     by_name = {source.name: source for source in OURS}
     for point, package, source in plugins.installed(GROUP, "source", SourceError):

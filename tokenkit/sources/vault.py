@@ -15,7 +15,7 @@ from tokenkit.sources.files import parse as parse_json
 from tokenkit.sources.mapped import Mapping, source
 
 MAPPING = Mapping(
-    name="vault",
+    name="vault-audit",
     issuer="vault",
     columns={
         "time": "time", "event_uid": "id", "native_id": "accessor", "principal": "principal", "token_kind": "kind",
