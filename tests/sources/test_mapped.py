@@ -374,6 +374,14 @@ def test_a_row_without_a_credential_is_a_principals_or_nobodys(tmp_path: Path) -
     assert (event["token_kind"], event["principal_uid"]) == ("principal", "ana")
 
 
+def test_a_record_that_has_a_name_with_dots_as_such_changes_no_other_record(tmp_path: Path) -> None:
+    columns = {"time": "at", "native_id": "auth.key", "operation": "op"}
+    nested, flat = ROW | {"auth": {"key": "k1"}, "op": "Get"}, ROW | {"auth.key": "k2", "op": "Get"}
+    lines = b"\n".join(json.dumps(line).encode() for line in (nested, flat))
+    events, _ = read(put(tmp_path, lines, "a.jsonl"), source(columns))
+    assert events["token_uid"].tolist() == [identity.token_uid(KEY, "orders-api", key) for key in ("k1", "k2")]
+
+
 def test_names_with_dots_lead_into_objects(tmp_path: Path) -> None:
     columns = {"time": "at", "native_id": "auth.key.id", "operation": "a.b"}
     line = ROW | {"auth": {"key": {"id": NATIVE}}, "a.b": "flat wins"}

@@ -216,17 +216,17 @@ def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[
 
 
 def _field_of_each(records: Sequence[Record], name: str) -> list[Any]:
-    """A field of every record; a name with dots that no record has as such leads into objects and lists.
+    """A field of every record; a name with dots that a record does not have as such leads into objects and lists.
 
     Of a list the first element is taken, or the one whose number, from 0, the name has.
     """
     values = [record.get(name) for record in records]
-    if "." not in name or any(value is not None for value in values):
+    if "." not in name or all(value is not None for value in values):
         return values
     inner: list[Any] = list(records)
     for part in name.split("."):
         inner = [value.get(part) if type(value) is dict else _in_list(value, part) for value in inner]
-    return inner
+    return [below if flat is None else flat for flat, below in zip(values, inner, strict=True)]
 
 
 def _in_list(value: Any, part: str) -> Any:

@@ -25,6 +25,7 @@ MAPPING = Mapping(
     values={"service": "vault"},
     where={"type": ("response",)},
     files=(".log", ".json", ".jsonl", ".log.gz", ".json.gz", ".jsonl.gz"),
+    unique_ids=True,  # made by Vault; two audit devices write one call with one id
 )  # fmt: skip
 
 
