@@ -598,6 +598,12 @@ def test_a_separator_line_and_utf_16_are_read(tmp_path: Path, bom: bool) -> None
         assert check.check(tmp_path / "a.csv", source(), READING).counts["stored"] == 1
 
 
+def test_a_broken_first_line_with_the_mark_of_utf_16_costs_itself_alone(tmp_path: Path) -> None:
+    content = b"\xff\xfe\n" + b"".join(json.dumps(ROW | {"bytes": i}).encode() + b"\n" for i in range(3))
+    events, tally = read(put(tmp_path, content, "a.jsonl"), source(format="jsonl"))
+    assert len(events) == 3 and [q.place for q in tally.quarantined] == ["line 1"]
+
+
 def test_fields_that_no_record_has_are_told_by_ingest_and_check(tmp_path: Path) -> None:
     columns = 'native_id = "auth.acessor"\noperation = "call"\nsrc_ip = "client.ipaddr"\nerror = "fault"\n'
     path = mapping(tmp_path, f'name = "typo"\nissuer = "shop"\n[columns]\ntime = "at"\n{columns}')

@@ -22,6 +22,7 @@ from tokenkit.sources.contract import Quarantined, Record
 Lines = Iterator[tuple[list[int], list[bytes], list[Quarantined]]]  # numbers from 1, lines, what is quarantined
 
 BLOCK = 1 << 20
+ENOUGH = 200  # bytes that tell UTF-16
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
 MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
 HEADS = (64 << 10, 1 << 20)  # bytes that recognition looks at; the second where no record ends in the first
@@ -121,20 +122,35 @@ class Reader:
             yield (*_not_blank(numbers, lines), quarantined)
 
 
+def _is_utf_16(start: bytes) -> bool:
+    r"""Whether a file begins with the mark of UTF-16 and has its zeros: the mark alone may be a broken line.
+
+    Letters of any language stand between commas, blanks or line ends, which have a zero byte in UTF-16.
+
+    Examples
+    --------
+    >>> texts = "at,key".encode("utf-16"), "\u65f6\u95f4,\u9375".encode("utf-16"), b"\xff\xfe\n{}", b"\xff\xfe", b"at,key"
+    >>> [_is_utf_16(text) for text in texts]
+    [True, True, False, False, False]
+    """
+    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in start
+
+
 def _in_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks, in UTF-8 where a byte order mark says UTF-16, and without the NUL bytes that a file begins with."""
+    """The blocks, in UTF-8 where the file is UTF-16, and without the NUL bytes that it begins with."""
     start = b""
     for block in blocks:
         start += block
-        if len(start) >= 2 and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            decoder = codecs.getincrementaldecoder("utf-16")("replace")
-            yield decoder.decode(start).encode()
-            yield from (decoder.decode(more).encode() for more in blocks)
-            yield decoder.decode(b"", final=True).encode()
-            return
-        start = start.lstrip(b"\0")  # of a log that was emptied while its writer went on (copytruncate)
-        if len(start) >= 2:
+        if len(start) >= ENOUGH:
             break
+    if _is_utf_16(start):
+        decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        yield decoder.decode(start).encode("utf-8", "replace")
+        yield from (decoder.decode(more).encode("utf-8", "replace") for more in blocks)
+        yield decoder.decode(b"", final=True).encode()
+        return
+    while start.startswith(b"\0"):  # of a log that was emptied while its writer went on (copytruncate)
+        start = start.lstrip(b"\0") or next(blocks, b"")
     yield start
     yield from blocks
 
