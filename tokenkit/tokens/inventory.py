@@ -5,8 +5,6 @@ Gives  the row of each token that is valid at a time (``as_of``).
 Common spellings of the columns are accepted and reported; nothing about an owner is guessed.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from tokenkit.errors import InventoryError
 from tokenkit.sources.fields.masking import shown, tidy_text
 from tokenkit.sources.mapped.values import EPOCH, MICROSECOND
 from tokenkit.sources.mapped.values import moment as since_1970
+from tokenkit.tokens import sheet
 
 # column: other spellings, compared in lower case with _ for blanks, dots and hyphens
 SPELLINGS: dict[str, tuple[str, ...]] = {
@@ -66,27 +65,8 @@ STATUSES = {"active": OWNED, "owned": OWNED, "enabled": OWNED, "current": OWNED,
             "deleted": ORPHANED, "unowned": UNOWNED, "none": UNOWNED}  # fmt: skip
 AWS_NAMES = {"aws", "cloudtrail", "iam"}
 GATEWAY_NAMES = {"gateway", "nginx", "haproxy", "kong", "envoy", "apigateway", "api gateway", "proxy"}
-NOTHING = {
-    "",
-    "-",
-    "n/a",
-    "na",
-    "#n/a",
-    "null",
-    "(null)",
-    "none",
-    "<none>",
-    "nil",
-    "<nil>",
-    "nan",
-    "nat",
-    "<na>",
-    "undefined",
-    "<unknown>",
-    "no_information",
-    "not_supported",
-    "never",
-}
+NOTHING = {"", "-", "n/a", "na", "#n/a", "null", "(null)", "none", "<none>", "nil", "<nil>", "nan", "nat", "<na>",
+           "undefined", "<unknown>", "no_information", "not_supported", "never"}  # fmt: skip
 # of a time: there is none
 NO_TIME = re.compile(
     r"(no|never|does not|doesn't|without|non)[ _-]*(expir\w*|end|limit)?( date)?|unlimited|permanent|indefinite(ly)?"
@@ -97,7 +77,6 @@ NO_TIME = re.compile(
 SHORTENED = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d{1,3}")
 LISTS = ("scopes", "networks")  # a list may have a row for each of them
 TOKEN_STATE = "token_state"  # no column of ours: read for a note alone
-HEADER_LINES = 10  # in which the header is looked for
 TEXTS = ("token_kind", "token_name", "owner_name", "owner_email", "owner_type", "team", "purpose", "environment",
          "scopes", "networks")  # fmt: skip
 _AWS = re.compile(r"^(A[KS]IA[A-Z0-9]{12,}$|arn:aws)|^A[IR][DO]A[A-Z0-9]{12,}")
@@ -129,8 +108,7 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
         No such file, not a CSV, no column for the token's id, an id that a spreadsheet shortened, a value that is no
         time, two owners at one time.
     """
-    notes: list[str] = []
-    header, rows = _read(path, notes)
+    header, rows, notes = sheet.read(path, {"native_id", *SPELLINGS["native_id"]})
     columns = _columns(path, header, notes)
     line_notes: dict[str, list[int]] = {}
     tokens = [_token(_Line(path, number, cells, columns, line_notes), key, realm) for number, cells in rows]
@@ -144,101 +122,16 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     return schema.conform("tokens", table), notes
 
 
-def _read(path: Path, notes: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the lines below it that are not blank with their numbers."""
-    text = _text(path)
-    first, separator = _first_line(text)
-    body = "".join(text.splitlines(keepends=True)[first:])
-    reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
-    lines: list[tuple[int, list[str]]] = []
-    last_line = 0
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                lines.append((first + last_line + 1, row))
-            last_line = reader.line_num
-    except csv.Error as error:
-        place = f"{path}, line {first + reader.line_num}"
-        raise InventoryError(f"{place}: not CSV ({error}). Correct that line.") from error
-    if not lines:
-        raise InventoryError(f"{path}: the file has no line with a value, expected a header with a column native_id.")
-    header = lines[0][1]
-    if lines[0][0] > 1 and first:
-        notes.append(f"the names of the columns stand in line {lines[0][0]}; what stands above them was left out")
-    for number, row in lines[1:]:
-        if len(row) > len(header) and any(cell.strip() for cell in row[len(header) :]):
-            raise InventoryError(
-                f"{path}, line {number}: expected {len(header)} values, found {len(row)}. "
-                "Put a value that holds the separator into quotes."
-            )
-    return header, lines[1:]
-
-
-def _text(path: Path) -> str:
-    """The text of the file, in UTF-8 or, as spreadsheets write it, UTF-16."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InventoryError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = raw.decode("utf-16" if utf_16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InventoryError(f"{path}, line {line}: not UTF-8. Save the file as CSV in UTF-8.") from error
-    if not text.strip():
-        raise InventoryError(f"{path}: the file is empty, expected a CSV with a header and a column native_id.")
-    if "\0" in text:
-        raise InventoryError(f"{path}: not a text file. Save the sheet as CSV in UTF-8.")
-    return text
-
-
-def _first_line(text: str) -> tuple[int, str]:
-    """How many lines stand above the header, and what separates its names.
-
-    A first line such as ``sep=;`` tells a spreadsheet the separator. Lines above the header are left out where one of
-    the first ten has a column for the token's id.
-    """
-    lines = text.splitlines()
-    said = re.fullmatch(r"\s*[\"']?sep=(.)[\"']?[,;\t ]*", lines[0], re.IGNORECASE)
-    separators = said.group(1) if said else ",;\t"
-    for number, line in enumerate(lines[:HEADER_LINES]):
-        separator = max(separators, key=line.count)
-        names = [_plain_name(_unwrapped(cell).strip('"')) for cell in line.split(separator)]
-        if {"native_id", *SPELLINGS["native_id"]} & set(names) and (number == 0 or len(names) > 1):
-            return number, separator
-    first = 1 if said else next(n for n, line in enumerate(lines) if line.strip())
-    return first, max(separators, key=lines[first].count) if first < len(lines) else ","
-
-
-def _plain_name(name: str) -> str:
-    """A column's name in small letters with _ for blanks, dots and hyphens, and between the words of camelCase."""
-    return re.sub(r"[\s.-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).lower())
-
-
-def _unwrapped(cell: str) -> str:
-    """The text of a cell that a spreadsheet was told to keep as text.
-
-    Examples
-    --------
-    >>> _unwrapped('="0042"'), _unwrapped(" key_1 ")
-    ('0042', 'key_1')
-    """
-    cell = cell.strip()
-    wrapped = re.fullmatch(r'="(.*)"', cell, re.DOTALL)
-    return wrapped.group(1).replace('""', '"').strip() if wrapped else cell
-
-
 def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
     """Return the place of each of our columns in a line."""
-    names = [_plain_name(_unwrapped(name)) for name in header]
+    names = [sheet.plain_name(sheet.unwrapped(name)) for name in header]
     places: dict[str, int] = {}
     for column, spellings in SPELLINGS.items():
         for spelling in (column, *spellings):
             if spelling in names and names.index(spelling) not in places.values():
                 places[column] = names.index(spelling)
                 if spelling != column:
-                    notes.append(f"column {tidy_text(_unwrapped(header[places[column]]), 60)} read as {column}")
+                    notes.append(f"column {tidy_text(sheet.unwrapped(header[places[column]]), 60)} read as {column}")
                 break
     if "native_id" not in places:
         raise InventoryError(
@@ -250,7 +143,7 @@ def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
     if own is not None:
         places[TOKEN_STATE] = own
     unknown = [
-        tidy_text(_unwrapped(header[i]), 60)
+        tidy_text(sheet.unwrapped(header[i]), 60)
         for i, name in enumerate(names)
         if name and i not in places.values() and name not in UNUSED
     ]
@@ -276,7 +169,7 @@ class _Line:
 
     def text(self, column: str) -> str | None:
         at = self.columns.get(column, len(self.cells))
-        cell = _unwrapped(self.cells[at]) if at < len(self.cells) else ""
+        cell = sheet.unwrapped(self.cells[at]) if at < len(self.cells) else ""
         return None if cell.lower() in NOTHING else cell
 
     def identifier(self, column: str) -> str | None:
