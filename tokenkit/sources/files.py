@@ -129,9 +129,10 @@ def _is_utf_16(start: bytes) -> bool:
 
     Examples
     --------
-    >>> texts = "at,key".encode("utf-16"), "\u65f6\u95f4,\u9375".encode("utf-16"), b"\xff\xfe\n{}", b"\xff\xfe", b"at,key"
-    >>> [_is_utf_16(text) for text in texts]
-    [True, True, False, False, False]
+    >>> [_is_utf_16(text) for text in ("at,key".encode("utf-16"), "\u65f6\u95f4,\u9375".encode("utf-16"))]
+    [True, True]
+    >>> [_is_utf_16(text) for text in (b"\xff\xfe\n{}", b"\xff\xfe", b"at,key")]
+    [False, False, False]
     """
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in start
 
