@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenkit.sources import files
+from tokenkit.sources import files, packed
 from tokenkit.sources.aws import calls, exports, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.sameness import event_ids
@@ -80,7 +80,7 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         yield from _table(path, reading, tally)
         return
     reader = files.Reader(path)
-    if path.stat().st_size > STREAMED and shapes.one_a_line(reader.head(files.HEADS[-1])):
+    if packed.size(path) > STREAMED and shapes.one_a_line(reader.head(files.HEADS[-1])):
         yield from _lines(path, reading, tally, reader.lines(LINES))
         return
     document = reader.document()

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tokenkit.sources import files
+from tokenkit.sources import files, packed
 from tokenkit.sources.aws import calls, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.columns import ColumnReader
@@ -121,7 +121,7 @@ Rows = tuple[list[Any], list[int], list[Any], list[Quarantined], str]
 def _parquet(path: Path) -> Iterator[Rows]:
     """Yield the rows of a Parquet file, of the attributes that are read alone."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(packed.on_disk(path))
     except (pa.ArrowException, OSError) as error:
         why = "not a Parquet file, or one that was cut off"
         yield [], [], [], [Quarantined.of("file", str(error).encode(), why)], "row"

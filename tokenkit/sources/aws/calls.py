@@ -107,7 +107,7 @@ def events(path: Path, reading: Reading, raw: dict[str, Any], numbers: list[int]
     columns["is_mfa"] = pa.array(raw["is_mfa"], pa.bool_())
     columns["request_bytes"] = pa.array(raw["request_bytes"], pa.int64())
     columns["response_bytes"] = pa.array(raw["response_bytes"], pa.int64())
-    return assemble(reading, source, raw["time"], columns, tokens, str(path), numbers, "record", raw["contents"])
+    return assemble(reading, source, raw["time"], columns, tokens, str(path), numbers, "record", raw.get("contents"))
 
 
 def _add_outcome(raw: dict[str, Any], columns: dict[str, Any]) -> None:
