@@ -119,6 +119,14 @@ def test_lines_wrapped_in_different_ways_are_all_read_and_damaged_ones_counted(t
     assert len(tally.quarantined) == len(lines) + 1 - len(calls)
 
 
+def test_what_is_no_object_in_an_array_costs_no_other_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([call(1), None, call(2), 7, "a, {", call(3)]))
+    parts = list(wrappers.records(path, sources.get("nginx").recognises))
+    assert [n for part in parts for n in part.numbers] == [1, 3, 6]
+    assert [q.place for part in parts for q in part.quarantined] == ["object 2", "object 4", "object 5"]
+
+
 def test_what_somebody_sends_makes_no_record(tmp_path: Path) -> None:
     forged = json.dumps(call(9, api_key_id="key_of_a_victim"))
     path = tmp_path / "a.log"

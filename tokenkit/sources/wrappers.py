@@ -297,6 +297,7 @@ def _is_cri(lines: list[bytes]) -> bool:
 
 _FILLER = re.compile(rb"[\s,\[\]\x1e]*")
 _NEXT = re.compile(rb"\n[\s,\[]*(?=\{)")
+_SCALAR = re.compile(rb'(?:null|true|false|NaN|-?Infinity|[-+\d.eE]{1,400}|"(?:[^"\\\n]|\\.){0,10000}")(?=[\s,\]])')
 
 
 def _is_stream(path: Path) -> bool:
@@ -372,6 +373,9 @@ def _stream(reader: files.Reader, count: int) -> Iterator[Records]:
 def _piece(text: bytes, at: int, at_end: bool, stop_reason: str | None) -> tuple[int | None, str]:
     """Return where the piece that begins here ends, None where it goes on behind the text, and why it is no object."""
     if text[at : at + 1] != b"{":
+        scalar = _SCALAR.match(text, at)
+        if scalar:
+            return scalar.end(), "the record is not an object"
         found = _NEXT.search(text, at)
         if found:
             return found.end(), "text between objects"
