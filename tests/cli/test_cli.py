@@ -207,7 +207,7 @@ def test_doctor_finds_nothing_to_do_in_a_sound_workspace(workspace, command):
 def test_doctor_counts_what_is_still_set_aside_as_the_page_does(workspace, command):
     with state.connect(workspace / "state.db") as db:
         for digest, path, quarantined in (("old", "cut.log", 2), ("new", "cut.log", 0), ("other", "other.log", 1)):
-            db.execute("insert into files values (?, 'nginx', ?, 'stored', 9, ?, 0, ?, 0, '{}', 0, null, null)",
+            db.execute("insert into files values (?, 'nginx', ?, 'stored', 9, ?, 0, ?, 0, '{}', 0, null, null, 0, 0)",
                        [digest, path, 9 - quarantined, quarantined])  # fmt: skip
             for n in range(quarantined):
                 db.execute(
