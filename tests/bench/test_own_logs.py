@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import nbformat
 import pytest
 
-from tokenkit import config
+from tokenkit import config, days
 from tokenkit.bench import own_logs
 from tokenkit.bench.detectors import registry
 from tokenkit.days import MIN_DAYS
@@ -40,6 +40,7 @@ def test_few_days_of_logs_are_too_few(monkeypatch, tmp_path):
     workspace = config.init(tmp_path)
     first = datetime(2026, 1, 5).date()
     monkeypatch.setattr(lake, "days", lambda *_: {first + timedelta(days=n): "" for n in range(14)})
+    monkeypatch.setattr(days, "event_counts", lambda _: {"nginx": {first + timedelta(days=n): 9 for n in range(14)}})
     here, text = own_logs.compare(str(workspace.root), [])
     assert here is None and f"reach over 14 days, and {2 * MIN_DAYS + 1} are needed" in text
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import raw_logs
 
-from tokenkit import config
+from tokenkit import config, days
 from tokenkit.bench import real
 from tokenkit.bench.detectors import registry
 from tokenkit.bench.scenarios.scenario import Setting
@@ -74,6 +74,7 @@ def test_after_an_exchange_the_events_are_those_of_the_other(unattacked, events)
 def test_logs_of_six_weeks_are_too_short_and_the_message_says_how_many_days_are_needed(tmp_path, monkeypatch):
     workspace = config.init(tmp_path)
     monkeypatch.setattr(lake, "days", lambda *_: {raw_logs.day_of(n): "" for n in range(42)})
+    monkeypatch.setattr(days, "event_counts", lambda _: {"nginx": {raw_logs.day_of(n): 9 for n in range(42)}})
     monkeypatch.setattr(real.activity, "build", lambda *_: None)
     monkeypatch.setattr(real.fingerprint, "build", lambda *_: None)
     with pytest.raises(InputError, match="reach over 42 days, and more than 42 are needed: 28 of reference, 14 of cal"):
