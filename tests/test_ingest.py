@@ -276,6 +276,13 @@ def test_files_that_are_not_read_are_counted_by_rule_and_kept_by_path(place: Wor
     ]
 
 
+def test_what_was_set_aside_is_said_with_its_reason_the_most_frequent_first() -> None:
+    reasons = Counter({"no JSON": 2, **{f"reason {n}": 1 for n in range(6)}})
+    lines = Counts(reasons=reasons).remarks()
+    assert lines[:2] == ["2 set aside: no JSON", "1 set aside: reason 0"] and len(lines) == 6
+    assert lines[-1] == "2 set aside for other reasons (see the page)"
+
+
 def test_a_file_whose_counts_do_not_add_up_is_not_stored(place: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     file = ingest._File(path, "nginx", "d1", Tally(read=3, ignored=Counter({"b": 1})), [])

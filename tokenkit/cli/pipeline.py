@@ -91,9 +91,7 @@ def _say(result: "object", as_json: bool) -> None:
                 {"page": str(result.page), "run_uid": facts["run_uid"], "state": facts["state"],
                  "period": facts["period"],
                  "opened": facts["budget"]["opened"], "incidents": [r["incident_uid"] for r in facts["incidents"]],
-                 "read": result.counts.read, "stored": result.counts.stored, "duplicates": result.counts.duplicates,
-                 "quarantined": result.counts.quarantined, "ignored": result.counts.ignored,
-                 "repeated": result.counts.repeated, "differing": result.counts.differing}
+                 **result.counts.by_name()}
             )
         )  # fmt: skip
         return
@@ -148,20 +146,8 @@ def ingest(
     with locked(workspace), progress_bars() as progress:
         counts = ingesting.ingest(workspace, [parse_input(text) for text in paths], progress)
     if as_json:
-        names = (
-            "files",
-            "files_known",
-            "read",
-            "stored",
-            "duplicates",
-            "quarantined",
-            "ignored",
-            "repeated",
-            "differing",
-        )
-        typer.echo(
-            json.dumps({name: getattr(counts, name) for name in names} | {"ignored_files": counts.ignored_files})
-        )
+        files = {"files": counts.files, "files_known": counts.files_known}
+        typer.echo(json.dumps(files | counts.by_name() | {"ignored_files": counts.ignored_files}))
         return
     typer.echo("\n".join([counts.line(), *counts.remarks()]))
     if counts.files_known:

@@ -37,6 +37,8 @@ from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, state
 
 MAPPING_NOTES = "mapping_notes"  # in table meta of state.db
+COUNTED = ("read", "stored", "duplicates", "quarantined", "ignored", "repeated", "differing")  # records
+REASONS_SHOWN = 5
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
 
 
@@ -45,7 +47,8 @@ class Counts:
     """How many records of a run's files were read, stored and not stored.
 
     Of the stored, ``repeated`` are equal to an earlier record of their file, and calls of their own. Of the duplicates,
-    ``differing`` have the id of another event and another content. ``notes``: what their mappings got wrong.
+    ``differing`` have the id of another event and another content. ``reasons``: why pieces were quarantined. ``notes``:
+    what their mappings got wrong.
     """
 
     files: int = 0
@@ -58,7 +61,7 @@ class Counts:
     repeated: int = 0
     differing: int = 0
     ignored_files: Counter[str] = field(default_factory=Counter)
-    wrong_clock: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def line(self) -> str:
@@ -69,18 +72,22 @@ class Counts:
         )
 
     def remarks(self) -> list[str]:
-        """Return what to know about records of a wrong clock, and those that only look alike or only have one id.
+        """Return why pieces were set aside, and what to know about records that only look alike or only have one id.
 
         Examples
         --------
-        >>> Counts(wrong_clock=Counter({clocks.FUTURE: 2})).remarks()
-        ['2 records set aside, a clock may be wrong: its time lies in the future']
+        >>> Counts(reasons=Counter({clocks.FUTURE: 2})).remarks()
+        ['2 set aside: its time lies in the future, a clock may be wrong']
         """
-        wrong = [
-            f"{n:,} record{'s' * (n > 1)} set aside, a clock may be wrong: {reason}"
-            for reason, n in sorted(self.wrong_clock.items())
-        ]
-        return wrong + remarks(self.repeated, self.differing)
+        in_order = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+        lines = [f"{n:,} set aside: {reason}" for reason, n in in_order[:REASONS_SHOWN]]
+        if others := sum(n for _, n in in_order[REASONS_SHOWN:]):
+            lines.append(f"{others:,} set aside for other reasons (see the page)")
+        return lines + remarks(self.repeated, self.differing)
+
+    def by_name(self) -> dict[str, int]:
+        """Return the counts of records by their names, for other programs."""
+        return {name: getattr(self, name) for name in COUNTED}
 
 
 @dataclass
@@ -284,6 +291,7 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         marked(batch, number, later)
         for number, file in enumerate(group)
         for batch, later in zip(file.batches, file.later, strict=True)
+        if batch.events.num_rows  # none where a wrong clock wrote all of them
     ]
     offered = Counter({n: sum(b.events.num_rows for b in f.batches) for n, f in enumerate(group)})
     unattributed: dict[int, int] = {}
@@ -340,7 +348,7 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         counts.duplicates += row[2]
         counts.quarantined += row[3]
         counts.ignored += row[4]
-        counts.wrong_clock.update(q.reason for q in tally.quarantined if q.reason in (clocks.FUTURE, clocks.PAST))
+        counts.reasons.update(one.reason for one in tally.quarantined)
         counts.repeated += repeated[number]
         counts.differing += differing[number]
     db.commit()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, apart, extent
-from tokenkit.ingest import mapping_notes
+from tokenkit.ingest import COUNTED, mapping_notes
 from tokenkit.schema import coverage as types
 from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
@@ -41,23 +41,9 @@ def coverage(workspace: Workspace, periods: Periods) -> types.Logs:
     sources: list[types.Source] = []
     for name in sorted({f["source"] for f in files}):
         own = [f for f in files if f["source"] == name]
-        read, stored, duplicates, quarantined, ignored_records, repeated, differing, unattributed = (
-            sum(f[column] for f in own)
-            for column in (
-                "read",
-                "stored",
-                "duplicates",
-                "quarantined",
-                "ignored",
-                "repeated",
-                "differing",
-                "unattributed",
-            )
-        )
+        counts = {column: sum(f[column] for f in own) for column in (*COUNTED, "unattributed")}
         sources.append(
-            {"source": name, "files": len(own), "read": read, "stored": stored, "duplicates": duplicates,
-             "quarantined": quarantined, "ignored": ignored_records,
-             "repeated": repeated, "differing": differing, "unattributed": unattributed,
+            {"source": name, "files": len(own), **counts,  # type: ignore[typeddict-item]  # its fields, by name
              "first": _time(within.get(name, (None, None))[0] if outside else
                             min((f["first"] for f in own if f["first"]), default=None)),
              "last": _time(within.get(name, (None, None))[1] if outside else

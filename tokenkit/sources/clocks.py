@@ -22,8 +22,8 @@ from tokenkit.config import Ingest
 from tokenkit.days import main_part
 from tokenkit.sources.contract import Batch, Quarantined, Tally
 
-FUTURE = "its time lies in the future"
-PAST = "its time lies long before the rest of the file"
+FUTURE = "its time lies in the future, a clock may be wrong"
+PAST = "its time lies long before the rest of the file, a clock may be wrong"
 
 
 @dataclass
