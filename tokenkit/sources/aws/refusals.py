@@ -1,7 +1,10 @@
 """Refusals: which error codes of AWS mean that the caller was refused.
 
-Each code stands under the page of AWS that lists it. A service may put ``Client.``, a namespace and ``#`` before it,
-and ``Exception`` or ``Error`` behind it; all spellings are one code. A code in no list is refused if its name says so.
+They were gathered by service. ``AuthFailure``, ``Blocked``, ``MissingAuthenticationToken``, ``OptInRequired`` and
+``PendingVerification`` stand on EC2's page of error codes (docs.aws.amazon.com/AWSEC2/latest/APIReference/
+errors-overview.html, 2026-11-30); the others were not looked up one by one. A service may put ``Client.``, a namespace
+and ``#`` before a code, and ``Exception`` or ``Error`` behind it; all spellings are one code. A code in no list is
+refused if its name says so.
 """
 
 import re
@@ -10,44 +13,44 @@ from functools import lru_cache
 from tokenkit.sources import http
 
 REFUSED = 403
-# page of docs.aws.amazon.com: codes by which it says that it does not know the caller, or that the caller has no right
+# service: codes by which it says that it does not know the caller, or that the caller has no right
 CODES: dict[str, tuple[str, ...]] = {
-    "IAM/latest/APIReference/CommonErrors.html": (
+    "every service": (
         "AccessDenied", "AccessDeniedException", "ExpiredTokenException", "IncompleteSignature",
         "MissingAuthenticationToken", "MissingAuthenticationTokenException", "NotAuthorized", "OptInRequired",
         "RequestExpired", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSignatureException",
     ),
-    "awsec2/latest/APIReference/errors-overview.html": (
+    "EC2": (
         "AuthFailure", "Client.UnauthorizedOperation", "UnauthorizedOperation", "Blocked", "PendingVerification",
         "Client.UnauthorizedAccess", "UnauthorizedAccess", "MissingAuthenticationToken", "VpceAccessDenied",
     ),
-    "AmazonS3/latest/API/ErrorResponses.html": (
+    "S3": (
         "AccountProblem", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidPayer", "InvalidSecurity",
         "InvalidToken", "NotSignedUp", "RequestTimeTooSkewed", "TokenRefreshRequired", "AuthorizationHeaderMalformed",
         "AccessPointAccessDenied", "Unauthorized", "UnauthorizedAccessError",
     ),
-    "STS/latest/APIReference/CommonErrors.html": (
+    "STS": (
         "ExpiredTokenException", "IDPRejectedClaim", "InvalidIdentityToken", "RegionDisabledException",
     ),
-    "amazondynamodb/latest/developerguide/Programming.Errors.html": (
+    "DynamoDB": (
         "UnrecognizedClientException", "MissingAuthenticationTokenException", "IncompleteSignatureException",
     ),
-    "kms/latest/APIReference/CommonErrors.html": ("InvalidGrantTokenException", "InvalidClientToken"),
-    "AWSSimpleQueueService/latest/APIReference/API_SendMessage.html": ("KmsAccessDenied", "KMS.AccessDenied"),
-    "sns/latest/api/API_Publish.html": ("AuthorizationError", "KMSAccessDenied"),
-    "cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html": (
+    "KMS": ("InvalidGrantTokenException", "InvalidClientToken"),
+    "SQS": ("KmsAccessDenied", "KMS.AccessDenied"),
+    "SNS": ("AuthorizationError", "KMSAccessDenied"),
+    "Cognito": (
         "NotAuthorizedException", "ForbiddenException", "PasswordResetRequiredException", "UserNotConfirmedException",
     ),
-    "singlesignon/latest/OIDCAPIReference/API_CreateToken.html": (
+    "Identity Center, signing in": (
         "UnauthorizedClientException", "InvalidClientException", "InvalidGrantException", "ExpiredTokenException",
     ),
-    "singlesignon/latest/PortalAPIReference/API_GetRoleCredentials.html": ("UnauthorizedException",),
-    "elasticbeanstalk/latest/api/API_CreateApplicationVersion.html": ("InsufficientPrivilegesException",),
-    "organizations/latest/APIReference/API_CreateAccount.html": ("AccessDeniedForDependencyException",),
-    "codecommit/latest/APIReference/API_GetFile.html": ("EncryptionKeyAccessDeniedException",),
-    "redshift/latest/APIReference/API_CreateCluster.html": ("UnauthorizedOperation", "DependentServiceAccessDenied"),
+    "Identity Center, roles": ("UnauthorizedException",),
+    "Elastic Beanstalk": ("InsufficientPrivilegesException",),
+    "Organizations": ("AccessDeniedForDependencyException",),
+    "CodeCommit": ("EncryptionKeyAccessDeniedException",),
+    "Redshift": ("UnauthorizedOperation", "DependentServiceAccessDenied"),
 }  # fmt: skip
-# the function's own role, not the caller of Invoke, lacks the right: lambda/latest/api/API_Invoke.html
+# the function's own role, not the caller of Invoke, lacks the right
 NOT_THE_CALLER = ("KMSAccessDeniedException", "EC2AccessDeniedException")
 _LAMBDA = "lambda.amazonaws.com"
 
