@@ -135,6 +135,27 @@ def test_a_source_that_goes_on_ends_the_logs_though_another_is_larger(place: Wor
     assert extent(place) == (moment(0).date(), moment(44).date()) and apart(place) == {}
 
 
+def test_a_thief_s_days_after_a_holiday_are_judged() -> None:
+    begin = date(2026, 3, 2)
+    busy = {begin + timedelta(days=n): 300 for n in range(60)}
+    thief = {begin + timedelta(days=68 + n): 30 for n in range(6)}
+    assert main_part(busy | thief) == (begin, max(thief))
+
+
+def test_a_frozen_reference_stays_where_quiet_first_days_are_seen_later(place: Workspace, tmp_path: Path) -> None:
+    def calls(first: int, end: int) -> list[dict[str, Any]]:
+        return [nginx(f"{day}-{n}", moment(day, n)) for day in range(first, end) for n in range(20 if day >= 6 else 3)]
+
+    raw_logs.read(place, raw_logs.write(tmp_path / "a.log", calls(0, 43)))
+    fixed = periods_of(place, moment(42).date()).reference
+    assert fixed == (moment(0).date(), moment(28).date())
+    with state.connect(place.state) as db:
+        state.set_meta(db, "reference", json.dumps([day.isoformat() for day in fixed]))
+    for first, end in ((43, 57), (57, 80), (80, 120)):
+        raw_logs.read(place, raw_logs.write(tmp_path / f"{first}.log", calls(first, end)))
+        assert periods_of(place, moment(end - 1).date()).reference == fixed
+
+
 def test_a_simulation_whose_days_have_not_come_yet_is_judged_by_its_own_days(place: Workspace, tmp_path: Path) -> None:
     calls = [nginx(f"{day}-{n}", moment(20_000 + day, n)) for day in range(30) for n in range(6)]
     raw_logs.read(place, raw_logs.write(tmp_path / "calls.log", calls))

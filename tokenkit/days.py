@@ -23,8 +23,9 @@ MIN_DAYS = 7  # of history, and of activity in the reference, before anything is
 Span = tuple[date, date]
 FIRST_REPORT_DAYS = 28
 # what a wrong clock may have written (``main_part``): fewer than MIN_DAYS days, each with a handful of events
-HANDFUL = 3  # events a day; of busy logs a share of a median day instead
-FAR_SHARE, NEAR_SHARE, LEAST_SHARE = 0.1, 0.001, 0.2
+HANDFUL = 6  # events a day; of busy logs a share of a median day instead
+# of a median day: what lies weeks away from the others, what lies beyond a gap, and what lies next to them
+WEEKS_SHARE, GAP_SHARE, NEAR_SHARE, LEAST_SHARE = 0.1, 0.01, 0.001, 0.2
 
 
 def day_of(value: str | date, name: str) -> date | None:
@@ -57,9 +58,9 @@ def main_part(events: Mapping[date, int], gap_days: int = MIN_DAYS) -> Span:
     """The first and the last day (both included) of the days that hold together; a wrong clock may be outside.
 
     Left out at either end, where they are fewer than ``MIN_DAYS`` days: days beyond a gap that is unusually long for
-    these days (more than ``gap_days``, and three times the usual gap), each with at most ``HANDFUL`` events or a tenth
-    of a median day; and days next to the others with at most ``HANDFUL`` events or a thousandth of a median day, where
-    even a quiet day has five times as many.
+    these days (more than ``gap_days``, and three times the usual gap), each with at most ``HANDFUL`` events or a
+    hundredth of a median day, more than four weeks away a tenth; and days next to the others with at most ``HANDFUL``
+    events or a thousandth of a median day, where even a quiet day has five times as many.
 
     Parameters
     ----------
@@ -80,7 +81,8 @@ def main_part(events: Mapping[date, int], gap_days: int = MIN_DAYS) -> Span:
     main = int(np.argmax(np.bincount(part, weights=counts)))
     median = float(np.median(counts[part == main]))
     first, last = np.flatnonzero(part == main)[[0, -1]].tolist()
-    few = counts <= max(HANDFUL, FAR_SHARE * median)
+    away = np.maximum(days[first] - days, days - days[last]).astype(np.int64)
+    few = counts <= np.maximum(HANDFUL, np.where(away > FIRST_REPORT_DAYS, WEEKS_SHARE, GAP_SHARE) * median)
     # nothing is known of what is usual where those outside are nearly as many as those inside
     outside = counts[(part != main) & few].sum()
     few &= outside * 4 <= counts[part == main].sum()
@@ -103,11 +105,11 @@ def main_part(events: Mapping[date, int], gap_days: int = MIN_DAYS) -> Span:
     return days[first].item(), days[last].item()
 
 
-def extent(workspace: Workspace) -> Span | None:
+def extent(workspace: Workspace, today: date | None = None) -> Span | None:
     """The first and the last day (both included) on which the logs of a workspace begin and end; None without events.
 
     Each source says where its own logs begin and end, where it has ``MIN_DAYS`` days and more; and so do all together.
-    Days that have not come yet say nothing, unless there are no others (as in a simulation).
+    Days after ``today`` (default: by this machine's clock) say nothing, unless there are no others, as in a simulation.
     """
     by_source = {source: dict(counts) for source, counts in event_counts(workspace).items()}
     every: Counter[date] = Counter()
@@ -115,7 +117,7 @@ def extent(workspace: Workspace) -> Span | None:
         every.update(counts)
     if not every:
         return None
-    today = datetime.now(UTC).date()
+    today = today or datetime.now(UTC).date()
     if min(every) <= today:
         every = Counter({day: n for day, n in every.items() if day <= today})
     first, last = main_part(every)
@@ -254,8 +256,10 @@ def periods_of(workspace: Workspace, start: date | None = None, end: date | None
     with state.connect(workspace.state) as db:
         saved = state.get_meta(db, "reference")
     frozen = tuple(date.fromisoformat(d) for d in json.loads(saved)) if saved else None
-    if frozen and not (first <= frozen[0] and frozen[1] <= last):
-        frozen = None  # fixed by a version that took the days of a wrong clock for the newest
+    # one that ends outside of the logs was fixed by a version that took the days of a wrong clock for theirs; one that
+    # begins before them stays, since where quiet first days end is seen better the longer the logs are
+    if frozen and not first < frozen[1] <= last:
+        frozen = None
     periods = plan_for(first, last, start, end, workspace.settings.history, frozen)  # type: ignore[arg-type]
     begin = periods.reference[0] if periods.reference else periods.start
     if not any(begin <= day < periods.end for day in days):

@@ -97,17 +97,19 @@ def test_a_token_that_only_a_wrong_clock_saw_is_not_known(place: Workspace, tmp_
     assert lake.read(place.lake, "dim_token").num_rows == 1 and lake.read(place.lake, "dim_client").num_rows == 1
 
 
+@pytest.mark.parametrize("now", [datetime(2020, 1, 1, tzinfo=UTC), moment(5)])
 def test_a_machine_whose_clock_went_back_takes_the_end_of_the_logs_for_now(
-    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     read(place, raw_logs.write(tmp_path / "a.log", calls()))
 
     class Back(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
-            return datetime(2020, 1, 1, tzinfo=tz)
+            return now.astimezone(tz)
 
     monkeypatch.setattr("tokenkit.ingest.datetime", Back)
+    monkeypatch.setattr("tokenkit.days.datetime", Back)
     late = raw_logs.write(tmp_path / "b.log", [nginx("next", moment(12, 8)), nginx("no", moment(40))])
     assert ingest(place, [Input(late)]).stored == 1
 

@@ -14,7 +14,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -213,8 +213,8 @@ def ingest(
 
 
 def _end_of_logs(workspace: Workspace) -> datetime | None:
-    """The end of the logs that were read before: a clock that is behind it went back."""
-    span = extent(workspace)
+    """The end of the logs that were read before, whatever this machine's clock says: it may have gone back."""
+    span = extent(workspace, today=date.max)
     return datetime.combine(span[1] + timedelta(days=1), time(), UTC) if span else None
 
 
