@@ -1,5 +1,6 @@
 """The Delta tables themselves: days replaced whole, dimensions that only grow, digests that tell what changed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -162,17 +163,28 @@ def test_a_lake_is_written_and_read_under_any_name_of_a_folder(tmp_path: Path, n
     lake.append(tmp_path / "aXb" / "lake", "activity_hour", hours((2, 9, 9)))
     lake.append(root, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
     lake.replace_days(root, "activity_hour", hours((0, 3, 8)), DAYS[:1])
+    lake.append(root, "activity_hour", hours((1, 4, 1)))
+    lake.replace_rows(root, "activity_hour", hours((1, 4, 2)), "token_key")
     lake.grow_dimension(root, "dim_network", networks((1, "203.0.113.0/24")))
     lake.replace(root, "dim_network", networks((2, "198.51.100.0/24")))
     lake.tidy(root)
-    assert stored(root) == [(0, 3, 8), (1, 1, 7)]
+    assert stored(root) == [(0, 3, 8), (1, 1, 7), (1, 4, 2)]
     assert all(path.exists() for path in lake.files(root, "activity_hour"))
     assert sorted(lake.days(root, "activity_hour")) == DAYS[:2]
     with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
         whole = lake.scan(connection, root, "activity_hour").project("token_key, requests").fetchall()
         day = lake.scan(connection, root, "activity_hour", DAYS[1], DAYS[2]).project("token_key").fetchall()
-    assert (sorted(whole), day) == ([(1, 7), (3, 8)], [(1,)])
+    assert (sorted(whole), sorted(day)) == ([(1, 7), (3, 8), (4, 2)], [(1,), (4,)])
     assert [p.name for p in (tmp_path / name).iterdir()] == ["lake"]
+
+
+def test_folders_of_odd_names_that_are_gone_are_not_held_open(tmp_path: Path) -> None:
+    for number in range(20):
+        root = tmp_path / f"a[{number}]" / "lake"
+        lake.append(root, "dim_network", networks((1, "203.0.113.0/24")))
+        shutil.rmtree(root.parent)
+    held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert sum(str(tmp_path) in path for path in held) <= 1
 
 
 def test_a_lake_of_an_odd_name_is_found_again_where_another_folder_takes_its_place(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def _plain_path(lake: Path) -> str:
         os.close(_FOLDERS.pop(path))  # removed meanwhile, and another one made in its place
         number = None
     if number is None:
+        for gone in [other for other in _FOLDERS if not os.path.isdir(other)]:
+            os.close(_FOLDERS.pop(gone))
         number = _FOLDERS[path] = os.open(path, os.O_PATH | os.O_DIRECTORY)
     return f"/proc/self/fd/{number}"
 
@@ -194,7 +196,7 @@ def replace_rows(lake: Path, name: str, data: pa.Table, key: str) -> None:
     days = ", ".join(f"date '{d.isoformat()}'" for d in sorted(set(data["day"].to_pylist())))
     keys = ", ".join(map(str, sorted(set(data[key].to_pylist()))))
     write_deltalake(
-        str(lake / name),
+        _uri(lake, name),
         _like_stored(lake, name, data),
         mode="overwrite",
         predicate=f"day in ({days}) and {key} in ({keys})",
