@@ -150,6 +150,14 @@ def test_a_table_that_was_read_is_read_anew_after_another_process_wrote_to_it(tm
     assert lake.version(tmp_path, "dim_network") is None
 
 
+def test_a_process_that_reads_a_table_and_ends_at_once_ends_well(tmp_path: Path) -> None:
+    """Files that Python opens for Arrow are closed by its threads, maybe when Python has gone: abort, exit code 134."""
+    lake.append(tmp_path, "dim_network", networks(*((n, f"203.0.{n}.0/24") for n in range(200))))
+    script = "import sys, pathlib; from tokenkit.store import lake; lake.read(pathlib.Path(sys.argv[1]), 'dim_network')"
+    started = [subprocess.Popen([sys.executable, "-c", script, tmp_path]) for _ in range(8)]
+    assert [one.wait(60) for one in started] == [0] * 8
+
+
 ODD_NAMES = [
     "with blank", "ü", "u\u0308", "日本", "a#b", "a%20b", "100%", "it's", 'q"q', "a(b)", "a{b}", "a{b,c}", "a[1]",
     "a^b", "a*b", "a?b", "a|b", "a\\b", "a:b", "a`b", "a<b>", "a$b", "line\nend", "🙂", "caf\udce9",

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from pyarrow import fs
 
 from tokenkit import identity, schema
 
@@ -141,7 +142,11 @@ def _day_of(part: str) -> str:
 def read(lake: Path, name: str) -> pa.Table:
     """Return a whole table in memory, with zero rows if it does not exist. For dimensions and other small tables."""
     table = _open(lake, name)
-    return schema.conform(name, table.to_pyarrow_table()) if table else schema.empty(name)
+    if table is None:
+        return schema.empty(name)
+    # files that Arrow opens itself: those that Python opens for it are closed by threads that may outlive Python
+    folder = fs.SubTreeFileSystem(f"{_plain_path(lake)}/{name}", fs.LocalFileSystem())
+    return schema.conform(name, table.to_pyarrow_table(filesystem=folder))
 
 
 def _like_stored(lake: Path, name: str, data: pa.Table) -> pa.Table:
