@@ -185,7 +185,9 @@ def test_what_is_known_is_passed_over_and_the_next_file_is_read(place: Workspace
 def test_the_same_content_under_the_name_of_another_source_is_read(place: Workspace, tmp_path: Path) -> None:
     path = raw_logs.write(tmp_path / "a.log", [b"{"])
     both = [Input(path, "nginx"), Input(path, "haproxy")]
-    assert ingest.ingest(place, both) == Counts(files=2, read=2, quarantined=2)
+    assert ingest.ingest(place, both) == Counts(
+        files=2, read=2, quarantined=2, reasons=Counter({"the line is not JSON": 2})
+    )
     assert ingest.ingest(place, both) == Counts(files_known=2)
     assert [f["source"] for f in raw_logs.files_of(place)] == ["nginx", "haproxy"]
 
@@ -224,7 +226,8 @@ def test_every_count_is_a_sum_over_the_files_and_each_file_keeps_its_own(place: 
     one = raw_logs.write(tmp_path / "a.json", [*events, *events[:3], *broken_records(2), *insights(1)])
     two = raw_logs.write(tmp_path / "b.json", [cloudtrail("e9"), events[3], *broken_records(1), *insights(5)])
     counts = raw_logs.read(place, one, two)
-    assert counts == Counts(files=2, read=18, stored=5, duplicates=4, quarantined=3, ignored=6)
+    why = Counter({"eventTime is not a time": 3})
+    assert counts == Counts(files=2, read=18, stored=5, duplicates=4, quarantined=3, ignored=6, reasons=why)
     assert counts.line() == "18 records read = 5 stored + 4 duplicates + 3 quarantined + 6 ignored"
     digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:32] for path in (one, two)]
     assert [tuple(f.values()) for f in raw_logs.files_of(place)] == [
@@ -345,7 +348,7 @@ def test_a_file_of_broken_lines_only_is_counted_and_not_read_again(place: Worksp
     path = raw_logs.write(tmp_path / "a.log", [b"{", b"["])
     logs = [Input(path, "nginx")]
     counts = ingest.ingest(place, logs)
-    assert counts == Counts(files=1, read=2, quarantined=2)
+    assert counts == Counts(files=1, read=2, quarantined=2, reasons=Counter({"the line is not JSON": 2}))
     assert ingest.ingest(place, logs) == Counts(files_known=1)
     (file,) = raw_logs.files_of(place)
     assert (file["status"], file["stored"], file["unattributed"], file["first"]) == ("stored", 0, 0, None)
@@ -464,7 +467,8 @@ def test_a_file_whose_commit_fails_is_pending_and_read_again_as_a_whole(
         patch.setattr(lake, "write_deltalake", full)
         raw_logs.read(place, path)
     assert [f["status"] for f in raw_logs.files_of(place)] == ["pending"]
-    assert raw_logs.read(place, path) == Counts(files=1, read=3, stored=2, quarantined=1)
+    why = Counter({"the line is not JSON": 1})
+    assert raw_logs.read(place, path) == Counts(files=1, read=3, stored=2, quarantined=1, reasons=why)
     assert [f["status"] for f in raw_logs.files_of(place)] == ["stored"]
     assert len(raw_logs.event_keys(place)) == 2 and len(kept(place, "select * from quarantine")) == 1
 

@@ -100,24 +100,30 @@ def test_of_two_records_that_know_the_caller_that_of_the_callers_account_is_stor
     assert callers(place) == [("shared-1", "aws_session", "444455556666")]
 
 
-def test_a_run_that_is_killed_between_replacing_and_adding_loses_and_doubles_nothing(
-    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("at", ["before the events are added", "after it"])
+def test_a_run_that_is_killed_while_it_replaces_loses_and_doubles_nothing_and_leaves_no_token(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     read(place, tmp_path, [record(1, False)])
+    append = lake.append
 
-    def killed(*arguments: Any, **more: Any) -> None:
-        raise KeyboardInterrupt
+    def killed(root: Path, name: str, *more: Any) -> None:
+        if name != "events" or at == "after it":
+            append(root, name, *more)
+        if name == "events":
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(lake, "append", killed)
         with pytest.raises(KeyboardInterrupt):
             read(place, tmp_path, [record(1, True), record(2, True)])
     path = sorted(tmp_path.glob("*.json"))[-1]
+    assert [kind for _, kind, _ in callers(place)][:1] == ["aws_session"]  # it was replaced
     counts = ingest.ingest(place, [Input(path)])
-    assert (counts.stored, counts.duplicates) == (1, 1)
+    assert (counts.stored, counts.duplicates, counts.files_known) == ((0, 0, 1) if at == "after it" else (1, 1, 0))
     assert [kind for _, kind, _ in callers(place)] == ["aws_session"] * 2
     tokens = lake.read(place.lake, "dim_token")["token_key"].to_pylist()
-    assert set(lake.read(place.lake, "events")["token_key"].to_pylist()) <= set(tokens)
+    assert set(lake.read(place.lake, "events")["token_key"].to_pylist()) == set(tokens)
 
 
 def test_records_of_one_account_are_never_exchanged(place: Workspace, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace, code_digest
 from tokenkit.days import extent
 from tokenkit.errors import IdentityError, InputError
-from tokenkit.ingest.copies import forget_tokens, replace_copies, tokens_of_copies
+from tokenkit.ingest.copies import forget_unused_tokens, tokens_of_copies
 from tokenkit.ingest.duplicates import MARKS, both_ways, marked, note_earlier_version, without_duplicates
 from tokenkit.progress import Progress, silent
 from tokenkit.sources import clocks, packed
@@ -250,7 +250,10 @@ def _digest(path: Path) -> str:
 
 def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
     """Mark the files that a killed run left pending as stored, or forget them so that they are read again."""
-    for row in db.execute("select digest, source from files where status = 'pending'").fetchall():
+    pending = db.execute("select digest, source from files where status = 'pending'").fetchall()
+    if pending:
+        forget_unused_tokens(workspace)
+    for row in pending:
         key = [row["digest"], row["source"]]
         if lake.has_transaction(workspace.lake, "events", f"{row['source']}:{row['digest']}"):
             db.execute("update files set status = 'stored' where digest = ? and source = ?", key)
@@ -352,13 +355,14 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         counts.repeated += repeated[number]
         counts.differing += differing[number]
     db.commit()
-    copied = pa.array([], pa.int64())
-    if better_events is not None and better_events.num_rows:
+    replaced = better_events is not None and better_events.num_rows > 0
+    if better_events is not None and replaced:
         # before the files' transaction: a run that is killed here finds these rows stored, as duplicates
-        copied = replace_copies(workspace, better_events.drop_columns(MARKS))
+        lake.replace_rows(workspace.lake, "events", better_events.drop_columns(MARKS), "event_key")
     if new_events is not None and new_events.num_rows:
         lake.append(workspace.lake, "events", new_events.drop_columns(MARKS), [f.transaction for f in group])
-    forget_tokens(workspace, copied)
+    if replaced:
+        forget_unused_tokens(workspace)
     marks = [(f.digest, f.source) for f in group]
     db.executemany("update files set status = 'stored' where digest = ? and source = ?", marks)
     db.commit()

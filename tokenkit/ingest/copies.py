@@ -4,8 +4,6 @@ It is stored once, as the account that owns the credential saw it: where the oth
 replaced, and the later record is a duplicate.
 """
 
-from datetime import timedelta
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,29 +28,22 @@ def tokens_of_copies(tables: list[pa.Table], new: pa.Table | None, better: pa.Ta
     return pa.array(np.setdiff1d(np.concatenate(offered + none), np.concatenate(kept + none)))
 
 
-def replace_copies(workspace: Workspace, events: pa.Table) -> pa.Array:
-    """Put events in the place of copies that know their caller less well; return the keys of the copies' tokens."""
-    low, high = pc.min_max(events["day"]).as_py().values()
-    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        connection.register("better", events.select(["event_key"]))
-        lake.scan(connection, workspace.lake, "events", low, high + timedelta(days=1)).create_view("stored")
-        copies = connection.sql("select distinct token_key from stored semi join better using (event_key)")
-        copied = copies.to_arrow_table()["token_key"].combine_chunks()
-    lake.replace_rows(workspace.lake, "events", events, "event_key")
-    return copied
+def forget_unused_tokens(workspace: Workspace) -> None:
+    """Forget the tokens by which copies knew their caller, an account or a principal, and which no stored event has.
 
-
-def forget_tokens(workspace: Workspace, copied: pa.Array) -> None:
-    """Forget those of these tokens that no stored event has."""
-    if not len(copied):
+    A run that was killed after it replaced copies leaves some; the next one finds them by the same look.
+    """
+    tokens = lake.read(workspace.lake, "dim_token")
+    candidates = tokens.filter(pc.equal(tokens["token_kind"], "principal"))["token_key"].combine_chunks()
+    if not len(candidates):
         return
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        connection.register("copied", pa.table({"token_key": copied}))
+        connection.register("candidates", pa.table({"token_key": candidates}))
         lake.scan(connection, workspace.lake, "events").create_view("stored")
-        used = connection.sql("select distinct token_key from stored semi join copied using (token_key)")
+        used = connection.sql("select distinct token_key from stored semi join candidates using (token_key)")
         still_used = used.to_arrow_table()["token_key"].combine_chunks()
-    forgotten = copied.filter(pc.invert(pc.is_in(copied, value_set=still_used)))
-    tokens = lake.read(workspace.lake, "dim_token")
-    kept = tokens.filter(pc.invert(pc.is_in(tokens["token_key"], value_set=forgotten)))
-    if kept.num_rows < tokens.num_rows:
-        lake.replace(workspace.lake, "dim_token", kept)
+    forgotten = candidates.filter(pc.invert(pc.is_in(candidates, value_set=still_used)))
+    if len(forgotten):
+        lake.replace(
+            workspace.lake, "dim_token", tokens.filter(pc.invert(pc.is_in(tokens["token_key"], value_set=forgotten)))
+        )
