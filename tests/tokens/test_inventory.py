@@ -346,3 +346,21 @@ def test_the_same_owner_twice_is_not_two_owners(load) -> None:
     )
     now = inventory.as_of(tokens, NOW)
     assert now["owner_status"].tolist() == ["owned"] and now["label"].tolist() == ["b"]
+
+
+def test_the_same_owner_in_other_letters_is_one_and_not_ambiguous(load) -> None:
+    tokens, _ = load("native_id,owner_name,purpose\nkey_0123456789ab,Ana Ruiz,a\nkey_0123456789ab,ana ruiz,b\n")
+    found = inventory.as_of(tokens, NOW)
+    assert found["owner_status"].tolist() == ["owned"]
+
+
+def test_a_line_of_data_is_no_header_and_is_shown_nowhere(load) -> None:
+    with pytest.raises(InventoryError, match="no column for the token's id") as caught:
+        load("Zugang,Art,Wer\nk1234567,x,Ana\nk7654321,token,Bob\nk7654329,z,Cid\n")
+    assert "k7654321" not in str(caught.value)
+
+
+def test_a_name_of_a_column_that_may_be_an_id_is_not_noted(load) -> None:
+    _, notes = load("native_id,k7654321,access_key_1_active,Kostenstelle\nkey_0123456789ab,x,y,z\n")
+    (note,) = [note for note in notes if note.startswith("columns not read")]
+    assert note == "columns not read: (no name), access_key_1_active, Kostenstelle"

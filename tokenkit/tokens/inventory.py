@@ -143,13 +143,16 @@ def _columns(path: Path, header: list[str], notes: list[str]) -> dict[str, int]:
     if own is not None:
         places[TOKEN_STATE] = own
     unknown = [
-        tidy_text(sheet.unwrapped(header[i]), 60)
+        tidy_text(sheet.unwrapped(header[i]), 60) if _NAME_OF_COLUMN.fullmatch(name) else "(no name)"
         for i, name in enumerate(names)
         if name and i not in places.values() and name not in UNUSED
     ]
     if unknown:
         notes.append(f"columns not read: {', '.join(unknown)}")
     return places
+
+
+_NAME_OF_COLUMN = re.compile(r"[a-z_]{1,40}(\d{1,2}[a-z_]{0,40})?|[^\x00-\x7f]{1,40}")  # else it may be an id
 
 
 def _printable_name(name: str) -> str:
@@ -319,6 +322,7 @@ def _check_owners(path: Path, tokens: Iterable[_Token]) -> None:
         for earlier, later in combinations(rows, 2):
             if later.start < earlier.end and earlier.row["owner_uid"] and later.row["owner_uid"]:
                 if _same(earlier.owner, later.owner):
+                    later.row["owner_uid"] = earlier.row["owner_uid"]  # one owner, in whatever letters
                     continue
                 when = "at every time" if later.start == EARLIEST else f"at {later.start:%Y-%m-%d}"
                 name = later.row["label"] or later.row["mask"]

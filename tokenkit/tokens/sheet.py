@@ -91,7 +91,7 @@ def _first_line(text: str, id_names: Set[str]) -> tuple[int, str]:
     """How many lines stand above the header, and what separates its names.
 
     A first line such as ``sep=;`` tells a spreadsheet the separator. Lines above the header are left out where one of
-    the first ten has a column for the token's id.
+    the first ten has a column for the token's id, and more cells than each line above it: a title has few.
     """
     lines = text.splitlines()
     said = re.fullmatch(r"\s*[\"']?sep=(.)[\"']?[,;\t ]*", lines[0], re.IGNORECASE)
@@ -99,10 +99,15 @@ def _first_line(text: str, id_names: Set[str]) -> tuple[int, str]:
     for number, line in enumerate(lines[:HEADER_LINES]):
         separator = max(separators, key=line.count)
         names = [plain_name(unwrapped(cell).strip('"')) for cell in line.split(separator)]
-        if id_names & set(names) and (number == 0 or len(names) > 1):
+        above = max((_filled(other, separator) for other in lines[:number]), default=0)
+        if id_names & set(names) and (number == 0 or _filled(line, separator) > max(above, 1)):
             return number, separator
     first = 1 if said else next(n for n, line in enumerate(lines) if line.strip())
     return first, max(separators, key=lines[first].count) if first < len(lines) else ","
+
+
+def _filled(line: str, separator: str) -> int:
+    return sum(bool(cell.strip()) for cell in line.split(separator))
 
 
 def plain_name(name: str) -> str:
