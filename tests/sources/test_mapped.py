@@ -886,3 +886,20 @@ def test_a_draft_maps_no_column_without_a_value(tmp_path: Path) -> None:
     text = draft.draft(put(tmp_path, as_csv(rows)))
     assert "# native_id" in text and "status =" not in text and "response_bytes =" not in text
     assert "nothing can be said of: key, status, bytes" in text
+
+
+def test_rows_are_kept_by_whole_numbers_that_stand_beside_nulls(tmp_path: Path) -> None:
+    table = pa.table({"at": ["2026-06-01T00:00:00Z"] * 3, "key": [NATIVE] * 3, "op": ["Get"] * 3,
+                      "kind": pa.array([1.0, None, 2.0])})  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    given = mapped.Mapping("own", "own", {"time": "at", "native_id": "key", "operation": "op"}, where={"kind": ("1",)})
+    events, tally = read(tmp_path / "a.parquet", mapped.source(given))
+    assert len(events) == 1 and sum(tally.ignored.values()) == 2
+
+
+def test_a_date_of_no_year_costs_its_row_group_and_ends_nothing(tmp_path: Path) -> None:
+    table = pa.table({"at": ["2026-06-01T00:00:00Z"], "key": [NATIVE], "op": ["Get"],
+                      "day": pa.array([2_000_000_000], pa.int32()).cast(pa.date32())})  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    _, tally = read(tmp_path / "a.parquet", source({"time": "at", "native_id": "key", "operation": "op"}))
+    assert [q.reason for q in tally.quarantined] == ["the row group is damaged"]

@@ -1,6 +1,7 @@
 """API calls of OCSF, of Amazon Security Lake and of others."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,13 @@ def test_a_value_of_the_wrong_type_costs_its_record_at_most(tmp_path: Path, at: 
     events, tally = read_records(tmp_path, *changed)
     assert tally.read == 5
     assert {r["metadata"]["uid"] for i, r in enumerate(records()) if i != at} <= set(events["event_uid"])
+
+
+def test_times_within_objects_of_parquet_may_be_timestamps(tmp_path: Path) -> None:
+    rows = pq.read_table(DATA / "security_lake.parquet").to_pylist()
+    for row in rows:
+        session = row["actor"]["session"] or {}
+        row["actor"]["session"] = session | {"created_time_dt": datetime(2026, 3, 2, 9, tzinfo=UTC)}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    events, tally = read(tmp_path / "a.parquet")
+    assert len(events) == len(rows) and not tally.quarantined

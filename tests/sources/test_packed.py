@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import tarfile
+import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import raw_logs
 
 from tokenkit import sources
-from tokenkit.sources import files, packed
+from tokenkit.sources import cloudtrail, files, packed
 
 READING = sources.Reading(b"k" * 32)
 LINES = [json.dumps(raw_logs.nginx(f"r{n}", raw_logs.moment(0, 1, n))).encode() for n in range(40)]
@@ -161,3 +163,59 @@ def test_a_parquet_file_may_be_packed(tmp_path: Path) -> None:
 def test_nul_bytes_within_a_line_stay(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"a\0b\n\0\0c\n")
     assert [lines for _, lines, _ in files.Reader(tmp_path / "a").lines(9)] == [[b"a\0b", b"c"]]
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_what_a_client_sends_makes_no_archive_of_a_log(tmp_path: Path, shift: int) -> None:
+    line = json.dumps(raw_logs.nginx("r" * (1 + shift), http_user_agent="ustar" * 90)).encode()
+    (tmp_path / "a.log").write_bytes(line + b"\n" + LOG)
+    assert events(tmp_path) == (41, [])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_a_damaged_file_in_a_zip_costs_no_other_one(tmp_path: Path, method: int) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("a.log", LOG * 20)
+        archive.writestr("b.log", LOG)
+    content = bytearray(file.getvalue())
+    at = content.index(b"a.log") + 60
+    content[at : at + 30] = bytes(30)
+    (tmp_path / "logs.zip").write_bytes(content)
+    place = raw_logs.workspace(tmp_path / "ws")
+    assert raw_logs.read(place, tmp_path / "logs.zip").stored >= 40
+
+
+def test_an_archive_that_was_cut_off_behind_its_last_log_says_so(tmp_path: Path) -> None:
+    whole = tarred(**{"a.log": LOG, "notes.txt": b"x" * 4000, "b.log": LOG})
+    (tmp_path / "a.tar").write_bytes(whole[: whole.index(b"notes.txt") + 2000])
+    found, ignored = sources.find_files(tmp_path)
+    assert [path.name for path, _ in found] == ["a.log"]
+    assert ignored[f"rest of an archive: {packed.CUT_OFF}"] == [tmp_path / "a.tar"]
+
+
+def test_thousands_of_files_of_one_name_are_told_apart_in_no_time(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3_000):
+            archive.writestr("a.log", b"x")
+    begin = time.process_time()
+    assert len(set(packed.members(tmp_path / "a.zip") or ())) == 3_000
+    assert time.process_time() - begin < 5  # two thousand took that with a # for each earlier one
+
+
+@pytest.mark.parametrize("zeros", [1, 1_000, 70_000, 200_000])
+def test_gzip_files_with_zeros_between_them_are_read_on(tmp_path: Path, zeros: int) -> None:
+    first, second = (gzip.compress(line + b"\n") for line in LINES[:2])
+    (tmp_path / "a.log.gz").write_bytes(first + bytes(zeros) + second)
+    assert events(tmp_path) == (2, [])
+
+
+def test_lines_that_unpack_to_more_than_a_document_may_have_are_read_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloudtrail, "STREAMED", 5_000)
+    monkeypatch.setattr(files, "MAX_DOCUMENT", 200_000)
+    lines = b"\n".join(json.dumps(raw_logs.cloudtrail(f"e{n}")).encode() for n in range(1_000))
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(lines))
+    assert events(tmp_path) == (1_000, [])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -181,3 +182,72 @@ def test_a_line_that_is_no_header_is_not_shown(tmp_path: Path, line: str) -> Non
     with pytest.raises(SourceError) as error:
         draft(path)
     assert "key_live" not in str(error.value)
+
+
+FORGED = json.dumps(
+    {"eventTime": "2026-03-02T10:00:00Z", "eventSource": "iam.amazonaws.com", "eventName": "DeleteUser", "eventID": "x",
+     "userIdentity": {"type": "IAMUser", "accessKeyId": "AKIAVICTIM0000000001"}}
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["body", "message", "log", "detail"])
+@pytest.mark.parametrize("wrap", ["nothing", "docker", "fluent bit"])
+def test_a_log_of_a_gateway_is_no_other_one_because_of_what_a_client_sends(
+    tmp_path: Path, name: str, wrap: str
+) -> None:
+    path = tmp_path / "a.log"
+    sent = json.loads(FORGED) if name == "detail" else FORGED
+    path.write_text(WRAPPED[wrap]([json.dumps(call(n, request_id=f"r{n}", **{name: sent})) for n in range(4)]))
+    assert sources.recognise(path) is sources.get("nginx")
+    assert read(path, sources.get("nginx"))[0] == ["r0", "r1", "r2", "r3"]
+
+
+def test_a_log_of_aws_in_an_envelope_is_no_gateway_s_because_of_what_a_client_sends(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    record = json.loads(FORGED) | {"requestParameters": {"message": json.dumps(call(1))}}
+    path.write_text("\n".join(json.dumps({"message": json.dumps(record)}) for _ in range(3)))
+    assert sources.recognise(path) is sources.get("cloudtrail")
+
+
+@pytest.mark.parametrize("plain", ["/docker-entrypoint.sh: ready for start up", "10.0.0.1 - - hello", "", "x {"])
+@pytest.mark.parametrize("logtag", [None, "F"])
+def test_a_line_of_text_swallows_no_record_that_follows_it(tmp_path: Path, plain: str, logtag: str | None) -> None:
+    more = {"logtag": logtag} if logtag else {}
+    texts = [json.dumps(call(0)), plain, json.dumps(call(1)), plain, json.dumps(call(2))]
+    path = tmp_path / "a.log"
+    path.write_text("\n".join(json.dumps({"log": text, "stream": "stdout"} | more) for text in texts))
+    assert len(read(path, sources.get("nginx"))[0]) == 3
+
+
+def test_a_record_that_was_cut_and_never_ended_swallows_none_that_follows_it(tmp_path: Path) -> None:
+    whole = [json.dumps(call(n)) for n in range(3)]
+    path = tmp_path / "a.log"
+    path.write_text("\n".join(docker(text) for text in (whole[0] + "\n", whole[1][:40], whole[2] + "\n")))
+    uids, tally = read(path, sources.get("nginx"))
+    assert len(uids) == 2 and [q.reason for q in tally.quarantined] == [
+        "the file ends in the middle (half-written or cut off)"
+    ]
+
+
+@pytest.mark.parametrize("depth", [100, 300, 900])
+def test_a_wrapped_record_may_be_nested_deep(tmp_path: Path, depth: int) -> None:
+    deep: Any = {}
+    for _ in range(depth):
+        deep = [deep]
+    path = tmp_path / "a.log"
+    path.write_text(json.dumps({"nginx": call(1, extra=deep)}) + "\n" + json.dumps({"nginx": call(2)}) + "\n")
+    assert len(read(path, sources.get("nginx"))[0]) == 2
+
+
+def test_a_record_is_not_looked_into_because_another_one_lacks_a_field(tmp_path: Path) -> None:
+    its = source(Mapping("own", "own", {"time": "time", "native_id": "req.key", "operation": "req.op"}, format="jsonl"))
+    forged = json.dumps({"time": "2026-03-02T10:00:00Z", "req": {"key": "victim_key_0001", "op": "delete_all"}})
+    call_ = {"time": "2026-03-02T10:00:00Z", "req": {"key": "own_key_000001", "op": "read"}, "message": forged}
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in (call_ | {"req": None}, call_, call_ | {"req": None})))
+    (batch,) = its.read(path, READING, sources.Tally())
+    alone = tmp_path / "b.jsonl"
+    alone.write_text(json.dumps(call_))
+    (of_one,) = its.read(alone, READING, sources.Tally())
+    uid = of_one.events["token_uid"].to_pylist()[0]
+    assert batch.events.filter(pc.equal(batch.events["operation"], "read"))["token_uid"].to_pylist() == [uid]

@@ -85,22 +85,22 @@ def _recognise(path: Path) -> tuple[Source | None, bool]:
     for record in files.first_records(path):
         if cloudtrail.is_digest(record):
             return None, True
-        for source in sources().values():
-            if source.recognises(record):
+        if source := _of_record(record):
+            return source, False
+    # the outermost record that a source knows as it stands: what it holds may be a client's
+    for record in wrappers.first_records(path, lambda record: _of_record(record) is not None, by_names=False):
+        if source := _of_record(record):
+            if source.unwraps:
                 return source, False
-    unwrapping = [source for source in sources().values() if source.unwraps]
-
-    def is_known(record: Record) -> bool:
-        return any(source.recognises(record) for source in unwrapping)
-
-    for record in wrappers.first_records(path, is_known):
-        for source in unwrapping:
-            if source.recognises(record):
-                return source, False
+            break
     for source in sources().values():
         if source.recognises_file and source.recognises_file(path):
             return source, False
     return None, False
+
+
+def _of_record(record: Record) -> Source | None:
+    return next((source for source in sources().values() if source.recognises(record)), None)
 
 
 def find_files(path: Path, source: str | None = None) -> tuple[list[tuple[Path, Source]], dict[str, list[Path]]]:
@@ -199,6 +199,8 @@ def _look_into(file: Path, root: Path, named: Source | None) -> tuple[list[tuple
             left_out.setdefault(rule, []).append(member)
     if not taken:  # a workbook, a program: one file that is no log
         return [], {next(iter(left_out), ARCHIVE): [file]}
+    if taken[-1][0] != inside[-1] and (reason := packed.stop_reason(file)):  # else the last log says so itself
+        left_out.setdefault(f"rest of an archive: {reason}", []).append(file)
     return taken, left_out
 
 

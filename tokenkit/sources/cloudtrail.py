@@ -22,6 +22,7 @@ CONTROL = "cloudwatch control message"
 USUAL = ("Management", "Data")  # categories of calls
 LINES, HELD_LINES = 500, 10_000  # lines read at once; a line may be a batch of thousands of records
 STREAMED = 256 << 20  # bytes of a file from which on its lines are not held at once
+PACKED_TIMES = 20  # how much larger than packed a log may be
 
 # what the other columns are made from
 MORE = {
@@ -40,12 +41,13 @@ MORE = {
 
 
 def recognises(record: Record) -> bool:
-    """Whether this is a CloudTrail record, what wraps one, a document without any, or a digest."""
-    if "eventSource" in record and "eventName" in record and "eventTime" in record:
-        return True
-    if record.get("Records") == [] or is_digest(record):
-        return True
-    return any(map(_is_of_cloudtrail, shapes.unwrap(record)[:10]))
+    """Whether this is a CloudTrail record, a document without any, or a digest; what wraps one is told by the file."""
+    return record.get("Records") == [] or is_digest(record) or _is_of_cloudtrail(record)
+
+
+def _holds(value: Any) -> bool:
+    """Whether this is a CloudTrail record, or what wraps some."""
+    return (type(value) is dict and recognises(value)) or any(map(_is_of_cloudtrail, shapes.unwrap(value)[:10]))
 
 
 def _is_of_cloudtrail(record: Any) -> bool:
@@ -60,13 +62,7 @@ def recognises_file(path: Path) -> bool:
     if exports.is_table(path):
         return exports.is_cloudtrail(path)
     head = files.Reader(path).head(files.HEADS[-1])
-    return any(
-        recognises(piece.value)
-        if type(piece.value) is dict
-        else any(map(_is_of_cloudtrail, shapes.unwrap(piece.value)))
-        for piece in islice(shapes.pieces(head), 50)
-        if not piece.reason
-    )
+    return any(_holds(piece.value) for piece in islice(shapes.pieces(head), 50) if not piece.reason)
 
 
 def is_digest(document: Any) -> bool:
@@ -80,7 +76,7 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         yield from _table(path, reading, tally)
         return
     reader = files.Reader(path)
-    if packed.size(path) > STREAMED and shapes.one_a_line(reader.head(files.HEADS[-1])):
+    if _is_large(path) and shapes.one_a_line(reader.head(files.HEADS[-1])):
         yield from _lines(path, reading, tally, reader.lines(LINES))
         return
     document = reader.document()
@@ -117,6 +113,12 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         yield from waiting.batches(last=True)
     if reader.stop_reason:
         _quarantine(tally, f"byte {len(document)}", b"", reader.stop_reason)
+
+
+def _is_large(path: Path) -> bool:
+    """Whether a file may not be held as a whole; of what is packed, its size says little."""
+    size = packed.size(path)
+    return size > STREAMED or (size * PACKED_TIMES > STREAMED and packed.is_packed(path))
 
 
 def _records(path: Path, reading: Reading, tally: Tally, records: list[Any], document: bytes) -> Iterator[Batch]:

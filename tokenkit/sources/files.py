@@ -202,6 +202,14 @@ def parse(text: bytes) -> Any:
         raise ValueError("not JSON") from None
 
 
+def as_json(value: Any) -> bytes:
+    """Return a parsed value as JSON again; one that is nested too deep for it as what Python prints."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return repr(value).encode("utf-8", "replace")
+
+
 def parse_lines(lines: list[bytes]) -> tuple[list[Record], dict[int, str]]:
     """Return the objects of JSON lines in order, and, by its index, why a line is none."""
     try:

@@ -100,7 +100,7 @@ HAPROXY_FORMAT = LogFormat(
 
 def _lines(path: Path, log_format: LogFormat, reading: Reading, tally: Tally) -> Iterator[Batch]:
     """Yield the events of one file of JSON, wrapped or not, plain or packed, whole or cut off."""
-    for part in wrappers.records(path, lambda record: _recognises(log_format, record), BATCH):
+    for part in wrappers.records(path, lambda record: _recognises(log_format, record), BATCH, by_names=True):
         with files.without_collection():
             batch = _batch(path, log_format, reading, tally, part)
         if batch:

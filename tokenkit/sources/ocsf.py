@@ -7,6 +7,7 @@ an API's operation and an actor (Security Lake files sign-ins and changes of acc
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def _parquet(path: Path) -> Iterator[Rows]:
                     records = _plain_rows(batch)
                     yield records, list(range(number + 1, number + 1 + len(records))), [None] * len(records), [], "row"
                     number += len(records)
-            except (pa.ArrowException, OSError, ValueError) as error:
+            except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
                 why = "the row group is damaged"
                 yield [], [], [], [Quarantined.of(f"row group {group}", str(error).encode(), why)], "row"
             number = begin + file.metadata.row_group(group).num_rows
@@ -244,18 +245,15 @@ class _Reader(ColumnReader):
     """Reads attributes by their names with dots; of a field the first that a record has."""
 
     def values(self, name: str, parents: Sequence[Record] | None = None) -> list[Any]:
-        """The first attribute of the field that each record has; a blank text is none."""
+        """The first attribute of the field that each record has; a blank text is none, a time is in ms."""
         out: list[Any] = [None] * len(self.records)
         for path in FIELDS[name]:
             parts = path.split(".")
             for i, record in enumerate(self.records):
                 if out[i] is None or out[i] == "":
-                    out[i] = _attribute(record, parts)
+                    value = _attribute(record, parts)
+                    out[i] = round(value.timestamp() * 1000) if isinstance(value, datetime) else value
         return out
-
-    def plain(self, name: str) -> list[str | None]:
-        """Texts and whole numbers as text, or null."""
-        return self.labels(name)
 
 
 def _attribute(record: Any, parts: list[str]) -> Any:
@@ -284,7 +282,7 @@ def _columns(records: Sequence[Record]) -> tuple[_Reader, dict[str, Any]]:
     raw["time"] = reader.times(reader.values("time"), "time", 1000)
     raw["arn"] = [_arn(record) for record in records]
     raw["key_id"] = [_key_id(record) for record in records]
-    raw["bearer"] = raw["read_only"] = raw["issuer_type"] = [None] * len(records)
+    raw["bearer"] = raw["read_only"] = [None] * len(records)
     raw["issuer_type"] = ["Role" if arn and ":role/" in arn else None for arn in raw["issuer_arn"]]
     raw["is_mfa"] = reader.flags("is_mfa")
     raw["resources"] = [v if type(v) is list else None for v in reader.values("resources")]

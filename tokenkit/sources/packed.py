@@ -6,10 +6,13 @@ What unpacks to far more than a log would is read up to there.
 """
 
 import io
+import lzma
+import os
 import tarfile
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +32,8 @@ MEMBER_DAMAGED = "the file in the archive cannot be unpacked (damaged, encrypted
 ARCHIVE_DAMAGED = "the archive cannot be unpacked (damaged or cut off)"
 TOO_MANY = f"more than {MAX_MEMBERS:,} files in one archive"
 BOMB = f"it unpacks to more than {MAX_TIMES} times its size, which no log does"
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+           NotImplementedError)  # fmt: skip
 Opener = Callable[[], IO[bytes]]
 
 
@@ -58,6 +62,10 @@ class Unpacking:
             while block := file.read(size):
                 yield block
         except _BROKEN:
+            self.stop_reason = MEMBER_DAMAGED
+        except OSError as error:
+            if error.errno is not None:  # of the disk; bzip2 says so, without a number, of a damaged stream
+                raise
             self.stop_reason = MEMBER_DAMAGED
 
     def _layer(self, packed: "_Forward", layers: int) -> Iterator[bytes]:
@@ -93,7 +101,10 @@ class Unpacking:
                 return
             if stream.eof:
                 # gzip files may be joined one after another, and padded with zeros
-                pending = (stream.unused_data or packed.read(STEP)).lstrip(b"\0")
+                rest = stream.unused_data or packed.read(STEP)
+                while rest and not rest.strip(b"\0"):  # padding may go on in the next block
+                    rest = packed.read(STEP)
+                pending = rest.lstrip(b"\0")
                 if not pending:
                     return
                 if not pending.startswith(GZIP[: len(pending)]):
@@ -163,6 +174,7 @@ class _Archive:
     def __init__(self, opener: Opener, packed_size: int) -> None:
         self.files: dict[str, tuple[Opener, int]] = {}
         self.stop_reason: str | None = None
+        self._same_names: Counter[str] = Counter()
         self._kept: list[Any] = []  # open as long as the archive is
         kind = _kind(opener, packed_size)
         self.is_one = bool(kind)
@@ -174,7 +186,10 @@ class _Archive:
         for name, inner, size in listed:
             parts = [part for part in (folder + name.replace("\0", "")).split("/") if part not in ("", ".", "..")]
             unique = "/".join(parts) or "unnamed"
-            while unique in self.files:
+            if unique in self.files:
+                self._same_names[unique] += 1
+                unique += f"#{self._same_names[unique]}"
+            while unique in self.files:  # a name that ends in #1 of its own
                 unique += "#"
             inner_kind = _kind(inner, size) if layer < LAYERS else ""
             if inner_kind:
@@ -283,7 +298,16 @@ def _kind(opener: Opener, packed_size: int) -> str:
                 return "zip" if file.read(4) in ZIPS else ""
         if len(head) >= 512:
             break
-    return "tar" if head[257:262] == b"ustar" else ""
+    return "tar" if head[257:262] == b"ustar" and _is_tar_header(head[:512]) else ""
+
+
+def _is_tar_header(block: bytes) -> bool:
+    """Whether a block has the checksum of a tar's header: its mark alone may stand in what a client sent."""
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=2)
@@ -293,7 +317,7 @@ def _archive(path: Path, size: int, modified_ns: int) -> _Archive:
 
 def _inside(path: Path) -> tuple[Opener, int, str | None]:
     """How to open the file at a path, on disk or in an archive, its size there, and why the archive ends there."""
-    if path.exists():
+    if os.path.exists(path):  # of a name in an archive that no file system allows it is no error
         return (lambda: path.open("rb")), path.stat().st_size, None
     for outer in path.parents:
         if outer.is_file():
@@ -320,6 +344,19 @@ def members(path: Path) -> list[Path] | None:
     return [path / name for name in archive.files] if archive.is_one else None
 
 
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip or zstd, so that its size says little of what is in it."""
+    with _inside(path)[0]() as file:
+        start = file.read(4)
+    return start.startswith(GZIP) or start == ZSTD
+
+
+def stop_reason(path: Path) -> str | None:
+    """Return why an archive is not read to its end; None where it is."""
+    status = path.stat()
+    return _archive(path, status.st_size, status.st_mtime_ns).stop_reason
+
+
 def size(path: Path) -> int:
     """Return the size of a file, on disk or in an archive as it is packed there, bytes."""
     return _inside(path)[1]
@@ -333,6 +370,9 @@ def raw_blocks(path: Path) -> Iterator[bytes]:
                 yield block
         except _BROKEN:
             return
+        except OSError as error:
+            if error.errno is not None:
+                raise
 
 
 def unpacking(path: Path) -> tuple[Unpacking, str | None]:
@@ -344,7 +384,7 @@ def unpacking(path: Path) -> tuple[Unpacking, str | None]:
 def on_disk(path: Path) -> Path | IO[bytes]:
     """Return a file in which one can go back: the path, or, of what is packed, its content as a file without a name."""
     opener, size, _ = _inside(path)
-    if path.exists():
+    if os.path.exists(path):
         with opener() as file:
             start = file.read(4)
         if not start.startswith(GZIP) and start != ZSTD:

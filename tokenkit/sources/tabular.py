@@ -337,7 +337,12 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Rows]:
                     with files.without_collection():
                         yield _plain_rows(batch, number + 1, columns)
                     number += batch.num_rows
-            except (pa.ArrowException, OSError) as error:
+            except (
+                pa.ArrowException,
+                OSError,
+                ValueError,
+                OverflowError,
+            ) as error:  # a date of no year, too
                 why = "the row group is damaged"
                 place = f"row group {group}"
                 yield Rows(quarantined=[Quarantined.of(place, str(error).encode(), why)], place="row")

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from tokenkit.sources import files
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 
@@ -103,7 +101,7 @@ def _is_docker(record: Record) -> bool:
     return len(record) < 5 and type(record.get("log")) is str and type(record.get("stream")) is str
 
 
-def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH) -> Iterator[Records]:
+def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names: bool = False) -> Iterator[Records]:
     """Yield the records of a file of JSON, in groups of about ``count``.
 
     Parameters
@@ -113,8 +111,11 @@ def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH) -> Iterat
     wanted : function of a record
         Whether an object is a record; one that is not is looked into, and stays as it is if nothing is found.
     count : int
+    by_names : bool
+        Whether ``wanted`` looks at the names of a record's own fields alone: it is then asked once for all that have
+        the same.
     """
-    peeler = Peeler(wanted)
+    peeler = Peeler(wanted, by_names)
     reader = files.Reader(path)
     if _is_stream(path):
         for piece in _stream(reader, count):
@@ -135,8 +136,8 @@ def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH) -> Iterat
 class Peeler:
     """Takes off what is around records, batch by batch; a record that was cut into several lines is joined."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Wanted, by_names: bool) -> None:
+        self._wanted, self._by_names = wanted, by_names
         self._shapes: dict[tuple[str, ...], bool] = {}
         self._parts: dict[str, tuple[int, bytes]] = {}  # by stream: the first line, and what was read of the record
         self._is_journal = False
@@ -162,9 +163,9 @@ class Peeler:
         return [Quarantined.of(f"line {number}", text, files.CUT_OFF) for number, text in parts.values()]
 
     def _all_wanted(self, found: list[Record]) -> bool:
-        """Whether all are records as they are: records with the same fields are judged by one of them."""
-        if self._wanted is is_plain:  # it looks at values, too
-            return all(map(is_plain, found))
+        """Whether all are records as they are."""
+        if not self._by_names:
+            return all(map(self._wanted, found))
         shapes = set(map(tuple, found))
         if not shapes - self._shapes.keys():
             return all(map(self._shapes.__getitem__, shapes))
@@ -180,7 +181,7 @@ class Peeler:
         return known
 
     def _is_wanted(self, record: Record) -> bool:
-        return is_plain(record) if self._wanted is is_plain else self._shape_is_wanted(tuple(record), record)
+        return self._shape_is_wanted(tuple(record), record) if self._by_names else self._wanted(record)
 
     def _text(self, out: Records, number: int, line: bytes, reason: str) -> None:
         """Add what a line holds that is no object."""
@@ -208,8 +209,12 @@ class Peeler:
         if _is_docker(record):
             text, stream = record["log"], record["stream"]
             # Docker cuts a line into pieces of 16 kB; the last one ends with a line end
-            if stream in self._parts or not (text.endswith("\n") or self._in_text(text.encode(), 0)):
-                self._part(out, number, stream, text.encode(), text.endswith("\n"))
+            content, last = text.encode("utf-8", "replace"), text.endswith("\n") or record.get("logtag") == "F"
+            if stream in self._parts and self._in_text(content, 0):
+                first, cut = self._parts.pop(stream)  # whose end never came: this is a record of its own
+                out.quarantine(first, cut, files.CUT_OFF)
+            elif stream in self._parts or not (last or self._in_text(content, 0) or not _begins_object(content)):
+                self._part(out, number, stream, content, last)
                 return
         for inner, inner_record in self._inside(record, 0) or [(line, record)]:
             out.add(number, inner, inner_record)
@@ -258,11 +263,18 @@ class Peeler:
             elif type(value) is list:
                 each = [(item, self._of_object(item, depth)) for item in value if type(item) is dict]
                 if any(found for _, found in each):  # those in which nothing is found stay, to be counted
-                    return [one for item, found in each for one in found or [(orjson.dumps(item), item)]]
+                    return [one for item, found in each for one in found or [(files.as_json(item), item)]]
         return []
 
     def _of_object(self, value: Record, depth: int) -> list[tuple[bytes, Record]]:
-        return [(orjson.dumps(value), value)] if self._is_wanted(value) else self._inside(value, depth + 1)
+        return [(files.as_json(value), value)] if self._is_wanted(value) else self._inside(value, depth + 1)
+
+
+def _begins_object(text: bytes) -> bool:
+    """Whether a text begins an object, behind a header or not; only such a one can have been cut."""
+    text = text.lstrip()
+    header = _HEADER.match(text)
+    return text.startswith(b"{") or bool(header and _COOKIE.match(text, header.end()))
 
 
 def _text_of(value: Any) -> bytes:
@@ -274,9 +286,9 @@ def _text_of(value: Any) -> bytes:
     return b""
 
 
-def first_records(path: Path, wanted: Wanted) -> list[Record]:
-    """Return the first records of a file of JSON; none where it is no such file."""
-    return next((part.records for part in records(path, wanted, HEAD) if part.records), [])
+def first_records(path: Path, wanted: Wanted, by_names: bool = False) -> list[Record]:
+    """Return the first records of a file of JSON; none where it is no such file. Arguments as of ``records``."""
+    return next((part.records for part in records(path, wanted, HEAD, by_names) if part.records), [])
 
 
 def is_json(path: Path) -> bool:

@@ -97,3 +97,15 @@ def test_any_text_is_an_object_or_nothing(text: str) -> None:
 
 def test_depth_costs_no_stack() -> None:
     assert exports.parse_text("{a=" * 5000) is None and exports.parse_text("[" * 5000) is None
+
+
+def test_a_user_whose_name_looks_like_a_field_is_nobody_else(tmp_path: Path) -> None:
+    arn = "arn:aws:iam::111122223333:user/eve,accesskeyid=AKIAVICTIM0000000001"
+    caller = (
+        f"{{type=IAMUser, principalid=AIDAX, arn={arn}, accountid=111122223333, accesskeyid=AKIAEXAMPLEEVE000001, "
+        "username=eve,accesskeyid=AKIAVICTIM0000000001,arn=arn:aws:iam::111122223333:user/victim}"
+    )
+    events, _ = read_rows(tmp_path, CALL | {"useridentity": caller})
+    honest, _ = read_rows(tmp_path, CALL | {"useridentity": "{type=IAMUser, accesskeyid=AKIAEXAMPLEEVE000001}"})
+    assert events["token_uid"].tolist() == honest["token_uid"].tolist()
+    assert events["principal_uid"].tolist() == [arn.replace("AKIAVICTIM0000000001", "[masked]")]

@@ -32,7 +32,8 @@ OF_CALLER = ("type", "principalId", "arn", "accountId", "accessKeyId", "userName
 _KNOWN = {name.lower(): name for name in NAMES}
 _NEEDED = {"eventname", "eventtime", "eventsource"}
 _FIELD = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)=")
-_END = re.compile(r"(?=, *[A-Za-z_][A-Za-z0-9_]*=)|(?=[}\]])|$")
+# Athena writes a blank behind its commas; a name in IAM has none, but may hold a comma and an equals sign
+_END = re.compile(r"(?=, +[A-Za-z_][A-Za-z0-9_]*=)|(?=[}\]])|$")
 _END_IN_LIST = re.compile(r"(?=, )|(?=\])|$")
 NOTHING = frozenset(("", "-", "null", "NULL", "\\N"))
 

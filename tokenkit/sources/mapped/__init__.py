@@ -196,6 +196,7 @@ def _calls_alone(mapping: Mapping, tally: Tally, rows: Rows) -> Rows:
     for theirs, words in mapping.where.items():
         for i, value in enumerate(rows.columns[theirs]):
             value = first_of(value) if type(value) is list else value
+            value = int(value) if type(value) is float and value.is_integer() else value  # whole numbers beside nulls
             if (str(value).lower() if type(value) is bool else str(value).strip()) not in words:
                 others.setdefault(i, f"rows that are no calls (where {theirs})")
     tally.ignored.update(others.values())
