@@ -156,3 +156,8 @@ def test_one_file_of_networks_or_several_are_named_relative_to_the_workspace(tmp
     assert made.network_databases == []
     found = config.Workspace(made.root, settings_of(made.root, f"[networks]\n{text}"))
     assert found.network_databases == [made.root / "a.mmdb"]
+
+
+def test_a_workspace_whose_path_is_not_utf_8_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"caf\\udce9: the path of a workspace has to be UTF-8"):
+        config.init(tmp_path / "caf\udce9")

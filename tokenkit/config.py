@@ -288,6 +288,16 @@ class Workspace:
     root: Path
     settings: Settings
 
+    def __post_init__(self) -> None:
+        """Refuse a folder that neither DuckDB nor a notebook can be told of."""
+        try:
+            str(self.root).encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"{self.root.as_posix().encode('utf-8', 'backslashreplace').decode()}: the path of a workspace has to be "
+                "UTF-8. Rename the folder, or take another one."
+            ) from None
+
     @property
     def lake(self) -> Path:
         """The Delta tables."""
