@@ -293,9 +293,9 @@ class Workspace:
         try:
             str(self.root).encode()
         except UnicodeEncodeError:
+            shown = str(self.root).encode("utf-8", "backslashreplace").decode()
             raise ConfigError(
-                f"{self.root.as_posix().encode('utf-8', 'backslashreplace').decode()}: the path of a workspace has to be "
-                "UTF-8. Rename the folder, or take another one."
+                f"{shown}: the path of a workspace has to be UTF-8. Rename the folder, or take another one."
             ) from None
 
     @property

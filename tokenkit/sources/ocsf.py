@@ -72,7 +72,7 @@ FILLED = {
 }  # fmt: skip
 DENIED_DISPOSITIONS = (2, 26)  # Blocked, Unauthorized
 DENIED_ACTION, SUCCESS, FAILURE = 2, 1, 2
-ACTIVITIES = {1: 1, 2: 2, 3: 3, 4: 4, 99: 99}
+ACTIVITIES = (1, 2, 3, 4, 99)  # create, read, update, delete, other: as in ``events``
 
 
 def recognises(record: Record) -> bool:
@@ -288,7 +288,7 @@ def _columns(records: Sequence[Record]) -> tuple[_Reader, dict[str, Any]]:
     raw["resources"] = [v if type(v) is list else None for v in reader.values("resources")]
     raw["request_bytes"], raw["response_bytes"] = reader.amounts("request_bytes"), reader.amounts("response_bytes")
     raw["activity_id"] = pa.array(
-        [ACTIVITIES.get(v, 0) if type(v) is int else 0 for v in reader.values("activity")], pa.int8()
+        [v if type(v) is int and v in ACTIVITIES else 0 for v in reader.values("activity")], pa.int8()
     )
     ids = [reader.values(name) for name in ("status_id", "disposition_id", "action_id")]
     raw["failed"] = [
