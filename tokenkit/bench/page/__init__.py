@@ -14,6 +14,7 @@ from tokenkit.bench.alerts import ORACLE
 from tokenkit.bench.detectors.registry import NOT_COMPARED, TOKENKIT, WITHOUT_RULES
 from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import burden, scoring
+from tokenkit.bench.metrics.ranking import ATTACK
 from tokenkit.bench.page import drawing, plots, tables
 from tokenkit.bench.trials.unattacked import DAYS
 from tokenkit.normal.behaviour import KINDS
@@ -75,7 +76,7 @@ def _introduction(results: Results) -> list[str]:
     return [
         "# The bench: what each contender catches, and what it costs", "",
         f"`{command}`: tokenkit {run['version']} (code {run['code']}), Python {run['python']}, {libraries}; "
-        f"{run['processors']} processors, {sum(run['seed_minutes']):.0f} minutes of one of them. "
+        f"{run['processors']} processors; the organisations took {sum(run['seed_minutes']):.0f} minutes together. "
         f"{len(run['seeds'])} organisations of {sizes['tokens']:,} tokens over {DAYS} days, "
         f"{sizes['tokens'] * DAYS * EVENTS_PER_TOKEN_DAY / 1e6:.1f} million events each: fitted on days 15 to 42, "
         f"calibrated on 43 to 56, judged on 57 to 90; "
@@ -119,10 +120,22 @@ def _findings(results: Results, summary: pd.DataFrame, alts: dict[str, str]) -> 
         *_reachable_rows(results),
         *_intensity_rows(results, [TOKENKIT, *others[:1]]),
         *_falls(results),
-        "## The hardest scenarios", "",
-        *(f"- {row.title}: {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] of {row.n} trials."
-          for row in tables.hardest(results).itertuples()), "",
+        *_scenario_rows(results),
     ]  # fmt: skip
+
+
+def _scenario_rows(results: Results) -> list[str]:
+    rows = tables.by_scenario(results)
+    text = ("What tokenkit catches of each attack, and raises of each benign change, all intensities pooled, at the "
+            "headline budget; the hardest first.")  # fmt: skip
+    parts = ["## By scenario", "", text, ""]
+    for kind, what in ((ATTACK, "attack"), (scoring.BENIGN_CHANGE, "benign change")):
+        lines = [
+            [r.title, f"{r.value:.2f} [{r.low:.2f}, {r.high:.2f}]", f"{r.n}"]
+            for r in rows[rows["kind"] == kind].itertuples()
+        ]
+        parts += [*_markdown([what, "share (95%)", "trials"], lines), ""]
+    return parts
 
 
 def headline_rows(summary: pd.DataFrame) -> list[str]:

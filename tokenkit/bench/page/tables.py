@@ -14,7 +14,8 @@ from tokenkit.bench.detectors.registry import TOKENKIT, WITHOUT_RULES
 from tokenkit.bench.leaderboard import Results
 from tokenkit.bench.metrics import burden, ranking, scoring
 from tokenkit.bench.metrics.agreement import agreement
-from tokenkit.bench.metrics.ranking import CLEAN
+from tokenkit.bench.metrics.intervals import means
+from tokenkit.bench.metrics.ranking import ATTACK, CLEAN
 from tokenkit.bench.metrics.scoring import HEADLINE
 
 OVERSPENT = 1.25  # times the budget; what is caught by opening more is no merit
@@ -214,11 +215,19 @@ def _share_by_seed(results: Results) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["seed", "value"])
 
 
-def hardest(results: Results, n: int = 5) -> pd.DataFrame:
-    """The scenarios that tokenkit catches least often at the headline budget: title, recall, interval, trials."""
+def by_scenario(results: Results) -> pd.DataFrame:
+    """Every attack and then every benign change, the least often caught, or raised, first, at the headline budget.
+
+    Columns: kind, scenario, title, value (share of its trials, all intensities pooled) with low and high, n (trials).
+    """
     outcomes = headline_outcomes(results)
-    recall = scoring.scenario_recall(outcomes[outcomes["detector"] == TOKENKIT])
-    kinds = results.scenarios.set_index("scenario")
-    recall = recall[recall["scenario"].map(kinds["kind"]) == "attack"]
-    worst = recall.sort_values(["value", "scenario"]).head(n)
-    return worst.assign(title=worst["scenario"].map(kinds["title"]))[["scenario", "title", "value", "low", "high", "n"]]
+    shares = means(outcomes[outcomes["detector"] == TOKENKIT], "caught", [*scoring.KEYS, "kind", "scenario"])
+    titles = results.scenarios.set_index("scenario")["title"]
+    shares = shares.assign(title=shares["scenario"].map(titles)).sort_values(["kind", "value", "scenario"])
+    return shares[["kind", "scenario", "title", "value", "low", "high", "n"]].reset_index(drop=True)
+
+
+def hardest(results: Results, n: int = 5) -> pd.DataFrame:
+    """The attacks that tokenkit catches least often at the headline budget: those rows of ``by_scenario``."""
+    rows = by_scenario(results)
+    return rows[rows["kind"] == ATTACK].head(n).drop(columns="kind")
