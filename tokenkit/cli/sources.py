@@ -65,7 +65,6 @@ def _check(path: Path, source: str, draft: bool, as_json: bool) -> None:
     from tokenkit import config, identity, ingest
     from tokenkit import sources as known
     from tokenkit.errors import InputError
-    from tokenkit.sources import packed
     from tokenkit.sources.check import check as look
     from tokenkit.sources.clocks import Clock
     from tokenkit.sources.fields.masking import hidden
@@ -74,8 +73,7 @@ def _check(path: Path, source: str, draft: bool, as_json: bool) -> None:
 
     if draft and path.is_dir():
         raise InputError(f"{path}: a draft is made of one file. Name it.")
-    inside = packed.members(path) if path.is_file() else None
-    sample = next((member for member in inside if known.recognise(member)), inside[0]) if inside else path
+    sample = known.sample_of(path) if path.is_file() else path
     if path.is_file() and (draft or (not source and known.recognise(sample) is None)):
         text = guess(sample)
         if as_json:

@@ -14,7 +14,18 @@ from tokenkit.errors import InputError, SourceError, did_you_mean
 from tokenkit.sources import cloudtrail, files, gateway, mapped, ocsf, packed, vault, wrappers
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Record, Source, Tally
 
-__all__ = ["Batch", "Quarantined", "Reading", "Source", "Tally", "find_files", "get", "recognise", "sources"]
+__all__ = [
+    "Batch",
+    "Quarantined",
+    "Reading",
+    "Source",
+    "Tally",
+    "find_files",
+    "get",
+    "recognise",
+    "sample_of",
+    "sources",
+]
 
 OURS = (cloudtrail.SOURCE, gateway.NGINX, gateway.HAPROXY, ocsf.SOURCE, vault.SOURCE)
 GROUP = "tokenkit.sources"
@@ -79,6 +90,12 @@ def recognise(path: Path) -> Source | None:
     digest file is not a log and has no source.
     """
     return _recognise(path)[0]
+
+
+def sample_of(path: Path) -> Path:
+    """Return the file that stands for an archive: the first in it of a known source, else the first; or the path."""
+    inside = packed.members(path)
+    return next((member for member in inside if recognise(member)), inside[0]) if inside else path
 
 
 def _recognise(path: Path) -> tuple[Source | None, bool]:
