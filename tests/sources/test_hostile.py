@@ -131,11 +131,22 @@ def test_any_lines_of_a_gateway(tmp_path: Path, name: str, lines: list[Any]) -> 
 
 @SOME
 @given(st.sampled_from(["nginx", "haproxy"]), st.lists(st.one_of(good_line, values.filter(is_no_list)), max_size=6))
+@example("nginx", [{"msec": 1772360430.5, "uri": ""}, 10**400, {"msec": 1772360430.5, "uri": ""}])
+@example("nginx", ["x" * 20_000, {"msec": 1772360430.5, "uri": ""}])
 def test_any_array_of_a_gateway(tmp_path: Path, name: str, records: list[Any]) -> None:
     path = tmp_path / "a.log"
     path.write_text(json.dumps([{}, *records]))
     _, tally = check(path, name)
     assert tally.read == 1 + len(records)
+
+
+def test_what_is_no_json_between_two_commas_of_an_array_is_one_record_and_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    good = b'{"msec": 1772360430.5, "uri": "/v1"}'
+    for odd in (b"1" * 500, b"undefined", b"1..2", b'{"a": 01}', b"'a'", b'"' + b"a" * 20_000 + b'"'):
+        path.write_bytes(b"[" + good + b", " + odd + b", " + good + b"]")
+        stored, tally = check(path, "nginx")
+        assert (stored, tally.read) == (2, 3), odd[:10]
 
 
 @SOME

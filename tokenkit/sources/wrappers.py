@@ -309,7 +309,8 @@ def _is_cri(lines: list[bytes]) -> bool:
 
 _FILLER = re.compile(rb"[\s,\[\]\x1e]*")
 _NEXT = re.compile(rb"\n[\s,\[]*(?=\{)")
-_SCALAR = re.compile(rb'(?:null|true|false|NaN|-?Infinity|[-+\d.eE]{1,400}|"(?:[^"\\\n]|\\.){0,10000}")(?=[\s,\]])')
+_SCALAR = re.compile(rb'(?:null|true|false|NaN|-?Infinity|[-+\d.eE]++|"(?:[^"\\\n]|\\.)*+")(?=[\s,\]])')
+_END_OF_ITEM = re.compile(rb"(?=[,\]\n])")
 
 
 def _is_stream(path: Path) -> bool:
@@ -340,6 +341,7 @@ def _stream(reader: files.Reader, count: int) -> Iterator[Records]:
     """Yield the objects of a file one after another, whatever stands between them."""
     out = Records(place="object")
     number, text, at_end, cut = 0, b"", False, False
+    in_array = False
     blocks = reader.blocks()
     needed = 0
     while not at_end:
@@ -352,10 +354,11 @@ def _stream(reader: files.Reader, count: int) -> Iterator[Records]:
         at = 0
         while True:
             filler = _FILLER.match(text, at)
-            at = filler.end() if filler else at
+            if filler:
+                at, in_array = filler.end(), in_array or b"[" in filler.group()
             if at == len(text):
                 break
-            end, reason = _piece(text, at, at_end, reader.stop_reason)
+            end, reason = _piece(text, at, at_end, reader.stop_reason, in_array)
             if end is None:
                 break
             number += 1
@@ -382,13 +385,18 @@ def _stream(reader: files.Reader, count: int) -> Iterator[Records]:
         yield out
 
 
-def _piece(text: bytes, at: int, at_end: bool, stop_reason: str | None) -> tuple[int | None, str]:
-    """Return where the piece that begins here ends, None where it goes on behind the text, and why it is no object."""
+def _piece(
+    text: bytes, at: int, at_end: bool, stop_reason: str | None, in_array: bool
+) -> tuple[int | None, str]:
+    """Return where the piece that begins here ends, None where it goes on behind the text, and why it is no object.
+
+    In an array, what stands between two commas is one piece, JSON or not.
+    """
     if text[at : at + 1] != b"{":
         scalar = _SCALAR.match(text, at)
         if scalar:
             return scalar.end(), "the record is not an object"
-        found = _NEXT.search(text, at)
+        found = (_END_OF_ITEM if in_array else _NEXT).search(text, at)
         if found:
             return found.end(), "text between objects"
         return (len(text), "text between objects") if at_end or len(text) - at > MAX_OBJECT else (None, "")
