@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tokenkit import sources
 from tokenkit.errors import SourceError
-from tokenkit.sources import wrappers
+from tokenkit.sources import objects, wrappers
 from tokenkit.sources.mapped import Mapping, source
 from tokenkit.sources.mapped.draft import draft
 
@@ -167,10 +167,10 @@ def test_an_array_is_read_in_bounded_memory_and_an_endless_object_is_refused(tmp
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
     finally:
         tracemalloc.stop()
-    path.write_text('[{"a": 1}, {"b": "' + "x" * (wrappers.MAX_OBJECT + (3 << 20)))
+    path.write_text('[{"a": 1}, {"b": "' + "x" * (objects.MAX_OBJECT + (3 << 20)))
     parts = list(wrappers.records(path))
     assert sum(len(part.records) for part in parts) == 1
-    assert parts[-1].quarantined[0].reason == wrappers.TOO_LARGE
+    assert parts[-1].quarantined[0].reason == objects.TOO_LARGE
 
 
 @pytest.mark.parametrize(
