@@ -25,7 +25,7 @@ errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 def main() -> None:
     """Run the command line; what tokenkit says on purpose is one clear message and an exit code, never a traceback."""
-    from tokenkit.cli import about, bench, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
+    from tokenkit.cli import about, bench, export, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8

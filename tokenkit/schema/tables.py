@@ -74,7 +74,7 @@ EVENTS = Table(
         _c("rows", INT, "rows or objects returned, where the log says it", "rows", "unmapped.rows"),
         _c("cost_units", FLOAT, "model tokens and the like", "units", "unmapped.cost_units"),
         _c("page_offset", INT, "page or offset asked for", "", "unmapped.page_offset"),
-        _c("ja4", STRING, "TLS fingerprint", "", "tls.ja4_fingerprint_list"),
+        _c("ja4", STRING, "TLS fingerprint", "", "unmapped.ja4"),
         _c("network", STRING, "/24 (IPv4) or /48 (IPv6) of src_ip, else the calling service"),
         _c("network_class", STRING, "hosting, residential, corporate, mobile, anonymiser, service, private, unknown"),
         _c("token_key", INT, "int64 key of token_uid; 0 without one", required=True),

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tokenkit.sources import files, packed
+from tokenkit.sources import files, ocsf_activity, packed
 from tokenkit.sources.aws import calls, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.columns import ColumnReader
@@ -128,6 +128,7 @@ def _parquet(path: Path) -> Iterator[Rows]:
         yield [], [], [], [Quarantined.of("file", str(error).encode(), why)], "row"
         return
     wanted = {name for names in FIELDS.values() for name in names} | {"class_uid", "type_uid"}
+    wanted |= ocsf_activity.ATTRIBUTES
     leaves = [file.schema.column(i).path for i in range(len(file.schema))]
     columns = [leaf for leaf in leaves if any(leaf == name or leaf.startswith(name + ".") for name in wanted)]
     columns += [leaf for leaf in leaves if leaf.startswith("unmapped.")]
@@ -214,6 +215,11 @@ def _batches(
     if others:
         tally.ignored[OTHER_CLASS] += len(others)
     kept = [i for i in range(len(records)) if i not in no_objects and i not in others]
+    if own := [i for i in kept if ocsf_activity.is_own(records[i])]:
+        kept = files.without(kept, set(own))
+        their_bytes = [_bytes_of(raw[i], records[i]) for i in own]
+        of_own, places = [records[i] for i in own], [numbers[i] for i in own]
+        yield from ocsf_activity.read_own(str(path), reading, tally, of_own, places, their_bytes, unit)
     reader, columns = _columns([records[i] for i in kept])
     quarantine({kept[i]: reason for i, reason in reader.reasons.items()})
     if reader.reasons:
