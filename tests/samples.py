@@ -1,0 +1,142 @@
+"""One call as each source's server writes it: what tests of all sources are made of.
+
+A call is a piece of a log, of one line or of several. What a client chooses of it stands in ``Chosen``; all else is the
+server's. A new source gets an entry in ``SAMPLES``.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+HOUR = "2026-03-02T10:00"
+SECONDS = 1772445600  # 2026-03-02 10:00 UTC
+KEYS = {"ana": "AKIAEXAMPLEANA000001", "raj": "AKIAEXAMPLERAJ000001"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a client chooses of a call."""
+
+    agent: str = "curl/8.5.0"
+    path: str = "/v1/orders/17"
+    request_id: str = "r1"
+    forwarded: str = "198.51.100.9"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How a source's log looks.
+
+    Attributes
+    ----------
+    call : function of a number below 60, who calls (a key of ``KEYS``), and what the client chose
+        One call as its server writes it, with its line ends.
+    head : bytes
+        What stands above the first.
+    name : str
+        Name of the file.
+    mapping : str
+        TOML of a source that a user describes.
+    """
+
+    call: Callable[[int, str, Chosen], bytes]
+    head: bytes = b""
+    name: str = "a.log"
+    mapping: str = ""
+
+    def log(self, *calls: bytes) -> bytes:
+        """A log of these calls."""
+        return self.head + b"".join(calls)
+
+    def usual(self, count: int = 4) -> list[bytes]:
+        """Calls of two tokens in turn."""
+        return [self.call(n, "ana" if n % 2 == 0 else "raj", Chosen(request_id=f"r{n}")) for n in range(count)]
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def cloudtrail(n: int, who: str, chosen: Chosen) -> bytes:
+    user = {"type": "IAMUser", "arn": f"arn:aws:iam::111122223333:user/{who}", "accountId": "111122223333",
+            "principalId": f"AIDAEXAMPLE{who.upper()}", "accessKeyId": KEYS[who], "userName": who}  # fmt: skip
+    return _line({"eventVersion": "1.09", "eventTime": f"{HOUR}:{n:02d}Z", "eventSource": "s3.amazonaws.com",
+                  "eventName": "GetObject", "awsRegion": "eu-central-1", "sourceIPAddress": "203.0.113.7",
+                  "userAgent": chosen.agent, "userIdentity": user, "recipientAccountId": "111122223333",
+                  "requestParameters": {"bucketName": "reports", "key": chosen.path, "via": chosen.forwarded},
+                  "eventID": f"00000000-0000-4000-8000-{n:012d}", "requestID": chosen.request_id,
+                  "eventType": "AwsApiCall", "readOnly": True})  # fmt: skip
+
+
+def nginx(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line({"msec": SECONDS + n, "remote_addr": "203.0.113.7", "request_method": "GET", "status": 200,
+                  "request_uri": chosen.path, "uri": "/index.php", "bytes_sent": 512, "request_length": 90,
+                  "request_time": 0.01, "request_id": chosen.request_id, "http_user_agent": chosen.agent,
+                  "http_x_forwarded_for": chosen.forwarded, "api_key_id": KEYS[who]})  # fmt: skip
+
+
+def haproxy(n: int, who: str, chosen: Chosen) -> bytes:
+    key = {"ana": "a1", "raj": "b2"}[who] * 32
+    return _line({"ts_ms": (SECONDS + n) * 1000, "src_ip": "203.0.113.7", "method": "GET", "path": chosen.path,
+                  "status": 200, "bytes_in": 90, "bytes_out": 512, "latency_ms": 10, "unique_id": chosen.request_id,
+                  "ua": chosen.agent, "x_forwarded_for": chosen.forwarded, "key_hmac": key})  # fmt: skip
+
+
+def ocsf(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line({"class_uid": 6003, "category_uid": 6, "activity_id": 2, "type_uid": 600302, "severity_id": 1,
+                  "time": (SECONDS + n) * 1000, "status_id": 1,
+                  "metadata": {"version": "1.8.0", "uid": f"e{n}", "product": {"name": "API", "vendor_name": "Acme"}},
+                  "api": {"operation": "GetOrder", "service": {"name": "orders"}, "request": {"uid": chosen.request_id},
+                          "token": {"uid": KEYS[who]}},
+                  "actor": {"user": {"uid": who}}, "src_endpoint": {"ip": "203.0.113.7"},
+                  "http_request": {"user_agent": chosen.agent, "url": {"path": chosen.path}, "uid": chosen.request_id,
+                                   "x_forwarded_for": [chosen.forwarded]}})  # fmt: skip
+
+
+def vault(n: int, who: str, chosen: Chosen) -> bytes:
+    auth = {"client_token": f"hmac-sha256:{who}11", "accessor": f"hmac-sha256:{KEYS[who]}", "display_name": who,
+            "token_type": "service", "policies": ["app"]}  # fmt: skip
+    request = {"id": f"3f2504e0-0000-4000-8000-{n:012d}", "operation": "read", "path": f"secret/data{chosen.path}",
+               "remote_address": "203.0.113.7", "headers": {"user-agent": [chosen.agent], "x-forwarded-for":
+               [chosen.forwarded], "x-request-id": [chosen.request_id]}}  # fmt: skip
+    return _line({"time": f"{HOUR}:{n:02d}.1Z", "type": "response", "auth": auth, "request": request})
+
+
+MAPPING = """name = "orders"
+issuer = "orders-api"
+[columns]
+time = "at"
+event_uid = "request"
+native_id = "key"
+src_ip = "ip"
+method = "verb"
+path = "url"
+user_agent = "agent"
+"""
+COLUMNS = ("at", "request", "key", "ip", "verb", "url", "agent", "forwarded")
+
+
+def _cells(n: int, who: str, chosen: Chosen) -> tuple[str, ...]:
+    return (f"{HOUR}:{n:02d}Z", chosen.request_id, KEYS[who], "203.0.113.7", "GET", chosen.path, chosen.agent,
+            chosen.forwarded)  # fmt: skip
+
+
+def mapped_csv(n: int, who: str, chosen: Chosen) -> bytes:
+    quoted = ['"' + cell.replace('"', '""') + '"' for cell in _cells(n, who, chosen)]
+    return ",".join(quoted).encode() + b"\n"
+
+
+def mapped_json(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(dict(zip(COLUMNS, _cells(n, who, chosen), strict=True)))
+
+
+SAMPLES: dict[str, Sample] = {
+    "cloudtrail": Sample(cloudtrail, name="a.json"),
+    "a mapping of CSV": Sample(mapped_csv, ",".join(COLUMNS).encode() + b"\n", "a.csv", MAPPING),
+    "a mapping of JSON": Sample(mapped_json, name="a.jsonl", mapping=MAPPING),
+    "haproxy": Sample(haproxy),
+    "nginx": Sample(nginx),
+    "ocsf": Sample(ocsf, name="a.jsonl"),
+    "vault-audit": Sample(vault),
+}
