@@ -229,7 +229,7 @@ def test_the_same_file_renamed_packed_or_grown_counts_once(tmp_path: Path, sourc
 def test_a_burst_over_two_batches_is_counted_through(
     tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("gateway", "tabular"):
+    for module in ("gateways.reader", "tabular"):
         monkeypatch.setattr(f"tokenkit.sources.{module}.BATCH", 4)
     lines = [LINES[source][0]()] * 11
     place = place_in(tmp_path / "w")

@@ -25,7 +25,7 @@ from tokenkit import activity, config, fingerprint, identity, ingest, sources
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError
 from tokenkit.ingest import Counts
-from tokenkit.sources import Tally, gateway
+from tokenkit.sources import Tally
 from tokenkit.sources.inputs import Input, parse_input
 from tokenkit.store import lake, state
 
@@ -246,7 +246,7 @@ def test_large_counts_are_written_with_commas() -> None:
 def test_the_span_of_a_file_is_that_of_all_its_batches(
     place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "BATCH", 2)
+    monkeypatch.setattr("tokenkit.sources.gateways.reader.BATCH", 2)
     lines = [nginx(f"r{n}", moment(minute=n)) for n in (5, 3, 9, 1, 4)]
     raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines))
     (file,) = raw_logs.files_of(place)

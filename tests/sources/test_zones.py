@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenkit import config
 from tokenkit.config import Gateway
 from tokenkit.errors import ConfigError
-from tokenkit.sources import Reading, Tally, gateway
+from tokenkit.sources import Reading, Tally, get
 from tokenkit.sources.check import check
 from tokenkit.sources.fields.columns import ColumnReader
 from tokenkit.sources.fields.zones import NO_SUCH_TIME, column_to_utc, to_utc
@@ -126,12 +126,12 @@ def test_a_gateway_reads_local_times(tmp_path: Path) -> None:
     for some in (times, times[:-1]):  # with one that names its zone, and without
         path.write_text("".join(json.dumps(line | {"time_iso8601": t}) + "\n" for t in [*(t for t, _ in some), never]))
         tally = Tally()
-        (batch,) = gateway.NGINX.read(path, reading, tally)
+        (batch,) = get("nginx").read(path, reading, tally)
         assert [f"{time:%m-%d %H:%M}" for time in batch.events["time"].to_pylist()] == [utc for _, utc in some]
         assert [q.reason.partition(" ")[2] for q in tally.quarantined] == [
             f"is a time that {BERLIN} does not have (clocks go forward)"
         ]
-    assert f"times name no zone: they are read as {BERLIN}" in check(path, gateway.NGINX, reading).notes
+    assert f"times name no zone: they are read as {BERLIN}" in check(path, get("nginx"), reading).notes
 
 
 def test_a_zone_that_does_not_exist_is_refused_by_the_settings(tmp_path: Path) -> None:

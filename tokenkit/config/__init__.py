@@ -170,8 +170,9 @@ def digest(settings: Settings) -> str:
     shaping = settings.model_dump(include={"gateway", "history", "detection"})
     for name in ("set_by", "set_on", "set_why"):
         del shaping["detection"][name]
-    if not settings.gateway.timezone:  # came later: what was made without it is still current
-        del shaping["gateway"]["timezone"]
+    for name in ("timezone", "trusted_proxies"):  # came later: what was made without them is still current
+        if not shaping["gateway"][name]:
+            del shaping["gateway"][name]
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 

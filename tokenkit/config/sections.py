@@ -1,5 +1,6 @@
 """Sections: the settings below each heading of tokenkit.toml, with their meaning, defaults and checks."""
 
+import ipaddress
 from importlib.metadata import entry_points
 from typing import Annotated
 from zoneinfo import available_timezones
@@ -51,6 +52,22 @@ class Gateway(_Section):
         description="whether a request id alone tells calls apart: only where the gateway makes it and takes none "
         "from a client",
     )
+
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description="networks of your own proxies and load balancers, such as 10.0.0.0/8: where one of them made the "
+        "call, the address before it in X-Forwarded-For counts; without any the peer's address does",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, texts: list[str]) -> list[str]:
+        for text in texts:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"{error}. Expected an address, or a network such as 10.0.0.0/8") from None
+        return texts
 
     @field_validator("timezone")
     @classmethod

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tokenkit import identity
 from tokenkit.sources.aws import ids
 from tokenkit.sources.fields import operations
+from tokenkit.sources.fields.forwarded import client_address
 from tokenkit.sources.fields.masking import shown, tidy, without_query
 from tokenkit.sources.fields.normalise import Coded, token_rows
 
@@ -25,6 +26,16 @@ _THROTTLED = re.compile(
     r"throttl|toomanyrequests|requestlimitexceeded|slowdown|provisionedthroughputexceeded", re.IGNORECASE
 )
 _BROKEN = re.compile(r"internal(error|failure|server|service)|serviceunavailable|serviceexception$", re.IGNORECASE)
+
+
+def client_addresses(hops: Sequence[str | None] | pa.Array, trusted_proxies: Sequence[str]) -> Coded:
+    """Return who called, of the addresses on the way of each call (``forwarded.client_address``).
+
+    They are looked at before they are shortened, since the last ones count.
+    """
+    whole = Coded.of(hops, cap=None)
+    callers = [client_address(text, trusted_proxies) for text in whole.values]
+    return whole.become(tidy(pa.array([caller or None for caller in callers], pa.string())).to_pylist())
 
 
 def add_token_columns(key: bytes, issuer: str, raw: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
@@ -79,10 +90,13 @@ def add_token_columns(key: bytes, issuer: str, raw: dict[str, Any], columns: dic
     return token_rows(key, rows)
 
 
-def add_route_columns(path: Sequence[str | None], method: Sequence[str | None], columns: dict[str, Any]) -> None:
+def add_route_columns(
+    path: Sequence[str | None] | pa.Array, method: Sequence[str | None] | pa.Array, columns: dict[str, Any]
+) -> None:
     """Add path, object, operation, method and activity to ``columns``; each distinct path is cleaned and split once."""
-    paths = Coded.of([p or "/" for p in path], cap=None)
-    without_queries = [without_query(p) if _NOT_PLAIN.search(p) else p for p in paths.values]
+    whole = path if isinstance(path, pa.Array) else pa.array(path, pa.string())
+    paths = Coded.of(whole.fill_null("/"), cap=None)
+    without_queries = [without_query(p) if _NOT_PLAIN.search(p) else p or "/" for p in paths.values]
     paths = paths.become(tidy(pa.array(without_queries, pa.string())).to_pylist())
     template = operations.Routes().template
     templates = paths.become([template(p) for p in paths.values])

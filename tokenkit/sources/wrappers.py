@@ -1,10 +1,10 @@
-"""Wrappers: the records of a file of JSON, whatever was put around them on the way.
+"""Wrappers: the records of a file of JSON, or of lines of text, whatever was put around them on the way.
 
 ``records`` reads JSON lines, arrays, objects over several lines or side by side, and peels off what log shippers add:
 headers of syslog, CRI and others before an object; envelopes in which the record is text (``log``, ``message``) or an
 object (``nginx``, ``detail``), one or a list of them. What is counted is the record inside. A source says by ``wanted``
 which object is its record; an object that it wants as it stands is never looked into, nor is a text of any other name,
-so that nobody makes records by what he sends as a user agent.
+so that nobody makes records by what he sends as a user agent. Lines of text are read by ``parse``.
 """
 
 import re
@@ -17,6 +17,7 @@ from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.objects import Records
 
 Wanted = Callable[[Record], bool]
+Parse = Callable[[bytes], Record]  # of a line that is no JSON; raises ValueError, which quotes nothing
 
 # fields in which shippers put the line that they read: Docker, Fluent Bit, Logstash, Vector, Beats, journald,
 # CloudWatch, Google Cloud, Splunk
@@ -25,14 +26,13 @@ DEPTH = 4  # envelopes in envelopes
 HEAD = 200  # lines that are looked at to tell what a file is
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
 _CRI = re.compile(_ISO + rb" (stdout|stderr) ([PF])(?::\S*)? ")
-_HEADER = re.compile(
-    rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"  # RFC 5424
-    rb"|(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|"
-    + _ISO
-    + rb"|\d{10,19}(?:\.\d+)?)"  # RFC 3164 and others
-    rb"(?:[ \t]+[^\s{\"]+){0,3}[ \t]*"
-    rb"|[^\s{\"]{1,80}[ \t]*(?:\| ?)?"  # one word
-)
+_RFC_5424 = rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"
+_TIME = rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|" + _ISO + rb"|\d{10,19}(?:\.\d+)?)"  # RFC 3164
+_ONE_WORD = rb"[^\s{\"]{1,80}[ \t]*(?:\| ?)?"
+_HEADER = re.compile(_RFC_5424 + rb"|" + _TIME + rb"(?:[ \t]+[^\s{\"]+){0,3}[ \t]*|" + _ONE_WORD)
+# before a line of text, of which the words could be part: they are taken off one by one
+_HEADER_OF_TEXT = re.compile(_RFC_5424 + rb"|" + _TIME + rb"[ \t]+|" + _ONE_WORD)
+_WORD = re.compile(rb"[^\s{\"]{1,80}[ \t]+")
 _COOKIE = re.compile(rb"(?:\xef\xbb\xbf)?(?:@cee:\s*)?(?=\{)")
 _JOURNAL_FIELD = re.compile(rb"[A-Z_][A-Z0-9_]*=")
 
@@ -66,7 +66,9 @@ def _is_docker(record: Record) -> bool:
     return len(record) < 5 and type(record.get("log")) is str and type(record.get("stream")) is str
 
 
-def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names: bool = False) -> Iterator[Records]:
+def records(
+    path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names: bool = False, parse: Parse | None = None
+) -> Iterator[Records]:
     """Yield the records of a file of JSON, in groups of about ``count``.
 
     Parameters
@@ -79,8 +81,10 @@ def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names:
     by_names : bool
         Whether ``wanted`` looks at the names of a record's own fields alone: it is then asked once for all that have
         the same.
+    parse : function of a line, optional
+        Gives the record that a line of text is, where a log has such lines beside JSON or instead of it.
     """
-    peeler = Peeler(wanted, by_names)
+    peeler = Peeler(wanted, by_names, parse)
     reader = files.Reader(path)
     if objects.is_stream(path):
         for piece in objects.records(reader, count):
@@ -91,18 +95,35 @@ def records(path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names:
     else:
         for numbers, lines, quarantined in reader.lines(count):
             with files.without_collection():
-                whole = peeler.peel(numbers, lines, *files.parse_lines(lines))
+                whole = peeler.peel(numbers, lines, *_parse_lines(lines, parse))
             whole.quarantined += quarantined
             yield whole
     if rest := peeler.rest():
         yield Records(quarantined=rest)
 
 
+def _parse_lines(lines: list[bytes], parse: Parse | None) -> tuple[list[Record], dict[int, str]]:
+    """Return the records of lines of JSON or text, and, by its index, why a line is none."""
+    if parse is None or all(line[:1] == b"{" for line in lines):
+        return files.parse_lines(lines)
+    found: list[Record] = []
+    reasons: dict[int, str] = {}
+    for i, line in enumerate(lines):
+        try:
+            found.append(parse(line))
+        except ValueError as error:
+            record, why = files.parse_lines([line]) if line.lstrip()[:1] in (b"{", b"[") else ([], {0: str(error)})
+            found += record
+            if why:
+                reasons[i] = why[0]
+    return found, reasons
+
+
 class Peeler:
     """Takes off what is around records, batch by batch; a record that was cut into several lines is joined."""
 
-    def __init__(self, wanted: Wanted, by_names: bool) -> None:
-        self._wanted, self._by_names = wanted, by_names
+    def __init__(self, wanted: Wanted, by_names: bool, parse: Parse | None = None) -> None:
+        self._wanted, self._by_names, self._parse = wanted, by_names, parse
         self._shapes: dict[tuple[str, ...], bool] = {}
         self._parts: dict[str, tuple[int, bytes]] = {}  # by stream: the first line, and what was read of the record
         self._is_journal = False
@@ -201,6 +222,8 @@ class Peeler:
         """Return the records that a text is: an object, or an object behind a header."""
         text = text.strip()
         if not text.startswith(b"{"):
+            if self._parse and (found := _behind_header(text, self._parse)):
+                return [found]
             header = _HEADER.match(text)
             cookie = _COOKIE.match(text, header.end() if header else 0)
             if not header or not cookie:
@@ -220,7 +243,7 @@ class Peeler:
             return []
         for name, value in record.items():
             if name in TEXT_FIELDS and (text := _text_of(value)):
-                if b"{" in text and (found := self._in_text(text, depth + 1)):
+                if (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
                     return found
             elif type(value) is dict:
                 if found := self._of_object(value, depth):
@@ -233,6 +256,24 @@ class Peeler:
 
     def _of_object(self, value: Record, depth: int) -> list[tuple[bytes, Record]]:
         return [(files.as_json(value), value)] if self._is_wanted(value) else self._inside(value, depth + 1)
+
+
+def _behind_header(text: bytes, parse: Parse) -> tuple[bytes, Record] | None:
+    """Return the line and the record that a text is, behind a header or not; a directive (#) is none."""
+    if text.startswith(b"#"):
+        return None
+    header = _HEADER_OF_TEXT.match(text)
+    at = 0
+    for _ in range(5):
+        try:
+            return text[at:], parse(text[at:])
+        except ValueError:
+            pass
+        after = header if at == 0 else _WORD.match(text, at)
+        if not after or after.end() == len(text):
+            return None
+        at = after.end()
+    return None
 
 
 def _begins_object(text: bytes) -> bool:
@@ -251,9 +292,9 @@ def _text_of(value: Any) -> bytes:
     return b""
 
 
-def first_records(path: Path, wanted: Wanted, by_names: bool = False) -> list[Record]:
+def first_records(path: Path, wanted: Wanted, by_names: bool = False, parse: Parse | None = None) -> list[Record]:
     """Return the first records of a file of JSON; none where it is no such file. Arguments as of ``records``."""
-    return next((part.records for part in records(path, wanted, HEAD, by_names) if part.records), [])
+    return next((part.records for part in records(path, wanted, HEAD, by_names, parse) if part.records), [])
 
 
 def is_json(path: Path) -> bool:

@@ -30,9 +30,10 @@ class Coded:
     values: list[str]
 
     @classmethod
-    def of(cls, column: Sequence[str | None], cap: int | None = 1024) -> "Coded":
+    def of(cls, column: Sequence[str | None] | pa.Array, cap: int | None = 1024) -> "Coded":
         """Encode a column; its distinct values are cleaned by ``tidy``, unless ``cap`` is None."""
-        encoded = pa.array(column, pa.string()).dictionary_encode()
+        whole = column if isinstance(column, pa.Array) else pa.array(column, pa.string())
+        encoded = whole.dictionary_encode()
         words = encoded.dictionary if cap is None else tidy(encoded.dictionary, cap)
         codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
         return cls(codes.astype(np.int64), words.to_pylist())

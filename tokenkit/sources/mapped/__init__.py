@@ -248,7 +248,7 @@ def _events(mapping: Mapping, path: Path, reading: Reading, rows: Rows, raw: dic
     uids = _without_credentials(reading.key, raw.get("event_uid", nulls), keys)
     event_uid, contents = event_ids(uids, rows.raw, mapping.unique_ids)
     columns: dict[str, Any] = {"event_uid": event_uid}
-    columns["address"] = Coded.of(raw.get("src_ip", nulls))
+    columns["address"] = http.client_addresses(raw.get("src_ip", nulls), reading.gateway.trusted_proxies)
     columns["user_agent"] = Coded.of(raw.get("user_agent", nulls), USER_AGENT_CAP)
     callers = {"key_id": keys, "principal": raw.get("principal", nulls), "tenant": raw.get("tenant"),
                "token_lifetime": raw.get("token_lifetime")}  # fmt: skip

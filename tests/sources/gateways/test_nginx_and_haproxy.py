@@ -292,7 +292,7 @@ def test_a_damaged_gzip_keeps_what_came_before(tmp_path: Path) -> None:
 def test_batches_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b"".join(json.dumps(nginx(request_id=str(i), uri=f"/v1/a/{i}")).encode() + b"\n" for i in range(1000))
     whole, _, _ = read_bytes(tmp_path, content)
-    monkeypatch.setattr("tokenkit.sources.gateway.BATCH", 7)
+    monkeypatch.setattr("tokenkit.sources.gateways.reader.BATCH", 7)
     monkeypatch.setattr(files, "BLOCK", 100)
     parts, _, batches = read_bytes(tmp_path, content)
     assert len(batches) > 100
