@@ -23,7 +23,7 @@ from raw_logs import CLOUDTRAIL, cloudtrail, moment, nginx
 
 from tokenkit import activity, config, fingerprint, identity, ingest, sources
 from tokenkit.config import Workspace
-from tokenkit.errors import IdentityError
+from tokenkit.errors import IdentityError, InputError
 from tokenkit.ingest import Counts
 from tokenkit.sources import Tally
 from tokenkit.sources.inputs import Input, parse_input
@@ -463,7 +463,7 @@ def test_a_file_whose_commit_fails_is_pending_and_read_again_as_a_whole(
         write(path, *arguments, **more)
 
     path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2"), b"{"])
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
         patch.setattr(lake, "write_deltalake", full)
         raw_logs.read(place, path)
     assert [f["status"] for f in raw_logs.files_of(place)] == ["pending"]

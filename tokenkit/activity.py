@@ -244,7 +244,7 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     with state.connect(workspace.state) as db:
         digests_built = state.stage_digests(db, "activity")
         seen_digest = state.stage_digests(db, "seen").get("all")
-    digests = {d: f"{VERSION}:{digest}" for d, digest in lake.days(root, "events").items()}
+    digests = day_digests(workspace)
     stale_days = [d for d, digest in digests.items() if digests_built.get(d.isoformat()) != digest]
     for number in range(0, len(stale_days), DAYS_A_QUERY):
         days = stale_days[number : number + DAYS_A_QUERY]
@@ -261,16 +261,26 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
             _write(workspace, "activity_object", daily_objects(events, objects), days)
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "activity", {d.isoformat(): digests[d] for d in days})
-    counts_digest = lake.digest(root, [f"activity_{kind}" for kind in ("network", "client", "operation", "object")])
-    begin = begin_of_logs(workspace)
-    counts_digest += f":{begin}" if begin else ""
+    counts_digest = digest_of_counts(workspace)
     if seen_digest != counts_digest or lake.version(root, "seen") is None:
-        lake.replace(root, "seen", _seen(workspace, begin))
+        lake.replace(root, "seen", _seen(workspace, begin_of_logs(workspace)))
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "seen", {"all": counts_digest})
     if stale_days:
         progress("counting activity", len(stale_days), len(stale_days))
     return len(stale_days)
+
+
+def day_digests(workspace: Workspace) -> dict[date, str]:
+    """Return a digest of what the activity of each day is counted from; one that was noted is up to date."""
+    return {d: f"{VERSION}:{digest}" for d, digest in lake.days(workspace.lake, "events").items()}
+
+
+def digest_of_counts(workspace: Workspace) -> str:
+    """Return a digest of what ``seen`` is made from."""
+    kinds = [f"activity_{kind}" for kind in ("network", "client", "operation", "object")]
+    begin = begin_of_logs(workspace)
+    return lake.digest(workspace.lake, kinds) + (f":{begin}" if begin else "")
 
 
 def _in_tables(connection: duckdb.DuckDBPyConnection) -> Keep:

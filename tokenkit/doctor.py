@@ -125,7 +125,7 @@ def _networks(workspace: config.Workspace) -> str:
 
 def _lake(workspace: config.Workspace) -> str:
     for name in lake.versions(workspace.lake):
-        missing = [path for path in lake.files(workspace.lake, name) if not path.exists()]
+        missing = lake.missing_files(workspace.lake, name)
         if missing:
             raise FileNotFoundError(f"{name}: {len(missing)} of its files are missing, such as {missing[0].name}")
     return f"{len(lake.days(workspace.lake, 'events'))} days of events"

@@ -22,7 +22,7 @@ from tokenkit.judge.facts import gather, summary
 from tokenkit.progress import Progress, silent
 from tokenkit.schema.facts import Facts, Run
 from tokenkit.sources.inputs import Input, configured_inputs
-from tokenkit.store import lake, state
+from tokenkit.store import lake, points, state
 from tokenkit.store.access import locked
 from tokenkit.tokens.load import load_inventory
 
@@ -111,6 +111,7 @@ def run(
         facts = gather(workspace, start, end, budget, pseudonymous, progress)  # judges the period
         page = publish(workspace, facts, page_notebook, out or workspace.reports, budget, progress)
         remember(workspace, facts)
+        points.note(workspace, "run")
         lake.tidy(workspace.lake)
         note = apart_note(apart(workspace))
     return Result(page, facts, counts, (note,) if note else ())

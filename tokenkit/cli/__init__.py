@@ -6,6 +6,7 @@ report could not be made, and the last good one stands; 5 an action at a gateway
 
 import io
 import sys
+from importlib import import_module
 
 import typer
 from rich.console import Console
@@ -20,12 +21,16 @@ app = typer.Typer(
     help="Learn what each API token normally does, and say so when it stops being itself.",
     epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed, 5 action failed.",
 )
+COMMANDS = (
+    "about", "bench", "export", "labels", "lake", "notebook", "pipeline", "respond", "sources", "tune", "workspace",
+)  # fmt: skip
 errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     """Run the command line; what tokenkit says on purpose is one clear message and an exit code, never a traceback."""
-    from tokenkit.cli import about, bench, export, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
+    for noun in COMMANDS:
+        import_module(f"tokenkit.cli.{noun}")
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8

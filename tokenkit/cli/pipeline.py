@@ -135,15 +135,15 @@ def ingest(
     paths: Annotated[list[str], typer.Argument(metavar="[SOURCE=]PATH...", help="Files or folder trees of logs.")],
     as_json: AsJson = False,
 ) -> None:
-    """Read logs into the lake: each file once, each event once."""
+    """Read logs into the lake: each file once, each event once. Waits for a run that is at work."""
     from tokenkit import ingest as ingesting
     from tokenkit import run as runner
     from tokenkit.sources.inputs import parse_input
-    from tokenkit.store.access import locked
+    from tokenkit.store.access import PATIENCE_S, locked
     from tokenkit.tokens.load import unmatched_list
 
     workspace = runner.workspace_for([], None)
-    with locked(workspace), progress_bars() as progress:
+    with locked(workspace, PATIENCE_S), progress_bars() as progress:
         counts = ingesting.ingest(workspace, [parse_input(text) for text in paths], progress)
     if as_json:
         files = {"files": counts.files, "files_known": counts.files_known}

@@ -91,13 +91,10 @@ def definitions() -> str:
 
 def build(workspace: Workspace, progress: Progress = silent) -> int:
     """Bring the fingerprint up to date with the activity and the owners; return the number of days rebuilt."""
-    profiles = token_profiles(workspace)
-    definitions_digest = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
-    if begin := begin_of_logs(workspace):
-        definitions_digest += f":{begin}"
+    profiles, begin = token_profiles(workspace), begin_of_logs(workspace)
     with state.connect(workspace.state) as db:
         digests_built = state.stage_digests(db, "fingerprint")
-    digests = _digests(definitions_digest, lake.days(workspace.lake, "activity_hour"))
+    digests = day_digests(workspace)
     stale_days = [d for d in digests if digests_built.get(d.isoformat()) != digests[d]]
     for number in range(0, len(stale_days), DAYS_A_QUERY):
         days = stale_days[number : number + DAYS_A_QUERY]
@@ -110,10 +107,13 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
     return len(stale_days)
 
 
-def _digests(digest_so_far: str, days: dict[date, str]) -> dict[date, str]:
+def day_digests(workspace: Workspace) -> dict[date, str]:
     """Return a digest for each day: of its activity and that of all days before, on which it depends what is new."""
+    digest_so_far = f"{lake.digest(workspace.lake, ['dim_token', 'tokens'])}:{definitions()}"
+    if begin := begin_of_logs(workspace):
+        digest_so_far += f":{begin}"
     digests = {}
-    for day, digest in days.items():
+    for day, digest in lake.days(workspace.lake, "activity_hour").items():
         digest_so_far = hashlib.sha256(f"{digest_so_far}:{digest}".encode()).hexdigest()[:16]
         digests[day] = digest_so_far
     return digests

@@ -34,7 +34,8 @@ from tokenkit.sources.fields.networks import Databases, open_databases
 from tokenkit.sources.fields.normalise import Coded, network_rows
 from tokenkit.sources.fields.sameness import Flags, number_equal_records, remarks
 from tokenkit.sources.inputs import Input
-from tokenkit.store import engine, lake, state
+from tokenkit.store import engine, lake, points, state
+from tokenkit.store.access import PATIENCE_S, locked
 
 MAPPING_NOTES = "mapping_notes"  # in table meta of state.db
 COUNTED = ("read", "stored", "duplicates", "quarantined", "ignored", "repeated", "differing")  # records
@@ -153,7 +154,16 @@ def ingest(
         A file of ``networks.database`` is missing or damaged.
     IdentityError
         The workspace key is missing or another one.
+    LockedError
+        Another run works in the workspace for longer than ``PATIENCE_S``.
     """
+    with locked(workspace, PATIENCE_S):
+        counts = _read_logs(workspace, inputs, progress, now)
+        points.note(workspace, "ingest")
+    return counts
+
+
+def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress, now: datetime | None) -> Counts:
     databases = open_databases(workspace.network_databases)
     log_files: list[tuple[Path, sources.Source]] = []
     counts = Counts()
@@ -255,7 +265,8 @@ def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
         forget_unused_tokens(workspace)
     for row in pending:
         key = [row["digest"], row["source"]]
-        if lake.has_transaction(workspace.lake, "events", f"{row['source']}:{row['digest']}"):
+        name = points.transaction(db, f"{row['source']}:{row['digest']}")
+        if lake.has_transaction(workspace.lake, "events", name):
             db.execute("update files set status = 'stored' where digest = ? and source = ?", key)
         else:
             db.execute("delete from files where digest = ? and source = ?", key)
@@ -360,7 +371,8 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         # before the files' transaction: a run that is killed here finds these rows stored, as duplicates
         lake.replace_rows(workspace.lake, "events", better_events.drop_columns(MARKS), "event_key")
     if new_events is not None and new_events.num_rows:
-        lake.append(workspace.lake, "events", new_events.drop_columns(MARKS), [f.transaction for f in group])
+        names = [points.transaction(db, file.transaction) for file in group]
+        lake.append(workspace.lake, "events", new_events.drop_columns(MARKS), names)
     if replaced:
         forget_unused_tokens(workspace)
     marks = [(f.digest, f.source) for f in group]

@@ -1,6 +1,6 @@
 """Access: one run at a time in a workspace, and a plain message where its files cannot be read or written.
 
-Writes  .tokenkit/lock.
+Writes  .tokenkit/lock. Brings a workspace of an older version up to date (``migration``).
 """
 
 import sqlite3
@@ -13,11 +13,18 @@ from filelock import FileLock, Timeout
 
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, LockedError
+from tokenkit.store import migration, points
+
+PATIENCE_S = 600  # how long what goes on with another run's lake waits for that run
 
 
 @contextmanager
-def locked(workspace: Workspace) -> Iterator[None]:
-    """Hold the workspace; only one run works in it at a time.
+def locked(workspace: Workspace, wait_s: float = 0) -> Iterator[None]:
+    """Hold the workspace; only one run works in it at a time. Whoever holds it may take it again.
+
+    Parameters
+    ----------
+    wait_s : how long to wait for another run, in seconds
 
     Raises
     ------
@@ -26,14 +33,17 @@ def locked(workspace: Workspace) -> Iterator[None]:
     """
     with readable(workspace):
         workspace.key.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(workspace.key.parent / "lock")
+        lock = FileLock(workspace.key.parent / "lock", is_singleton=True)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait_s)
         except Timeout as error:
             raise LockedError(
                 f"another run works in {workspace.root}. Wait until it has finished; nothing was changed."
             ) from error
         try:
+            if lock.lock_counter == 1:
+                migration.migrate(workspace)
+                points.finish_restore(workspace)
             yield
         finally:
             lock.release()

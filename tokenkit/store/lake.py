@@ -6,6 +6,7 @@ file list is the table, and DuckDB reads the Parquet files themselves.
 """
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -54,12 +55,19 @@ def _uri(lake: Path, name: str) -> str:
     return str(lake / name) if path == str(lake) else f"opendal+fs://{path}/{name}"
 
 
-def _open(lake: Path, name: str) -> DeltaTable | None:
+def open_table(lake: Path, name: str) -> DeltaTable | None:
+    """Return a table as Delta's library has it, or None where there is none. It is shared: change nothing with it."""
     try:
         commits = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(lake / name / "_delta_log"))
     except FileNotFoundError:
         return None
     return _read_log(_uri(lake, name), tuple(commits)) if commits else None
+
+
+def open_to_change(lake: Path, name: str) -> DeltaTable | None:
+    """Return a table of its own for whoever changes it, or None where there is none."""
+    table = open_table(lake, name)
+    return DeltaTable(_uri(lake, name)) if table else None
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +83,7 @@ def _parts(table: DeltaTable | None) -> list[str]:
 
 def version(lake: Path, name: str) -> int | None:
     """Return the table's Delta version, or None where there is no table yet."""
-    table = _open(lake, name)
+    table = open_table(lake, name)
     return table.version() if table else None
 
 
@@ -90,7 +98,7 @@ def days(lake: Path, name: str) -> dict[date, str]:
 
     Delta never changes a file in place, so the names of a day's files identify what is in it.
     """
-    table = _open(lake, name)
+    table = open_table(lake, name)
     if table is None:
         return {}
     actions = pa.table(table.get_add_actions(flatten=True))
@@ -104,14 +112,20 @@ def digest(lake: Path, names: Iterable[str]) -> str:
     """Return a digest of the content of several tables: equal digests mean equal content."""
     parts = []
     for name in names:
-        table = _open(lake, name)
+        table = open_table(lake, name)
         parts += [name, *sorted(Path(part).name for part in _parts(table))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def files(lake: Path, name: str) -> list[Path]:
-    """Return the Parquet files of a table."""
-    return [lake / name / part for part in _parts(_open(lake, name))]
+def files(lake: Path, name: str, version: int | None = None) -> list[Path]:
+    """Return the Parquet files of a table, or of an earlier version of it."""
+    table = open_table(lake, name) if version is None else DeltaTable(_uri(lake, name), version=version)
+    return [lake / name / part for part in _parts(table)]
+
+
+def missing_files(lake: Path, name: str, version: int | None = None) -> list[Path]:
+    """Return those Parquet files of a table, or of an earlier version of it, that are not there."""
+    return [path for path in files(lake, name, version) if not path.exists()]
 
 
 def scan(
@@ -119,9 +133,10 @@ def scan(
 ) -> duckdb.DuckDBPyRelation:
     """Return a table, or its days in ``[start, end)``, as a DuckDB relation; zero rows where there is none.
 
-    Events have one more column: ``time_ms``, milliseconds since 1970, so that the next stages use integers only.
+    Columns that none of its files has, since they are of an older version, are null. Events have one more column:
+    ``time_ms``, milliseconds since 1970, so that the next stages use integers only.
     """
-    parts = _parts(_open(lake, name))
+    parts = _parts(open_table(lake, name))
     if parts and (start or end):
         keep = {d.isoformat() for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
         parts = [p for p in parts if _day_of(p) in keep]
@@ -132,7 +147,14 @@ def scan(
         relation = connection.read_parquet(
             [f"{folder}/{part}" for part in parts], hive_partitioning=True, union_by_name=True
         )
-    return relation.project("*, epoch_ms(time) as time_ms") if name == "events" else relation
+    there = set(relation.columns)
+    lacking = schema.empty(name).select([c for c in schema.table(name).names if c not in there])
+    nulls = [f', null::{t} as "{c}"' for c, t in zip(lacking.column_names, _types(connection, lacking), strict=True)]
+    return relation.project("*" + "".join(nulls) + (", epoch_ms(time) as time_ms" if name == "events" else ""))
+
+
+def _types(connection: duckdb.DuckDBPyConnection, data: pa.Table) -> list[str]:
+    return [str(t) for t in connection.from_arrow(data).types] if data.num_columns else []
 
 
 def _day_of(part: str) -> str:
@@ -141,7 +163,7 @@ def _day_of(part: str) -> str:
 
 def read(lake: Path, name: str) -> pa.Table:
     """Return a whole table in memory, with zero rows if it does not exist. For dimensions and other small tables."""
-    table = _open(lake, name)
+    table = open_table(lake, name)
     if table is None:
         return schema.empty(name)
     # files that Arrow opens itself: those that Python opens for it are closed by threads that may outlive Python
@@ -151,7 +173,7 @@ def read(lake: Path, name: str) -> pa.Table:
 
 def _like_stored(lake: Path, name: str, data: pa.Table) -> pa.Table:
     """The rows without what is said of their columns where the table exists: Delta refuses other words for a column."""
-    if _open(lake, name) is None:
+    if open_table(lake, name) is None:
         return data
     return data.cast(pa.schema([field.remove_metadata() for field in data.schema]))
 
@@ -172,7 +194,7 @@ def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = 
 
 def has_transaction(lake: Path, name: str, transaction: str) -> bool:
     """Whether a commit with that transaction is in the table."""
-    table = _open(lake, name)
+    table = open_table(lake, name)
     return table is not None and table.transaction_version(transaction) is not None
 
 
@@ -181,7 +203,7 @@ def replace_days(lake: Path, name: str, data: pa.Table, days: Iterable[date]) ->
     sorted_days = sorted(days)
     if not sorted_days:
         return
-    if _open(lake, name) is None:
+    if open_table(lake, name) is None:
         if data.num_rows:
             append(lake, name, data)
         return
@@ -228,12 +250,23 @@ def tidy(lake: Path) -> None:
 
     Each run replaces days; without this, their old files would stay for ever. Time travel reaches back a week.
     """
-    for name in schema.TABLES:
-        table = _open(lake, name)
-        if table is not None:
-            table.vacuum(retention_hours=KEEP_HOURS, dry_run=False)
-            if table.version() and table.version() % CHECKPOINT_EVERY == 0:
-                table.create_checkpoint()
+    for name in versions(lake):
+        vacuum(lake, name, KEEP_HOURS, apply=True)
+        table = open_table(lake, name)
+        if table is not None and table.version() and table.version() % CHECKPOINT_EVERY == 0:
+            table.create_checkpoint()
+
+
+def vacuum(lake: Path, name: str, keep_hours: float, apply: bool = False) -> list[Path]:
+    """Return the files that no version of the last hours needs, those of killed writes among them; remove them."""
+    table = open_to_change(lake, name)
+    hours = math.ceil(keep_hours)
+    if table is None:
+        return []
+    gone = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
+    if gone and apply:
+        table.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True)
+    return [lake / name / path for path in gone]
 
 
 def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:

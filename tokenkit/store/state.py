@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tokenkit.errors import InputError
+
+VERSION = 2  # of the tables here and in the lake; an older one is brought up to date by ``store.migration``
 TABLES = """
 create table if not exists meta (name text primary key, value text not null);
 create table if not exists files (
@@ -45,6 +48,9 @@ create table if not exists labels (number integer primary key, label_uid text no
 create table if not exists suppressions (suppression_uid text primary key, profile_uid text not null,
     channel text not null, reason text not null, who text not null, made_time text not null, until text not null,
     withdrawn_time text);
+create table if not exists points (number integer primary key, moment text not null, after text not null,
+    versions text not null, -- JSON: version of each table of the lake
+    files integer not null); -- the newest row of files then
 """
 
 
@@ -59,13 +65,26 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
     ...     set_meta(db, "key_check", "ab")
     ...     get_meta(db, "key_check")
     'ab'
+
+    Raises
+    ------
+    InputError
+        A newer tokenkit wrote it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=30)
     db.row_factory = sqlite3.Row
     try:
+        if version(db) > VERSION:
+            raise InputError(
+                f"{path}: this workspace was last written by a newer tokenkit (schema {version(db)}), and this one "
+                f"knows schemas up to {VERSION}. Nothing was changed. Use that newer tokenkit, or another workspace."
+            )
+        new = db.execute("select 1 from sqlite_master limit 1").fetchone() is None
         db.execute("pragma journal_mode = wal")
         db.executescript(TABLES)
+        if new:
+            set_version(db, VERSION)
         _add_columns(db)
         yield db
         db.commit()
@@ -79,6 +98,16 @@ def _add_columns(db: sqlite3.Connection) -> None:
     for name in ("repeated", "differing"):
         if name not in there:
             db.execute(f"alter table files add column {name} integer not null default 0")
+
+
+def version(db: sqlite3.Connection) -> int:
+    """Return the schema version of a workspace: 1 was not written down yet."""
+    return int(db.execute("pragma user_version").fetchone()[0]) or 1
+
+
+def set_version(db: sqlite3.Connection, number: int) -> None:
+    """Note the schema version of a workspace."""
+    db.execute(f"pragma user_version = {number:d}")
 
 
 def get_meta(db: sqlite3.Connection, name: str) -> str | None:
