@@ -19,6 +19,7 @@ from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.judge.coverage import apart_note
 from tokenkit.judge.facts import gather, summary
+from tokenkit.maintenance import erasure
 from tokenkit.progress import Progress, silent
 from tokenkit.schema.facts import Facts, Run
 from tokenkit.sources.inputs import Input, configured_inputs
@@ -104,6 +105,7 @@ def run(
     page_notebook = report.report_notebook(notebook)
     check_out(out or workspace.reports)
     with locked(workspace):
+        erasure.finish(workspace)
         counts = read(workspace, events, owners, progress, now)
         form(workspace, progress)
         if since_last and not start:

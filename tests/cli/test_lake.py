@@ -17,11 +17,11 @@ def place(tmp_path):
     return place
 
 
-@pytest.mark.parametrize("name", ["status", "compact", "vacuum", "restore"])
+@pytest.mark.parametrize("name", ["status", "compact", "vacuum", "restore", "forget"])
 def test_each_command_has_a_help_with_an_example_and_needs_a_workspace(command, tmp_path, name):
     left = command("lake", name, "--help", cwd=tmp_path)
     assert left.code == 0 and f"Example: tokenkit lake {name}" in left.out and "--json" in left.out
-    left = command("lake", name, cwd=tmp_path)
+    left = command("lake", name, *["somebody"] * (name == "forget"), cwd=tmp_path)
     assert left.code == 2 and "no tokenkit workspace at or above" in left.err
 
 
@@ -49,3 +49,14 @@ def test_the_lake_is_compacted_brought_back_and_cleared(command, place):
     assert " removed\n" in command("lake", "vacuum", "--keep-hours", 0, "--apply", cwd=place.root).out
     left = command("lake", "restore", 1, cwd=place.root)
     assert left.code == 2 and "there is no restore point 1; known: 4. See: tokenkit lake restore" in left.err
+
+
+def test_nobody_is_forgotten_before_a_person_says_yes(command, place):
+    left = command("lake", "forget", "key_...89ab", cwd=place.root)
+    assert left.code == 0 and "1 tokens would be forgotten: tok1_" in left.out and "add --yes" in left.out
+    assert "2 events of" in command("lake", "status", cwd=place.root).out
+    left = command("lake", "forget", "key_...89ab", "--yes", cwd=place.root)
+    assert "events\t2\n" in left.out and "1 tokens forgotten, and nothing of them found afterwards" in left.out
+    assert "2 of them removed since" in command("lake", "status", cwd=place.root).out
+    left = command("lake", "forget", "key_...89ab", "--yes", cwd=place.root)
+    assert left.code == 2 and "no owner of this name, and no token 'key_...89ab'" in left.err

@@ -127,6 +127,43 @@ def restore(
     typer.echo("logs read since then are read again by the next run; labels, actions and reports were left as they are")
 
 
+@lake.command(epilog="Example: tokenkit lake forget billing-sync --yes")
+def forget(
+    name: Annotated[
+        str, typer.Argument(metavar="TOKEN|OWNER", help="Id or name of a token; or of an owner: all tokens.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it you are only told what would go.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase all that is known of a token, or of an owner with all tokens, in every version of every table."""
+    from datetime import UTC, datetime
+
+    from tokenkit.config import workspace_at
+    from tokenkit.maintenance import erasure
+    from tokenkit.maintenance.subject import find_subject
+    from tokenkit.store.access import readable
+
+    workspace = workspace_at()
+    if not yes:
+        with readable(workspace):
+            subject = find_subject(workspace, name, datetime.now(UTC))
+        typer.echo(f"{len(subject.token_uids)} tokens would be forgotten: {', '.join(subject.token_uids[:5])}")
+        typer.echo("with them all restore points and the reports that name them; this cannot be undone: add --yes")
+        return
+    with progress_bars() as progress:
+        erased = erasure.forget(workspace, name, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(erased)))
+        return
+    print_table(("table", "rows removed"), [(table, f"{n:,}") for table, n in erased.rows.items() if n])
+    for path in erased.files:
+        typer.echo(f"removed {path}")
+    typer.echo(f"{erased.tokens} tokens forgotten, and nothing of them found afterwards in what tokenkit wrote here")
+    for path in erased.yours:
+        typer.echo(f"note: {path} is yours and still names them")
+    typer.echo("note: lists of owners, logs, and reports in other folders are yours to clear")
+
+
 def size(number: float) -> str:
     """Return a number of bytes as text.
 

@@ -25,6 +25,7 @@ from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace, code_digest
 from tokenkit.days import extent
 from tokenkit.errors import IdentityError, InputError
+from tokenkit.ingest import forgotten
 from tokenkit.ingest.copies import forget_unused_tokens, tokens_of_copies
 from tokenkit.ingest.duplicates import MARKS, both_ways, marked, note_earlier_version, without_duplicates
 from tokenkit.progress import Progress, silent
@@ -180,6 +181,7 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
         note_earlier_version(workspace, db)
         db.executemany("delete from ignored_files where path = ?", [(path_text(path),) for path, _ in log_files])
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
+        marks = forgotten.marks(db)
         clock = clocks.Clock(now or datetime.now(UTC), workspace.settings.ingest)
         if now is None:
             clock.end_of_logs = lambda: _end_of_logs(workspace)
@@ -199,6 +201,7 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
                 ignored[path_text(path)] = sources.UNREADABLE
                 continue
             digests_read.add((digest, source.name))
+            batches = forgotten.keep_others(batches, tally, reading.key, marks)
             batches = clocks.keep_right(batches, tally, clock)
             events_waiting += sum(batch.events.num_rows for batch in batches)
             group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))

@@ -93,7 +93,7 @@ def _keep_right(batch: Batch, tally: Tally, latest: pa.Scalar, first: date) -> B
         tally.quarantined.append(Quarantined(place, _piece_digest(row["event_uid"]), FUTURE if is_future else PAST))
     events = batch.events.filter(pa.array(~wrong))
     by_content = None if batch.by_content is None else batch.by_content[~wrong]
-    return replace(batch, events=events, dimensions=_still_used(batch.dimensions, events), by_content=by_content)
+    return replace(batch, events=events, dimensions=still_used(batch.dimensions, events), by_content=by_content)
 
 
 def _piece_digest(event_uid: str) -> str:
@@ -102,7 +102,7 @@ def _piece_digest(event_uid: str) -> str:
     return whole[:16]
 
 
-def _still_used(dimensions: dict[str, pa.Table], events: pa.Table) -> dict[str, pa.Table]:
+def still_used(dimensions: dict[str, pa.Table], events: pa.Table) -> dict[str, pa.Table]:
     """The rows of the dimensions that an event points to."""
     kept: dict[str, Any] = {}
     for name, table in dimensions.items():

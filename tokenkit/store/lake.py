@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -267,6 +267,35 @@ def vacuum(lake: Path, name: str, keep_hours: float, apply: bool = False) -> lis
     if gone and apply:
         table.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True)
     return [lake / name / path for path in gone]
+
+
+def delete_rows(lake: Path, name: str, predicate: str) -> int:
+    """Delete the rows of a table for which a condition of SQL holds, in one commit; return how many."""
+    table = open_to_change(lake, name)
+    return int(table.delete(predicate)["num_deleted_rows"]) if table else 0
+
+
+def replace_texts(lake: Path, name: str, column: str, words: Sequence[str], other: str) -> None:
+    """Put another text in the place of some texts of a column."""
+    listed = ", ".join("'{}'".format(word.replace("'", "''")) for word in words)
+    if table := open_to_change(lake, name):
+        table.update(updates={column: f"'{other}'"}, predicate=f'"{column}" in ({listed})')
+
+
+def erase_history(lake: Path, name: str) -> None:
+    """Remove all earlier versions of a table: their files, and their entries in its log, which hold smallest values."""
+    table = open_to_change(lake, name)
+    if table is None:
+        return
+    table.alter.set_table_properties({name: "interval 0 days" for name in _KEPT})
+    vacuum(lake, name, 0, apply=True)
+    table = DeltaTable(_uri(lake, name))
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    table.alter.set_table_properties(_KEPT)
+
+
+_KEPT = {"delta.logRetentionDuration": "interval 30 days", "delta.deletedFileRetentionDuration": "interval 7 days"}
 
 
 def grow_dimension(lake: Path, name: str, data: pa.Table) -> None:

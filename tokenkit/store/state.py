@@ -48,7 +48,8 @@ create table if not exists labels (number integer primary key, label_uid text no
 create table if not exists suppressions (suppression_uid text primary key, profile_uid text not null,
     channel text not null, reason text not null, who text not null, made_time text not null, until text not null,
     withdrawn_time text);
-create table if not exists points (number integer primary key, moment text not null, after text not null,
+create table if not exists forgotten (mark text primary key, moment text not null); -- keyed marks of ids
+create table if not exists points (number integer primary key autoincrement, moment text not null, after text not null,
     versions text not null, -- JSON: version of each table of the lake
     files integer not null); -- the newest row of files then
 """
@@ -88,6 +89,16 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         _add_columns(db)
         yield db
         db.commit()
+    finally:
+        db.close()
+
+
+def compact(path: Path) -> None:
+    """Write the file anew, without what was deleted from it."""
+    db = sqlite3.connect(path, timeout=30)
+    try:
+        db.execute("vacuum")
+        db.execute("pragma wal_checkpoint(truncate)")
     finally:
         db.close()
 

@@ -7,9 +7,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.ingest import open_key
+from tokenkit.ingest.forgotten import forgotten_among
 from tokenkit.sources.fields.masking import tidy_text
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
@@ -35,6 +39,15 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
     if loaded == digest and lake.version(workspace.lake, "tokens") is not None:
         return
     tokens, notes = inventory.load(named, key, workspace.settings.gateway.realm)
+    with state.connect(workspace.state) as db:
+        ids = [uid for column in ("token_uid", "owner_uid") for uid in tokens[column].to_pylist()]
+        gone = pa.array(sorted(forgotten_among(db, key, ids)), pa.string())
+    if len(gone):
+        of_gone = pc.or_kleene(
+            pc.is_in(tokens["token_uid"], value_set=gone), pc.is_in(tokens["owner_uid"], value_set=gone)
+        )
+        notes = [*notes, f"{pc.sum(of_gone).as_py():,} rows are left out: their token or owner was forgotten"]
+        tokens = tokens.filter(pc.invert(of_gone))
     lake.replace(workspace.lake, "tokens", tokens)
     with state.connect(workspace.state) as db:
         state.set_meta(db, "inventory_notes", json.dumps(notes))
