@@ -343,6 +343,7 @@ def test_every_column_that_a_log_may_have_is_stored(tmp_path: Path) -> None:
         "ja4": "t13d1516h2", "resource": "order-17", "resource_type": "order", "region": "eu", "status": "200",
         "error": None, "denied": "no", "request_bytes": 1, "response_bytes": 2, "duration": 3.5, "rows": 4,
         "cost_units": 5.5, "page_offset": 6, "scopes": "read,write", "count": 7,
+        "activity": "remove",
     }  # fmt: skip
     assert set(cells) == set(FIELDS)
     path = put(tmp_path, json.dumps(cells).encode(), "a.jsonl")
@@ -356,7 +357,7 @@ def test_every_column_that_a_log_may_have_is_stored(tmp_path: Path) -> None:
         "src_asn": 64500, "user_agent": "curl/8", "ja4": "t13d1516h2", "resource_uid": "order-17",
         "resource_type": "order", "region": "eu", "http_status": 200, "is_denied": False, "request_bytes": 1,
         "response_bytes": 2, "duration_ms": 3.5, "rows": 4, "cost_units": 5.5, "page_offset": 6, "count": 7,
-        "logged_time": INSTANT + timedelta(seconds=10), "activity_id": 1,
+        "logged_time": INSTANT + timedelta(seconds=10), "activity_id": 4,
     }  # fmt: skip
     assert {name: event[name] for name in stored} == stored
     assert event["scopes"].tolist() == ["read", "write"] and event["session_uid"].startswith("tok1_")

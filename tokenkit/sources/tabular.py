@@ -190,7 +190,7 @@ def rows(
 def _json(path: Path, columns: Sequence[str], wanted: wrappers.Wanted) -> Iterator[Rows]:
     for part in wrappers.records(path, wanted, BATCH):
         with files.without_collection():
-            by_name = {name: _field_of_each(part.records, name) for name in columns}
+            by_name = {name: field_of_each(part.records, name) for name in columns}
         yield Rows(part.numbers, by_name, part.lines, part.quarantined, part.place)
 
 
@@ -200,7 +200,7 @@ def _lines(path: Path, columns: Sequence[str], parse: Callable[[bytes], Record])
             records, reasons = _parsed(lines, parse)
             all_rows = Rows(numbers, {}, lines)
             rows = all_rows.without(reasons) if reasons else all_rows
-            rows.columns = {name: _field_of_each(records, name) for name in columns}
+            rows.columns = {name: field_of_each(records, name) for name in columns}
         rows.quarantined = all_rows.quarantine(reasons) + quarantined
         yield rows
 
@@ -215,7 +215,7 @@ def _parsed(lines: list[bytes], parse: Callable[[bytes], Record]) -> tuple[list[
     return records, reasons
 
 
-def _field_of_each(records: Sequence[Record], name: str) -> list[Any]:
+def field_of_each(records: Sequence[Record], name: str) -> list[Any]:
     """A field of every record; a name with dots that a record does not have as such leads into objects and lists.
 
     Of a list the first element is taken, or the one whose number, from 0, the name has.
@@ -356,7 +356,7 @@ def _plain_rows(batch: pa.RecordBatch, first: int, columns: Sequence[str]) -> Ro
     numbers = list(range(first, first + batch.num_rows))
     return Rows(
         numbers,
-        {name: values_by_name.get(name) or _field_of_each(records, name) for name in columns},
+        {name: values_by_name.get(name) or field_of_each(records, name) for name in columns},
         raw,
         [],
         "row",

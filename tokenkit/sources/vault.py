@@ -11,16 +11,18 @@ from typing import Any
 from tokenkit.sources.contract import Record
 from tokenkit.sources.fields.masking import without_query
 from tokenkit.sources.fields.operations import Routes
-from tokenkit.sources.files import parse as parse_json
 from tokenkit.sources.mapped import Mapping, source
+from tokenkit.sources.mapped.computed import inner
 
 MAPPING = Mapping(
     name="vault-audit",
     issuer="vault",
     columns={
-        "time": "time", "event_uid": "id", "native_id": "accessor", "principal": "principal", "token_kind": "kind",
-        "session": "session", "tenant": "namespace", "scopes": "policies", "src_ip": "remote_address",
-        "operation": "operation", "resource": "path", "resource_type": "mount_type", "error": "error",
+        "time": "time", "event_uid": "request.id", "native_id": "auth.accessor + request.client_token_accessor",
+        "principal": "auth.display_name + auth.metadata", "token_kind": "auth.token_type", "session": "auth.entity_id",
+        "tenant": "request.namespace.path", "scopes": "auth.policies", "src_ip": "request.remote_address",
+        "operation": "request.operation + request.path", "resource": "request.path",
+        "resource_type": "request.mount_type", "error": "error",
     },
     values={"service": "vault"},
     where={"type": ("response",)},
@@ -35,43 +37,25 @@ def recognises(record: Record) -> bool:
     return record.get("type") in ("request", "response") and type(request) is dict and {"id", "operation"} <= {*request}
 
 
-def parse(line: bytes) -> dict[str, Any]:
-    """Return the fields of one line.
-
-    Raises
-    ------
-    ValueError
-        It is no JSON object; quotes nothing of it.
-    """
-    try:
-        record = parse_json(line)
-    except ValueError as error:
-        raise ValueError(f"the line is {error}") from None
-    if type(record) is not dict:
-        raise ValueError("the line is not an object")
-    auth, request = _object(record, "auth"), _object(record, "request")
+def fields(record: Record) -> Record:
+    """Return what is made of several fields of a record; where a call has no accessor, its token's HMAC names it."""
+    auth, request = inner(record, "auth"), inner(record, "request")
     accessor = auth.get("accessor") or request.get("client_token_accessor")
-    path = request.get("path")
     kind = auth.get("token_type")
     return {
-        "type": record.get("type"), "time": record.get("time"), "id": request.get("id"),
-        "accessor": accessor or auth.get("client_token") or request.get("client_token"),
-        "principal": _principal(auth), "kind": f"vault_{kind}" if isinstance(kind, str) and kind else "vault_token",
-        "session": auth.get("entity_id"), "namespace": _object(request, "namespace").get("path"),
-        "policies": auth.get("policies"), "remote_address": request.get("remote_address"),
-        "operation": _operation(request.get("operation"), path, request.get("mount_point")), "path": path,
-        "mount_type": request.get("mount_type"), "error": record.get("error"),
+        "auth.accessor + request.client_token_accessor": accessor or auth.get("client_token")
+        or request.get("client_token"),
+        "auth.display_name + auth.metadata": _principal(auth),
+        "auth.token_type": f"vault_{kind}" if isinstance(kind, str) and kind else "vault_token",
+        "request.operation + request.path": _operation(
+            request.get("operation"), request.get("path"), request.get("mount_point")
+        ),
     }  # fmt: skip
-
-
-def _object(record: Record, name: str) -> Record:
-    value = record.get(name)
-    return value if type(value) is dict else {}
 
 
 def _principal(auth: Record) -> Any:
     """Return who acts: the display name, with the role of an application, since all of them share one name."""
-    name, role = auth.get("display_name"), _object(auth, "metadata").get("role_name")
+    name, role = auth.get("display_name"), inner(auth, "metadata").get("role_name")
     return f"{name}/{role}" if isinstance(name, str) and isinstance(role, str) and role else name
 
 
@@ -90,4 +74,6 @@ def _operation(operation: Any, path: Any, mount: Any) -> Any:
     return f"{operation} {'/'.join(parts[:depth])}{'/...' if len(parts) > depth else ''}"
 
 
-SOURCE = source(MAPPING, "HashiCorp Vault audit log, JSON lines; a call is its response", parse, recognises)
+SOURCE = source(
+    MAPPING, "HashiCorp Vault audit log, JSON lines; a call is its response", recognises=recognises, fields=fields
+)

@@ -6,7 +6,7 @@ column, never its value.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from tokenkit.sources.fields.clients import USER_AGENT_CAP
 from tokenkit.sources.fields.masking import MASK, hidden, shown, without_own_key
 from tokenkit.sources.fields.normalise import Coded, assemble
 from tokenkit.sources.fields.sameness import event_ids
+from tokenkit.sources.mapped import computed
+from tokenkit.sources.mapped.computed import Fields
 from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
 from tokenkit.sources.mapped.outcome import add_outcome, first
 from tokenkit.sources.mapped.values import AMBIGUOUS, CellReader, ambiguous, first_of
@@ -49,6 +51,9 @@ def source(
     doc: str = "",
     parse: Callable[[bytes], Record] | None = None,
     recognises: Callable[[Record], bool] | None = None,
+    fields: Fields | None = None,
+    header: Collection[str] = (),
+    is_record: Callable[[Record], bool] | None = None,
 ) -> Source:
     """Return a source that reads a log by a mapping.
 
@@ -62,6 +67,13 @@ def source(
         with a reason that quotes nothing of the line.
     recognises : function of a record, optional
         Whether the first JSON object of a file is this source's. Without it the source has to be named.
+    fields : function of a record, optional
+        Computes columns of the mapping from several fields of a record, as of ``computed.with_fields``.
+    header : names, optional
+        Names that tell a CSV of this log from others, where ``fields`` takes one, too.
+    is_record : function of a record, optional
+        Whether an object of JSON is a record rather than an envelope of them, where ``recognises`` asks for more. What
+        a client sent may lie in it, and makes no records of its own.
     """
 
     def is_row(record: Record) -> bool:
@@ -69,18 +81,16 @@ def source(
         return sum(_has(record, theirs) for name, theirs in mapping.each_column if name in telling) >= 2
 
     def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
+        if fields:
+            rows = computed.rows(path, _columns_of(mapping), is_record or recognises or is_row, fields)
+            yield from batches(mapping, path, reading, tally, rows)
+            return
         form = "" if parse else mapping.format or tabular.format_of(path)
         if form in ("csv", "parquet"):
             _require_columns(mapping, path, form)
+        rows = tabular.rows(path, form, _columns_of(mapping), parse, is_row)
         with_value: set[str] = set()
-        for number, rows in enumerate(tabular.rows(path, form, _columns_of(mapping), parse, is_row)):
-            if number == 0:
-                _require_marks(mapping, path, rows)
-            with_value |= {name for name, theirs in mapping.each_column if _any(rows.columns.get(theirs, ()))}
-            with files.without_collection():
-                batch = _batch(mapping, path, reading, tally, rows)
-            if batch:
-                yield batch
+        yield from batches(mapping, path, reading, tally, rows, with_value)
         if form == "jsonl" and with_value:
             tally.without_value = _without_value(mapping, path, with_value)
 
@@ -88,8 +98,42 @@ def source(
     recognise = recognises or (lambda record: False)
     return Source(
         mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled, timezone=mapping.timezone,
-        unwraps=parse is None,
+        unwraps=parse is None, recognises_file=(lambda path: computed.has_header(path, header)) if header else None,
     )  # fmt: skip
+
+
+def batches(
+    mapping: Mapping,
+    path: Path,
+    reading: Reading,
+    tally: Tally,
+    rows: Iterator[Rows],
+    with_value: set[str] | None = None,
+) -> Iterator[Batch]:
+    """Yield the events of rows of a file; what is no event is counted.
+
+    Parameters
+    ----------
+    mapping : Mapping
+    path : Path
+        The file, for places and messages.
+    reading : Reading
+    tally : Tally
+        Added to.
+    rows : iterator of Rows
+        With the columns that the mapping names.
+    with_value : set of str, optional
+        Names of ours are added to it of which some row has a value.
+    """
+    for number, part in enumerate(rows):
+        if number == 0:
+            _require_marks(mapping, path, part)
+        if with_value is not None:
+            with_value |= {name for name, theirs in mapping.each_column if _any(part.columns.get(theirs, ()))}
+        with files.without_collection():
+            batch = _batch(mapping, path, reading, tally, part)
+        if batch:
+            yield batch
 
 
 def _has(record: Record, name: str) -> bool:
@@ -339,8 +383,20 @@ def _calls(raw: dict[str, list[Any]], columns: dict[str, Any], nulls: list[Any])
     else:
         methods = columns["http_method"]
         columns["activity_id"] = methods.spread(methods.each(operations.activity_of_method), pa.int8(), 0)
+    if "activity" in raw:
+        words = Coded.of(raw["activity"], 64)
+        stated = words.spread(
+            [_STATED.get(word.lower()) or _activity(word) or None for word in words.values], pa.int8()
+        )
+        columns["activity_id"] = pc.coalesce(stated, columns["activity_id"])
 
 
+# what logs call it where they say it in a column of its own; else as in names of operations
+_STATED = {
+    "access": operations.READ, "clone": operations.READ, "fetch": operations.READ, "watch": operations.READ,
+    "modify": operations.UPDATE, "write": operations.UPDATE, "patch": operations.UPDATE, "push": operations.UPDATE,
+    "edit": operations.UPDATE, "transfer": operations.UPDATE, "deletecollection": operations.DELETE,
+}  # fmt: skip
 _SIMPLE = {"Read": operations.READ, "Write": operations.UPDATE, "Insert": operations.CREATE}
 
 

@@ -57,6 +57,7 @@ FIELDS: dict[str, Field] = {
     "rows": Field("amount", ("rows",), "rows or objects returned"),
     "cost_units": Field("number", ("cost_units",), "model tokens and the like"),
     "page_offset": Field("amount", ("page_offset",), "page or offset asked for"),
+    "activity": Field("label", ("activity_id",), "what the call does: create, read, update, delete; else by its name"),
     "scopes": Field("list", ("scopes",), "scopes of the credential: a list, or text with blanks or commas"),
     "count": Field("amount", ("count",), "calls that a row stands for"),
     "logged_time": Field("time", ("logged_time",), "when the log wrote it"),
@@ -85,7 +86,7 @@ class Mapping:
         Who issued the credentials: the namespace of ``token_uid``. ``gateway`` is ``gateway:<realm>`` of the settings.
     columns : dict of str to str
         A name of ``FIELDS`` to the file's column. ``time`` (and ``logged_time``) may be two columns, date and time of
-        day, as a list; they are read as one, called by both names.
+        day, as a list; they are read as one, called by both names. So is what a source computes of several columns.
     values : dict of str to str
         A name of ``FIELDS`` to what holds for every row.
     units : dict of str to str
@@ -187,7 +188,7 @@ class Mapping:
         >>> Mapping("orders", "orders-api", {"time": "at", "native_id": "key", "operation": "call"}).filled
         {'time': ('at',), 'token_uid': ('key',), 'operation': ('call',)}
         """
-        given = {name: self.joined.get(theirs, (theirs,)) for name, theirs in self.columns.items()}
+        given = {name: tuple(theirs.split(" + ")) for name, theirs in self.columns.items()}
         given |= {name: (f'"{value}"',) for name, value in self.values.items()}
         filled: dict[str, tuple[str, ...]] = {}
         for name, theirs in given.items():
