@@ -3,6 +3,7 @@
 import pytest
 
 from tokenkit.sources.fields import clients, operations
+from tokenkit.sources.fields.sensitive import sensitive_because
 
 STRATUS = "stratus-red-team_11a6ef34-e130-4579-a1d3-79c915cee6ec"
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
@@ -115,7 +116,7 @@ def test_a_route_is_a_path_without_ids(path: str, route: str) -> None:
     ],
 )
 def test_credentials_secrets_rights_logging_and_deletion_are_sensitive(operation: str, sensitive: bool) -> None:
-    assert (operations.sensitive_because(operation) is not None) == sensitive
+    assert (sensitive_because(operation) is not None) == sensitive
 
 
 @pytest.mark.parametrize(

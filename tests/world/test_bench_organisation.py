@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tokenkit.sources.fields import operations
+from tokenkit.sources.fields.sensitive import sensitive_because
 from tokenkit.world.archetypes import ARCHETYPES
 from tokenkit.world.bench_organisation import bench_mean_requests, bench_organisation
 from tokenkit.world.benign_changes import DailyVariation, daily_variation
@@ -130,7 +130,7 @@ def calm(bench: Bench) -> DailyVariation:
 def test_sensitive_calls_are_the_daily_work_of_some_tokens(bench):
     shares = []
     for rows in bench.rows:
-        sensitive = [operations.sensitive_because(name.split(" ")[1] if name[0].islower() else name) is not None
+        sensitive = [sensitive_because(name.split(" ")[1] if name[0].islower() else name) is not None
                      for name in bench.calls(rows)]  # fmt: skip
         shares.append(np.mean(sensitive) if sensitive else 0.0)
     assert np.mean(np.array(shares) > 0) > 0.2

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from tokenkit import identity, schema
 from tokenkit.sources.contract import Batch, Reading
-from tokenkit.sources.fields import clients, operations
+from tokenkit.sources.fields import clients, operations, sensitive
 from tokenkit.sources.fields.columns import Micros
 from tokenkit.sources.fields.masking import path_text, tidy
 from tokenkit.sources.fields.networks import NOTHING, UNKNOWN, Databases
@@ -269,7 +269,7 @@ def operation_rows(columns: dict[str, Any], data: dict[str, Any]) -> pa.Table:
         where, what = services[code // base], operation.values[code % base]
         key = _twin("operation", f"{where or ''}|{what}")
         keys.append(key)
-        rows[key] = (key, where, what, act, operations.lists(what), operations.sensitive_because(what) is not None)
+        rows[key] = (key, where, what, act, operations.lists(what), sensitive.sensitive_because(what) is not None)
     data["operation_key"] = pa.array(np.array(keys, dtype=np.int64)[inverse])
     return _table("dim_operation", rows)
 

@@ -1,4 +1,4 @@
-"""Operations: what a call does, whether it lists or is sensitive; and routes, which are paths without ids."""
+"""Operations: what a call does, and whether it lists; and routes, which are paths without ids."""
 
 import re
 
@@ -22,29 +22,8 @@ _VERB = re.compile(
 _METHODS = {"GET": READ, "HEAD": READ, "POST": CREATE, "PUT": UPDATE, "PATCH": UPDATE, "DELETE": DELETE}
 _OTHER_METHODS = {"OPTIONS", "CONNECT", "TRACE", "PROPFIND", "PURGE"}
 
-# why: which operations; the first that fits is the reason
-SENSITIVE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("makes or reads credentials", re.compile(
-        r"^(Create|Update|Upload|Import|Reset)(AccessKey|LoginProfile|ServiceSpecificCredential|SSHPublicKey|KeyPair"
-        r"|SigningCertificate|ApiKey|TrustAnchor|Profile$)|^Get(PasswordData|FederationToken|SessionToken)$")),
-    ("reads secrets", re.compile(r"^((Batch)?GetSecretValue|GetParameters?(ByPath)?|GetParameterHistory)$")),
-    ("changes rights", re.compile(
-        r"^(Put|Attach|Detach|Delete|Create|SetDefault|Update)\w*(Policy|PolicyVersion|Acl|PermissionsBoundary|Grant)$"
-        r"|^(Create|Update)(User|Role|Group)$|^Add(UserToGroup|RoleToInstanceProfile|Permission)"
-        r"|^Modify(Snapshot|Image|DBSnapshot|DBClusterSnapshot)Attribute$|^AuthorizeSecurityGroup|PublicAccessBlock$")),
-    ("switches logging or guards off", re.compile(
-        r"^(Stop|Delete|Disable|Update)(Logging|Trail|FlowLogs|Detector|SecurityHub|LogGroup|LogStream|ConfigRule"
-        r"|ConfigurationRecorder|DeliveryChannel)$|^Put(EventSelectors|InsightSelectors|BucketLogging)$"
-        r"|^StopConfigurationRecorder$|^LeaveOrganization$")),
-    ("deletes", re.compile(r"^(Delete|Terminate|Purge|Destroy|ScheduleKeyDeletion|BatchDelete)|^DELETE ")),
-    ("credentials and secrets by route", re.compile(
-        r"(?i)^[A-Z]+ .*/((api|access|private)?[-_]?keys?|credentials?|secrets?|tokens?|passwords?)(/|$)")),
-    ("rights and audit by route", re.compile(
-        r"(?i)^(POST|PUT|PATCH) .*/(roles?|permissions?|policies|grants?|members|audit[-_\w]*|logging"
-        r"|webhooks?)(/\{id\})?$")),
-)  # fmt: skip
-_NOT_SENSITIVE = re.compile(r"^(Get|List|Describe)\w*PublicAccessBlock$")
-_LISTS = re.compile(r"^(List|Describe|Scan|Search|Lookup)|^Get\w*List$|^Get(Account)?AuthorizationDetails$")
+_LISTS = re.compile(r"^(List|Describe|Scan|Search|Lookup)|^Get\w*List$|^Get(Account)?AuthorizationDetails$"
+                    r"|^(impersonate: )?list |^[\w.]+/list$")  # fmt: skip
 _COLLECTION = re.compile(r"^(GET|HEAD) .*/([a-z0-9_-]*[a-rt-z0-9]s|list|search|export)$", re.IGNORECASE)
 
 
@@ -88,19 +67,6 @@ def lists(operation: str) -> bool:
     if _LISTS.search(operation):
         return True
     return bool(_COLLECTION.search(operation)) and not operation.endswith("/status")
-
-
-def sensitive_because(operation: str) -> str | None:
-    """Return why an operation is sensitive, or None.
-
-    Examples
-    --------
-    >>> sensitive_because("StopLogging"), sensitive_because("GET /v1/orders/{id}")
-    ('switches logging or guards off', None)
-    """
-    if _NOT_SENSITIVE.search(operation):
-        return None
-    return next((why for why, pattern in SENSITIVE if pattern.search(operation)), None)
 
 
 MAX_SEGMENTS = 8
