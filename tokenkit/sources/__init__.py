@@ -11,7 +11,24 @@ from pathlib import Path
 
 from tokenkit import plugins
 from tokenkit.errors import InputError, SourceError, did_you_mean
-from tokenkit.sources import cloudtrail, files, gateways, mapped, ocsf, packed, vault, wrappers
+from tokenkit.sources import (
+    cloudtrail,
+    files,
+    gateways,
+    git_log,
+    github,
+    hoop,
+    kubernetes,
+    litellm,
+    mapped,
+    mcp,
+    model_usage,
+    ocsf,
+    okta,
+    packed,
+    vault,
+    wrappers,
+)
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Record, Source, Tally
 
 __all__ = [
@@ -27,7 +44,11 @@ __all__ = [
     "sources",
 ]
 
-OURS = (cloudtrail.SOURCE, *gateways.SOURCES, ocsf.SOURCE, vault.SOURCE)
+OURS = (
+    cloudtrail.SOURCE, *gateways.SOURCES, ocsf.SOURCE, vault.SOURCE, github.SOURCE, okta.SOURCE,
+    kubernetes.SOURCE, model_usage.OPENAI, model_usage.ANTHROPIC, litellm.SOURCE, hoop.SOURCE, mcp.SOURCE,
+    git_log.SOURCE,
+)  # fmt: skip
 GROUP = "tokenkit.sources"
 
 # rules by which a file is not read
@@ -47,7 +68,7 @@ def sources() -> dict[str, Source]:
 
     Examples
     --------
-    >>> {"cloudtrail", "nginx", "vault-audit"} <= set(sources())
+    >>> {"cloudtrail", "nginx", "ocsf", "vault-audit"} <= {*sources()}
     True
     """
     by_name = {source.name: source for source in OURS}
