@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +23,7 @@ COMMANDS = (
     "report",
     "ingest",
     "demo",
+    "try",
     "detectors",
     "init",
     "config",
@@ -290,6 +292,25 @@ def test_the_demo_ends_with_the_page(tmp_path, command, monkeypatch):
     assert left.code == 0, left.err
     page = left.out.splitlines()[-1]
     assert shutil.os.path.isfile(page) and "/reports/" in page
+
+
+def test_a_repository_is_tried_in_a_workspace_of_its_own_and_too_little_is_said(tmp_path, command):
+    who = ["-c", "user.name=Ana", "-c", "user.email=ana@acme.example"]
+    subprocess.run(["git", "init", "-q", "repository"], cwd=tmp_path, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "x", "--allow-empty"], cwd=tmp_path / "repository", check=True)
+    before = sorted(path for path in (tmp_path / "repository").rglob("*") if ".git/" not in path.as_posix())
+    left = command("try", ".", "--out", "../own", cwd=tmp_path / "repository")
+    assert left.code == 0, left.err
+    assert "too little history: 1 day. From 7 on something is judged" in left.out
+    page = (tmp_path / "repository" / left.out.splitlines()[-1]).resolve()
+    assert page.is_file() and page.is_relative_to(tmp_path / "own")
+    assert sorted(p for p in (tmp_path / "repository").rglob("*") if ".git/" not in p.as_posix()) == before
+
+
+@pytest.mark.parametrize(("path", "said"), [("nowhere", "no such file or folder"), (".", "the folder is empty")])
+def test_what_cannot_be_tried_is_said_and_leaves_nothing(path, said, tmp_path, command):
+    left = command("try", path, "--out", "own", cwd=tmp_path)
+    assert left.code == 2 and said in left.err and not (tmp_path / "own").exists()
 
 
 def test_a_report_is_made_from_the_notebook_that_is_named(workspace, command):

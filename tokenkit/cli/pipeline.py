@@ -1,6 +1,8 @@
-"""run, report, ingest, demo: what reads logs and makes pages."""
+"""run, report, ingest, demo, try: what reads logs and makes pages."""
 
 import json
+import math
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -185,4 +187,42 @@ def demo(
         # simulated days may be ahead of this machine's clock
         now = max(datetime.now(UTC), datetime.combine(FIRST_DAY + timedelta(days), time(), UTC))
         result = runner.run(workspace, [Input(raw / "logs")], raw / "inventory.csv", progress=progress, now=now)
+    _say(result, False)
+
+
+@app.command("try", epilog="Example: tokenkit try .")
+def try_(
+    path: Annotated[Path, typer.Argument(help="A git repository, or a log file or folder of any known source.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the workspace that is made. Default: a new temporary one.")
+    ] = None,
+) -> None:
+    """Make a page of what is there, in a workspace of its own; the last line is the path of the page.
+
+    Of a git repository its history is read: authors, folders and files, as tokens, calls and objects.
+    """
+    from tokenkit import config
+    from tokenkit import run as runner
+    from tokenkit.days import MIN_DAYS
+    from tokenkit.errors import InputError
+    from tokenkit.sources import find_files
+    from tokenkit.sources.git_repository import is_repository, write_history
+    from tokenkit.sources.inputs import Input
+
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. Check the path; it is taken from {Path.cwd()}")
+    own = is_repository(path)
+    if not own:
+        find_files(path)  # says what is wrong before a workspace is made
+    folder = out or Path(tempfile.mkdtemp(prefix="tokenkit-try-"))
+    logs = Input(write_history(path, folder / "raw" / "history.log"), "git-log") if own else Input(path)
+    workspace = config.init(folder, path.resolve().name)
+    with progress_bars() as progress:
+        result = runner.run(workspace, [logs], progress=progress)
+    if result.facts["state"] == "not_enough_history":
+        days = math.ceil(result.facts["history"]["days"])
+        typer.echo(
+            f"too little history: {_counted(days, 'day')}. From {MIN_DAYS} on something is judged, from 42 on the "
+            "comparison is complete. The page shows what there is; try another repository, or more logs."
+        )
     _say(result, False)
