@@ -11,8 +11,9 @@ from tokenkit import identity, sources
 
 def test_a_result_of_openais_bucket_is_the_use_of_a_model_by_a_key(tmp_path: Path) -> None:
     found = event(tmp_path, "openai-usage", OPENAI)
-    expected = {"operation": "gpt-5-mini", "cost_units": 1500.0, "count": 5, "tenant_uid": "proj_1", "status_id": 1,
-                "principal_uid": "user-1", "service": "openai completions", "token_kind": "api_key"}  # fmt: skip
+    expected = {"operation": "gpt-5-mini", "cost_units": 1500.0, "rows": 500, "count": 5, "tenant_uid": "proj_1",
+                "status_id": 1, "principal_uid": "user-1", "service": "openai completions",
+                "token_kind": "api_key"}  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     key = OPENAI["results"][0]["api_key_id"]
     assert found["token_uid"] == identity.token_uid(KEY, "openai", key)
@@ -51,6 +52,7 @@ def test_a_report_of_the_same_hours_says_the_same_events(tmp_path: Path) -> None
 def test_tokens_of_every_kind_are_added_up(tmp_path: Path) -> None:
     found = event(tmp_path, "anthropic-usage", ANTHROPIC)
     assert (found["operation"], found["cost_units"]) == ("claude-opus-5", 1500 + 200 + 500 + 1000 + 500)
+    assert found["rows"] == 500
 
 
 def test_exports_as_csv_are_read(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_what_it_cost_is_an_operation_of_its_own(tmp_path: Path) -> None:
 
 def test_a_row_of_litellm_is_a_call_of_its_key(tmp_path: Path) -> None:
     found = event(tmp_path, "litellm-spend", LITELLM)
-    expected = {"operation": "small", "cost_units": 300.0, "principal_uid": "ana", "app_uid": "customer-9",
+    expected = {"operation": "small", "cost_units": 300.0, "rows": 100, "principal_uid": "ana", "app_uid": "customer-9",
                 "src_ip": "203.0.113.7", "user_agent": "openai-python/2.1.0", "status_id": 1}  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert found["token_uid"] == identity.token_uid(KEY, "litellm", LITELLM["api_key"])

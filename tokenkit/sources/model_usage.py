@@ -1,10 +1,11 @@
 """Model usage: what keys used of models, as OpenAI and Anthropic report it: JSON pages of buckets of time, and CSV.
 
-A row is what one key used of one model in a bucket: the model is the operation, its tokens are ``cost_units``, the
-number of requests is ``count``, where it is told. Traps: a bucket that is not over grows until it is, so that it is
-ignored; the parts of a bucket add up only where the report was asked for by key and model (``group_by``), and a report
-by neither is nobody's usage; a bucket of a day stands at its beginning, so ask for hours (``bucket_width=1h``); reports
-of cost know projects or workspaces, seldom keys, and are operations of their own, in the report's currency.
+A row is what one key used of one model in a bucket: the model is the operation, its tokens are ``cost_units``, those of
+answers ``rows``, and the number of requests is ``count``, where it is told. Traps: a bucket that is not over grows
+until it is, so that it is ignored; the parts of a bucket add up only where the report was asked for by key and model
+(``group_by``), and a report by neither is nobody's usage; a bucket of a day stands at its beginning, so ask for hours
+(``bucket_width=1h``); reports of cost know projects or workspaces, seldom keys, and are operations of their own, in the
+report's currency.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ OPENAI_MAPPING = Mapping(
         "time": "start_time", "event_uid": "start_time + results", "native_id": "api_key_id",
         "principal": "user_id + project_id", "tenant": "project_id", "service": "object", "operation": "model + object",
         "count": "num_model_requests", "cost_units": "input_tokens + output_tokens",
+        "rows": "output_tokens",
     },
     values={"token_kind": "api_key", "token_lifetime": "long_lived", "status": "ok"},
     where={"results": (USED,)},
@@ -43,6 +45,7 @@ ANTHROPIC_MAPPING = Mapping(
         "time": "starting_at", "event_uid": "starting_at + results", "native_id": "api_key_id",
         "principal": "account_id + workspace_id", "tenant": "workspace_id", "operation": "model + description",
         "cost_units": "uncached_input_tokens + cache_creation + cache_read_input_tokens + output_tokens",
+        "rows": "output_tokens",
     },
     values={"service": "anthropic", "token_kind": "api_key", "token_lifetime": "long_lived", "status": "ok"},
     where={"results": (USED,)},
@@ -148,6 +151,7 @@ def _openai_row(result: Record) -> Record:
         "input_tokens + output_tokens": _number(cost)
         if cost is not None
         else tokens or next(filter(None, others), 0.0),
+        "output_tokens": None if cost is not None else _number(result.get("output_tokens")),
         "num_model_requests": int(_number(requests)) if requests is not None else None,
     }
 
@@ -157,12 +161,14 @@ def _anthropic_row(result: Record) -> Record:
     tokens = sum(_number(value) for name, value in result.items() if _ANTHROPIC_TOKENS.search(name))
     tokens += sum(_number(value) for value in inner(result, "cache_creation").values())
     model = first_text(result, "model", "model_version")
+    output = result.get("output_tokens", result.get("usage_output_tokens"))
     return {
         "api_key_id": first_text(result, "api_key_id", "api_key"),
         "account_id + workspace_id": first_text(
             result, "account_id", "service_account_id", "workspace_id", "workspace"
         ),
         "workspace_id": first_text(result, "workspace_id", "workspace"),
+        "output_tokens": None if cost is not None else _number(output),
         "model + description": _cost_of(result, "description") if cost is not None else model or "usage",
         "uncached_input_tokens + cache_creation + cache_read_input_tokens + output_tokens": _number(cost)
         if cost is not None
