@@ -136,6 +136,19 @@ def value_keys(kind: str, values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.array(lookup.astype(np.int64)[indices], pa.int64())
 
 
+def distinct_value_keys(kind: str, values: list[str]) -> pa.Array:
+    """Return ``value_key`` of values that are seldom equal, as of whole records.
+
+    Examples
+    --------
+    >>> distinct_value_keys("event", ["a"])[0].as_py() == value_key("event", "a")
+    True
+    """
+    prefix = f"{kind}\x1f".encode()
+    digests = [hashlib.sha256(prefix + v.encode("utf-8", "surrogatepass")).digest()[:8] for v in values]
+    return pa.array((np.frombuffer(b"".join(digests), ">u8").astype(np.uint64) >> np.uint64(1)).astype(np.int64))
+
+
 def mask(native_id: str) -> str:
     """Return the mask of a native id, which may be shown: four characters at each end, or less of a short one.
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tokenkit.sources import files
 from tokenkit.sources.contract import Quarantined, Record
@@ -26,6 +27,8 @@ class Records:
     lines : list of bytes
         Each record as JSON, without what was around it.
     records : list of dict
+    whole : optional
+        What a source made of these lines at once, instead of records.
     quarantined : list of Quarantined
     place : str
         line or object
@@ -36,6 +39,7 @@ class Records:
     records: list[Record] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     place: str = "line"
+    whole: Any = None
 
     def add(self, number: int, line: bytes, record: Record) -> None:
         """Add one record."""

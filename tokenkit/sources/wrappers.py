@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tokenkit.sources import files, objects
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.objects import Records
 
 Wanted = Callable[[Record], bool]
+Whole = Callable[[list[bytes]], tuple[Any, "np.ndarray[Any, np.dtype[np.bool_]]"]]  # what it made, of which lines
 Parse = Callable[[bytes], Record]  # of a line that is no JSON; raises ValueError, which quotes nothing
 
 # fields in which shippers put the line that they read: Docker, Fluent Bit, Logstash, Vector, Beats, journald,
@@ -67,8 +70,9 @@ def _is_docker(record: Record) -> bool:
 
 
 def records(
-    path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names: bool = False, parse: Parse | None = None
-) -> Iterator[Records]:
+    path: Path, wanted: Wanted = is_plain, count: int = BATCH, by_names: bool = False, parse: Parse | None = None,
+    whole: Whole | None = None,
+) -> Iterator[Records]:  # fmt: skip
     """Yield the records of a file of JSON, in groups of about ``count``.
 
     Parameters
@@ -83,23 +87,34 @@ def records(
         the same.
     parse : function of a line, optional
         Gives the record that a line of text is, where a log has such lines beside JSON or instead of it.
+    whole : function of lines, optional
+        Takes those lines that it can read at once as they stand; they come as ``Records.whole``, before the others.
     """
     peeler = Peeler(wanted, by_names, parse)
     reader = files.Reader(path)
     if objects.is_stream(path):
         for piece in objects.records(reader, count):
             with files.without_collection():
-                whole = peeler.peel(piece.numbers, piece.lines, piece.records, {}, piece.place)
-            whole.quarantined += piece.quarantined
-            yield whole
+                part = peeler.peel(piece.numbers, piece.lines, piece.records, {}, piece.place)
+            part.quarantined += piece.quarantined
+            yield part
     else:
         for numbers, lines, quarantined in reader.lines(count):
+            if whole and lines:
+                made, taken = whole(lines)
+                if made is not None:
+                    yield Records(_where(numbers, taken), _where(lines, taken), whole=made)
+                    numbers, lines = _where(numbers, ~taken), _where(lines, ~taken)
             with files.without_collection():
-                whole = peeler.peel(numbers, lines, *_parse_lines(lines, parse))
-            whole.quarantined += quarantined
-            yield whole
+                part = peeler.peel(numbers, lines, *_parse_lines(lines, parse))
+            part.quarantined += quarantined
+            yield part
     if rest := peeler.rest():
         yield Records(quarantined=rest)
+
+
+def _where(items: list[Any], mask: "np.ndarray[Any, np.dtype[np.bool_]]") -> list[Any]:
+    return items if mask.all() else [items[i] for i in np.flatnonzero(mask).tolist()]
 
 
 def _parse_lines(lines: list[bytes], parse: Parse | None) -> tuple[list[Record], dict[int, str]]:

@@ -5,6 +5,7 @@ import re
 from functools import lru_cache
 
 FAMILY_CAP, USER_AGENT_CAP = 80, 256
+LONGEST_ADDRESS = 80  # characters; what is longer is no address, and is not remembered
 
 _SERVICE = re.compile(r"^[a-z0-9.-]+\.amazonaws\.com(?:\.cn)?$|^AWS Internal$")
 _PRODUCT = re.compile(r"^([^\s/;,()]+(?: (?!v?\d|[A-Za-z0-9._-]+/)[^\s/;,()]+){0,2})(?:/([^\s;,()]*))?")
@@ -73,6 +74,10 @@ def network(address: str) -> tuple[str, str, str] | None:
     >>> network("2001:db8:1:2::3")
     ('2001:db8:1:2::3', '2001:db8:1::/48', 'unknown')
     """
+    return _remembered(address) if len(address) < LONGEST_ADDRESS else _network(address)
+
+
+def _network(address: str) -> tuple[str, str, str] | None:
     text = address.split(",", 1)[0].strip().split("%", 1)[0]
     if text.startswith("["):
         text = text[1:].split("]", 1)[0]
@@ -90,3 +95,6 @@ def network(address: str) -> tuple[str, str, str] | None:
         net = f"{ipaddress.IPv6Address(int(parsed) >> 80 << 80)}/48"
     private = any(parsed.version == block.version and parsed in block for block in _PRIVATE)
     return str(parsed), net, "private" if private else "unknown"
+
+
+_remembered = lru_cache(maxsize=50_000)(_network)

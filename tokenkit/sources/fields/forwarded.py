@@ -67,9 +67,12 @@ def address_of(hop: str) -> Address | None:
     >>> address_of("unknown"), address_of("203.0.113.7 x")
     (None, None)
     """
+    return _address_of(hop) if len(hop) <= MAX_HOP else None
+
+
+@lru_cache(maxsize=50_000)
+def _address_of(hop: str) -> Address | None:
     text = hop.strip().strip('"')
-    if len(text) > MAX_HOP:
-        return None
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not _is_port(port)):

@@ -114,6 +114,7 @@ def _twin(kind: str, value: str) -> int:
     return identity.value_key(kind, value)
 
 
+SHORT = 256  # characters; the row of a longer resource is not remembered
 LAST_NUMBER = re.compile(r"^(.*[^0-9])?([0-9]+)([^0-9]*)$", re.DOTALL)
 
 
@@ -125,13 +126,20 @@ def object_row(resource: str) -> tuple[int, str, int, int | None]:
     >>> object_row("/orders/17")[2] == object_row("/orders/18")[2], object_row("/orders/17/items")[3]
     (True, 17)
     """
+    return _remembered(resource) if len(resource) < SHORT else _object_row(resource)
+
+
+def _object_row(resource: str) -> tuple[int, str, int, int | None]:
     match = LAST_NUMBER.match(resource)
     number, group = None, resource
     if match:
         before, digits, after = match.groups()
         group = f"{before or ''}{{n}}{after}"
         number = int(digits) if len(digits) <= 18 else None
-    return identity.value_key("object", resource), resource, identity.value_key("object_group", group), number
+    return identity.value_key("object", resource), resource, _twin("object_group", group), number
+
+
+_remembered = lru_cache(maxsize=50_000)(_object_row)
 
 
 def _event_ids(key: bytes, values: Sequence[str]) -> pa.Array:
@@ -192,11 +200,11 @@ def assemble(
         pa.scalar(path_text(origin)), pa.array(places, pa.int64()).cast(schema.STRING), "#"
     )
     event_uid = data["event_uid"] = _event_ids(reading.key, columns["event_uid"])
-    known_by, by_content = event_uid, None
+    known_by, by_content = event_uid.to_pylist(), None
     if contents is not None:
-        records = pa.array(contents, pa.string())
-        known_by, by_content = pc.coalesce(records, event_uid), records.is_valid().to_numpy(zero_copy_only=False)
-    data["event_key"] = identity.value_keys("event", pc.binary_join_element_wise(pa.scalar(source), known_by, "|"))
+        by_content = np.array([content is not None for content in contents])
+        known_by = [event if content is None else content for content, event in zip(contents, known_by, strict=True)]
+    data["event_key"] = identity.distinct_value_keys("event", [f"{source}|{one}" for one in known_by])
     dimensions = {
         "dim_token": tokens,
         "dim_network": network_rows(columns.pop("address"), data, reading.databases),

@@ -75,7 +75,9 @@ def of_records(records: list[Record], profile: Profile, reading: Reading) -> tup
     )
     if profile.request and None in path:
         split = [requests.method_and_path(text or "") for text in _first(map(reader.texts, profile.request), none)]
-        method = [m if p is not None else m or found for m, p, (found, _) in zip(method, path, split, strict=True)]
+        method = [
+            m if p is not None or m is not None else found for m, p, (found, _) in zip(method, path, split, strict=True)
+        ]
         path = [p if p is not None else found for p, (_, found) in zip(path, split, strict=True)]
     called = [p if p is not None else m for p, m in zip(path, method, strict=True)]
     if None in called:
@@ -89,7 +91,7 @@ def of_records(records: list[Record], profile: Profile, reading: Reading) -> tup
     duration = _first(([_number(v) for v in reader.values(name)] for name in profile.duration), none)
     handles = {}
     if profile.handle_field and profile.handle_field in key_fields:
-        handles = _handles(profile.name, keys, reader.labels(profile.handle_field))
+        handles = handles_of(profile.name, keys, reader.labels(profile.handle_field))
     return reader.reasons, Calls(
         time, _texts(keys), _texts(labels[0]), _texts(labels[1]), _texts(method), _texts(path), _texts(agent),
         _texts(hops), _doubles(status), _doubles(duration), pa.array(sent, pa.int64()), pa.array(answered, pa.int64()),
@@ -160,7 +162,7 @@ def _addresses(reader: ColumnReader, name: str) -> list[str | None]:
 _HMAC = re.compile(r"[0-9a-fA-F]{40,128}")
 
 
-def _handles(connector: str, keys: list[str | None], declared: list[str | None]) -> dict[str, tuple[str, str]]:
+def handles_of(connector: str, keys: list[str | None], declared: list[str | None]) -> dict[str, tuple[str, str]]:
     """Return connector and handle of each id that is an HMAC from the field that is declared to hold no secret."""
     return {k: (connector, k) for k, d in zip(keys, declared, strict=True) if k and k == d and _HMAC.fullmatch(k)}
 

@@ -1,9 +1,11 @@
 """Profile: the names under which one gateway's log has what an event needs."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+_WORD = re.compile(r'"?\{(\w+)(?::(\w+))?\}"?|\[\{(\w+):clf\}\]')
 Names = tuple[str, ...]  # spellings of one field; of each record the first that it has counts
 
 
@@ -67,6 +69,23 @@ class Profile:
     response_bytes: Names = ()
     duration: Names = ()
     handle_field: str | None = None
+
+    @property
+    def plain(self) -> tuple[tuple[dict[str, str], int], ...]:
+        """Of each of its lines that are words between blanks, quoted or in brackets: kinds by name, and quotes.
+
+        A time in brackets is two words, of which the second one is called ``zone``.
+        """
+        found = []
+        for line in self.lines if self.escapes else ():
+            words = [_WORD.fullmatch(word) for word in line.removesuffix("{more:any}").split(" ")]
+            if all(words):
+                kinds: dict[str, str] = {}
+                for word in words:
+                    name, kind, time = word.groups("") if word else ("", "", "")
+                    kinds |= {time: "", "zone": ""} if time else {name: kind}
+                found.append((kinds, line.count('"')))
+        return tuple(found)
 
     @property
     def columns(self) -> dict[str, Names]:

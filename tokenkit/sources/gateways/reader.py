@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenkit.sources import files, wrappers
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.sameness import event_ids
-from tokenkit.sources.gateways import calls, text, w3c
+from tokenkit.sources.gateways import calls, text, w3c, whole
 from tokenkit.sources.gateways.profile import Profile
 from tokenkit.sources.objects import Records
 
@@ -56,7 +56,10 @@ def _batches(path: Path, profile: Profile, reading: Reading, tally: Tally) -> It
     def wanted(record: Record) -> bool:
         return _recognises(profile, record)
 
-    for part in wrappers.records(path, wanted, BATCH, by_names=True, parse=_parser(profile, path)):
+    def read_whole(lines: list[bytes]) -> tuple[calls.Calls | None, whole.Mask]:
+        return whole.read(lines, profile, reading)
+
+    for part in wrappers.records(path, wanted, BATCH, by_names=True, parse=_parser(profile, path), whole=read_whole):
         with files.without_collection():
             batch = _batch(path, profile, reading, tally, part)
         if batch:
@@ -70,7 +73,9 @@ def _batches(path: Path, profile: Profile, reading: Reading, tally: Tally) -> It
 def _batch(path: Path, profile: Profile, reading: Reading, tally: Tally, part: Records) -> Batch | None:
     """Return the events among these records; the others are counted."""
     numbers, lines, records = part.numbers, part.lines, part.records
-    tally.read += len(records)
+    tally.read += len(lines)
+    if part.whole is not None:
+        return _events(path, profile, reading, part, part.whole)
     if profile.table and profile.derive:
         for record in records:
             profile.derive(record)
@@ -83,5 +88,9 @@ def _batch(path: Path, profile: Profile, reading: Reading, tally: Tally, part: R
         _, found = calls.of_records(records, profile, reading)
     if not records:
         return None
-    uids, contents = event_ids(found.event_uid.to_pylist(), lines, reading.gateway.unique_ids)
-    return calls.to_events(found, profile, reading, path, numbers, part.place, uids, contents)
+    return _events(path, profile, reading, Records(numbers, lines, place=part.place), found)
+
+
+def _events(path: Path, profile: Profile, reading: Reading, part: Records, found: calls.Calls) -> Batch:
+    uids, contents = event_ids(found.event_uid.to_pylist(), part.lines, reading.gateway.unique_ids)
+    return calls.to_events(found, profile, reading, path, part.numbers, part.place, uids, contents)

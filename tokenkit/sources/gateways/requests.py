@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 _NAMES_OF_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -10,6 +11,7 @@ _CLF = re.compile(r"^(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d)(\.\d+)?(?: ([+-]\d\
 _REQUEST = re.compile(r"(\S+) (.+?)(?: HTTP/\d(?:\.\d)?)?", re.DOTALL)
 _METHOD_AGAIN = re.compile(r"[A-Z]+ (?=/)")
 NOTHING_SENT = ("", "-", "- - -")
+SHORT = 256  # characters; a longer request is not remembered, so that memory stays bounded
 
 
 def times(values: Sequence[Any]) -> list[Any]:
@@ -46,6 +48,10 @@ def method_and_path(request: str) -> tuple[str | None, str | None]:
     >>> method_and_path("GET /v1/orders HTTP/1.1"), method_and_path("-"), method_and_path("SSH-2.0-Go")
     (('GET', '/v1/orders'), (None, None), (None, '/'))
     """
+    return _remembered(request) if len(request) < SHORT else _split(request)
+
+
+def _split(request: str) -> tuple[str | None, str | None]:
     if request in NOTHING_SENT:
         return None, None
     match = _REQUEST.fullmatch(request)
@@ -54,3 +60,6 @@ def method_and_path(request: str) -> tuple[str | None, str | None]:
     method, path = match.groups()
     # API Gateway's $context.routeKey begins with the method again
     return method, _METHOD_AGAIN.sub("", path, count=1) if path.startswith(f"{method} ") else path
+
+
+_remembered = lru_cache(maxsize=50_000)(_split)
