@@ -21,7 +21,9 @@ from gateway_lines import (
 
 from tokenkit import identity, sources
 from tokenkit.config import Gateway
-from tokenkit.sources import Reading, Tally
+from tokenkit.sources import Reading, Tally, gateways
+from tokenkit.sources.gateways import text
+from tokenkit.sources.gateways.profile import Profile
 
 KEY = b"k" * 32
 NAMES = list(FORMATS)
@@ -227,3 +229,10 @@ def test_check_says_which_fields_of_a_text_are_read(tmp_path: Path) -> None:
     result = check(write(tmp_path, "nginx_main", Call()), sources.get("nginx"), Reading(KEY))
     assert result.counts["stored"] == 1 and result.records[0]["operation"] == "GET /v1/orders/{id}"
     assert nginx_main(Call()) not in str(result).encode()
+
+
+@pytest.mark.parametrize("unit", [b"x", b"1", b'"', b"\\", b" ", b"x ", b"1.", b":", b"-", b"[", b"a, "])
+@pytest.mark.parametrize("profile", [p for p in gateways.PROFILES if p.lines], ids=lambda p: p.name)
+def test_a_long_line_that_is_none_is_refused_in_linear_time(profile: Profile, unit: bytes) -> None:
+    with pytest.raises(ValueError, match="neither JSON nor a line"):
+        text.parser(profile)(unit * 100_000)

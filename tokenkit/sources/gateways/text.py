@@ -18,7 +18,7 @@ KINDS = {
     # strict, so that a word in front of a line is not taken for its beginning
     "address": _ADDRESS,
     "addresses": rf'[^"\[]*, *(?:{_ADDRESS})|{_ADDRESS}',
-    "name": r"[\w.-]*[A-Za-z][\w.-]*",
+    "name": r"(?=[\w.-]*?[A-Za-z])[\w.-]++",  # each letter is looked at once, however many there are
     "ident": r"-|[A-Za-z_][\w.-]*",
     "user": r'(?:[^"\\]|\\.)*?',  # a name with blanks: what follows it is a time in brackets and a quote
     "clf": r"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?",  # a time of the common log format
