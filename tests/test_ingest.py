@@ -430,7 +430,7 @@ def test_a_pending_file_without_its_transaction_is_read_again(place: Workspace, 
     other = raw_logs.write(tmp_path / "a.log", [nginx("r1")])
     raw_logs.read(place, other)
     path = raw_logs.write(tmp_path / "b.log", [nginx("r2"), b"{", nginx("r1")])
-    digest = ingest._digest(path)
+    digest = ingest.content_digest(path)
     row = [digest, "nginx", str(path), "pending", 3, 2, 0, 1, 0, "{}", 0, None, None, 0, 0]
     set_state(place, f"insert into files values ({', '.join('?' * 15)})", *row)
     set_state(place, "insert into quarantine values (?, 'nginx', ?, 'line 2', 'x', 'y')", digest, str(path))

@@ -22,6 +22,7 @@ from tokenkit.store import engine, lake, state
 MIN_DAYS = 7  # of history, and of activity in the reference, before anything is judged on its own past
 Span = tuple[date, date]
 FIRST_REPORT_DAYS = 28
+EVENTS_FROM = "events_from"  # in table meta of state.db: retention has removed the events of earlier days
 # what a wrong clock may have written (``main_part``): fewer than MIN_DAYS days, each with a handful of events
 HANDFUL = 6  # events a day; of busy logs a share of a median day instead
 # of a median day: what lies weeks away from the others, what lies beyond a gap, and what lies next to them
@@ -133,7 +134,7 @@ def extent(workspace: Workspace, today: date | None = None) -> Span | None:
 def begin_of_logs(workspace: Workspace) -> date | None:
     """The first day of the logs where a few events of a wrong clock, which make nothing known, lie before it."""
     span = extent(workspace)
-    return span[0] if span and min(lake.days(workspace.lake, "events")) < span[0] else None
+    return span[0] if span and event_days(workspace)[0] < span[0] else None
 
 
 def apart(workspace: Workspace) -> dict[date, dict[str, int]]:
@@ -151,12 +152,28 @@ def apart(workspace: Workspace) -> dict[date, dict[str, int]]:
 
 
 def event_counts(workspace: Workspace) -> dict[str, dict[date, int]]:
-    """Number of stored events by source and day."""
+    """Number of events by source and day: of those stored, and of those that retention removed after counting them."""
     version = lake.version(workspace.lake, "events")
     if version is None:
         return {}
     engine_settings = workspace.settings.engine.model_dump_json()
-    return _event_counts(workspace.lake, workspace.scratch, engine_settings, lake.digest(workspace.lake, ["events"]))
+    stored = _event_counts(workspace.lake, workspace.scratch, engine_settings, lake.digest(workspace.lake, ["events"]))
+    with state.connect(workspace.state) as db:
+        kept_from = state.get_meta(db, EVENTS_FROM)
+        removed = db.execute("select source, day, events from removed_days order by day").fetchall()
+    if kept_from is None:
+        return stored
+    counts: dict[str, dict[date, int]] = {}
+    for row in removed:
+        counts.setdefault(row["source"], {})[date.fromisoformat(row["day"])] = row["events"]
+    for source, by_day in stored.items():
+        counts.setdefault(source, {}).update({day: n for day, n in by_day.items() if day.isoformat() >= kept_from})
+    return counts
+
+
+def event_days(workspace: Workspace) -> list[date]:
+    """The days that have events, in order, also those whose events retention removed after counting them."""
+    return sorted({day for counts in event_counts(workspace).values() for day in counts})
 
 
 @lru_cache(maxsize=16)
@@ -245,7 +262,7 @@ def periods_of(workspace: Workspace, start: date | None = None, end: date | None
     InputError
         There are no events, none in the period, or ``start`` is not before ``end``.
     """
-    days = sorted(lake.days(workspace.lake, "events"))
+    days = event_days(workspace)
     span = extent(workspace)
     if not days or span is None:
         raise InputError(

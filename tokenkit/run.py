@@ -19,7 +19,7 @@ from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.judge.coverage import apart_note
 from tokenkit.judge.facts import gather, summary
-from tokenkit.maintenance import erasure
+from tokenkit.maintenance import erasure, retention
 from tokenkit.progress import Progress, silent
 from tokenkit.schema.facts import Facts, Run
 from tokenkit.sources.inputs import Input, configured_inputs
@@ -108,6 +108,7 @@ def run(
         erasure.finish(workspace)
         counts = read(workspace, events, owners, progress, now)
         form(workspace, progress)
+        removed = retention.apply(workspace)
         if since_last and not start:
             start = end_of_last_report(workspace)
         facts = gather(workspace, start, end, budget, pseudonymous, progress)  # judges the period
@@ -116,7 +117,7 @@ def run(
         points.note(workspace, "run")
         lake.tidy(workspace.lake)
         note = apart_note(apart(workspace))
-    return Result(page, facts, counts, (note,) if note else ())
+    return Result(page, facts, counts, (*removed, *((note,) if note else ())))
 
 
 def read(

@@ -17,7 +17,7 @@ def place(tmp_path):
     return place
 
 
-@pytest.mark.parametrize("name", ["status", "compact", "vacuum", "restore", "forget"])
+@pytest.mark.parametrize("name", ["status", "compact", "vacuum", "restore", "forget", "retry"])
 def test_each_command_has_a_help_with_an_example_and_needs_a_workspace(command, tmp_path, name):
     left = command("lake", name, "--help", cwd=tmp_path)
     assert left.code == 0 and f"Example: tokenkit lake {name}" in left.out and "--json" in left.out
@@ -60,3 +60,13 @@ def test_nobody_is_forgotten_before_a_person_says_yes(command, place):
     assert "2 of them removed since" in command("lake", "status", cwd=place.root).out
     left = command("lake", "forget", "key_...89ab", "--yes", cwd=place.root)
     assert left.code == 2 and "no owner of this name, and no token 'key_...89ab'" in left.err
+
+
+def test_what_was_set_aside_is_read_again(command, place):
+    left = command("lake", "retry", cwd=place.root)
+    assert left.code == 2 and "no logs are named" in left.err
+    left = command("lake", "retry", "../0.log", cwd=place.root)
+    assert left.out == (
+        "1 records read again: 0 stored, 0 duplicates, 0 ignored, 1 still set aside\n"
+        "1 set aside: the line is not JSON\n1 not read again: its folder is not among the logs named\n"
+    )

@@ -127,6 +127,34 @@ def restore(
     typer.echo("logs read since then are read again by the next run; labels, actions and reports were left as they are")
 
 
+@lake.command(epilog="Example: tokenkit lake retry orders.toml=logs/orders")
+def retry(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE=]PATH...", help="Logs; default: those of tokenkit.toml.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the records that were set aside again, after a mapping, a setting or tokenkit was corrected."""
+    from tokenkit.config import workspace_at
+    from tokenkit.maintenance import retry as retrying
+    from tokenkit.sources.inputs import parse_input
+
+    workspace = workspace_at()
+    with progress_bars() as progress:
+        found = retrying.retry(workspace, [parse_input(text) for text in paths or []], progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    typer.echo(
+        f"{found.tried:,} records read again: {found.stored:,} stored, {found.duplicates:,} duplicates, "
+        f"{found.ignored:,} ignored, {found.still:,} still set aside"
+    )
+    for reason, number in found.reasons.most_common(5):
+        typer.echo(f"{number:,} set aside: {reason}")
+    for reason, number in found.not_tried.items():
+        typer.echo(f"{number:,} not read again: {reason}")
+
+
 @lake.command(epilog="Example: tokenkit lake forget billing-sync --yes")
 def forget(
     name: Annotated[

@@ -30,6 +30,7 @@ from tokenkit.config.sections import (
     Networks,
     Report,
     Respond,
+    Retention,
     known_zone,
     unknown_zone,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Networks",
     "Report",
     "Respond",
+    "Retention",
     "Settings",
     "Workspace",
     "code_digest",
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     networks: Networks = Networks()
     ingest: Ingest = Ingest()
+    retention: Retention = Retention()
     history: History = History()
     detection: Detection = Detection()
     report: Report = Report()

@@ -2,10 +2,10 @@
 
 import ipaddress
 from importlib.metadata import entry_points
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from tokenkit.errors import did_you_mean
 
@@ -98,6 +98,37 @@ class Networks(_Section):
         description="files in the MaxMind DB format, such as GeoLite2-ASN.mmdb, relative to the workspace, that say "
         "what kind of network an address is in; one path or several; without one nothing is looked up",
     )
+
+
+class Retention(_Section):
+    """How long events, and what is counted of them, are kept. A run removes what is older (docs/lake.md)."""
+
+    events_days: int = Field(
+        default=0, ge=0, description="events of this many days up to the newest are kept; 0: all, else at least 35"
+    )
+    activity_days: int = Field(
+        default=0,
+        ge=0,
+        description="what is counted of the calls of this many days is kept, and the days of the frozen reference; "
+        "0: all, else at least 90 and events_days",
+    )
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if 0 < self.events_days < 35:
+            raise ValueError(
+                f"events_days is {self.events_days}, expected 0 (all) or at least 35: a report has 28 days"
+            )
+        if self.activity_days and not max(90, self.events_days) <= self.activity_days:
+            raise ValueError(
+                f"activity_days is {self.activity_days}, expected 0 (all) or at least 90 and events_days: "
+                "a report is compared with the days before it"
+            )
+        if self.activity_days and not self.events_days:
+            raise ValueError(
+                "activity_days needs events_days: what is counted of an event is kept as long as the event"
+            )
+        return self
 
 
 class History(_Section):

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace, code_digest
-from tokenkit.days import extent
+from tokenkit.days import EVENTS_FROM, day_of, extent
 from tokenkit.errors import IdentityError, InputError
 from tokenkit.ingest import forgotten
 from tokenkit.ingest.copies import forget_unused_tokens, tokens_of_copies
@@ -181,7 +181,7 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
         note_earlier_version(workspace, db)
         db.executemany("delete from ignored_files where path = ?", [(path_text(path),) for path, _ in log_files])
         digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
-        marks = forgotten.marks(db)
+        marks, kept_from = forgotten.marks(db), day_of(state.get_meta(db, EVENTS_FROM) or "", EVENTS_FROM)
         clock = clocks.Clock(now or datetime.now(UTC), workspace.settings.ingest)
         if now is None:
             clock.end_of_logs = lambda: _end_of_logs(workspace)
@@ -191,7 +191,7 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
         for number, (path, source) in enumerate(log_files):
             progress("reading logs", number, len(log_files))
             try:
-                digest = _digest(path)
+                digest = content_digest(path)
                 if (digest, source.name) in digests_read:
                     counts.files_known += 1
                     continue
@@ -202,6 +202,7 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
                 continue
             digests_read.add((digest, source.name))
             batches = forgotten.keep_others(batches, tally, reading.key, marks)
+            batches = forgotten.keep_from(batches, tally, kept_from)
             batches = clocks.keep_right(batches, tally, clock)
             events_waiting += sum(batch.events.num_rows for batch in batches)
             group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))
@@ -246,7 +247,7 @@ def read_before(workspace: Workspace, path: Path, source: str) -> bool:
     if not workspace.state.exists():
         return False
     try:
-        digest = _digest(path)
+        digest = content_digest(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     with state.connect(workspace.state) as db:
@@ -254,7 +255,8 @@ def read_before(workspace: Workspace, path: Path, source: str) -> bool:
     return row is not None
 
 
-def _digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
+    """Return 32 hex digits of a file's content, by which it is known."""
     digest = hashlib.sha256()
     for block in packed.raw_blocks(path):
         digest.update(block)

@@ -1,4 +1,6 @@
-"""Forgotten: tokens and owners whose past was erased, so that logs read again do not bring it back.
+"""Forgotten: what was erased or is no longer kept, so that logs read again do not bring it back.
+
+Tokens and owners are erased by a person (``maintenance.erasure``), and days by retention (``maintenance.retention``).
 
 Reads and writes  forgotten (state.db): a keyed mark of each id, from which the id cannot be told, and when that was.
 Calls from before that moment are ignored, and counted; later ones are those of a token that is seen for the first
@@ -10,7 +12,7 @@ import hmac
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +22,7 @@ from tokenkit.sources.clocks import still_used
 from tokenkit.sources.contract import Batch, Tally
 
 RULE = "call of a token that was forgotten"
+TOO_OLD = "call of a day whose events are no longer kept (retention.events_days)"
 
 
 def mark(key: bytes, uid: str) -> str:
@@ -64,6 +67,16 @@ def keep_others(batches: Sequence[Batch], tally: Tally, key: bytes, known: dict[
     return [_keep_others(batch, tally, key, known) for batch in batches] if known else list(batches)
 
 
+def keep_from(batches: Sequence[Batch], tally: Tally, first: date | None) -> list[Batch]:
+    """Return the batches of one file without the calls of days whose events retention has removed already.
+
+    What was counted of such a day would be counted anew from these alone. They go to the tally as ignored.
+    """
+    if first is None:
+        return list(batches)
+    return [_without(batch, tally, pc.less(batch.events["day"], pa.scalar(first)), TOO_OLD) for batch in batches]
+
+
 def _keep_others(batch: Batch, tally: Tally, key: bytes, known: dict[str, datetime]) -> Batch:
     events = batch.events
     until = {uid: known.get(mark(key, uid)) for uid in events["token_uid"].unique().to_pylist() if uid}
@@ -72,11 +85,15 @@ def _keep_others(batch: Batch, tally: Tally, key: bytes, known: dict[str, dateti
         if moment is not None:
             of_token = pc.equal(events["token_uid"], uid)
             gone = pc.or_(gone, pc.and_(of_token, pc.less(events["time"], pa.scalar(moment, schema.TIME))))
+    return _without(batch, tally, gone, RULE)
+
+
+def _without(batch: Batch, tally: Tally, gone: pa.ChunkedArray, rule: str) -> Batch:
     number = pc.sum(gone).as_py()
     if not number:
         return batch
-    tally.ignored[RULE] += number
-    kept = pc.invert(gone)
+    tally.ignored[rule] += number
+    kept, events = pc.invert(gone), batch.events
     by_content = None if batch.by_content is None else batch.by_content[kept.to_numpy()]
     events = events.filter(kept)
     return replace(batch, events=events, dimensions=still_used(batch.dimensions, events), by_content=by_content)

@@ -5,16 +5,14 @@ Each is one commit of a table: killed at any moment, a table is as before or as 
 file of no version, which ``vacuum`` removes.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenkit import activity, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
+from tokenkit.maintenance.stages import stages_stay_current
 from tokenkit.progress import Progress, silent
-from tokenkit.store import lake, points, state
+from tokenkit.store import lake, points
 from tokenkit.store.access import PATIENCE_S, locked
 
 
@@ -39,7 +37,7 @@ def compact(workspace: Workspace, progress: Progress = silent) -> list[Compacted
         Another run works in the workspace for longer than ten minutes.
     """
     changed = []
-    with locked(workspace, PATIENCE_S), _stages_stay_current(workspace):
+    with locked(workspace, PATIENCE_S), stages_stay_current(workspace):
         names = list(lake.versions(workspace.lake))
         for number, name in enumerate(names):
             progress("compacting", number, len(names))
@@ -51,27 +49,6 @@ def compact(workspace: Workspace, progress: Progress = silent) -> list[Compacted
         progress("compacting", len(names), len(names))
         points.note(workspace, "compact")
     return changed
-
-
-@contextmanager
-def _stages_stay_current(workspace: Workspace) -> Iterator[None]:
-    """Let what was made from the tables be up to date afterwards as it was before: no row of them is changed."""
-    before = _digests(workspace)
-    yield
-    after = _digests(workspace)
-    with state.connect(workspace.state) as db:
-        for stage, digests in before.items():
-            built = state.stage_digests(db, stage)
-            current = {part: after[stage][part] for part, digest in digests.items() if built.get(part) == digest}
-            state.save_stage_digests(db, stage, current)
-
-
-def _digests(workspace: Workspace) -> dict[str, dict[str, str]]:
-    return {
-        "activity": {day.isoformat(): digest for day, digest in activity.day_digests(workspace).items()},
-        "seen": {"all": activity.digest_of_counts(workspace)},
-        "fingerprint": {day.isoformat(): digest for day, digest in fingerprint.day_digests(workspace).items()},
-    }
 
 
 def vacuum(workspace: Workspace, keep_hours: float = lake.KEEP_HOURS, apply: bool = False) -> dict[Path, int]:

@@ -49,6 +49,8 @@ create table if not exists suppressions (suppression_uid text primary key, profi
     channel text not null, reason text not null, who text not null, made_time text not null, until text not null,
     withdrawn_time text);
 create table if not exists forgotten (mark text primary key, moment text not null); -- keyed marks of ids
+create table if not exists removed_days (source text not null, day text not null, events integer not null,
+    primary key (source, day)); -- events that retention has removed
 create table if not exists points (number integer primary key autoincrement, moment text not null, after text not null,
     versions text not null, -- JSON: version of each table of the lake
     files integer not null); -- the newest row of files then
