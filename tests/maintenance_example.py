@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import raw_logs
@@ -15,8 +16,9 @@ KEYS = ("key_0123456789ab", "key_ffff00001111")
 
 def day_log(folder: Path, day: int, part: int = 0, calls: int = 3) -> Path:
     """A log of one day: calls of two keys, each of its own."""
+    first = moment(day=day, hour=part % 24, minute=part // 24 * calls)
     lines = [
-        nginx(f"r{day}-{part}-{n}", moment(day=day, hour=part, minute=n), api_key_id=KEYS[n % 2],
+        nginx(f"r{day}-{part}-{n}", first + timedelta(minutes=n), api_key_id=KEYS[n % 2],
               remote_addr=f"203.0.{n % 2}.7", uri=f"/v1/orders/{n % 2}")
         for n in range(calls)
     ]  # fmt: skip

@@ -8,13 +8,14 @@ Environment variables (``TOKENKIT_WORKSPACE``, ``TOKENKIT_DETECTION__BUDGET``, .
 import hashlib
 import json
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tokenkit.config.sections import (
@@ -60,6 +61,7 @@ __all__ = [
     "init",
     "known_zone",
     "load_settings",
+    "s3_options",
     "unknown_zone",
     "workspace_at",
 ]
@@ -74,6 +76,10 @@ class Settings(BaseSettings):
 
     name: str = Field(default="", description="the organisation's name, shown on top of the page")
     inventory: str = Field(default="", description="path of the list of owners (CSV), relative to the workspace")
+    lake: str = Field(
+        default="",
+        description="s3://BUCKET/PREFIX of the tables, where they are not to be in the folder lake/ (docs/lake.md)",
+    )
     events: list[str] = Field(default=[], description="[SOURCE=]PATH of the logs, relative to the workspace")
     gateway: Gateway = Gateway()
     networks: Networks = Networks()
@@ -84,6 +90,15 @@ class Settings(BaseSettings):
     report: Report = Report()
     respond: Respond = Respond()
     engine: Engine = Engine()
+
+    @field_validator("lake")
+    @classmethod
+    def _known_storage(cls, address: str) -> str:
+        if address and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[\w./=+@-]*\w", address):
+            raise ValueError(
+                "expected s3://BUCKET/PREFIX in letters, digits and ._=+@-, such as s3://security/tokenkit"
+            )
+        return address
 
     @classmethod
     def settings_customise_sources(
@@ -113,7 +128,9 @@ def load_settings(path: Path) -> Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}. Correct that line.") from error
     try:
-        return Settings(**values)
+        settings = Settings(**values)
+        # of a workspace alone: a variable would send the tables of every copy that the bench makes there, too
+        return settings.model_copy(update={"lake": values.get("lake", "")})
     except SettingsError as error:
         raise ConfigError(
             f"{error}. A variable for a list or a section holds JSON. Correct it, or unset it."
@@ -179,6 +196,22 @@ def digest(settings: Settings) -> str:
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def s3_options() -> dict[str, str]:
+    """Return region and address of S3-style storage from the variables that AWS named, as Arrow's client takes them.
+
+    Its credentials it takes from the environment itself, as Delta's does.
+    """
+    address = (
+        os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT")
+    )
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    options = {"region": region} if region else {}
+    if address:
+        scheme, _, host = address.rpartition("://")
+        options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
+    return options
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A folder with a lake, a key and settings, and the paths of all files in it."""
@@ -198,8 +231,8 @@ class Workspace:
 
     @property
     def lake(self) -> Path:
-        """The Delta tables."""
-        return self.root / "lake"
+        """The Delta tables: a folder, or ``s3:/bucket/prefix``, which ``store.lake`` alone opens."""
+        return Path(self.settings.lake) if self.settings.lake else self.root / "lake"
 
     @property
     def state(self) -> Path:

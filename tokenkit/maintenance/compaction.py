@@ -80,4 +80,4 @@ def vacuum(workspace: Workspace, keep_hours: float = lake.KEEP_HOURS, apply: boo
 def unused_files(workspace: Workspace, keep_hours: float = 0) -> dict[Path, int]:
     """Return the Parquet files that no version of the last hours needs, with their sizes in bytes."""
     files = [path for name in lake.versions(workspace.lake) for path in lake.vacuum(workspace.lake, name, keep_hours)]
-    return {path: path.stat().st_size for path in files if path.exists()}
+    return lake.file_sizes(files)

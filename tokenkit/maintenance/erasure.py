@@ -28,7 +28,7 @@ from tokenkit.maintenance.subject import Subject, find_subject
 from tokenkit.progress import Progress, silent
 from tokenkit.report.publishing import runs
 from tokenkit.respond import journal
-from tokenkit.store import engine, lake, points, state
+from tokenkit.store import engine, lake, points, remote, state
 from tokenkit.store.access import PATIENCE_S, locked
 
 UNFINISHED = "unfinished_forget"  # in table meta of state.db
@@ -122,7 +122,7 @@ def _erase(workspace: Workspace, subject: Subject, progress: Progress) -> Erased
             f"{len(own)} files still hold something of what was to be forgotten, such as {own[0]}. Report this, and "
             "remove them."
         )
-    erased.yours = [str(path.relative_to(workspace.root)) for path in left]
+    erased.yours = [str(path.relative_to(workspace.root)) for path in left if path not in own]
     return erased
 
 
@@ -231,9 +231,13 @@ def _erase_files(workspace: Workspace, subject: Subject, erased: Erased) -> None
 def _names(path: Path, words: Sequence[str]) -> bool:
     if not path.stat().st_size:
         return False
-    forms = {form.encode() for word in words for form in (word, json.dumps(word)[1:-1], html.escape(word))}
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(form) >= 0 for form in forms)
+        return any(content.find(form) >= 0 for form in _forms(words))
+
+
+def _forms(words: Sequence[str]) -> set[bytes]:
+    """Return words as they stand in text, in JSON and in HTML."""
+    return {form.encode() for word in words for form in (word, json.dumps(word)[1:-1], html.escape(word))}
 
 
 def traces(workspace: Workspace, subject: Subject) -> Iterator[Path]:
@@ -241,13 +245,18 @@ def traces(workspace: Workspace, subject: Subject) -> Iterator[Path]:
     for path in sorted(workspace.root.rglob("*")):
         if not path.is_file() or path.is_symlink():
             continue
-        if _names(path, subject.words) or (path.suffix == ".parquet" and _in_parquet(path, subject)):
+        if _names(path, subject.words) or (path.suffix == ".parquet" and _in_parquet(pq.ParquetFile(path), subject)):
             yield path
+    if remote.is_remote(workspace.lake):
+        for path, content in remote.contents(workspace.lake):
+            parquet = pq.ParquetFile(pa.BufferReader(content)) if path.suffix == ".parquet" else None
+            if any(form in content for form in _forms(subject.words)) or (parquet and _in_parquet(parquet, subject)):
+                yield path
 
 
-def _in_parquet(path: Path, subject: Subject) -> bool:
+def _in_parquet(file: pq.ParquetFile, subject: Subject) -> bool:
     words, keys = pa.array(subject.words, pa.string()), pa.array(subject.keys, pa.int64())
-    for batch in pq.ParquetFile(path).iter_batches():
+    for batch in file.iter_batches():
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if name == "token_key" and pc.any(pc.is_in(column, value_set=keys)).as_py():
                 return True

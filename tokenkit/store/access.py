@@ -3,6 +3,7 @@
 Writes  .tokenkit/lock. Brings a workspace of an older version up to date (``migration``).
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, LockedError
-from tokenkit.store import migration, points
+from tokenkit.store import migration, points, remote
 
 PATIENCE_S = 600  # how long what goes on with another run's lake waits for that run
 
@@ -61,6 +62,12 @@ def readable(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except (sqlite3.DatabaseError, DeltaError, duckdb.IOException, OSError) as error:
+        if remote.is_remote(workspace.lake) and re.search(r"S3|AWS|object store", str(error)):
+            raise InputError(
+                f"{remote.url(workspace.lake)}: cannot be reached: {' '.join(str(error).split())[:300]}. Check that "
+                "the bucket exists, and AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+                "(AWS_ALLOW_HTTP=true for an address without TLS). What was published stands."
+            ) from error
         raise InputError(
             f"{workspace.root}: the workspace cannot be read or written: {str(error).splitlines()[0]}. "
             "What was published stands. See what to do: tokenkit doctor"

@@ -22,6 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from pyarrow import fs
 
 from tokenkit import identity, schema
+from tokenkit.store import remote
 
 KEEP_HOURS = 168
 CHECKPOINT_EVERY = 20
@@ -51,12 +52,16 @@ def _plain_path(lake: Path) -> str:
 
 def _uri(lake: Path, name: str) -> str:
     """Return what Delta opens a table by; of an open folder by a scheme that does not resolve it to its name."""
+    if remote.is_remote(lake):
+        return remote.url(lake / name)
     path = _plain_path(lake)
     return str(lake / name) if path == str(lake) else f"opendal+fs://{path}/{name}"
 
 
 def open_table(lake: Path, name: str) -> DeltaTable | None:
     """Return a table as Delta's library has it, or None where there is none. It is shared: change nothing with it."""
+    if remote.is_remote(lake):
+        return remote.open_table(lake, name)
     try:
         commits = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(lake / name / "_delta_log"))
     except FileNotFoundError:
@@ -125,7 +130,16 @@ def files(lake: Path, name: str, version: int | None = None) -> list[Path]:
 
 def missing_files(lake: Path, name: str, version: int | None = None) -> list[Path]:
     """Return those Parquet files of a table, or of an earlier version of it, that are not there."""
-    return [path for path in files(lake, name, version) if not path.exists()]
+    paths = files(lake, name, version)
+    there = file_sizes(paths)
+    return [path for path in paths if path not in there]
+
+
+def file_sizes(paths: Sequence[Path]) -> dict[Path, int]:
+    """Return the sizes in bytes of those files of a lake that are there."""
+    if paths and remote.is_remote(paths[0]):
+        return remote.sizes(paths)
+    return {path: path.stat().st_size for path in paths if path.exists()}
 
 
 def scan(
@@ -136,12 +150,15 @@ def scan(
     Columns that none of its files has, since they are of an older version, are null. Events have one more column:
     ``time_ms``, milliseconds since 1970, so that the next stages use integers only.
     """
-    parts = _parts(open_table(lake, name))
+    table = open_table(lake, name)
+    parts = _parts(table)
     if parts and (start or end):
         keep = {d.isoformat() for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
         parts = [p for p in parts if _day_of(p) in keep]
-    if not parts:
+    if table is None or not parts:
         relation = connection.from_arrow(schema.empty(name))
+    elif remote.is_remote(lake):
+        relation = connection.from_arrow(remote.dataset(lake, table, name, parts))
     else:
         folder = f"{_plain_path(lake)}/{name}"
         relation = connection.read_parquet(
@@ -167,7 +184,10 @@ def read(lake: Path, name: str) -> pa.Table:
     if table is None:
         return schema.empty(name)
     # files that Arrow opens itself: those that Python opens for it are closed by threads that may outlive Python
-    folder = fs.SubTreeFileSystem(f"{_plain_path(lake)}/{name}", fs.LocalFileSystem())
+    if remote.is_remote(lake):
+        folder = fs.SubTreeFileSystem(remote.key(lake / name), remote.file_system())
+    else:
+        folder = fs.SubTreeFileSystem(f"{_plain_path(lake)}/{name}", fs.LocalFileSystem())
     return schema.conform(name, table.to_pyarrow_table(filesystem=folder))
 
 
@@ -178,9 +198,14 @@ def _like_stored(lake: Path, name: str, data: pa.Table) -> pa.Table:
     return data.cast(pa.schema([field.remove_metadata() for field in data.schema]))
 
 
+def _make_folder(lake: Path) -> None:
+    if not remote.is_remote(lake):
+        lake.mkdir(parents=True, exist_ok=True)
+
+
 def append(lake: Path, name: str, data: pa.Table, transactions: Iterable[str] = ()) -> None:
     """Append rows in one commit that also records each of the transactions."""
-    lake.mkdir(parents=True, exist_ok=True)
+    _make_folder(lake)
     partition = schema.table(name).partition
     write_deltalake(
         _uri(lake, name),
@@ -234,7 +259,7 @@ def replace_rows(lake: Path, name: str, data: pa.Table, key: str) -> None:
 
 def replace(lake: Path, name: str, data: pa.Table) -> None:
     """Replace the whole table by these rows, in one commit."""
-    lake.mkdir(parents=True, exist_ok=True)
+    _make_folder(lake)
     partition = schema.table(name).partition
     write_deltalake(
         _uri(lake, name),

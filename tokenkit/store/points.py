@@ -110,7 +110,7 @@ def finish_restore(workspace: Workspace) -> None:
         db.execute("delete from quarantine where (digest, source) not in (select digest, source from files)")
         state.set_meta(db, RESTORES, str(int(state.get_meta(db, RESTORES) or 0) + 1))
         db.execute("delete from meta where name in (?, 'networks')", [UNFINISHED])
-        db.execute("delete from built where stage = 'inventory'")  # the list of owners is read anew
+        db.execute("delete from built")  # what was noted of the tables is of later versions: all is made anew
     note(workspace, f"restore {number}")
 
 

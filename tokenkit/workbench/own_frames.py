@@ -70,7 +70,7 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
     table = _table(events)
     _FOLDERS.append(tempfile.TemporaryDirectory(prefix="tokenkit-"))
     workspace = config.init(Path(_FOLDERS[-1].name))
-    workspace = OpenWorkspace(workspace.root, settings or workspace.settings)
+    workspace = OpenWorkspace(workspace.root, (settings or workspace.settings).model_copy(update={"lake": ""}))
     with state.connect(workspace.state) as db:
         key = open_key(workspace, db)
     batch = _batch(table, key)

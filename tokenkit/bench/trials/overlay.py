@@ -119,7 +119,7 @@ def write_twins(
     than its token (``first``), and in how many events (``changes``).
     """
     place = config.init(folder)
-    place = replace(place, settings=organisation.workspace.settings)
+    place = replace(place, settings=organisation.workspace.settings.model_copy(update={"lake": ""}))
     place.key.write_bytes(organisation.workspace.key.read_bytes())
     place.key.chmod(0o600)
     with state.connect(place.state) as db:
