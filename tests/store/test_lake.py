@@ -184,6 +184,12 @@ def test_a_lake_is_written_and_read_under_any_name_of_a_folder(tmp_path: Path, n
         day = lake.scan(connection, root, "activity_hour", DAYS[1], DAYS[2]).project("token_key").fetchall()
     assert (sorted(whole), sorted(day)) == ([(1, 7), (3, 8), (4, 2)], [(1,), (4,)])
     assert [p.name for p in (tmp_path / name).iterdir()] == ["lake"]
+    (root / "activity_hour" / "day=2026-03-02" / "half.parquet").write_bytes(b"half")
+    assert len(lake.vacuum(root, "activity_hour", 0)) == len(lake.vacuum(root, "activity_hour", 0, apply=True)) == 3
+    assert sorted((root / "activity_hour").glob("day=*/*")) == sorted(lake.files(root, "activity_hour"))
+    assert stored(root) == [(0, 3, 8), (1, 1, 7), (1, 4, 2)]
+    lake.erase_history(root, "activity_hour")
+    assert stored(root) == [(0, 3, 8), (1, 1, 7), (1, 4, 2)]
 
 
 def test_folders_of_odd_names_that_are_gone_are_not_held_open(tmp_path: Path) -> None:

@@ -288,10 +288,20 @@ def vacuum(lake: Path, name: str, keep_hours: float, apply: bool = False) -> lis
     hours = math.ceil(keep_hours)
     if table is None:
         return []
-    gone = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
+    # in a folder that is held open, Delta's library takes the folder itself for a file that no version needs
+    full = not table.table_uri.startswith("opendal")
+    gone = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=full)
     if gone and apply:
-        table.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=True)
-    return [lake / name / path for path in gone]
+        table.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False, full=full)
+    paths = [lake / name / path for path in gone]
+    if not full and not hours:  # then every file but those of the newest version
+        newest = set(files(lake, name))
+        left = [path for path in sorted((lake / name).rglob("*.parquet")) if path.parent.name != "_delta_log"]
+        left = [path for path in left if path not in newest and path not in paths]
+        for path in left if apply else []:
+            path.unlink()
+        paths += left
+    return paths
 
 
 def delete_rows(lake: Path, name: str, predicate: str) -> int:
