@@ -6,6 +6,7 @@ everything forks a child for each compaction, which gets SIGKILL after a random 
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,8 +34,8 @@ def main() -> None:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 
-        def compact(kill_after_s: float | None) -> int:
-            asked = {"commands": [[str(place.root), "lake", "compact"]], "kill_after_s": kill_after_s}
+        def compact(root: Path, kill_after_s: float | None) -> int:
+            asked = {"commands": [[str(root), "lake", "compact"]], "kill_after_s": kill_after_s}
             child.stdin.write(json.dumps(asked) + "\n")
             child.stdin.flush()
             return json.loads(child.stdout.readline())[0]
@@ -47,13 +48,14 @@ def main() -> None:
                     raw_logs.read(place, *logs)
                 raw_logs.form(place)
                 before = content(place)
-            if number == 0:
+            if number == 0:  # how long a whole one takes, on a copy
+                shutil.copytree(place.root, folder / "copy")
                 began = time.perf_counter()
-                compact(0.0)
-                whole_s = max(0.3, time.perf_counter() - began + 1.0)
-            killed += compact(numbers.uniform(0.0, whole_s)) == -9
+                compact(folder / "copy", None)
+                whole_s = time.perf_counter() - began
+            killed += compact(place.root, numbers.uniform(0.0, whole_s)) == -9
             lost += content(place) != before
-        done = compact(None)
+        done = compact(place.root, None)
         same = content(place) == before and (activity.build(place), fingerprint.build(place)) >= (0, 0)
         files = len(lake.files(place.lake, "events"))
         child.communicate()
