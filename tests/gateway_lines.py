@@ -24,10 +24,21 @@ class Call:
     agent: str = "curl/8.5.0"
     request_id: str = "0a1b2c"
     forwarded: str = ""
+    second: int = 0
 
     def but(self, **fields: Any) -> "Call":
         """The same call with other fields."""
         return replace(self, **fields)
+
+    @property
+    def clock(self) -> str:
+        """Time of day."""
+        return f"10:00:{self.second:02d}"
+
+    @property
+    def ms(self) -> int:
+        """Milliseconds since 1970."""
+        return 1772445600000 + 1000 * self.second
 
     @property
     def hops(self) -> str:
@@ -52,15 +63,15 @@ def _json(record: dict[str, Any]) -> bytes:
 
 def _combined(call: Call) -> str:
     return (
-        f'{call.peer} - {call.user or "-"} [02/Mar/2026:11:00:00 +0100] "{call.method} {_escaped(call.path)} HTTP/1.1"'
-        f' {call.status} {call.answered}'
+        f'{call.peer} - {call.user or "-"} [02/Mar/2026:11:00:{call.second:02d} +0100]'
+        f' "{call.method} {_escaped(call.path)} HTTP/1.1" {call.status} {call.answered}'
     )  # fmt: skip
 
 
 def nginx_json(call: Call) -> bytes:
-    return _json({"time_iso8601": "2026-03-02T10:00:00+00:00", "remote_addr": call.peer, "status": str(call.status),
-                  "remote_user": call.user, "request_method": call.method, "request_uri": call.path,
-                  "uri": "/index.php",
+    return _json({"time_iso8601": f"2026-03-02T{call.clock}+00:00", "remote_addr": call.peer,
+                  "status": str(call.status), "remote_user": call.user, "request_method": call.method,
+                  "request_uri": call.path, "uri": "/index.php",
                   "request_length": str(call.sent), "bytes_sent": str(call.answered), "request_time": "0.012",
                   "http_user_agent": call.agent, "request_id": call.request_id,
                   "http_x_forwarded_for": call.forwarded})  # fmt: skip
@@ -88,7 +99,7 @@ def apache_vhost(call: Call) -> bytes:
 
 
 def haproxy_json(call: Call) -> bytes:
-    return _json({"ts_ms": 1772445600000, "src_ip": call.peer, "method": call.method, "path": call.path,
+    return _json({"ts_ms": call.ms, "src_ip": call.peer, "method": call.method, "path": call.path,
                   "status": call.status, "bytes_in": call.sent, "bytes_out": call.answered, "latency_ms": 12,
                   "ua": call.agent, "unique_id": call.request_id, "consumer": call.user,
                   "x_forwarded_for": call.forwarded})  # fmt: skip
@@ -97,28 +108,29 @@ def haproxy_json(call: Call) -> bytes:
 def haproxy_text(call: Call) -> bytes:
     headers = "|".join(map(_encoded, (call.agent, call.request_id, call.forwarded)))
     return (
-        f"{call.peer}:33317 [02/Mar/2026:10:00:00.000] https~ api/s1 1/0/3/8/12 {call.status} {call.answered} - - ----"
-        f' 9/8/7/6/0 0/0 {{{headers}}} {{}} "{call.method} {_encoded(call.path)} HTTP/1.1"'
+        f"{call.peer}:33317 [02/Mar/2026:{call.clock}.000] https~ api/s1 1/0/3/8/12 {call.status} {call.answered} - -"
+        f' ---- 9/8/7/6/0 0/0 {{{headers}}} {{}} "{call.method} {_encoded(call.path)} HTTP/1.1"'
     ).encode()
 
 
 def envoy_text(call: Call) -> bytes:
     return (
-        f'[2026-03-02T10:00:00.000Z] "{call.method} {call.path} HTTP/1.1" {call.status} - {call.sent} {call.answered}'
-        f' 12 11 "{call.hops}" "{call.agent or "-"}" "{call.request_id}" "api.example.com" "10.1.2.3:8080"'
+        f'[2026-03-02T{call.clock}.000Z] "{call.method} {call.path} HTTP/1.1" {call.status} - {call.sent}'
+        f' {call.answered} 12 11 "{call.hops}" "{call.agent or "-"}" "{call.request_id}" "api.example.com"'
+        ' "10.1.2.3:8080"'
     ).encode()
 
 
 def istio_text(call: Call) -> bytes:
     return (
-        f'[2026-03-02T10:00:00.000Z] "{call.method} {call.path} HTTP/1.1" {call.status} - via_upstream - "-"'
+        f'[2026-03-02T{call.clock}.000Z] "{call.method} {call.path} HTTP/1.1" {call.status} - via_upstream - "-"'
         f' {call.sent} {call.answered} 12 11 "{call.hops}" "{call.agent or "-"}" "{call.request_id}" "api.example.com"'
         f' "10.1.2.3:8080" inbound|8080|| 10.1.2.3:5000 10.1.2.3:8080 {call.peer}:0 - default'
     ).encode()
 
 
 def envoy_json(call: Call) -> bytes:
-    return _json({"start_time": "2026-03-02T10:00:00.000Z", "method": call.method, "path": call.path,
+    return _json({"start_time": f"2026-03-02T{call.clock}.000Z", "method": call.method, "path": call.path,
                   "protocol": "HTTP/1.1", "response_code": call.status, "response_flags": "-",
                   "bytes_received": call.sent, "bytes_sent": call.answered, "duration": 12,
                   "x_forwarded_for": call.hops, "user_agent": call.agent, "request_id": call.request_id,
@@ -128,7 +140,8 @@ def envoy_json(call: Call) -> bytes:
 
 def kong_json(call: Call) -> bytes:
     headers = {"user-agent": call.agent, "x-forwarded-for": call.forwarded, "apikey": "the-raw-key-0001"}
-    return _json({"started_at": 1772445600000, "client_ip": call.peer, "consumer": {"username": call.user, "id": "c1"},
+    return _json({"started_at": call.ms, "client_ip": call.peer,
+                  "consumer": {"username": call.user, "id": "c1"},
                   "authenticated_entity": {"id": call.key} if call.key else None,
                   "request": {"id": call.request_id, "method": call.method, "uri": call.path, "size": call.sent,
                               "headers": headers, "querystring": {"apikey": "the-raw-key-0001"}},
@@ -137,7 +150,8 @@ def kong_json(call: Call) -> bytes:
 
 
 def traefik_json(call: Call) -> bytes:
-    return _json({"StartUTC": "2026-03-02T10:00:00.000000000Z", "time": "2026-03-02T10:00:01Z", "Duration": 12000000,
+    return _json({"StartUTC": f"2026-03-02T{call.clock}.000000000Z", "Duration": 12000000,
+                  "time": "2026-03-02T10:00:01Z",
                   "ClientAddr": f"{call.peer}:4711", "ClientHost": call.hops if call.forwarded else call.peer,
                   "ClientUsername": call.user or "-", "RequestMethod": call.method, "RequestPath": call.path,
                   "RequestContentSize": call.sent, "DownstreamStatus": call.status,
@@ -147,14 +161,14 @@ def traefik_json(call: Call) -> bytes:
 
 def traefik_text(call: Call) -> bytes:
     return (
-        f'{call.peer} - {call.user or "-"} [02/Mar/2026:10:00:00 +0000] "{call.method} {call.path} HTTP/1.1"'
+        f'{call.peer} - {call.user or "-"} [02/Mar/2026:{call.clock} +0000] "{call.method} {call.path} HTTP/1.1"'
         f' {call.status} {call.answered} "-" "{call.agent or "-"}" 7 "api@docker" "http://10.1.2.3:80" 12ms'
     ).encode()
 
 
 def caddy_json(call: Call) -> bytes:
     headers = {"User-Agent": [call.agent], "X-Forwarded-For": [call.forwarded], "X-Request-Id": [call.request_id]}
-    return _json({"level": "info", "ts": 1772445600.0, "logger": "http.log.access", "msg": "handled request",
+    return _json({"level": "info", "ts": call.ms / 1000, "logger": "http.log.access", "msg": "handled request",
                   "request": {"remote_ip": call.peer, "remote_port": "4711", "client_ip": call.forwarded or call.peer,
                               "proto": "HTTP/2.0", "method": call.method, "host": "api.example.com", "uri": call.path,
                               "headers": {name: v for name, v in headers.items() if v[0]}},
@@ -165,7 +179,7 @@ def caddy_json(call: Call) -> bytes:
 def api_gateway_json(call: Call) -> bytes:
     return _json({"requestId": call.request_id, "extendedRequestId": "XyZ=", "ip": call.peer,
                   "apiKeyId": call.key or "-",
-                  "caller": "-", "user": call.user or "-", "requestTime": "02/Mar/2026:10:00:00 +0000",
+                  "caller": "-", "user": call.user or "-", "requestTime": f"02/Mar/2026:{call.clock} +0000",
                   "httpMethod": call.method, "resourcePath": "/v1/orders/{id}", "path": call.path,
                   "status": str(call.status), "protocol": "HTTP/1.1", "responseLength": str(call.answered),
                   "responseLatency": "12", "userAgent": call.agent})  # fmt: skip
@@ -173,15 +187,17 @@ def api_gateway_json(call: Call) -> bytes:
 
 def api_gateway_text(call: Call) -> bytes:
     return (
-        f'{call.peer} - {call.user or "-"} [02/Mar/2026:10:00:00 +0000] "{call.method} {_escaped(call.path)} HTTP/1.1"'
-        f" {call.status} {call.answered} 0b1a2c3d-0000-4000-8000-0123456789ab XyZ="
+        f"{call.peer} - {call.user or '-'} [02/Mar/2026:{call.clock} +0000]"
+        f' "{call.method} {_escaped(call.path)} HTTP/1.1" {call.status} {call.answered}'
+        f" 0b1a2c3d-0000-4000-8000-0123456789ab XyZ="
     ).encode()
 
 
 def alb_text(call: Call) -> bytes:
     return (
-        f"https 2026-03-02T10:00:00.000000Z app/lb/50dc {call.peer}:4711 10.1.2.3:80 0.001 0.010 0.001 {call.status}"
-        f' {call.status} {call.sent} {call.answered} "{call.method} https://api.example.com:443{call.path} HTTP/1.1"'
+        f"https 2026-03-02T{call.clock}.000000Z app/lb/50dc {call.peer}:4711 10.1.2.3:80 0.001 0.010 0.001"
+        f" {call.status} {call.status} {call.sent} {call.answered}"
+        f' "{call.method} https://api.example.com:443{call.path} HTTP/1.1"'
         f' "{call.agent or "-"}" ECDHE-RSA TLSv1.2 arn:aws:x "Root={call.request_id}" "api.example.com" "arn:aws:y" 1'
         f' 2026-03-02T10:00:00.000000Z "forward" "-" "-" "10.1.2.3:80" "200" "-" "-" TID_1'
     ).encode()
@@ -200,7 +216,7 @@ IIS_FIELDS = (
 def cloudfront_text(call: Call) -> bytes:
     path, agent, hops = (quote(text, safe="/().,:;=") or "-" for text in (call.path, call.agent, call.forwarded))
     return "\t".join(
-        ("2026-03-02", "10:00:00", "FRA2", str(call.answered), call.peer, call.method, "d1.cloudfront.net",
+        ("2026-03-02", call.clock, "FRA2", str(call.answered), call.peer, call.method, "d1.cloudfront.net",
          path.partition("%3F")[0], str(call.status), "-", agent, "-", "edge-1==", str(call.sent), "0.012", hops)
     ).encode()  # fmt: skip
 
@@ -209,8 +225,8 @@ def iis_text(call: Call) -> bytes:
     path, agent = ("+".join(quote(word, safe="/().,:;=") for word in text.split(" ")) or "-"
                    for text in (call.path.partition("?")[0], call.agent))  # fmt: skip
     return (
-        f"2026-03-02 10:00:00 10.1.2.3 {call.method} {path} - 443 {call.user or '-'} {call.peer} {agent} {call.status}"
-        f" {call.answered} {call.sent} 12"
+        f"2026-03-02 {call.clock} 10.1.2.3 {call.method} {path} - 443 {call.user or '-'} {call.peer} {agent}"
+        f" {call.status} {call.answered} {call.sent} 12"
     ).encode()
 
 

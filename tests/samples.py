@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gateway_lines
+from gateway_lines import Call
+
 HOUR = "2026-03-02T10:00"
 SECONDS = 1772445600  # 2026-03-02 10:00 UTC
 KEYS = {"ana": "AKIAEXAMPLEANA000001", "raj": "AKIAEXAMPLERAJ000001"}
@@ -38,12 +41,15 @@ class Sample:
         Name of the file.
     mapping : str
         TOML of a source that a user describes.
+    tokens : int
+        How many tokens the callers are: none where a log does not name them.
     """
 
     call: Callable[[int, str, Chosen], bytes]
     head: bytes = b""
     name: str = "a.log"
     mapping: str = ""
+    tokens: int = 2
 
     def log(self, *calls: bytes) -> bytes:
         """A log of these calls."""
@@ -131,7 +137,25 @@ def mapped_json(n: int, who: str, chosen: Chosen) -> bytes:
     return _line(dict(zip(COLUMNS, _cells(n, who, chosen), strict=True)))
 
 
+def _at_gateway(line: Callable[[Call], bytes]) -> Callable[[int, str, Chosen], bytes]:
+    """A call as a gateway writes it, of a token that is known by the key's id or by its user."""
+
+    def call(n: int, who: str, chosen: Chosen) -> bytes:
+        return line(Call(user=who, key=KEYS[who], path=chosen.path, agent=chosen.agent, request_id=chosen.request_id,
+                         forwarded=chosen.forwarded, second=n)) + b"\n"  # fmt: skip
+
+    return call
+
+
 SAMPLES: dict[str, Sample] = {
+    "alb": Sample(_at_gateway(gateway_lines.alb_text), tokens=0),
+    "api-gateway": Sample(_at_gateway(gateway_lines.api_gateway_text)),
+    "caddy": Sample(_at_gateway(gateway_lines.caddy_json)),
+    "cloudfront": Sample(_at_gateway(gateway_lines.cloudfront_text), gateway_lines.CLOUDFRONT_FIELDS, tokens=0),
+    "envoy": Sample(_at_gateway(gateway_lines.envoy_json)),
+    "kong": Sample(_at_gateway(gateway_lines.kong_json)),
+    "traefik": Sample(_at_gateway(gateway_lines.traefik_text)),
+    "w3c": Sample(_at_gateway(gateway_lines.iis_text), gateway_lines.IIS_FIELDS),
     "cloudtrail": Sample(cloudtrail, name="a.json"),
     "a mapping of CSV": Sample(mapped_csv, ",".join(COLUMNS).encode() + b"\n", "a.csv", MAPPING),
     "a mapping of JSON": Sample(mapped_json, name="a.jsonl", mapping=MAPPING),

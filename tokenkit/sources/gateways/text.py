@@ -12,6 +12,8 @@ from typing import Any
 from tokenkit.sources.contract import Record
 from tokenkit.sources.gateways.profile import Profile
 
+MAX_LINE = 1 << 20  # bytes; servers refuse requests that would make longer ones
+TOO_LONG = "a line of text of more than 1 MB is none of an access log"
 NO_LINE = "the line is neither JSON nor a line of this log"
 _ADDRESS = r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*|unix:"
 KINDS = {
@@ -20,18 +22,19 @@ KINDS = {
     "addresses": rf'[^"\[]*, *(?:{_ADDRESS})|{_ADDRESS}',
     "name": r"(?=[\w.-]*?[A-Za-z])[\w.-]++",  # each letter is looked at once, however many there are
     "ident": r"-|[A-Za-z_][\w.-]*",
-    "user": r'(?:[^"\\]|\\.)*?',  # a name with blanks: what follows it is a time in brackets and a quote
+    "user": r'[^"\\]*(?:\\.[^"\\]*)*',  # a name with blanks: what follows it is a time in brackets and a quote
     "clf": r"\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?",  # a time of the common log format
     "number": r"-?\d+(?:\.\d+)?|-",
     "counts": r"[-+\d/]+",
-    "captured": r"[^{}]*",
+    "captured": r"[^{}]*+",
     "host": r"[^\s:]+:\d+",  # with its port, which tells it from an address of IPv6
     "words": r"\S+ \S+ \S+",  # a request of a writer that does not escape: its path may have quotes, and no blank
-    "plain": r'[^"]*',
+    "plain": r'[^"]*+',
     "uuid": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",
     "any": r".*",
 }
-_BARE, _QUOTED = r"\S+", r'(?:[^"\\]|\\.)*'
+# possessive: a field of megabytes costs no memory for ways back
+_BARE, _QUOTED = r"\S+", r'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _ESCAPED = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"b": b"\b", b"f": b"\f"}
 
@@ -52,6 +55,8 @@ def parser(profile: Profile) -> Callable[[bytes], Record]:
     formats = [_compiled(line) for line in profile.lines]
 
     def parse(line: bytes) -> Record:
+        if len(line) > MAX_LINE:
+            raise ValueError(TOO_LONG)
         text = line.decode("utf-8", "replace").strip()
         for pattern, names in formats:
             if found := pattern.fullmatch(text):
