@@ -236,3 +236,8 @@ def test_check_says_which_fields_of_a_text_are_read(tmp_path: Path) -> None:
 def test_a_long_line_that_is_none_is_refused_in_linear_time(profile: Profile, unit: bytes) -> None:
     with pytest.raises(ValueError, match="neither JSON nor a line"):
         text.parser(profile)(unit * 100_000)
+
+
+def test_the_two_texts_that_a_client_sent_traefik_share_their_quotes(tmp_path: Path) -> None:
+    (event,), _ = read(write(tmp_path, "traefik_text", Call(agent='a" "b" 9 "x" "y" 1ms" "c')))
+    assert (event["principal_uid"], event["user_agent"], event["duration_ms"]) == ("ana", "c", 12)

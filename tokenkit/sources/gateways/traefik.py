@@ -11,6 +11,8 @@ from tokenkit.sources.gateways.profile import Profile
 
 
 def _derive(record: dict[str, Any]) -> None:
+    """Add the program, which is the last of the two texts that a client sent, and the duration in ns."""
+    record["request_User-Agent"] = record["sent"].rpartition('" "')[2]
     record["Duration"] = record["milliseconds"] + "000000"
 
 
@@ -40,7 +42,7 @@ PROFILE = Profile(
     derive=_derive,
     lines=(
         '{ClientHost:addresses} {ident:ident} {ClientUsername:user} [{time_local:clf}] "{request:words}"'
-        ' {DownstreamStatus:number} {DownstreamContentSize:number} "{referer:any}" "{request_User-Agent:any}"'
+        ' {DownstreamStatus:number} {DownstreamContentSize:number} "{sent:any}"'
         ' {count:number} "{router:plain}" "{url:plain}" {milliseconds:number}ms',
     ),
 )
