@@ -273,9 +273,14 @@ def test_a_mapping_without_an_id_declares_none(tmp_path: Path) -> None:
 
 # ---- lakes of an earlier version, and settings that change ----
 def forget_the_ways(place: Workspace) -> None:
-    """Make of a workspace with declared ids one of an earlier version, which knew every event by its id."""
+    """Make of a workspace with declared ids one of an earlier version, which knew every event by its id.
+
+    And every file by its whole content.
+    """
     with state.connect(place.state) as db:
         db.execute("delete from meta where name = 'known_by'")
+        db.execute("delete from parts")
+        db.execute("delete from places")
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n"])

@@ -24,7 +24,8 @@ from raw_logs import CLOUDTRAIL, cloudtrail, moment, nginx
 from tokenkit import activity, config, fingerprint, identity, ingest, sources
 from tokenkit.config import Workspace
 from tokenkit.errors import IdentityError, InputError
-from tokenkit.ingest import Counts
+from tokenkit.ingest import Counts, known
+from tokenkit.ingest.pieces import Piece
 from tokenkit.sources import Tally
 from tokenkit.sources.inputs import Input, parse_input
 from tokenkit.store import lake, state
@@ -288,7 +289,7 @@ def test_what_was_set_aside_is_said_with_its_reason_the_most_frequent_first() ->
 
 def test_a_file_whose_counts_do_not_add_up_is_not_stored(place: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "a.log"
-    file = ingest._File(path, "nginx", "d1", Tally(read=3, ignored=Counter({"b": 1})), [])
+    file = Piece(path, "nginx", "d1", 0, Tally(read=3, ignored=Counter({"b": 1})), [])
     with pytest.raises(AssertionError) as caught, state.connect(place.state) as db:
         ingest._store(place, db, [file], Counts())
     assert str(caught.value) == f"{path}: 3 records read, but [0, 0, 0, 1] accounted for. Report this."
@@ -296,8 +297,9 @@ def test_a_file_whose_counts_do_not_add_up_is_not_stored(place: Workspace, tmp_p
 
 
 def test_the_rules_that_left_records_out_are_kept_by_name(place: Workspace, tmp_path: Path) -> None:
-    file = ingest._File(tmp_path / "a.log", "nginx", "d1", Tally(read=3, ignored=Counter({"b": 1, "a": 2})), [])
+    file = Piece(tmp_path / "a.log", "nginx", "d1", 0, Tally(read=3, ignored=Counter({"b": 1, "a": 2})), [])
     with state.connect(place.state) as db:
+        known.add_whole(db, "d1", "nginx")
         ingest._store(place, db, [file], Counts())
     assert [f["ignored_rules"] for f in raw_logs.files_of(place)] == ['{"a": 2, "b": 1}']
 
@@ -404,7 +406,7 @@ def test_a_log_that_grows_adds_only_its_new_lines(place: Workspace, tmp_path: Pa
     lines = [nginx(f"r{n}") for n in range(6)]
     raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines[:3]))
     counts = raw_logs.read(place, raw_logs.write(tmp_path / "a.log", lines))
-    assert (counts.stored, counts.duplicates) == (3, 3)
+    assert (counts.read, counts.stored, counts.duplicates) == (3, 3, 0)
 
 
 # killed in the middle
@@ -419,18 +421,22 @@ def test_a_pending_file_whose_transaction_is_in_the_lake_is_taken_as_stored(plac
     path = raw_logs.write(tmp_path / "a.log", [nginx("r1"), b"{"])
     raw_logs.read(place, path)
     before = raw_logs.files_of(place)
-    set_state(place, "update files set status = 'pending'")
+    set_state(place, "update parts set status = 'pending'")
+    set_state(place, "delete from files")
+    set_state(place, "delete from quarantine")
     counts = raw_logs.read(place, path)
     assert (counts.files, counts.files_known) == (0, 1)
     assert raw_logs.files_of(place) == before
     assert len(raw_logs.event_keys(place)) == 1
 
 
-def test_a_pending_file_without_its_transaction_is_read_again(place: Workspace, tmp_path: Path) -> None:
+def test_a_pending_file_of_an_earlier_version_without_its_transaction_is_read_again(
+    place: Workspace, tmp_path: Path
+) -> None:
     other = raw_logs.write(tmp_path / "a.log", [nginx("r1")])
     raw_logs.read(place, other)
     path = raw_logs.write(tmp_path / "b.log", [nginx("r2"), b"{", nginx("r1")])
-    digest = ingest.content_digest(path)
+    digest = known.whole_digest(path)
     row = [digest, "nginx", str(path), "pending", 3, 2, 0, 1, 0, "{}", 0, None, None, 0, 0]
     set_state(place, f"insert into files values ({', '.join('?' * 15)})", *row)
     set_state(place, "insert into quarantine values (?, 'nginx', ?, 'line 2', 'x', 'y')", digest, str(path))
@@ -447,7 +453,9 @@ def test_a_pending_file_of_duplicates_only_made_no_commit_and_is_read_again(plac
     raw_logs.read(place, raw_logs.write(tmp_path / "a.log", [nginx("r1"), nginx("r2")]))
     path = raw_logs.write(tmp_path / "b.log", [nginx("r2"), nginx("r1")])
     raw_logs.read(place, path)
-    set_state(place, "update files set status = 'pending' where path = ?", str(path))
+    (file,) = [row for row in raw_logs.files_of(place) if row["path"] == str(path)]
+    set_state(place, "update parts set status = 'pending' where digest = ?", file["digest"])
+    set_state(place, "delete from files where digest = ?", file["digest"])
     counts = raw_logs.read(place, path)
     assert (counts.files, counts.stored, counts.duplicates) == (1, 0, 2)
 
@@ -466,7 +474,7 @@ def test_a_file_whose_commit_fails_is_pending_and_read_again_as_a_whole(
     with monkeypatch.context() as patch, pytest.raises(InputError, match="the disk is full"):
         patch.setattr(lake, "write_deltalake", full)
         raw_logs.read(place, path)
-    assert [f["status"] for f in raw_logs.files_of(place)] == ["pending"]
+    assert kept(place, "select status from parts") == [("pending",)] and not raw_logs.files_of(place)
     why = Counter({"the line is not JSON": 1})
     assert raw_logs.read(place, path) == Counts(files=1, read=3, stored=2, quarantined=1, reasons=why)
     assert [f["status"] for f in raw_logs.files_of(place)] == ["stored"]

@@ -8,13 +8,12 @@ read again. So read = stored + duplicates + quarantined + ignored, always, kill 
 and ``ignored_files`` the files that were not read at all.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,85 +24,29 @@ from tokenkit import identity, schema, sources
 from tokenkit.config import Workspace, code_digest
 from tokenkit.days import EVENTS_FROM, day_of, extent
 from tokenkit.errors import IdentityError, InputError
-from tokenkit.ingest import forgotten
+from tokenkit.ingest import forgotten, known
 from tokenkit.ingest.copies import forget_unused_tokens, tokens_of_copies
-from tokenkit.ingest.duplicates import MARKS, both_ways, marked, note_earlier_version, without_duplicates
+from tokenkit.ingest.counts import COUNTED, Counts
+from tokenkit.ingest.duplicates import (
+    MARKS,
+    both_ways,
+    marked,
+    note_earlier_version,
+    stored_keys,
+    without_duplicates,
+)
+from tokenkit.ingest.pieces import Piece, Reader, transaction
 from tokenkit.progress import Progress, silent
 from tokenkit.sources import clocks, packed
 from tokenkit.sources.fields.masking import path_text
 from tokenkit.sources.fields.networks import Databases, open_databases
 from tokenkit.sources.fields.normalise import Coded, network_rows
-from tokenkit.sources.fields.sameness import Flags, number_equal_records, remarks
 from tokenkit.sources.inputs import Input
 from tokenkit.store import engine, lake, points, state
 from tokenkit.store.access import PATIENCE_S, locked
 
 MAPPING_NOTES = "mapping_notes"  # in table meta of state.db
-COUNTED = ("read", "stored", "duplicates", "quarantined", "ignored", "repeated", "differing")  # records
-REASONS_SHOWN = 5
 EVENTS_A_COMMIT = 100_000  # 1 M events at once cost the same CPU with 400,000, and 1.9 GB where this takes 0.9
-
-
-@dataclass
-class Counts:
-    """How many records of a run's files were read, stored and not stored.
-
-    Of the stored, ``repeated`` are equal to an earlier record of their file, and calls of their own. Of the duplicates,
-    ``differing`` have the id of another event and another content. ``reasons``: why pieces were quarantined. ``notes``:
-    what their mappings got wrong.
-    """
-
-    files: int = 0
-    files_known: int = 0
-    read: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-    ignored: int = 0
-    repeated: int = 0
-    differing: int = 0
-    ignored_files: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-
-    def line(self) -> str:
-        """Return the counts as one line of text: a sum that adds up."""
-        return (
-            f"{self.read:,} records read = {self.stored:,} stored + {self.duplicates:,} duplicates"
-            f" + {self.quarantined:,} quarantined + {self.ignored:,} ignored"
-        )
-
-    def remarks(self) -> list[str]:
-        """Return why pieces were set aside, and what to know about records that only look alike or only have one id.
-
-        Examples
-        --------
-        >>> Counts(reasons=Counter({clocks.FUTURE: 2})).remarks()
-        ['2 set aside: its time lies in the future, a clock may be wrong']
-        """
-        in_order = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
-        lines = [f"{n:,} set aside: {reason}" for reason, n in in_order[:REASONS_SHOWN]]
-        if others := sum(n for _, n in in_order[REASONS_SHOWN:]):
-            lines.append(f"{others:,} set aside for other reasons (see the page)")
-        return lines + remarks(self.repeated, self.differing)
-
-    def by_name(self) -> dict[str, int]:
-        """Return the counts of records by their names, for other programs."""
-        return {name: getattr(self, name) for name in COUNTED}
-
-
-@dataclass
-class _File:
-    path: Path
-    source: str
-    digest: str
-    tally: sources.Tally
-    batches: list[sources.Batch]
-    later: list[Flags] = field(default_factory=list)  # of each batch, which equal an earlier record of the file
-
-    @property
-    def transaction(self) -> str:
-        return f"{self.source}:{self.digest}"
 
 
 def open_key(workspace: Workspace, db: sqlite3.Connection) -> bytes:
@@ -180,45 +123,50 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
         _look_up_again(workspace, db, databases)
         note_earlier_version(workspace, db)
         db.executemany("delete from ignored_files where path = ?", [(path_text(path),) for path, _ in log_files])
-        digests_read = {(r["digest"], r["source"]) for r in db.execute("select digest, source from files")}
         marks, kept_from = forgotten.marks(db), day_of(state.get_meta(db, EVENTS_FROM) or "", EVENTS_FROM)
+        told_before: dict[str, dict[str, str]] = json.loads(state.get_meta(db, MAPPING_NOTES) or "{}")
         clock = clocks.Clock(now or datetime.now(UTC), workspace.settings.ingest)
         if now is None:
             clock.end_of_logs = lambda: _end_of_logs(workspace)
-        group: list[_File] = []
+        reader = Reader(
+            db, reading, clock, partial(stored_keys, workspace), marks, kept_from,
+            known.places_of(path for path, _ in log_files),
+        )  # fmt: skip
+        group: list[Piece] = []
         events_waiting = 0
         without_value: dict[str, dict[str, str]] = {}
         for number, (path, source) in enumerate(log_files):
             progress("reading logs", number, len(log_files))
-            try:
-                digest = content_digest(path)
-                if (digest, source.name) in digests_read:
-                    counts.files_known += 1
-                    continue
-                tally = sources.Tally()
-                batches = list(source.read(path, reading, tally))
-            except OSError:  # removed or closed to us since it was found; the others are read
-                ignored[path_text(path)] = sources.UNREADABLE
-                continue
-            digests_read.add((digest, source.name))
-            batches = forgotten.keep_others(batches, tally, reading.key, marks)
-            batches = forgotten.keep_from(batches, tally, kept_from)
-            batches = clocks.keep_right(batches, tally, clock)
-            events_waiting += sum(batch.events.num_rows for batch in batches)
-            group.append(_File(path, source.name, digest, tally, *number_equal_records(batches)))
-            if tally.read:  # a field that is in no record of a source's files
-                others = without_value.setdefault(source.name, tally.without_value)
-                without_value[source.name] = {name: others[name] for name in others if name in tally.without_value}
-            if events_waiting >= EVENTS_A_COMMIT:
-                _store(workspace, db, group, counts)
-                group, events_waiting = [], 0
+            pieces, is_new = reader.pieces(path, source), False
+            while True:
+                try:
+                    piece = next(pieces, None)
+                except OSError:  # removed or closed to us since it was found; the others are read
+                    ignored[path_text(path)] = sources.UNREADABLE
+                    break
+                if piece is None:
+                    counts.files_known += not is_new
+                    break
+                counts.files += not is_new
+                is_new = True
+                group.append(piece)
+                events_waiting += sum(batch.events.num_rows for batch in piece.batches)
+                if piece.tally.read:  # a field that is in no record of a source's files
+                    begin = told_before.get(source.name, {}) if piece.number else piece.tally.without_value
+                    others = without_value.setdefault(source.name, begin)
+                    missing = piece.tally.without_value
+                    without_value[source.name] = {name: others[name] for name in others if name in missing}
+                if events_waiting >= EVENTS_A_COMMIT:
+                    _store(workspace, db, group, counts)
+                    group, events_waiting = [], 0
         if group:
             _store(workspace, db, group, counts)
+        _quarantine_gone(db, counts, reader.here)
+        counts.unfinished = reader.unfinished
         packed.forget()
         counts.ignored_files = Counter(ignored.values())
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         progress("reading logs", len(log_files), len(log_files))
-        told_before = json.loads(state.get_meta(db, MAPPING_NOTES) or "{}")
         told = {name: told for name, told in (told_before | without_value).items() if told}
         state.set_meta(db, MAPPING_NOTES, json.dumps(told, sort_keys=True))
     names = dict.fromkeys(source.name for _, source in log_files)
@@ -247,35 +195,39 @@ def read_before(workspace: Workspace, path: Path, source: str) -> bool:
     if not workspace.state.exists():
         return False
     try:
-        digest = content_digest(path)
+        with state.connect(workspace.state) as db:
+            if known.is_plain(path) and (file := known.find(db, path, source, {})).parts:
+                return file.end == path.stat().st_size
+            return known.is_read(db, known.whole_digest(path), source)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    with state.connect(workspace.state) as db:
-        row = db.execute("select 1 from files where digest = ? and source = ?", [digest, source]).fetchone()
-    return row is not None
 
 
-def content_digest(path: Path) -> str:
-    """Return 32 hex digits of a file's content, by which it is known."""
-    digest = hashlib.sha256()
-    for block in packed.raw_blocks(path):
-        digest.update(block)
-    return digest.hexdigest()[:32]
+def _quarantine_gone(db: sqlite3.Connection, counts: Counts, here: Mapping[str, int]) -> None:
+    """Count the last lines that were never finished, of files that are gone."""
+    for _ in known.quarantine_gone(db, here):
+        counts.read += 1
+        counts.quarantined += 1
+        counts.reasons[known.GONE] += 1
 
 
 def _recover(workspace: Workspace, db: sqlite3.Connection) -> None:
-    """Mark the files that a killed run left pending as stored, or forget them so that they are read again."""
-    pending = db.execute("select digest, source from files where status = 'pending'").fetchall()
-    if pending:
+    """Store what a killed run left pending, where its events are in the lake; forget it otherwise: it is read again."""
+    pending = db.execute("select digest, source, number from parts where status = 'pending'").fetchall()
+    files = db.execute("select digest, source from files where status = 'pending'").fetchall()  # of an earlier version
+    if pending or files:
         forget_unused_tokens(workspace)
-    for row in pending:
-        key = [row["digest"], row["source"]]
-        name = points.transaction(db, f"{row['source']}:{row['digest']}")
-        if lake.has_transaction(workspace.lake, "events", name):
-            db.execute("update files set status = 'stored' where digest = ? and source = ?", key)
+    for digest, source, number in pending:
+        if lake.has_transaction(workspace.lake, "events", points.transaction(db, transaction(digest, source, number))):
+            known.store_part(db, digest, source, number)
         else:
-            db.execute("delete from files where digest = ? and source = ?", key)
-            db.execute("delete from quarantine where digest = ? and source = ?", key)
+            known.drop_part(db, digest, source, number)
+    for digest, source in files:
+        if lake.has_transaction(workspace.lake, "events", points.transaction(db, transaction(digest, source, 0))):
+            db.execute("update files set status = 'stored' where digest = ? and source = ?", [digest, source])
+        else:
+            for table in ("files", "parts", "quarantine"):
+                db.execute(f"delete from {table} where digest = ? and source = ?", [digest, source])
     db.commit()
 
 
@@ -304,7 +256,7 @@ def _look_up_again(workspace: Workspace, db: sqlite3.Connection, databases: Data
     db.commit()
 
 
-def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], counts: Counts) -> None:
+def _store(workspace: Workspace, db: sqlite3.Connection, group: list[Piece], counts: Counts) -> None:
     """Store the files of one commit: dimensions, then counts as pending, then events, then the files as stored."""
     tables = [
         marked(batch, number, later)
@@ -340,36 +292,22 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         repeated = np.bincount(of_file[new_events["_later"].to_numpy()], minlength=len(group)).tolist()
     for number, file in enumerate(group):
         tally, span = file.tally, spans.get(number, (None, None))
-        row = [
-            tally.read,
-            stored[number],
-            offered[number] - stored[number],
-            len(tally.quarantined),
-            sum(tally.ignored.values()),
-        ]
-        if row[0] != sum(row[1:]):
-            raise AssertionError(f"{file.path}: {row[0]} records read, but {row[1:]} accounted for. Report this.")
-        db.execute(
-            "insert into files values (?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [file.digest, file.source, path_text(file.path), *row, json.dumps(tally.ignored, sort_keys=True),
-             unattributed[number], *span, repeated[number], differing[number]],
+        row = {
+            "read": tally.read, "stored": stored[number], "duplicates": offered[number] - stored[number],
+            "quarantined": len(tally.quarantined), "ignored": sum(tally.ignored.values()),
+            "repeated": repeated[number], "differing": differing[number],
+        }  # fmt: skip
+        parts = [row[name] for name in ("stored", "duplicates", "quarantined", "ignored")]
+        if row["read"] != sum(parts):
+            raise AssertionError(f"{file.path}: {row['read']} records read, but {parts} accounted for. Report this.")
+        record = known.record_of(
+            file.path, tally.quarantined, tally.ignored,
+            **row, unattributed=unattributed[number], first=span[0], last=span[1],
         )  # fmt: skip
-        db.executemany(
-            "insert into quarantine values (?, ?, ?, ?, ?, ?)",
-            [
-                (file.digest, file.source, path_text(file.path), one.place, one.piece_digest, one.reason)
-                for one in tally.quarantined
-            ],
-        )
-        counts.files += 1
-        counts.read += row[0]
-        counts.stored += row[1]
-        counts.duplicates += row[2]
-        counts.quarantined += row[3]
-        counts.ignored += row[4]
+        known.count_part(db, (file.digest, file.source, file.number), record)
+        for name in COUNTED:
+            setattr(counts, name, getattr(counts, name) + row[name])
         counts.reasons.update(one.reason for one in tally.quarantined)
-        counts.repeated += repeated[number]
-        counts.differing += differing[number]
     db.commit()
     replaced = better_events is not None and better_events.num_rows > 0
     if better_events is not None and replaced:
@@ -380,6 +318,6 @@ def _store(workspace: Workspace, db: sqlite3.Connection, group: list[_File], cou
         lake.append(workspace.lake, "events", new_events.drop_columns(MARKS), names)
     if replaced:
         forget_unused_tokens(workspace)
-    marks = [(f.digest, f.source) for f in group]
-    db.executemany("update files set status = 'stored' where digest = ? and source = ?", marks)
+    for file in group:
+        known.store_part(db, file.digest, file.source, file.number)
     db.commit()

@@ -6,7 +6,7 @@ What an event is known by, its id or its whole record, is said in ``sources.fiel
 import json
 import sqlite3
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from tokenkit import identity
 from tokenkit.config import Workspace
 from tokenkit.ingest.copies import KNOWS_CALLER, OF_AWS
 from tokenkit.sources.contract import Batch
-from tokenkit.sources.fields.sameness import SAME, Flags
+from tokenkit.sources.fields.sameness import SAME, Flags, Keys
 from tokenkit.store import engine, lake, state
 
 BY_ID, BY_CONTENT = "id", "content"  # what an event is known by (sources.fields.sameness)
@@ -54,6 +54,15 @@ def marked(batch: Batch, file: int, later: Flags) -> pa.Table:
     for name, values in zip(MARKS, marks, strict=True):
         table = table.append_column(name, values)
     return table
+
+
+def stored_keys(workspace: Workspace, keys: Keys, first: date, last: date) -> Keys:
+    """Return those of some event keys that the lake has in the days from ``first`` to ``last``, both included."""
+    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+        lake.scan(connection, workspace.lake, "events", first, last + timedelta(days=1)).create_view("stored")
+        connection.register("offered", pa.table({"event_key": keys}))
+        found = connection.sql("select event_key from offered semi join stored using (event_key)").to_arrow_table()
+    return found["event_key"].to_numpy()
 
 
 def without_duplicates(

@@ -83,7 +83,8 @@ def gather(
 def identify(workspace: Workspace, periods: Periods) -> tuple[str, str]:
     """``(run_uid, digest)``: the same for the same tables, settings, period, answers and version."""
     with state.connect(workspace.state) as db:
-        read = sorted(f"{r['source']}:{r['digest']}" for r in db.execute("select source, digest from files"))
+        rows = db.execute("select source, digest, read from files").fetchall()
+        read = sorted(f"{r['source']}:{r['digest']}:{r['read']}" for r in rows)  # a file that grows keeps its digest
         owned = state.stage_digests(db, "inventory").get("tokens", "")
         networks = state.get_meta(db, "networks")
     settings = workspace.settings

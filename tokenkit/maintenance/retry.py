@@ -22,7 +22,7 @@ from tokenkit import schema, sources
 from tokenkit.config import Workspace
 from tokenkit.days import EVENTS_FROM, day_of
 from tokenkit.errors import InputError
-from tokenkit.ingest import content_digest, forgotten, open_key
+from tokenkit.ingest import forgotten, known, open_key
 from tokenkit.ingest.duplicates import MARKS, both_ways, marked, without_duplicates
 from tokenkit.progress import Progress, silent
 from tokenkit.sources import clocks, packed
@@ -87,7 +87,7 @@ def retry(workspace: Workspace, inputs: Sequence[Input] = (), progress: Progress
             looked = {path for path, _ in candidates}
             for number, (path, source) in enumerate(candidates):
                 progress("reading again", number, len(candidates))
-                identity = (content_digest(path), source.name)
+                identity = (known.digest_of(db, path, source.name), source.name)
                 if identity in waiting:
                     _read_again(workspace, db, path, source, identity, found)
                     del waiting[identity]
@@ -97,8 +97,8 @@ def retry(workspace: Workspace, inputs: Sequence[Input] = (), progress: Progress
                 number = db.execute(
                     "select count(*) from quarantine where digest = ? and source = ?", [digest, source_name]
                 ).fetchone()[0]
-                known = any(path_text(path) == text for path in looked)
-                found.not_tried[CHANGED if known else NOT_NAMED] += number
+                is_named = any(path_text(path) == text for path in looked)
+                found.not_tried[CHANGED if is_named else NOT_NAMED] += number
         points.note(workspace, "retry")
     return found
 

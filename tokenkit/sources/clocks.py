@@ -60,18 +60,19 @@ class Clock:
             return datetime.max.replace(tzinfo=UTC)
 
 
-def keep_right(batches: Sequence[Batch], tally: Tally, clock: Clock) -> list[Batch]:
+def keep_right(batches: Sequence[Batch], tally: Tally, clock: Clock, days: Counter[date] | None = None) -> list[Batch]:
     """Return the batches of one file without records of a wrong clock, which go to the tally with their reason.
 
     Parameters
     ----------
-    batches : all of one file
-    tally : of that file
+    batches : all of one file, or of a part of it
+    tally : of that file or part
     clock : Clock
+    days : where it is a part, the number of records by day of the parts before it; those of this part are added
     """
     newest = max((pc.max(batch.events["time"]).as_py() for batch in batches if batch.events.num_rows), default=None)
     latest = pa.scalar(clock.latest_of_all if newest and newest > clock.latest else clock.latest, schema.TIME)
-    by_day: Counter[date] = Counter()
+    by_day: Counter[date] = Counter() if days is None else days
     for batch in batches:
         in_time = batch.events["day"].filter(pc.less_equal(batch.events["time"], latest))
         by_day.update({row["values"].as_py(): row["counts"].as_py() for row in pc.value_counts(in_time)})

@@ -120,6 +120,10 @@ class Source:
     unwraps : bool
         Whether it takes off what is around its records (``wrappers.py``), so that a file is its own, too, where the
         first record is inside another one.
+    is_lines : function of a path, optional
+        Whether a file is one of lines, each of which says all by itself. Such a file is read in stretches
+        (``stretch.py``): ``read`` is given a path whose lines, as ``files.Reader`` reads them, are some of the file's.
+        Without it every file is read as a whole.
     """
 
     name: str
@@ -132,3 +136,4 @@ class Source:
     timezone: str = ""
     unwraps: bool = False
     recognises_file: Callable[[Path], bool] | None = None
+    is_lines: Callable[[Path], bool] | None = None

@@ -18,10 +18,10 @@ import orjson
 
 from tokenkit.sources import packed
 from tokenkit.sources.contract import Quarantined, Record
+from tokenkit.sources.stretch import BLOCK, Stretch, without_nulls
 
 Lines = Iterator[tuple[list[int], list[bytes], list[Quarantined]]]  # numbers from 1, lines, what is quarantined
 
-BLOCK = 1 << 20
 ENOUGH = 200  # bytes that tell UTF-16
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
 MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
@@ -53,9 +53,23 @@ class Reader:
 
     def blocks(self, size: int = 0) -> Iterator[bytes]:
         """Yield the content in blocks, as far as it can be unpacked; UTF-16 becomes UTF-8."""
+        if isinstance(self.path, Stretch):
+            text = self.path.content
+            yield from (text[at : at + BLOCK] for at in range(0, len(text), BLOCK))
+            self.stop_reason = self.path.stop_reason
+            return
         content, archive_reason = packed.unpacking(self.path)
         yield from _in_utf8(content.blocks(size or BLOCK))
         self.stop_reason = archive_reason or content.stop_reason
+
+    def is_utf_16(self) -> bool:
+        """Whether the file is UTF-16, of which a line cannot be told by its bytes."""
+        start = b""
+        for block in packed.unpacking(self.path)[0].blocks():
+            start += block
+            if len(start) >= ENOUGH:
+                break
+        return is_utf_16(start)
 
     def document(self) -> bytes:
         """Return the whole content."""
@@ -84,12 +98,12 @@ class Reader:
         Blank lines are skipped. What stands after the last line end is a line, too. Only where a gzip stream is cut off
         or damaged is it quarantined, since its end is missing.
         """
-        number = 0
+        number = self.path.first_line - 1 if isinstance(self.path, Stretch) else 0
         tail = b""
         numbers: list[int] = []
         lines: list[bytes] = []
         quarantined: list[Quarantined] = []
-        first = True
+        first = not (isinstance(self.path, Stretch) and self.path.start)
         skipping = False
         for block in self.blocks():
             if first:
@@ -100,7 +114,7 @@ class Reader:
                     continue
                 block, skipping = block[end + 1 :], False
             if b"\0" in block:
-                block = _without_nulls(tail, block)
+                block = without_nulls(block, inside_line=bool(tail))
             new = (tail + block).split(b"\n")
             tail = new.pop()
             if len(tail) > MAX_LINE:
@@ -122,16 +136,16 @@ class Reader:
             yield (*_not_blank(numbers, lines), quarantined)
 
 
-def _is_utf_16(start: bytes) -> bool:
+def is_utf_16(start: bytes) -> bool:
     r"""Whether a file begins with the mark of UTF-16 and has its zeros: the mark alone may be a broken line.
 
     Letters of any language stand between commas, blanks or line ends, which have a zero byte in UTF-16.
 
     Examples
     --------
-    >>> [_is_utf_16(text) for text in ("at,key".encode("utf-16"), "\u65f6\u95f4,\u9375".encode("utf-16"))]
+    >>> [is_utf_16(text) for text in ("at,key".encode("utf-16"), "\u65f6\u95f4,\u9375".encode("utf-16"))]
     [True, True]
-    >>> [_is_utf_16(text) for text in (b"\xff\xfe\n{}", b"\xff\xfe", b"at,key")]
+    >>> [is_utf_16(text) for text in (b"\xff\xfe\n{}", b"\xff\xfe", b"at,key")]
     [False, False, False]
     """
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b"\0" in start
@@ -144,7 +158,7 @@ def _in_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
         start += block
         if len(start) >= ENOUGH:
             break
-    if _is_utf_16(start):
+    if is_utf_16(start):
         decoder = codecs.getincrementaldecoder("utf-16")("replace")
         yield decoder.decode(start).encode("utf-8", "replace")
         yield from (decoder.decode(more).encode("utf-8", "replace") for more in blocks)
@@ -159,15 +173,6 @@ def _in_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
 def without_byte_order_mark(block: bytes) -> bytes:
     """Return the first bytes of a file without the mark that says UTF-8."""
     return block[3:] if block.startswith(b"\xef\xbb\xbf") else block
-
-
-_GAP_OF_NULLS = re.compile(rb"(?<=[^\n\0])\0{8,}")
-
-
-def _without_nulls(tail: bytes, block: bytes) -> bytes:
-    """The block without NUL bytes at the begin of a line; many of them in a line end it, for its writer began anew."""
-    block = re.sub(rb"(?<=\n)\0+", b"", block if tail else block.lstrip(b"\0"))
-    return _GAP_OF_NULLS.sub(b"\n", block)
 
 
 def _not_blank(numbers: list[int], lines: list[bytes]) -> tuple[list[int], list[bytes]]:

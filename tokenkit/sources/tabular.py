@@ -21,6 +21,7 @@ from tokenkit.errors import SourceError
 from tokenkit.sources import files, packed, wrappers
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.fields.masking import hidden, tidy_text
+from tokenkit.sources.stretch import Stretch
 
 FORMATS = ("csv", "jsonl", "parquet")
 ENDINGS = {
@@ -77,9 +78,16 @@ class Rows:
 
 def format_of(path: Path) -> str:
     """Return csv, jsonl or parquet: Parquet begins with its own bytes, JSON with a bracket or a header before one."""
+    if isinstance(path, Stretch):
+        return "jsonl"
     if files.Reader(path).head(4096).startswith(b"PAR1"):
         return "parquet"
     return "jsonl" if wrappers.is_json(path) else "csv"
+
+
+def is_lines(path: Path, form: str) -> bool:
+    """Whether a file, of this form or of the one that it has, is JSON whose lines can be read each by itself."""
+    return (form or format_of(path)) == "jsonl" and wrappers.is_lines(path)
 
 
 def names(path: Path, form: str) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 from tokenkit.sources import files, objects
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.objects import Records
+from tokenkit.sources.stretch import CutInRecordError, Stretch
 
 Wanted = Callable[[Record], bool]
 Whole = Callable[[list[bytes]], tuple[Any, "np.ndarray[Any, np.dtype[np.bool_]]"]]  # what it made, of which lines
@@ -92,7 +93,7 @@ def records(
     """
     peeler = Peeler(wanted, by_names, parse)
     reader = files.Reader(path)
-    if objects.is_stream(path):
+    if not isinstance(path, Stretch) and objects.is_stream(path):
         for piece in objects.records(reader, count):
             with files.without_collection():
                 part = peeler.peel(piece.numbers, piece.lines, piece.records, {}, piece.place)
@@ -109,6 +110,8 @@ def records(
                 part = peeler.peel(numbers, lines, *_parse_lines(lines, parse))
             part.quarantined += quarantined
             yield part
+    if peeler.unfinished and isinstance(path, Stretch) and not path.is_last:
+        raise CutInRecordError(peeler.unfinished)
     if rest := peeler.rest():
         yield Records(quarantined=rest)
 
@@ -157,6 +160,11 @@ class Peeler:
             else:
                 self._object(out, number, line, next(parsed))
         return out
+
+    @property
+    def unfinished(self) -> int:
+        """The first line of a record whose last part did not come yet; 0 where there is none."""
+        return min((number for number, _ in self._parts.values()), default=0)
 
     def rest(self) -> list[Quarantined]:
         """Return the records whose last part never came."""
@@ -322,6 +330,11 @@ def is_json(path: Path) -> bool:
         return True
     header = (_CRI.match(lines[0]) or _HEADER.match(lines[0])) if lines else None
     return bool(header and _COOKIE.match(lines[0], header.end()) and lines[0].endswith(b"}")) or _is_cri(lines[:1])
+
+
+def is_lines(path: Path) -> bool:
+    """Whether each line of a file of JSON can be read without those before it, but for records cut into several."""
+    return not objects.is_stream(path) and not files.Reader(path).head(16).startswith(b"__CURSOR=")
 
 
 def _is_cri(lines: list[bytes]) -> bool:

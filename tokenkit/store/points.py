@@ -17,6 +17,7 @@ from tokenkit.errors import InputError
 from tokenkit.store import lake, state
 
 UNFINISHED = "unfinished_restore"  # in table meta of state.db: number of the point
+ENDS = ("files", "parts")  # tables of state.db whose newest row a point knows
 RESTORES = "restores"  # in table meta: how often this lake was restored
 
 
@@ -38,10 +39,11 @@ def note(workspace: Workspace, after: str, now: datetime | None = None) -> None:
         newest = db.execute("select versions from points order by number desc limit 1").fetchone()
         if versions == "{}" or (newest and newest["versions"] == versions):
             return
-        files = db.execute("select coalesce(max(rowid), 0) from files").fetchone()[0]
+        files, parts = (db.execute(f"select coalesce(max(rowid), 0) from {name}").fetchone()[0] for name in ENDS)
         moment = (now or datetime.now(UTC)).isoformat(timespec="seconds")
         db.execute(
-            "insert into points (moment, after, versions, files) values (?, ?, ?, ?)", [moment, after, versions, files]
+            "insert into points (moment, after, versions, files, parts) values (?, ?, ?, ?, ?)",
+            [moment, after, versions, files, parts],
         )
 
 
@@ -96,7 +98,7 @@ def finish_restore(workspace: Workspace) -> None:
         number = state.get_meta(db, UNFINISHED)
         if number is None:
             return
-        row = db.execute("select versions, files from points where number = ?", [int(number)]).fetchone()
+        row = db.execute("select versions, files, parts from points where number = ?", [int(number)]).fetchone()
         versions: dict[str, int] = json.loads(row["versions"])
         for name in lake.versions(workspace.lake):
             table = lake.open_to_change(workspace.lake, name)
@@ -107,6 +109,9 @@ def finish_restore(workspace: Workspace) -> None:
             elif not _is_at(workspace, name, versions[name]):
                 table.restore(versions[name])
         db.execute("delete from files where rowid > ?", [row["files"]])
+        later = "(select digest, source from parts where rowid > ?)"  # of a file that went on all is read again
+        db.execute(f"delete from files where (digest, source) in {later}", [row["parts"]])
+        db.execute("delete from parts where (digest, source) not in (select digest, source from files)")
         db.execute("delete from quarantine where (digest, source) not in (select digest, source from files)")
         state.set_meta(db, RESTORES, str(int(state.get_meta(db, RESTORES) or 0) + 1))
         db.execute("delete from meta where name in (?, 'networks')", [UNFINISHED])

@@ -28,6 +28,26 @@ create table if not exists quarantine (
     source text not null, path text not null, place text not null,
     piece text not null, -- digest of the piece (sources.Quarantined.piece_digest), which itself is stored nowhere
     reason text not null);
+create table if not exists parts ( -- what was read at once of a file: a stretch, or, until it is stored, all of it
+    digest text not null, source text not null, -- of the file, as in files
+    number integer not null, start integer not null,
+    "end" integer, -- bytes of the file, unpacked; null: all
+    next_line integer not null, content text not null, -- digest of its bytes
+    head text not null, -- digest of the first line of the file, in its first part
+    low_us integer, high_us integer, -- times of its events that are known by content
+    days text not null, -- JSON: number of its records by day
+    is_last integer not null, -- whether a packed file ends with it
+    status text not null, record text not null, -- JSON: counts and quarantined pieces, until it is stored
+    primary key (digest, source, number));
+create index if not exists parts_by_head on parts (source, head) where number = 0;
+create table if not exists places ( -- where a file lay when it was read last, and what it looked like
+    place text not null, source text not null, -- device and inode, and the name in an archive
+    digest text not null, path_digest text not null, size integer not null, changed_ns integer not null,
+    primary key (place, source));
+create index if not exists places_by_digest on places (digest, source);
+create table if not exists unfinished ( -- last lines of files that may go on
+    digest text not null, source text not null, line text not null, piece text not null,
+    primary key (digest, source));
 create table if not exists ignored_files (path text primary key, rule text not null);
 create table if not exists built (stage text not null, part text not null, digest text not null,
     primary key (stage, part));
@@ -53,7 +73,8 @@ create table if not exists removed_days (source text not null, day text not null
     primary key (source, day)); -- events that retention has removed
 create table if not exists points (number integer primary key autoincrement, moment text not null, after text not null,
     versions text not null, -- JSON: version of each table of the lake
-    files integer not null); -- the newest row of files then
+    files integer not null, -- the newest row of files then
+    parts integer not null default 0); -- and of parts
 """
 
 
@@ -111,6 +132,8 @@ def _add_columns(db: sqlite3.Connection) -> None:
     for name in ("repeated", "differing"):
         if name not in there:
             db.execute(f"alter table files add column {name} integer not null default 0")
+    if "parts" not in {row["name"] for row in db.execute("pragma table_info(points)")}:
+        db.execute("alter table points add column parts integer not null default 0")
 
 
 def version(db: sqlite3.Connection) -> int:
@@ -137,12 +160,15 @@ def set_meta(db: sqlite3.Connection, name: str, value: str) -> None:
 def still_quarantined(db: sqlite3.Connection) -> list[dict[str, Any]]:
     """Return the rows of ``quarantine``, by path and place, but those of files that were written whole later.
 
-    A file was, where a version with nothing in quarantine was read after it, under the same path.
+    A file was, where a version with nothing in quarantine was read after it, under the same path; not where that one
+    begins with another line, as the next log of a path does.
     """
+    head = "(select head from parts p where p.digest = {0}.digest and p.source = {0}.source and number = 0)"
     rows = db.execute(
         "select * from quarantine q where not exists ("
         " select 1 from files f where f.path = q.path and f.digest <> q.digest and f.quarantined = 0"
-        " and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source))"
+        " and f.rowid > (select rowid from files o where o.digest = q.digest and o.source = q.source)"
+        f" and coalesce({head.format('f')} = {head.format('q')}, true))"
         " order by path, place"
     )
     return [dict(row) for row in rows]

@@ -7,7 +7,7 @@ same one, delivered again.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tokenkit.sources.contract import Batch
 
 Keys = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+CountBefore = Callable[[Keys], Keys]  # how many events with each of these sorted keys an earlier part of a file has
 # what two deliveries of one call have in common, columns of ``events``
 SAME = ("time", "token_key", "operation_key", "object_key", "src_ip", "http_status", "request_bytes", "response_bytes")
 
@@ -65,7 +66,7 @@ def event_ids(
     return names, list(contents)
 
 
-def number_equal(keys: Keys, by_content: Flags) -> tuple[Keys, Flags]:
+def number_equal(keys: Keys, by_content: Flags, before: CountBefore | None = None) -> tuple[Keys, Flags]:
     """Give the second, third, ... of equal records of one file keys of their own.
 
     Parameters
@@ -74,6 +75,8 @@ def number_equal(keys: Keys, by_content: Flags) -> tuple[Keys, Flags]:
         ``event_key`` of all events of a file, in its order. 24 bytes an event are needed while it runs.
     by_content : array of bool
         Whether each is known by its content. Equal keys of the others are one event, and stay.
+    before : function of sorted keys, optional
+        Where these are the events of a part of a file: how many equal ones come before it.
 
     Returns
     -------
@@ -89,14 +92,16 @@ def number_equal(keys: Keys, by_content: Flags) -> tuple[Keys, Flags]:
     (3, [False, False, True])
     """
     later = np.zeros(len(keys), dtype=bool)
-    ordered = np.sort(keys[by_content])
-    if not (ordered[1:] == ordered[:-1]).any():
+    distinct, times = np.unique(keys[by_content], return_counts=True)
+    earlier = before(distinct) if before else np.zeros(len(distinct), dtype=np.int64)
+    several = distinct[times + earlier > 1]
+    if not len(several):
         return keys, later
-    several = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     at = np.flatnonzero(by_content & np.isin(keys, several))
     at = at[np.argsort(keys[at], kind="stable")]
     first = np.r_[True, np.diff(keys[at]) != 0]
     number = np.arange(len(at)) - np.flatnonzero(first)[np.cumsum(first) - 1]  # 0 for the first
+    number += earlier[np.searchsorted(distinct, keys[at])]
     later[at[number > 0]] = True
     numbered = keys.copy()
     for place, n in zip(at[number > 0].tolist(), number[number > 0].tolist(), strict=True):
@@ -104,13 +109,17 @@ def number_equal(keys: Keys, by_content: Flags) -> tuple[Keys, Flags]:
     return numbered, later
 
 
-def number_equal_records(batches: Sequence[Batch]) -> tuple[list[Batch], list[Flags]]:
+def number_equal_records(
+    batches: Sequence[Batch], before: CountBefore | None = None
+) -> tuple[list[Batch], list[Flags]]:
     """Give the second, third, ... of equal records of one file event keys of their own.
 
     Parameters
     ----------
     batches : sequence of Batch
-        All of one file, in order.
+        All of one file, or of a part of it, in order.
+    before : function of sorted keys, optional
+        As in ``number_equal``.
 
     Returns
     -------
@@ -126,7 +135,7 @@ def number_equal_records(batches: Sequence[Batch]) -> tuple[list[Batch], list[Fl
     flags = [
         np.zeros(n, dtype=bool) if b.by_content is None else b.by_content for b, n in zip(batches, sizes, strict=True)
     ]
-    numbered, later = number_equal(keys, np.concatenate(flags))
+    numbered, later = number_equal(keys, np.concatenate(flags), before)
     ends = np.cumsum(sizes)[:-1]
     if not later.any():
         return list(batches), np.split(later, ends)

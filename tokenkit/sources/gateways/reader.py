@@ -37,6 +37,7 @@ def source(profile: Profile) -> Source:
     return Source(
         profile.name, profile.doc, SUFFIXES, recognises, read, profile.handle_field, profile.columns, unwraps=True,
         recognises_file=recognises_file if is_text else None,
+        is_lines=None if profile.table else wrappers.is_lines,  # what a line of a table is, a line before it says
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from tokenkit.sources.mapped.computed import Fields
 from tokenkit.sources.mapped.mapping import FIELDS, LIFETIMES, UNITS, Mapping, load_mapping
 from tokenkit.sources.mapped.outcome import add_outcome, first
 from tokenkit.sources.mapped.values import AMBIGUOUS, CellReader, ambiguous, first_of
+from tokenkit.sources.stretch import Stretch
 from tokenkit.sources.tabular import Rows
 
 __all__ = ["Mapping", "load", "source"]
@@ -99,17 +100,14 @@ def source(
     return Source(
         mapping.name, description, mapping.endings, recognise, read, columns=mapping.filled, timezone=mapping.timezone,
         unwraps=parse is None, recognises_file=(lambda path: computed.has_header(path, header)) if header else None,
+        is_lines=lambda path: parse is not None or tabular.is_lines(path, mapping.format),
     )  # fmt: skip
 
 
 def batches(
-    mapping: Mapping,
-    path: Path,
-    reading: Reading,
-    tally: Tally,
-    rows: Iterator[Rows],
+    mapping: Mapping, path: Path, reading: Reading, tally: Tally, rows: Iterator[Rows],
     with_value: set[str] | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[Batch]:  # fmt: skip
     """Yield the events of rows of a file; what is no event is counted.
 
     Parameters
@@ -126,7 +124,7 @@ def batches(
         Names of ours are added to it of which some row has a value.
     """
     for number, part in enumerate(rows):
-        if number == 0:
+        if number == 0 and not (isinstance(path, Stretch) and path.start):
             _require_marks(mapping, path, part)
         if with_value is not None:
             with_value |= {name for name, theirs in mapping.each_column if _any(part.columns.get(theirs, ()))}
