@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tokenkit import schema
 from tokenkit.config import Workspace
-from tokenkit.days import begin_of_logs
+from tokenkit.days import begin_of_logs, in_groups
 from tokenkit.progress import Progress, silent
 from tokenkit.store import engine, lake, state
 
@@ -23,7 +23,6 @@ HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 SESSION_GAP_MS = 600_000  # calls no further apart than 10 minutes are of one session (docs/method/features.md)
 SESSION_OPERATIONS = 60  # pairs grow with the square: of a session's operations the first 60 make pairs, 1,770 at most
 PACED_LEAST_S = 2  # times have whole seconds in some logs: gaps of 0 and 1 s are equal by chance
-DAYS_A_QUERY = 30
 VERSION = "3"  # to be raised when a definition changes: every day is then rebuilt
 
 Keep = Callable[[nw.LazyFrame], nw.LazyFrame]
@@ -246,9 +245,10 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
         seen_digest = state.stage_digests(db, "seen").get("all")
     digests = day_digests(workspace)
     stale_days = [d for d, digest in digests.items() if digests_built.get(d.isoformat()) != digest]
-    for number in range(0, len(stale_days), DAYS_A_QUERY):
-        days = stale_days[number : number + DAYS_A_QUERY]
-        progress("counting activity", number, len(stale_days))
+    done = 0
+    for days in in_groups(stale_days, lake.rows_by_day(root, "events")):
+        progress("counting activity", done, len(stale_days))
+        done += len(days)
         with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
             relation = lake.scan(connection, root, "events", days[0], days[-1] + timedelta(days=1))
             events = prepare(nw.from_native(relation.filter(_in_days(days))))

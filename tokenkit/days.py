@@ -6,7 +6,7 @@ A few events of a wrong clock neither begin nor end anything: ``main_part`` find
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -21,6 +21,7 @@ from tokenkit.store import engine, lake, state
 
 MIN_DAYS = 7  # of history, and of activity in the reference, before anything is judged on its own past
 Span = tuple[date, date]
+DAYS_A_QUERY, ROWS_A_QUERY = 30, 100_000  # what is worked on together (``in_groups``)
 FIRST_REPORT_DAYS = 28
 EVENTS_FROM = "events_from"  # in table meta of state.db: retention has removed the events of earlier days
 # what a wrong clock may have written (``main_part``): fewer than MIN_DAYS days, each with a handful of events
@@ -104,6 +105,37 @@ def main_part(events: Mapping[date, int], gap_days: int = MIN_DAYS) -> Span:
         end -= 1
     first, last = begin if begin - first < MIN_DAYS else first, end if last - end < MIN_DAYS else last
     return days[first].item(), days[last].item()
+
+
+def in_groups(days: Sequence[date], rows: Mapping[date, int]) -> list[list[date]]:
+    """Group days that are to be worked on together: at most 30, or of quiet days as many as have 100,000 rows.
+
+    Each query over the lake, and each commit to it, costs about the same for a day as for a month.
+
+    Parameters
+    ----------
+    days : sorted
+    rows : number of rows by day; a day that is not named has none
+
+    Examples
+    --------
+    >>> days = [date(2026, 1, 1) + timedelta(n) for n in range(100)]
+    >>> [len(group) for group in in_groups(days, {})]
+    [100]
+    >>> [len(group) for group in in_groups(days, dict.fromkeys(days, 2_000))]
+    [50, 50]
+    >>> [len(group) for group in in_groups(days, dict.fromkeys(days, 1_000_000))]
+    [30, 30, 30, 10]
+    """
+    groups: list[list[date]] = []
+    together = 0
+    for day in days:
+        together += rows.get(day, 0)
+        if not groups or (len(groups[-1]) >= DAYS_A_QUERY and together > ROWS_A_QUERY):
+            groups.append([])
+            together = rows.get(day, 0)
+        groups[-1].append(day)
+    return groups
 
 
 def extent(workspace: Workspace, today: date | None = None) -> Span | None:

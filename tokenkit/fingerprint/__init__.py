@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from tokenkit import plugins
 from tokenkit.config import Workspace
-from tokenkit.days import begin_of_logs
+from tokenkit.days import begin_of_logs, in_groups
 from tokenkit.errors import SchemaError, did_you_mean
 from tokenkit.fingerprint import (  # noqa: F401  (they register their features)
     client,
@@ -37,7 +37,6 @@ from tokenkit.progress import Progress, silent
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens.profiles import token_profiles
 
-DAYS_A_QUERY = 30
 VERSION = "2"  # to be raised when the definition of a feature of ours changes: every day is then formed again
 GROUP = "tokenkit.features"
 KEYS = ("profile_key", "window_s")
@@ -96,9 +95,10 @@ def build(workspace: Workspace, progress: Progress = silent) -> int:
         digests_built = state.stage_digests(db, "fingerprint")
     digests = day_digests(workspace)
     stale_days = [d for d in digests if digests_built.get(d.isoformat()) != digests[d]]
-    for number in range(0, len(stale_days), DAYS_A_QUERY):
-        days = stale_days[number : number + DAYS_A_QUERY]
-        progress("forming fingerprints", number, len(stale_days))
+    done = 0
+    for days in in_groups(stale_days, lake.rows_by_day(workspace.lake, "activity_operation")):
+        progress("forming fingerprints", done, len(stale_days))
+        done += len(days)
         lake.replace_days(workspace.lake, "fingerprint", _form(workspace, profiles, days, begin), days)
         with state.connect(workspace.state) as db:
             state.save_stage_digests(db, "fingerprint", {d.isoformat(): digests[d] for d in days})

@@ -113,6 +113,19 @@ def days(lake: Path, name: str) -> dict[date, str]:
     return {d: hashlib.sha256("\n".join(sorted(p)).encode()).hexdigest()[:16] for d, p in sorted(by_day.items())}
 
 
+def rows_by_day(lake: Path, name: str) -> dict[date, int]:
+    """Return the number of rows of each day of a table."""
+    table = open_table(lake, name)
+    if table is None:
+        return {}
+    actions = pa.table(table.get_add_actions(flatten=True))
+    rows: dict[date, int] = {}
+    for day, count in zip(actions["partition.day"].to_pylist(), actions["num_records"].to_pylist(), strict=True):
+        day = date.fromisoformat(str(day))
+        rows[day] = rows.get(day, 0) + (count or 0)
+    return rows
+
+
 def digest(lake: Path, names: Iterable[str]) -> str:
     """Return a digest of the content of several tables: equal digests mean equal content."""
     parts = []
