@@ -37,5 +37,8 @@ def main() -> None:
     try:
         app()
     except TokenkitError as error:
-        errors.print(f"error: {error}", style="red" if errors.is_terminal else None)
+        from tokenkit.sources.fields.masking import without_secrets
+
+        # it names files and values of a list, one of which may be a secret in the wrong place
+        errors.print(f"error: {without_secrets(str(error))}", style="red" if errors.is_terminal else None)
         sys.exit(error.exit_code)

@@ -23,7 +23,7 @@ MASK = "[masked]"
 
 # format: hint, a short sign that is cheap to look for; pattern, whose first group (before) and second (after) are kept
 SECRETS: dict[str, tuple[str, str]] = {
-    "private key": ("-----B", r"-----BEGIN [A-Z ]*PRIVATE KEY(?s:.)*"),
+    "private key": ("-----B", r"-----BEGIN(?:[A-Z ]|%20|\+)*PRIVATE(?: |%20|\+)KEY(?s:.)*"),
     "GitHub": (r"gh[pousr]_|hub_pat_", r"gh[pousr]_[A-Za-z0-9_]{16,}|github_pat_[A-Za-z0-9_]{16,}"),
     "GitLab": (r"gl[a-z]+-", r"gl(?:pat|dt|ptt|rt|soat|cbt)-[A-Za-z0-9_.-]{16,}"),
     "AWS key id": (r"A[KS]IA", r"A(?:KIA|SIA)[A-Z0-9]{16,}"),
@@ -125,12 +125,23 @@ def _tidy_few(text: str | None, cap: int) -> str | None:
 def path_text(path: str | os.PathLike[str]) -> str:
     r"""Return a path as text that can be stored and printed; bytes of it that are not UTF-8 are written ``\xe9``.
 
+    A part of it that holds a secret or control characters is masked, and a digest keeps two such paths apart.
+
     Examples
     --------
     >>> path_text("logs/caf\udce9.log") == "logs/caf" + chr(92) + "xe9.log"
     True
+    >>> path_text("logs/ghp_0123456789abcdefghij0123456789abcdef/a.log")
+    'logs/[masked]~8c1746fa/a.log'
     """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if not _COMPILED_HINT.search(text):
+        return text
+    parts = [(part, tidy_text(part)) for part in text.split("/")]
+    return "/".join(
+        part if tidied == part else f"{tidied}~{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+        for part, tidied in parts
+    )
 
 
 def tidy(values: pa.Array, cap: int = 1024) -> pa.Array:
@@ -189,6 +200,27 @@ def holds_secret(text: str) -> bool:
     (True, False)
     """
     return _SECRET.search(text) is not None
+
+
+_GIVEN = re.compile(
+    r"(?i)((?:passw(?:or)?d|pwd|secret|signature|\bsig|(?:account|access|api)[_-]?key|credential)\w{0,12}=)"
+    r"[^\s&;,\"'()<>]{6,}"
+)
+
+
+def without_secrets(text: str) -> str:
+    """Return a message of our own without the secrets that are in what it quotes: of known formats, and ``password=``.
+
+    Examples
+    --------
+    >>> without_secrets("logs/ghp_0123456789abcdefghij0123456789abcdef: no such file. Set token_uid= or key=1")
+    'logs/[masked]: no such file. Set token_uid= or key=1'
+    """
+    text = _GIVEN.sub(lambda match: match.group(1) + MASK, text)
+    for name, (_, pattern) in SECRETS.items():
+        if name not in _WITH_CONTEXT:
+            text = re.sub(pattern, _masked_match, text)
+    return text
 
 
 def shown(native_id: str) -> str:
