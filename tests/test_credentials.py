@@ -163,7 +163,7 @@ def test_no_credential_in_the_name_of_a_file_or_column_is_stored_or_printed(
         ("../header.csv", "--source", own), ("../no_header.csv", "--source", own))]  # fmt: skip
     reads = [("ingest", *words) for words in (("../logs",), (f"{own}=../header.csv",), ("../no_header.csv",))]
     said = [command(*words, cwd=tmp_path / "ws") for words in (*reads, *checks)]
-    assert [one.code for one in said[:2]] == [0, 0] and f"{len(CREDENTIALS)} stored" in said[0].out
+    assert said[0].code == 0 and f"{len(CREDENTIALS)} stored" in said[0].out
     texts = everything(tmp_path / "ws") + [(f"output {i}", one.out + one.err) for i, one in enumerate(said)]
     assert leaks(texts) == []
 

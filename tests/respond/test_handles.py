@@ -9,8 +9,9 @@ from deltalake import write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenkit import config, respond, sources
+from tokenkit import config, respond, schema, sources
 from tokenkit.config import Workspace
+from tokenkit.errors import InputError
 from tokenkit.respond.haproxy import edit_map, parse_line
 from tokenkit.store import lake
 
@@ -112,6 +113,39 @@ def test_in_a_run_tokens_of_haproxy_have_handles_and_the_inventory_goes_before(w
     row |= {"enforce_connector": "vault", "enforce_handle": "accessor-17"}
     lake.replace(opened.lake, "tokens", pa.Table.from_pylist(rows, schema=tokens.schema))
     assert respond.handles(opened, now)[row["token_uid"]] == ("vault", "accessor-17")
+
+
+def listed(opened, uid, **marks):
+    """Put a row about a token into the list of owners of a workspace."""
+    row = dict.fromkeys(schema.TOKENS.names) | {"token_uid": uid, "token_key": 1, "issuer": "gateway:x"} | marks
+    lake.replace(opened.lake, "tokens", pa.Table.from_pylist([row], schema=schema.TOKENS.arrow))
+
+
+def test_what_the_list_says_of_a_user_or_role_holds_for_its_tokens(tmp_path):
+    opened, now = config.init(tmp_path / "ws"), datetime.now(UTC)
+    lake.grow_dimension(opened.lake, "dim_token", tokens((1,), (2,)))
+    row = lake.read(opened.lake, "dim_token").to_pylist()[0] | {"token_key": 7, "token_uid": "tok1_" + "7" * 24}
+    row |= {"role_token_uid": "tok1_" + "9" * 24}
+    lake.grow_dimension(opened.lake, "dim_token", pa.Table.from_pylist([row], schema=schema.DIM_TOKEN.arrow))
+    listed(opened, row["role_token_uid"], break_glass=True)
+    found = respond.protections(opened, now)
+    assert set(found) == {row["role_token_uid"], row["token_uid"]} and found[row["token_uid"]].break_glass
+
+
+@pytest.mark.parametrize(
+    ("marks", "confirmed", "why"),
+    [
+        ({"break_glass": True}, True, "kept for emergencies"),
+        ({"allow_auto": False}, False, "allows no action without a person"),
+        ({"reversible": False}, False, "cannot be undone"),
+    ],
+)
+def test_a_protected_token_is_not_acted_on_whatever_an_older_proposal_says(tmp_path, marks, confirmed, why):
+    opened, uid = config.init(tmp_path / "ws"), "tok1_" + "7" * 24
+    listed(opened, uid, **marks)
+    proposal = respond.Proposal("act1_a", "inc1_a", uid, uid, "lock", "haproxy", HMAC, "ci", "Ana", "", "", "high")
+    with pytest.raises(InputError, match=why):
+        respond.apply(opened, proposal, "raj", "ticket 12", confirmed)
 
 
 def test_in_a_run_without_a_connector_every_action_is_notify_and_its_card_says_why(workspace, command):

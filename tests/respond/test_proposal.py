@@ -9,7 +9,16 @@ from respond.conftest import TOKEN, incident
 
 from tokenkit import config, respond
 from tokenkit.respond import haproxy, journal, ocsf
-from tokenkit.respond.proposal import NO_HANDLE, action_uid, proposals, with_actions
+from tokenkit.respond.proposal import (
+    BREAK_GLASS,
+    NO_AUTOMATION,
+    NO_HANDLE,
+    NOT_UNDONE,
+    Protection,
+    action_uid,
+    proposals,
+    with_actions,
+)
 
 HANDLE = "76ca9a91aee79028ae4f8b19bb56b17db41ca150f4f6a659fc9b8f37427779ff"
 HANDLES = {TOKEN: ("haproxy", HANDLE)}
@@ -153,3 +162,26 @@ def test_what_failed_is_proposed_again_and_an_undo_is_not_taken_for_the_action()
     (line,) = with_actions(record, [p], [row], READY, False)["action"]["how"]
     assert "undo of lock: unverified by raj" in line
     assert f"respond apply {p.action_uid}" in json.dumps(with_actions(record, [p], [], READY, False)["action"]["how"])
+
+
+def protected(protection):
+    record = incident("inc1_a", TOKEN, "lock")
+    found = proposals([record], HANDLES, READY, {TOKEN: protection})
+    return found[0], with_actions(record, found, [], READY, False)["action"]
+
+
+def test_a_token_kept_for_emergencies_is_proposed_nothing_and_its_card_says_ask():
+    p, action = protected(Protection(break_glass=True))
+    assert (p.acts, p.why_not) == (False, BREAK_GLASS)
+    assert (action["verb"], action["proposed"]) == ("notify", "notify") and "emergencies" in action["title"]
+
+
+def test_what_cannot_be_undone_is_proposed_and_its_card_promises_no_undo():
+    p, action = protected(Protection(confirm=NOT_UNDONE))
+    assert p.acts and p.confirm == NOT_UNDONE
+    assert action["irreversible"] and "cannot be undone" in action["undo"]
+
+
+def test_without_automation_the_proposal_stands_and_says_that_a_person_confirms():
+    p, action = protected(Protection(confirm=NO_AUTOMATION))
+    assert p.acts and p.confirm == NO_AUTOMATION and "irreversible" not in action

@@ -364,3 +364,13 @@ def test_a_name_of_a_column_that_may_be_an_id_is_not_noted(load) -> None:
     _, notes = load("native_id,k7654321,access_key_1_active,Kostenstelle\nkey_0123456789ab,x,y,z\n")
     (note,) = [note for note in notes if note.startswith("columns not read")]
     assert note == "columns not read: (no name), access_key_1_active, Kostenstelle"
+
+
+def test_what_protects_a_token_is_yes_no_or_nothing(load) -> None:
+    tokens, _ = load("native_id,source,Break Glass,allow_auto,Reversible\nkey_1,x,YES,no,\nkey_2,x,,,0\n")
+    assert tokens[["break_glass", "allow_auto", "reversible"]].values.tolist() == [
+        [True, False, None],
+        [None, None, False],
+    ]
+    with pytest.raises(InventoryError, match="line 2: break_glass is 'maybe', expected yes or no, or nothing"):
+        load("native_id,source,break_glass\nkey_1,x,maybe\n")

@@ -135,7 +135,7 @@ def apply(
                 )
             typer.echo(_plan(workspace, proposal), err=as_json)
             typer.confirm("Apply it?", abort=True)
-        _say(respond.apply(workspace, proposal, who, why), as_json)
+        _say(respond.apply(workspace, proposal, who, why, confirmed=proposal.acts and not yes), as_json)
 
 
 @respond_app.command(epilog='Example: tokenkit respond undo act1_0123456789abcdef --why "it was us"')
@@ -178,6 +178,8 @@ def _plan(workspace: "Workspace", p: "Proposal") -> str:
         lines.append(("why not", p.why_not))
     if p.note:
         lines.append(("note", p.note))
+    if p.confirm:
+        lines.append(("confirm", p.confirm))
     connector = respond.connectors(workspace).get(p.connector)
     if connector is not None and not isinstance(connector, str):
         handle = "HANDLE" if workspace.settings.report.pseudonymous else p.handle

@@ -14,18 +14,29 @@ import json
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pandas as pd
+
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, did_you_mean
 from tokenkit.respond import act, haproxy, journal, listing
 from tokenkit.respond.act import Outcome
 from tokenkit.respond.connector import Connector
-from tokenkit.respond.proposal import Proposal, proposals, with_actions
+from tokenkit.respond.proposal import (
+    BREAK_GLASS,
+    NO_AUTOMATION,
+    NOT_UNDONE,
+    UNPROTECTED,
+    Proposal,
+    Protection,
+    proposals,
+    with_actions,
+)
 from tokenkit.store import lake, state
 from tokenkit.tokens import inventory
 
 __all__ = [
     "CONNECTORS", "Connector", "Outcome", "Proposal", "actions_digest", "add_actions", "apply", "connectors",
-    "find_proposal", "handles", "newest_proposals", "overview", "propose", "settle", "undo",
+    "find_proposal", "handles", "newest_proposals", "overview", "propose", "protections", "settle", "undo",
 ]  # fmt: skip
 
 # name: function of the settings that returns the connector, or a text that says what its settings lack
@@ -53,6 +64,28 @@ def handles(workspace: Workspace, when: datetime) -> dict[str, tuple[str, str]]:
     return by_token
 
 
+def protections(workspace: Workspace, when: datetime) -> dict[str, Protection]:
+    """Return what the list of owners (as of ``when``) says of acting on a token, by token_uid, where it says something.
+
+    What is said of a user or a role holds for all its tokens.
+    """
+    listed = inventory.as_of(lake.read(workspace.lake, "tokens"), when)
+    said = {}
+    for uid, *marks in listed[["token_uid", "break_glass", "reversible", "allow_auto"]].itertuples(index=False):
+        emergency, reversible, automatic = (None if pd.isna(mark) else bool(mark) for mark in marks)
+        confirm = NOT_UNDONE if reversible is False else NO_AUTOMATION if automatic is False else ""
+        if emergency or confirm:
+            said[uid] = Protection(bool(emergency), confirm)
+    found = dict(said)
+    names = ["token_uid", "principal_token_uid", "role_token_uid"]
+    for uids in lake.read(workspace.lake, "dim_token").select(names).to_pylist() if said else ():
+        about = [said[uid] for name in names if (uid := uids[name]) in said]
+        if about:
+            confirm = next((one.confirm for one in about if one.confirm), "")
+            found[uids["token_uid"]] = Protection(any(one.break_glass for one in about), confirm)
+    return found
+
+
 def propose(workspace: Workspace, records: list[dict[str, Any]], end: date | None = None) -> list[Proposal]:
     """Propose what could be done about these incidents.
 
@@ -64,7 +97,7 @@ def propose(workspace: Workspace, records: list[dict[str, Any]], end: date | Non
     """
     when = datetime(end.year, end.month, end.day, tzinfo=UTC) if end else datetime.now(UTC)
     records = [r for r in records if not (r.get("answer") or {}).get("closes")]
-    return proposals(records, handles(workspace, when), connectors(workspace))
+    return proposals(records, handles(workspace, when), connectors(workspace), protections(workspace, when))
 
 
 def newest_proposals(workspace: Workspace) -> list[Proposal]:
@@ -95,8 +128,25 @@ def find_proposal(workspace: Workspace, action_uid: str) -> Proposal:
     return by_uid[action_uid]
 
 
-def apply(workspace: Workspace, proposal: Proposal, who: str, why: str) -> Outcome:
-    """Do what is proposed, journalled before and after; raises as ``act.apply`` does."""
+def apply(workspace: Workspace, proposal: Proposal, who: str, why: str, confirmed: bool = False) -> Outcome:
+    """Do what is proposed, journalled before and after; raises as ``act.apply`` does.
+
+    Parameters
+    ----------
+    confirmed : whether a person was shown what would be done, and agreed
+
+    Raises
+    ------
+    InputError
+        The list of owners says that the token is kept for emergencies, or that a person has to confirm.
+    """
+    protection = protections(workspace, datetime.now(UTC)).get(proposal.token_uid, UNPROTECTED)
+    if proposal.acts and protection.break_glass:
+        raise InputError(f"{proposal.action_uid}: {BREAK_GLASS}. Nothing was changed. To act, remove the mark there, "
+                         "and make a new report (tokenkit run).")  # fmt: skip
+    if proposal.acts and protection.confirm and not confirmed:
+        raise InputError(f"{proposal.action_uid}: {protection.confirm}. Nothing was changed. Apply it on a terminal, "
+                         "without --yes.")  # fmt: skip
     return act.apply(workspace, connectors(workspace), proposal, who, why)
 
 

@@ -55,7 +55,7 @@ def rows(
 
 def _row(p: Proposal, actions: dict[str, journal.Latest], connectors: Mapping[str, Connector | str]) -> dict[str, Any]:
     state, intent, result = actions.get(p.action_uid, (PROPOSED, None, None))
-    notes = [text for text in (p.why_not, p.note) if text]
+    notes = [text for text in (p.why_not, p.note, p.confirm) if text]
     if result is not None and result.record["note"] and state in (journal.FAILED, journal.UNVERIFIED):
         notes.append(f"{result.record['operation']}: {result.record['note']}")
     if p.acts:

@@ -30,14 +30,30 @@ NO_HANDLE = (
 )
 _PAST_TENSE = {"lock": "locked", "step_up": "asked for a new sign-in", "restrict": "restricted"}
 
+BREAK_GLASS = "it is kept for emergencies (break_glass in the list of owners), so that no action is proposed"
+NOT_UNDONE = "the list of owners says that this cannot be undone (reversible = no), so that a person has to confirm it"
+NO_AUTOMATION = "the list of owners allows no action without a person (allow_auto = no), so that --yes is refused"
+
 Handles = Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What the list of owners says of acting on a token: it is kept for emergencies, or a person has to confirm."""
+
+    break_glass: bool = False
+    confirm: str = ""  # why a person has to confirm; empty: nobody has to
+
+
+UNPROTECTED = Protection()
 
 
 @dataclass(frozen=True)
 class Proposal:
     """What could be done about one token of one incident: a dry run.
 
-    ``why_not`` says why the verb is only *notify*; ``note`` says what else a person should know.
+    ``why_not`` says why the verb is only *notify*; ``note`` says what else a person should know; ``confirm`` says why a
+    person has to be asked before it is applied.
     """
 
     action_uid: str
@@ -54,6 +70,7 @@ class Proposal:
     risk_level: str
     why_not: str = ""
     note: str = ""
+    confirm: str = ""
 
     @property
     def acts(self) -> bool:
@@ -74,7 +91,10 @@ def action_uid(incident_uid: str, token_uid: str, verb: str, connector: str, han
 
 
 def proposals(
-    records: list[dict[str, Any]], handles: Handles, connectors: Mapping[str, Connector | str]
+    records: list[dict[str, Any]],
+    handles: Handles,
+    connectors: Mapping[str, Connector | str],
+    protections: Mapping[str, Protection] | None = None,
 ) -> list[Proposal]:
     """Make one proposal for each token of an incident that can be acted on, and at least one for each incident.
 
@@ -83,28 +103,40 @@ def proposals(
     records : incidents, as ``tokenkit.judge.record.records`` makes them
     handles : token_uid to (connector, handle)
     connectors : by name; in place of one that cannot be used, a text that says why
+    protections : token_uid to what the list of owners says of acting on it
     """
-    return [proposal for record in records for proposal in _proposals_of(record, handles, connectors)]
+    known = protections or {}
+    return [proposal for record in records for proposal in _proposals_of(record, handles, connectors, known)]
 
 
 def _proposals_of(
-    record: dict[str, Any], handles: Handles, connectors: Mapping[str, Connector | str]
+    record: dict[str, Any],
+    handles: Handles,
+    connectors: Mapping[str, Connector | str],
+    protections: Mapping[str, Protection],
 ) -> list[Proposal]:
     verb, note = _verb(record)
     if verb == NOTIFY:
         return [_proposal(record, record["profile_uid"], NOTIFY)]
-    acting, reasons = [], []
+    acting: list[Proposal] = []
+    reasons: list[str] = []
     for uid in _tokens(record):
+        protection = protections.get(uid, UNPROTECTED)
+        if protection.break_glass:
+            reasons.insert(0, BREAK_GLASS)
+            continue
         if uid not in handles:
             continue
         name, handle = handles[uid]
         if obstacle := _obstacle(name, handle, connectors):
             reasons.append(obstacle)
         else:
-            acting.append(_proposal(record, uid, verb, name, handle, note=note))
+            acting.append(_proposal(record, uid, verb, name, handle, note=note, confirm=protection.confirm))
     if acting:
         return acting
-    return [_proposal(record, record["profile_uid"], NOTIFY, why_not=reasons[0] if reasons else NO_HANDLE)]
+    why_not = reasons[0] if reasons else NO_HANDLE
+    confirm = next((protections[uid].confirm for uid in _tokens(record) if uid in protections), "")
+    return [_proposal(record, record["profile_uid"], NOTIFY, why_not=why_not, confirm=confirm)]
 
 
 def _verb(record: dict[str, Any]) -> tuple[str, str]:
@@ -215,6 +247,13 @@ def with_actions(
     if acting:
         uid = next((a["action_uid"] for a in applied), acting[0].action_uid)
         action["undo"] = f"{command_line('undo', uid)}; what was there before is put back."
+    if action["why_not"] == BREAK_GLASS and not acting:
+        text = "Ask whether there is an emergency. Whoever locks it takes away the way in of last resort."
+        title = "Ask its owner: it is kept for emergencies"
+        action |= {"verb": NOTIFY, "title": title, "text": text, "cost": VERBS[NOTIFY][2]}
+    elif any(p.confirm == NOT_UNDONE for p in proposals) and action["verb"] != NOTIFY:
+        text = action["text"].replace("; this can be undone", "").replace(" It can be undone.", "")
+        action |= {"irreversible": True, "text": text, "undo": "The list of owners says that this cannot be undone."}
     if verb := next((a["verb"] for a in applied if a["state"] == "applied"), None):
         action |= {"applied": verb, "title": f"{_PAST_TENSE.get(verb, verb).capitalize()}: replace it, or undo"}
     return {**record, "action": action}

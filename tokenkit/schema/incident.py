@@ -110,6 +110,7 @@ class Action(TypedDict):
     why_not: NotRequired[str | None]  # why tokenkit proposes nothing stronger than to notify
     note: NotRequired[str]
     undo: NotRequired[str]  # how it is undone
+    irreversible: NotRequired[bool]  # whether the list of owners says that it cannot be
     applied: NotRequired[Verb]  # what was done
 
 

@@ -51,11 +51,14 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "rotated_from": ("replaces", "rotated_from_id", "previous_token", "predecessor"),
     "enforce_connector": ("connector",),
     "enforce_handle": ("handle",),
+    "reversible": ("can_be_undone",),
+    "break_glass": ("breakglass", "emergency", "emergency_access"),
+    "allow_auto": ("allow_automatic", "automatic_action", "automation_allowed"),
     "valid_from": ("from", "since", "owner_since"),
     "valid_to": ("to", "until", "owner_until"),
 }  # fmt: skip
 # common columns of no use yet; read over in silence
-UNUSED = {"manager_uid", "last_used_time", "last_used", "reversible", "break_glass", "allow_auto", "evidence"}
+UNUSED = {"manager_uid", "last_used_time", "last_used", "evidence"}
 # whether the token itself is in use, which says nothing about its owner
 TOKEN_STATUS = {"status", "state", "active", "enabled", "token_status", "key_status"}
 IN_USE = {"active", "enabled", "true", "yes", "1", "valid", "current", "in_use", "in use"}
@@ -75,6 +78,8 @@ NO_TIME = re.compile(
 )
 # 1.23457E+19: how a spreadsheet shows a long number that it took an id for, whose last digits it has lost
 SHORTENED = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d{1,3}")
+YES, NO = {"yes", "y", "true", "t", "1", "x"}, {"no", "n", "false", "f", "0"}
+FLAGS = ("reversible", "break_glass", "allow_auto")
 LISTS = ("scopes", "networks")  # a list may have a row for each of them
 TOKEN_STATE = "token_state"  # no column of ours: read for a note alone
 TEXTS = ("token_kind", "token_name", "owner_name", "owner_email", "owner_type", "team", "purpose", "environment",
@@ -106,7 +111,7 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     ------
     InventoryError
         No such file, not a CSV, no column for the token's id, an id that a spreadsheet shortened, a value that is no
-        time, two owners at one time.
+        time or neither yes nor no, two owners at one time.
     """
     header, rows, notes = sheet.read(path, {"native_id", *SPELLINGS["native_id"]})
     columns = _columns(path, header, notes)
@@ -216,6 +221,22 @@ class _Line:
             raise self.error(f"{column} is {text[:40]!r}, {expected}. Correct it.") from error
         return moment if EARLIEST < moment < LATEST else None
 
+    def yes_or_no(self, column: str) -> bool | None:
+        """Return whether a cell says yes; None where it is empty.
+
+        Raises
+        ------
+        InventoryError
+            It says neither yes nor no. What protects a token is not guessed.
+        """
+        text = self.text(column)
+        if text is None:
+            return None
+        if text.lower() not in YES | NO:
+            shown_text = tidy_text(text, 40)
+            raise self.error(f"{column} is {shown_text!r}, expected yes or no, or nothing. Correct it.")
+        return text.lower() in YES
+
     def note(self, what: str) -> None:
         self.notes.setdefault(what, []).append(self.number)
 
@@ -257,6 +278,7 @@ def _token(line: _Line, key: bytes, realm: str) -> _Token:
     row = {column: tidy_text(text, 512) if text else text for column, text in row.items()}
     row["label"] = row.pop("token_name")
     row["enforce_connector"], row["enforce_handle"] = line.text("enforce_connector"), line.text("enforce_handle")
+    row |= {column: line.yes_or_no(column) for column in FLAGS}
     row["issuer"], row["mask"] = issuer, hint
     row["token_uid"] = identity.token_uid(key, issuer, native)
     row["token_key"] = identity.int_key(row["token_uid"])

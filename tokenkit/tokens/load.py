@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tokenkit import schema
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 from tokenkit.ingest import open_key
@@ -34,7 +35,8 @@ def load_inventory(workspace: Workspace, path: Path | None) -> None:
         raise InputError(f"{named}: there is no such list of owners (inventory). Correct the path, or leave it out.")
     with state.connect(workspace.state) as db:
         key = open_key(workspace, db)
-        digest = hashlib.sha256(named.read_bytes()).hexdigest()[:16] + ":" + workspace.settings.gateway.realm
+        columns = hashlib.sha256(",".join(schema.TOKENS.names).encode()).hexdigest()[:8]  # of a new version: read anew
+        digest = f"{hashlib.sha256(named.read_bytes()).hexdigest()[:16]}:{workspace.settings.gateway.realm}:{columns}"
         loaded = state.stage_digests(db, "inventory").get("tokens")
     if loaded == digest and lake.version(workspace.lake, "tokens") is not None:
         return

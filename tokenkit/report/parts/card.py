@@ -82,7 +82,7 @@ def row(incident: Incident) -> Values:
         "sure": sure["level"],
         "sure_text": words.sentence(sure["text"]),
         "do": action["title"],
-        "undo": _UNDO[action["verb"]][0],
+        "undo": "It cannot be undone." if action.get("irreversible") else _UNDO[action["verb"]][0],
         "otherwise": words.sentence(next(iter(incident["if_nothing"]), "")),
         "risk": incident["risk"],
     }
