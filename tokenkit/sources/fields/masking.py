@@ -269,7 +269,8 @@ def _is_random(run: str) -> bool:
 
     Examples
     --------
-    >>> [run for run in ("0001aaaabbbb", "base64url", "ListFunctions20150331", "sourceIPAddress") if _is_random(run)]
+    >>> words = ("0001aaaabbbb", "base64url", "ListFunctions20150331", "sourceIPAddress", "accessKeyId")
+    >>> [word for word in words if _is_random(word)]
     ['0001aaaabbbb']
     >>> [run for run in ("wJalrXUtnFEMI", "qwjzkxvbnmplkjhg", "20260301102030", "x9K2mP4q") if _is_random(run)]
     ['wJalrXUtnFEMI', 'qwjzkxvbnmplkjhg', 'x9K2mP4q']
@@ -286,9 +287,12 @@ def _is_random(run: str) -> bool:
     return len(run) >= 40 or (len(run) >= 16 and bool(_NO_VOWEL.search(run)))
 
 
+_SHORT_WORDS = {"Id", "Ip", "By", "To", "Of", "At", "In", "On", "Is", "No", "Db", "Ua"}  # of accessKeyId, isOnIp
+
+
 def _changes_case(run: str) -> bool:
     """Whether capitals stand where no camelCase has them."""
-    words = re.findall(r"[A-Z]*[a-z]*", run)[:-1]
+    words = [word for word in re.findall(r"[A-Z]*[a-z]*", run)[:-1] if word not in _SHORT_WORDS]
     odd = any(len(word) < 3 or not re.search("[aeiouyAEIOUY]", word) for word in words)
     return odd and len(_CASES.findall(run)) > len(run) / 3
 
