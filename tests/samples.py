@@ -11,6 +11,7 @@ from typing import Any
 
 import gateway_lines
 from gateway_lines import Call
+from own_sources import ANTHROPIC, GITHUB, HOOP, KUBERNETES, LITELLM, MCP, OKTA, OPENAI, changed
 
 HOUR = "2026-03-02T10:00"
 SECONDS = 1772445600  # 2026-03-02 10:00 UTC
@@ -147,6 +148,66 @@ def _at_gateway(line: Callable[[Call], bytes]) -> Callable[[int, str, Chosen], b
     return call
 
 
+def github(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(changed(GITHUB, **{"@timestamp": (SECONDS + n) * 1000, "_document_id": f"doc-{n}", "actor": who},
+                         hashed_token=KEYS[who], user_agent=chosen.agent, repo=f"acme{chosen.path}",
+                         request_id=chosen.request_id))  # fmt: skip
+
+
+def okta(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(changed(OKTA, uuid=f"0a1b2c3d-0000-11f0-8000-{n:012d}", published=f"{HOUR}:{n:02d}.123Z",
+                         actor__id=f"00u{who}", actor__alternateId=f"{who}@acme.example",
+                         transaction__detail__requestApiTokenId=KEYS[who], transaction__id=chosen.request_id,
+                         client__userAgent__rawUserAgent=chosen.agent,
+                         debugContext__debugData__requestUri=chosen.path))  # fmt: skip
+
+
+def kubernetes(n: int, who: str, chosen: Chosen) -> bytes:
+    times = {"requestReceivedTimestamp": f"{HOUR}:{n:02d}.000001Z", "stageTimestamp": f"{HOUR}:{n:02d}.200001Z"}
+    user = {"username": who, "uid": who,
+            "extra": {"authentication.kubernetes.io/credential-id": [f"JTI={KEYS[who]}"]}}  # fmt: skip
+    return _line(changed(KUBERNETES, auditID=f"3f2504e0-0000-41d3-9a0c-{n:012d}", user=user, userAgent=chosen.agent,
+                         requestURI=chosen.path, sourceIPs=[chosen.forwarded, "203.0.113.7"], **times))  # fmt: skip
+
+
+def openai(n: int, who: str, chosen: Chosen) -> bytes:
+    result = changed(OPENAI["results"][0], api_key_id=KEYS[who], user_id=who)
+    return _line(changed(OPENAI, start_time=SECONDS + 60 * n, end_time=SECONDS + 60 * n + 60, results=[result]))
+
+
+def anthropic(n: int, who: str, chosen: Chosen) -> bytes:
+    result = changed(ANTHROPIC["results"][0], api_key_id=KEYS[who])
+    times = {"starting_at": f"2026-03-02T10:{n:02d}:00Z", "ending_at": f"2026-03-02T10:{n + 1:02d}:00Z"}
+    return _line(changed(ANTHROPIC, results=[result], **times))
+
+
+def litellm(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(changed(LITELLM, request_id=f"chatcmpl-{n}", api_key=KEYS[who], user=who, end_user=chosen.request_id,
+                         startTime=f"{HOUR}:{n:02d}.000Z", endTime=f"{HOUR}:{n:02d}.500Z", session_id=chosen.request_id,
+                         request_tags=[f"User-Agent: {chosen.agent}"]))  # fmt: skip
+
+
+def hoop(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(changed(HOOP, id=f"5701046a-0000-4b3b-a02d-{n:012d}", user=f"{who}@acme.example", user_id=who,
+                         start_date=f"{HOUR}:{n:02d}Z", end_date=f"{HOUR}:{n + 1:02d}Z",
+                         script={"data": f"SELECT {chosen.path} -- {chosen.agent}"}))  # fmt: skip
+
+
+def mcp(n: int, who: str, chosen: Chosen) -> bytes:
+    return _line(changed(MCP, timestamp=f"{HOUR}:{n:02d}Z", api_key_id=KEYS[who], user={"email": f"{who}@acme.example"},
+                         agent=chosen.agent, session_id=chosen.request_id, request__id=chosen.request_id,
+                         request__params__arguments={"title": chosen.path}))  # fmt: skip
+
+
+def git_log(n: int, who: str, chosen: Chosen) -> bytes:
+    name = chosen.path[1:] or "a"
+    if any(not 32 <= ord(c) < 127 or c in '"\\' for c in name):  # as git quotes a path
+        octal = "".join(chr(b) if 32 <= b < 127 and chr(b) not in '"\\' else f"\\{b:03o}" for b in name.encode())
+        name = f'"{octal}"'
+    commit = f"commit\t{n:040x}\t{HOUR}:{n:02d}Z\t{who}@acme.example\tnoreply@forge.example\t{who}\n"
+    return f"{commit}\n3\t0\t{name}\n".encode()
+
+
 SAMPLES: dict[str, Sample] = {
     "alb": Sample(_at_gateway(gateway_lines.alb_text), tokens=0),
     "api-gateway": Sample(_at_gateway(gateway_lines.api_gateway_text)),
@@ -161,6 +222,15 @@ SAMPLES: dict[str, Sample] = {
     "a mapping of JSON": Sample(mapped_json, name="a.jsonl", mapping=MAPPING),
     "haproxy": Sample(haproxy),
     "nginx": Sample(nginx),
+    "anthropic-usage": Sample(anthropic, name="a.json"),
+    "git-log": Sample(git_log),
+    "github-audit": Sample(github, name="a.json"),
+    "hoop-sessions": Sample(hoop, name="a.json"),
+    "kubernetes-audit": Sample(kubernetes),
+    "litellm-spend": Sample(litellm, name="a.json"),
+    "mcp-gateway": Sample(mcp),
+    "okta-log": Sample(okta, name="a.json"),
+    "openai-usage": Sample(openai, name="a.json"),
     "ocsf": Sample(ocsf, name="a.jsonl"),
     "vault-audit": Sample(vault),
 }
