@@ -59,8 +59,9 @@ def test_gits_own_format_is_read_and_no_message_makes_a_commit(tmp_path: Path) -
     assert events["network"].tolist() == ["UTC+01:00"] and events["principal_uid"].tolist() == ["Ana Example"]
 
 
-def test_a_broken_header_costs_its_own_files_alone(tmp_path: Path) -> None:
-    path = put(tmp_path, OURS.replace(f"commit\t{TWO}", "commit\tbroken") + "1\t1\tx.py\n" + OURS)
+@pytest.mark.parametrize("broken", ["commit\tbroken", "\0commit\t", "odd"])
+def test_a_broken_header_costs_its_own_files_alone(tmp_path: Path, broken: str) -> None:
+    path = put(tmp_path, OURS.replace(f"commit\t{TWO}", broken) + "1\t1\tx.py\n" + OURS)
     events, tally = read(path, "git-log")
     assert "x.py" not in set(events["resource_uid"]) and [one.place for one in tally.quarantined] == [
         "line 5",

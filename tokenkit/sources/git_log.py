@@ -81,7 +81,7 @@ def _rows(path: Path) -> Iterator[Rows]:
                 _end(commit, rows, records)
                 commit = started
             elif change := _NUMSTAT.fullmatch(text):
-                if commit is None or not commit.uid:
+                if commit is None:
                     why = "a file of a commit whose header is missing or cannot be read"
                     rows.quarantined.append(Quarantined.of(f"line {number}", line, why))
                     continue
@@ -89,9 +89,8 @@ def _rows(path: Path) -> Iterator[Rows]:
                 _add(rows, records, number, commit.header + b"\n" + line, _record(commit, *change.groups()))
             elif not (commit and _continue(commit, text)):
                 rows.quarantined.append(Quarantined.of(f"line {number}", line, "not a line of git log --numstat"))
-                if text.startswith("commit"):
-                    _end(commit, rows, records)
-                    commit = Commit(number, line, "")  # its files are no other's
+                _end(commit, rows, records)
+                commit = None  # it may have begun a commit, whose files are no other's
         rows.columns = {name: field_of_each(records, name) for name in MAPPING.needed}
         yield rows
     rest, last = Rows(), list[Record]()
@@ -113,7 +112,7 @@ def _begin(number: int, line: bytes, text: str) -> Commit | None:
 
 def _continue(commit: Commit, text: str) -> bool:
     """Take what a line of a header says; return whether it is one."""
-    if not commit.uid or commit.has_file or not _OF_HEADER.match(text):
+    if commit.has_file or not _OF_HEADER.match(text):
         return False
     if person := _PERSON.fullmatch(text):
         role, name, email = person.groups()
@@ -127,7 +126,7 @@ def _continue(commit: Commit, text: str) -> bool:
 
 def _end(commit: Commit | None, rows: Rows, records: list[Record]) -> None:
     """Add a commit that changed no file, such as a merge, as an event of its own."""
-    if commit and commit.uid and not commit.has_file:
+    if commit and not commit.has_file:
         _add(rows, records, commit.number, commit.header, _record(commit, "0", "0", ""))
 
 

@@ -93,11 +93,15 @@ def _rows(record: Record, begin: str, end: str, row: Callable[[Record], Record])
         start = first_text(record, begin, f"{begin}_iso", "usage_date_utc")
         its = row(record)
         over = record.get(end) or (f"{start}T23:59:59Z" if start and len(start) == 10 else None)
-        return {**its, begin: start, f"{begin} + results": _uid(start, record), "results": _state(its, over)}
+        return {**its, begin: start, f"{begin} + results": _uid(start, record), "results": _state(its, start, over)}
     parts = [result if type(result) is dict else {} for result in results]
     made = [{**part, **row(part)} for part in parts]
     whole = [
-        {**its, f"{begin} + results": _uid(record.get(begin), part), "results": _state(its, record.get(end))}
+        {
+            **its,
+            f"{begin} + results": _uid(record.get(begin), part),
+            "results": _state(its, record.get(begin), record.get(end)),
+        }
         for its, part in zip(made, parts, strict=True)
     ]
     return whole or {"results": NOTHING}
@@ -109,9 +113,10 @@ def _uid(start: Any, result: Record) -> str:
     return hashlib.sha256(files.as_json([start, told_apart])).hexdigest()
 
 
-def _state(row: Record, end: Any) -> str:
-    ends = moment(end, "")
-    if ends is not None and ends > datetime.now(UTC).timestamp() * 1e6:
+def _state(row: Record, start: Any, end: Any) -> str:
+    """Return what there is of a bucket; one that begins after now has a wrong clock, and is judged as such later."""
+    begins, ends, now = moment(start, ""), moment(end, ""), datetime.now(UTC).timestamp() * 1e6
+    if begins is not None and ends is not None and begins <= now < ends:
         return NOT_OVER
     return NOTHING if row.get("num_model_requests") == 0 else USED
 
