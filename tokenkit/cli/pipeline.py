@@ -220,7 +220,7 @@ def try_(
     with progress_bars() as progress:
         result = runner.run(workspace, [logs], progress=progress)
     if result.facts["state"] == "not_enough_history":
-        days = math.ceil(result.facts["history"]["days"])
+        days = max(1, math.ceil(result.facts["history"]["days"]))
         typer.echo(
             f"too little history: {_counted(days, 'day')}. From {MIN_DAYS} on something is judged, from 42 on the "
             "comparison is complete. The page shows what there is; try another repository, or more logs."
