@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import audit_samples
 import gateway_lines
 from gateway_lines import Call
 from own_sources import ANTHROPIC, GITHUB, HOOP, KUBERNETES, LITELLM, MCP, OKTA, OPENAI, changed
@@ -234,5 +233,4 @@ SAMPLES: dict[str, Sample] = {
     "openai-usage": Sample(openai, name="a.json"),
     "ocsf": Sample(ocsf, name="a.jsonl"),
     "vault-audit": Sample(vault),
-    **{name: Sample(call) for name, call in audit_samples.CALLS.items()},
 }
