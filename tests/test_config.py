@@ -27,7 +27,7 @@ def settings_of(folder: Path, text: str) -> Settings:
     [
         ("[detection]\nbudgte = 5", r"no setting detection.budgte; did you mean budget\?"),
         ("[detectoin]\nbudget = 5", r"no setting detectoin; did you mean detection\?"),
-        ("zzz = 1", "no setting zzz; known: name, inventory, events"),
+        ("zzz = 1", "no setting zzz; known: name, inventory, lake, events"),
         ("[detection]\nbudget = 'many'", r"detection.budget: .*number.*found 'many'"),
         ("[detection]\nbudget = 0", r"detection.budget: .*greater than 0.*found 0"),
         ("events = 'logs'", r"events: .*list.*found 'logs'"),
