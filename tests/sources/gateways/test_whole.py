@@ -98,6 +98,15 @@ def test_an_odd_line_sends_its_slice_alone_the_slow_way(monkeypatch: pytest.Monk
     assert taken.tolist() == [True] * 3 + [False] * 3 + [True] * 3
 
 
+@pytest.mark.parametrize("name", AT_ONCE)
+def test_calls_of_which_no_address_is_known_are_read(name: str) -> None:
+    source, line, _ = FORMATS[name]
+    calls = [Call(peer="-"), Call(), Call(peer="-")]
+    events, _ = read(b"\n".join(map(line, calls)), source, trusted_proxies=[TRUSTED])
+    assert [event["src_ip"] for event in events if event["src_ip"]] == ["203.0.113.7"]
+    assert len(events) == 1 or events[1]["src_ip"] == "203.0.113.7"
+
+
 def test_a_field_that_the_first_line_lacks_is_not_lost() -> None:
     records = [json.loads(FORMATS["nginx_json"][1](Call())) for _ in range(3)]
     del records[0]["remote_user"]

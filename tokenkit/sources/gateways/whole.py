@@ -220,8 +220,10 @@ def _hops(columns: Columns, texts: Callable[[Names, bool], pa.Array], profile: P
     before = [texts((name,), True) for name in profile.forwarded if name in columns]
     if not trusted:
         return pc.coalesce(peer, *reversed(before))
-    joined = pc.binary_join_element_wise(*before, peer, ", ", null_handling="skip")
-    return pc.if_else(pc.equal(joined, ""), None, joined)
+    hops = peer
+    for column in reversed(before):  # Arrow's null_handling="skip" leaves out rows of nothing but nulls
+        hops = pc.coalesce(pc.binary_join_element_wise(column, hops, ", "), hops, column)
+    return hops
 
 
 def _rows(calls: Calls, mask: Mask) -> Calls:
