@@ -38,11 +38,13 @@ COMMANDS = (
     "features",
     "schema",
     "version",
+    "export",
+    "lake",
 )
 
 
 def test_every_command_is_known_here():
-    from tokenkit.cli import about, bench, labels, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
+    from tokenkit.cli import about, bench, export, labels, lake, notebook, pipeline, respond, sources, tune, workspace  # noqa: F401
 
     assert set(typer.main.get_command(cli.app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
 

@@ -44,6 +44,7 @@ class Counts:
 
         Examples
         --------
+        >>> from tokenkit.sources import clocks
         >>> Counts(reasons=Counter({clocks.FUTURE: 2})).remarks()
         ['2 set aside: its time lies in the future, a clock may be wrong']
         """

@@ -170,10 +170,10 @@ def is_read(db: sqlite3.Connection, digest: str, source: str) -> bool:
     return db.execute("select 1 from files where digest = ? and source = ?", [digest, source]).fetchone() is not None
 
 
-def has_files_without_parts(db: sqlite3.Connection, source: str) -> bool:
-    """Whether files of a source were read at once, maybe by an earlier version, which read all in this way."""
+def has_files_known_whole(db: sqlite3.Connection, source: str) -> bool:
+    """Whether files of a source are known by their whole content: packed ones, or all that an earlier version read."""
     query = "select 1 from files f where source = ? and not exists"
-    query += " (select 1 from parts p where p.digest = f.digest and p.source = f.source) limit 1"
+    query += " (select 1 from parts p where p.digest = f.digest and p.source = f.source and p.content <> '') limit 1"
     return db.execute(query, [source]).fetchone() is not None
 
 

@@ -122,7 +122,7 @@ class Reader:
     def _growing(self, path: Path, source: Source) -> Generator[Piece, None, str]:
         """Yield what is new in a plain file of lines; return what it is known by, empty where it has no whole line."""
         file = known.find(self.db, path, source.name, self.here)
-        if not file.parts and known.has_files_without_parts(self.db, source.name):
+        if not file.parts and known.has_files_known_whole(self.db, source.name):
             digest = known.whole_digest(path)
             if known.is_read(self.db, digest, source.name):
                 return digest
