@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+import raw_logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from tokenkit.sources.mapped.draft import draft
 
 READING = sources.Reading(b"k" * 32)
 AT = "2026-03-02T10:00:00.123456789Z"
+NS = "1772445600123456789"
 MAPPED = source(
     Mapping("shop", "shop", {"time": "msec", "native_id": "api_key_id", "method": "request_method", "path": "uri"})
 )
@@ -70,6 +72,13 @@ WRAPPED: dict[str, Callable[[list[str]], str]] = {
     "vector": envelope(lambda c: {"message": json.loads(c), "source_type": "file"}),
     "google cloud": envelope(lambda c: {"insertId": "1", "timestamp": AT, "jsonPayload": json.loads(c)}),
     "elasticsearch": lambda calls: json.dumps({"hits": {"hits": [{"_source": json.loads(c)} for c in calls]}}),
+    "elasticsearch, dump": envelope(lambda c: {"_index": "gw", "_id": "1", "_source": {"message": c}}),
+    "splunk": envelope(lambda c: {"preview": False, "result": {"_raw": c, "host": "gw1"}}),
+    "loki": lambda calls: json.dumps(
+        {"data": {"result": [{"stream": {}, "values": [["1772445600", c] for c in calls]}]}}
+    ),
+    "loki, command": envelope(lambda c: {"labels": {"app": "gw"}, "line": c, "timestamp": AT}),
+    "datadog": lambda calls: json.dumps({"data": [{"id": "1", "attributes": {"message": c}} for c in calls]}),
     "docker in syslog": each(lambda c: f"Mar  2 10:00:00 gw1 docker[1]: {docker(c)}"),
     "array": lambda calls: "[" + ", ".join(calls) + "]",
     "array over lines": lambda calls: "[\n" + ",\n".join(calls) + "\n]\n",
@@ -101,6 +110,15 @@ def test_a_wrapped_record_is_recognised_and_read_as_the_record_inside(tmp_path: 
     assert read(path, MAPPED)[1].read == 4
     assert not read(path, MAPPED)[1].quarantined
     assert 'api_key_id"  # by its name' in draft(path)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_a_wrapped_record_of_cloudtrail_is_read_as_the_record_inside(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(WRAPPED[name]([json.dumps(raw_logs.cloudtrail(f"e{n}")) for n in range(4)]))
+    assert sources.recognise(path) is sources.get("cloudtrail")
+    uids, tally = read(path, sources.get("cloudtrail"))
+    assert (len(set(uids)), tally.read, tally.quarantined) == (4, 4, [])
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,17 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenkit.sources import files, packed
+from tokenkit.sources import files, packed, wrappers
 from tokenkit.sources.aws import calls, exports, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.sameness import event_ids
 
 NAME = "cloudtrail"
+DOCUMENT = b'{"Records":'  # how a file begins that CloudTrail wrote
 DIGEST_FILE, INSIGHT, AGGREGATED = "cloudtrail digest file", "cloudtrail insight event", "cloudtrail aggregated event"
 CONTROL = "cloudwatch control message"
 USUAL = ("Management", "Data")  # categories of calls
 LINES, HELD_LINES = 500, 10_000  # lines read at once; a line may be a batch of thousands of records
 STREAMED = 256 << 20  # bytes of a file from which on its lines are not held at once
+HEAD_PIECES = 50  # that are looked at to tell what a file is
 PACKED_TIMES = 20  # how much larger than packed a log may be
 
 # what the other columns are made from
@@ -61,8 +63,18 @@ def recognises_file(path: Path) -> bool:
     """Whether a file whose first record says nothing is CloudTrail: an array, joined records, a table of columns."""
     if exports.is_table(path):
         return exports.is_cloudtrail(path)
+    return _is_of_aws(path) or _is_shipped(path)
+
+
+def _is_of_aws(path: Path) -> bool:
+    """Whether a file begins with records, or with what AWS wraps them in."""
     head = files.Reader(path).head(files.HEADS[-1])
-    return any(_holds(piece.value) for piece in islice(shapes.pieces(head), 50) if not piece.reason)
+    return any(_holds(piece.value) for piece in islice(shapes.pieces(head), HEAD_PIECES) if not piece.reason)
+
+
+def _is_shipped(path: Path) -> bool:
+    """Whether a file has records that a log shipper wrapped: in syslog, a container's log, an index, ..."""
+    return wrappers.is_json(path) and any(map(_holds, wrappers.first_records(path, _holds)))
 
 
 def is_digest(document: Any) -> bool:
@@ -76,6 +88,9 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         yield from _table(path, reading, tally)
         return
     reader = files.Reader(path)
+    if not reader.head(len(DOCUMENT)).startswith(DOCUMENT) and not _is_of_aws(path) and _is_shipped(path):
+        yield from _shipped(path, reading, tally)
+        return
     if _is_large(path) and shapes.one_a_line(reader.head(files.HEADS[-1])):
         yield from _lines(path, reading, tally, reader.lines(LINES))
         return
@@ -150,6 +165,20 @@ def _table(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
         waiting = _Waiting(path, reading, tally, unit)
         waiting.add_lines(records, numbers, raw)
         yield from waiting.batches(last=True)
+
+
+def _shipped(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
+    """Yield the events of a file in which a log shipper wrapped each record, or what AWS wraps some in."""
+    waiting = _Waiting(path, reading, tally, "line")
+    for part in wrappers.records(path, _holds):
+        tally.read += len(part.quarantined)
+        tally.quarantined += part.quarantined
+        for number, line, record in zip(part.numbers, part.lines, part.records, strict=True):
+            inner = shapes.unwrap(record)
+            for one in inner:
+                waiting.add(one, number, line if len(inner) == 1 else None)
+        yield from waiting.batches()
+    yield from waiting.batches(last=True)
 
 
 def _lines(path: Path, reading: Reading, tally: Tally, groups: files.Lines) -> Iterator[Batch]:

@@ -61,9 +61,16 @@ def is_plain(record: Record) -> bool:
 def _holds_json(record: Record, depth: int = 2) -> bool:
     """Whether a field in which shippers put a line holds an object."""
     texts = (_text_of(record[name]) for name in TEXT_FIELDS if name in record)
-    return any(text.lstrip().startswith(b"{") for text in texts) or (
-        depth > 0 and any(_holds_json(value, depth - 1) for value in record.values() if type(value) is dict)
+    return any(text.lstrip().startswith(b"{") for text in texts) or any(
+        (type(value) is dict and depth > 0 and _holds_json(value, depth - 1))
+        or (type(value) is list and value and _is_entry(value[0]))
+        for value in record.values()
     )
+
+
+def _is_entry(item: Any) -> bool:
+    """Whether this is a line beside its time, as Loki has it: ``["1772445600000000000", "..."]``."""
+    return type(item) is list and len(item) > 1 and type(item[0]) is str and item[0].isdigit()
 
 
 def _is_docker(record: Record) -> bool:
@@ -261,21 +268,28 @@ class Peeler:
         return self._inside(record, depth) if not self._is_wanted(record) else [(text, record)]
 
     def _inside(self, record: Record, depth: int) -> list[tuple[bytes, Record]]:
-        """Return the records in an object: the first of its fields that holds some."""
+        """Return the records in an object: the first of its fields that holds some, those with a line before others."""
         if depth == DEPTH:
             return []
         for name, value in record.items():
-            if name in TEXT_FIELDS and (text := _text_of(value)):
-                if (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
-                    return found
-            elif type(value) is dict:
+            text = _text_of(value) if name in TEXT_FIELDS else b""
+            if text and (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
+                return found
+        for value in filter(None, record.values()):
+            if type(value) is dict:
                 if found := self._of_object(value, depth):
                     return found
             elif type(value) is list:
-                each = [(item, self._of_object(item, depth)) for item in value if type(item) is dict]
+                each = [(item, self._of_item(item, depth)) for item in value if type(item) in (dict, list)]
                 if any(found for _, found in each):  # those in which nothing is found stay, to be counted
                     return [one for item, found in each for one in found or [(files.as_json(item), item)]]
         return []
+
+    def _of_item(self, item: Any, depth: int) -> list[tuple[bytes, Record]]:
+        """Return the records in an item of a list, which is an object or an entry of Loki."""
+        if type(item) is dict:
+            return self._of_object(item, depth)
+        return self._in_text(_text_of(item[1]), depth + 1) if _is_entry(item) else []
 
     def _of_object(self, value: Record, depth: int) -> list[tuple[bytes, Record]]:
         return [(files.as_json(value), value)] if self._is_wanted(value) else self._inside(value, depth + 1)
