@@ -210,12 +210,16 @@ def event_days(workspace: Workspace) -> list[date]:
 
 @lru_cache(maxsize=16)
 def _event_counts(root: Path, scratch: Path, engine_settings: str, digest: str) -> dict[str, dict[date, int]]:
-    with engine.connect(Engine.model_validate_json(engine_settings), scratch) as connection:
-        lake.scan(connection, root, "events").create_view("e")
-        rows = connection.sql("select source, day, count(*) from e group by all order by all").fetchall()
+    known, of_several = lake.rows_by_value(root, "events", "source")
     counts: dict[str, dict[date, int]] = {}
-    for source, day, n in rows:
-        counts.setdefault(source, {})[day] = n
+    if of_several:
+        with engine.connect(Engine.model_validate_json(engine_settings), scratch) as connection:
+            first, end = min(of_several), max(of_several) + timedelta(days=1)
+            lake.scan(connection, root, "events", first, end).create_view("e")
+            rows = connection.sql("select source, day, count(*) from e group by all").fetchall()
+        known |= {(source, day): n for source, day, n in rows if day in of_several}
+    for source, day in sorted(known):
+        counts.setdefault(source, {})[day] = known[source, day]
     return counts
 
 

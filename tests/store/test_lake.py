@@ -81,6 +81,36 @@ def test_scan_gives_the_days_of_a_half_open_span(tmp_path: Path) -> None:
     assert days_in(raw_logs.day_of(9), None) == []
 
 
+def test_the_log_says_the_rows_of_each_value_and_names_the_days_of_several(tmp_path: Path) -> None:
+    def events(*rows: tuple[int, str]) -> pa.Table:
+        return pa.table({"day": [raw_logs.day_of(d) for d, _ in rows], "source": [source for _, source in rows]})
+
+    assert lake.rows_by_value(tmp_path, "events", "source") == ({}, set())
+    lake.append(tmp_path, "events", events((0, "a"), (0, "a"), (1, "a"), (1, "b"), (2, "a")))
+    lake.append(tmp_path, "events", events((0, "b"), (1, "a")))
+    known = {("a", DAYS[0]): 2, ("b", DAYS[0]): 1, ("a", DAYS[2]): 1}
+    assert lake.rows_by_value(tmp_path, "events", "source") == (known, {DAYS[1]})
+
+
+def test_small_files_with_and_without_a_later_column_are_read_as_one_table(tmp_path: Path) -> None:
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5)).drop_columns(["rows", "last_s"]))
+    later = hours((1, 1, 6)).drop_columns(["rows", "last_s"])
+    lake.append(tmp_path, "activity_hour", later.append_column("rows", pa.array([4], pa.int64())))
+    with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
+        rows = lake.scan(connection, tmp_path, "activity_hour").project("day, requests, rows, last_s").fetchall()
+    assert sorted(rows) == [(DAYS[0], 5, None, None), (DAYS[1], 6, 4, None)]
+
+
+def test_a_small_file_that_is_damaged_after_it_was_read_is_noticed(tmp_path: Path) -> None:
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
+    with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
+        assert len(lake.scan(connection, tmp_path, "activity_hour").fetchall()) == 2
+        file = lake.files(tmp_path, "activity_hour")[0]
+        file.write_bytes(b"no Parquet")
+        with pytest.raises(OSError, match=file.name):
+            lake.scan(connection, tmp_path, "activity_hour")
+
+
 def test_the_digest_changes_with_what_the_tables_hold_and_with_nothing_else(tmp_path: Path) -> None:
     names = ["activity_hour", "dim_network"]
     assert lake.digest(tmp_path, names) == lake.digest(tmp_path, names)

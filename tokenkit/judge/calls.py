@@ -13,6 +13,7 @@ from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.store import lake
 
+BEFORE = pd.Timedelta(days=28)
 EXAMPLES = 10
 NEW_VALUES = 20  # of a kind, whose calls come first among the examples
 COMPARED_VALUES = 50  # of a kind, which are looked for among the peers
@@ -51,8 +52,10 @@ def calls_of(
     """
     if incidents.empty:
         return []
+    since = min(incidents["start"].min() - BEFORE, incidents["chart_start"].min())
     for name in ("activity_hour", "activity_network", "activity_client", "activity_operation", "events"):
-        lake.scan(connection, workspace.lake, name, periods.first, periods.end).create_view(name)
+        low = incidents["start"].min() if name == "events" else since
+        lake.scan(connection, workspace.lake, name, max(low.date(), periods.first), periods.end).create_view(name)
     for name in ("dim_client", "dim_operation", "seen"):
         lake.scan(connection, workspace.lake, name).create_view(name)
     connection.register("dim_network", lake.read(workspace.lake, "dim_network"))  # older lakes lack its last columns
@@ -88,7 +91,7 @@ def _spans(incidents: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
     """
     times = {
         "start_s": incidents["start"], "end_s": incidents["end"], "day_s": incidents["start"].dt.normalize(),
-        "since_s": incidents["start"] - pd.Timedelta(days=28),
+        "since_s": incidents["start"] - BEFORE,
         "chart_start_s": incidents["chart_start"], "chart_end_s": incidents["chart_end"],
     }  # fmt: skip
     seconds = {name: time.dt.as_unit("s").astype("int64") for name, time in times.items()}

@@ -180,8 +180,8 @@ def measure(
     """
     assert periods.reference is not None
     groups = profiles.groups
-    require_features(workspace)
     start, end = periods.reference[0], periods.end
+    require_features(workspace, start, end)
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
         relation = lake.scan(connection, workspace.lake, "fingerprint", start, end)
         daily = relation.filter("\"window\" = 'day'").df()
@@ -191,8 +191,8 @@ def measure(
     return Evidence(periods, days, *day_deviations(days), hours, unfamiliarity)
 
 
-def require_features(workspace: Workspace) -> None:
-    """Check that the fingerprints of the lake have every feature of this version and of what is installed.
+def require_features(workspace: Workspace, start: date | None = None, end: date | None = None) -> None:
+    """Check that the fingerprints of the days in ``[start, end)`` have every feature of this version and of packages.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def require_features(workspace: Workspace) -> None:
     if not lake.days(workspace.lake, "fingerprint"):
         return
     with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        columns = set(lake.scan(connection, workspace.lake, "fingerprint").columns)
+        columns = set(lake.scan(connection, workspace.lake, "fingerprint", start, end).columns)
     if missing := [name for name in features() if name not in columns]:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise InputError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri
 
 MAX_BITS = 40.0
 TAIL_FROM = 0.02
@@ -29,9 +29,7 @@ def normal_z(bits: float) -> float:
     >>> normal_bits(np.array([normal_z(8.5)])).round(1).tolist()
     [8.5]
     """
-    from scipy.stats import norm
-
-    return float(norm.isf(2.0 ** -(bits + 1.0)))
+    return float(-ndtri(2.0 ** -(bits + 1.0)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from pyarrow import fs
 
 from tokenkit import identity, schema
-from tokenkit.store import remote
+from tokenkit.store import remote, small_files
 
 KEEP_HOURS = 168
 CHECKPOINT_EVERY = 20
@@ -126,6 +126,28 @@ def rows_by_day(lake: Path, name: str) -> dict[date, int]:
     return rows
 
 
+def rows_by_value(lake: Path, name: str, column: str) -> tuple[dict[tuple[str, date], int], set[date]]:
+    """Return how many rows of each day have which text in a column, and the days that have to be read to know that.
+
+    The log says it of a file in which the column's smallest and largest text are one.
+    """
+    table = open_table(lake, name)
+    if table is None:
+        return {}, set()
+    actions = pa.table(table.get_add_actions(flatten=True))
+    names = (f"min.{column}", f"max.{column}", f"null_count.{column}", "num_records")
+    values = [actions[n].to_pylist() if n in actions.column_names else [None] * len(actions) for n in names]
+    rows: dict[tuple[str, date], int] = {}
+    unknown: set[date] = set()
+    for part, low, high, nulls, count in zip(actions["path"].to_pylist(), *values, strict=True):
+        day = small_files.day_of(part)
+        if low is None or low != high or nulls != 0 or count is None:
+            unknown.add(day)
+        else:
+            rows[low, day] = rows.get((low, day), 0) + count
+    return {key: count for key, count in rows.items() if key[1] not in unknown}, unknown
+
+
 def digest(lake: Path, names: Iterable[str]) -> str:
     """Return a digest of the content of several tables: equal digests mean equal content."""
     parts = []
@@ -166,17 +188,19 @@ def scan(
     table = open_table(lake, name)
     parts = _parts(table)
     if parts and (start or end):
-        keep = {d.isoformat() for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
-        parts = [p for p in parts if _day_of(p) in keep]
+        keep = {d for d in days(lake, name) if (not start or d >= start) and (not end or d < end)}
+        parts = [p for p in parts if small_files.day_of(p) in keep]
     if table is None or not parts:
         relation = connection.from_arrow(schema.empty(name))
     elif remote.is_remote(lake):
         relation = connection.from_arrow(remote.dataset(lake, table, name, parts))
     else:
         folder = f"{_plain_path(lake)}/{name}"
-        relation = connection.read_parquet(
-            [f"{folder}/{part}" for part in parts], hive_partitioning=True, union_by_name=True
-        )
+        paths = [f"{folder}/{part}" for part in parts]
+        if schema.table(name).partition and small_files.are_small(table, parts):
+            relation = connection.from_arrow(small_files.rows_of(paths))
+        else:
+            relation = connection.read_parquet(paths, hive_partitioning=True, union_by_name=True)
     there = set(relation.columns)
     lacking = schema.empty(name).select([c for c in schema.table(name).names if c not in there])
     nulls = [f', null::{t} as "{c}"' for c, t in zip(lacking.column_names, _types(connection, lacking), strict=True)]
@@ -185,10 +209,6 @@ def scan(
 
 def _types(connection: duckdb.DuckDBPyConnection, data: pa.Table) -> list[str]:
     return [str(t) for t in connection.from_arrow(data).types] if data.num_columns else []
-
-
-def _day_of(part: str) -> str:
-    return part.rsplit("day=", 1)[-1].split("/", 1)[0]
 
 
 def read(lake: Path, name: str) -> pa.Table:
