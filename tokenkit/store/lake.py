@@ -198,7 +198,7 @@ def scan(
         folder = f"{_plain_path(lake)}/{name}"
         paths = [f"{folder}/{part}" for part in parts]
         if schema.table(name).partition and small_files.are_small(table, parts):
-            relation = connection.from_arrow(small_files.rows_of(paths))
+            relation = connection.from_arrow(small_files.rows_of(table, paths))
         else:
             relation = connection.read_parquet(paths, hive_partitioning=True, union_by_name=True)
     there = set(relation.columns)

@@ -24,25 +24,30 @@ def are_small(table: DeltaTable, parts: Sequence[str]) -> bool:
     return rows is not None and rows <= min(ROWS_A_FILE * len(parts), ROWS_TOGETHER)
 
 
-def rows_of(paths: Sequence[str]) -> pa.Table:
+def rows_of(table: DeltaTable, paths: Sequence[str]) -> pa.Table:
     """Return the rows of files together, with the day of each as its last column; what a file lacks is null.
+
+    Each column has the type that the table's log says: Delta's own changes write text in another way than its appends.
 
     Raises
     ------
     OSError
         A file is missing or damaged.
     """
-    tables = [_rows_of_file(path, os.stat(path).st_mtime_ns) for path in paths]
+    schema = pa.schema(table.schema()).serialize().to_pybytes()
+    tables = [_rows_of_file(path, os.stat(path).st_mtime_ns, schema) for path in paths]
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
 @lru_cache(maxsize=16_384)
-def _rows_of_file(path: str, changed_ns: int) -> pa.Table:
+def _rows_of_file(path: str, changed_ns: int, schema: bytes) -> pa.Table:
     """The rows of a file; Delta never changes one in place."""
     try:
         rows = parquet.ParquetFile(path).read(use_threads=False)
     except pa.ArrowInvalid as error:
         raise OSError(f"{path}: {error}") from error
+    types = pa.ipc.read_schema(pa.py_buffer(schema))
+    rows = rows.cast(pa.schema([types.field(name) for name in rows.column_names]))
     return rows.append_column("day", pa.repeat(pa.scalar(day_of(path), pa.date32()), rows.num_rows))
 
 
