@@ -102,14 +102,13 @@ def test_small_files_with_and_without_a_later_column_are_read_as_one_table(tmp_p
 
 
 def test_small_files_that_delta_wrote_itself_are_read_with_the_others(tmp_path: Path) -> None:
-    rows = [{"day": day, "source": source, "scopes": ["a"]} for day in DAYS[:2] for source in ("a", "b")]
+    rows = [{"day": day, "source": source, "scopes": ["a"]} for day in DAYS for source in ("a", "b")]
     table = pa.Table.from_pylist(rows)  # pandas makes large texts
     lake.append(tmp_path, "events", table.set_column(1, "source", table["source"].cast(pa.large_string())))
     lake.delete_rows(tmp_path, "events", f"day = '{DAYS[0]}' and source = 'b'")
-    lake.replace_texts(tmp_path, "events", "source", ["b"], "c")
     with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
         stored = lake.scan(connection, tmp_path, "events").project("day, source, scopes").fetchall()
-    assert sorted(stored) == [(DAYS[0], "a", ["a"]), (DAYS[1], "a", ["a"]), (DAYS[1], "c", ["a"])]
+    assert sorted(stored) == sorted((day, source, ["a"]) for day in DAYS for source in "ab"[: 1 + (day > DAYS[0])])
 
 
 def test_a_small_file_that_is_damaged_after_it_was_read_is_noticed(tmp_path: Path) -> None:
