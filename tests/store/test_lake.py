@@ -111,6 +111,15 @@ def test_small_files_that_delta_wrote_itself_are_read_with_the_others(tmp_path: 
     assert sorted(stored) == sorted((day, source, ["a"]) for day in DAYS for source in "ab"[: 1 + (day > DAYS[0])])
 
 
+def test_a_small_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
+    with engine.connect(config.Engine(), tmp_path / "scratch") as connection:
+        lake.scan(connection, tmp_path, "activity_hour")
+        monkeypatch.setattr("tokenkit.store.small_files.parquet.ParquetFile", None)
+        for _ in range(5):
+            assert len(lake.scan(connection, tmp_path, "activity_hour", DAYS[1]).fetchall()) == 1
+
+
 def test_a_small_file_that_is_damaged_after_it_was_read_is_noticed(tmp_path: Path) -> None:
     lake.append(tmp_path, "activity_hour", hours((0, 1, 5), (1, 1, 7)))
     with engine.connect(config.Engine(), tmp_path / "scratch") as connection:

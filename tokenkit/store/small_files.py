@@ -34,7 +34,9 @@ def rows_of(table: DeltaTable, paths: Sequence[str]) -> pa.Table:
     OSError
         A file is missing or damaged.
     """
-    schema = pa.schema(table.schema()).serialize().to_pybytes()
+    # without what is said of the columns, which Delta gives in another order each time
+    fields = [field.remove_metadata() for field in pa.schema(table.schema())]
+    schema = pa.schema(fields).serialize().to_pybytes()
     tables = [_rows_of_file(path, os.stat(path).st_mtime_ns, schema) for path in paths]
     return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
@@ -47,7 +49,8 @@ def _rows_of_file(path: str, changed_ns: int, schema: bytes) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise OSError(f"{path}: {error}") from error
     types = pa.ipc.read_schema(pa.py_buffer(schema))
-    rows = rows.cast(pa.schema([types.field(name) for name in rows.column_names]))
+    types = pa.schema([types.field(name) for name in rows.column_names])
+    rows = rows if rows.schema.equals(types) else rows.cast(types)
     return rows.append_column("day", pa.repeat(pa.scalar(day_of(path), pa.date32()), rows.num_rows))
 
 
