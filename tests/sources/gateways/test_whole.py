@@ -17,9 +17,7 @@ from tokenkit.sources import Reading, Tally
 from tokenkit.sources.gateways import whole
 
 SOME = settings(max_examples=40, deadline=None)
-AT_ONCE = [
-    n for n in FORMATS if n.startswith(("nginx", "apache")) or n in ("haproxy_json", "envoy_json", "traefik_json")
-]
+AT_ONCE = [n for n in FORMATS if n.startswith(("nginx", "apache")) or n.endswith("_json")]
 texts = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=6),
     st.sampled_from(
@@ -81,7 +79,28 @@ def test_lines_at_once_give_what_each_line_gives(
         assert at_once == read(content, source, **settings)
 
 
-@pytest.mark.parametrize("name", ["nginx_json", "nginx_combined", "nginx_main", "haproxy_json", "envoy_json"])
+ODD = [None, {}, [], [None], "text", 7, True, ["203.0.113.9", "203.0.113.8"], [{"id": "a"}], {"headers": None}]
+
+
+@SOME
+@given(st.sampled_from(["kong_json", "caddy_json", "api_gateway_json"]), st.data())
+def test_objects_of_any_shape_give_what_each_line_gives(name: str, data: st.DataObject) -> None:
+    source, line, _ = FORMATS[name]
+    records = [json.loads(line(Call(forwarded="203.0.113.5", path=f"/v1/{n}"))) for n in range(3)]
+    at = data.draw(st.integers(0, 2))
+    inside = records[at].get("request", records[at])
+    place = data.draw(st.sampled_from([p for p in (records[at], inside, inside.get("headers")) if p]))
+    key = data.draw(st.sampled_from([*place, "request.id", "request.headers.X-Request-Id", "identity", "authorizer"]))
+    place[key] = data.draw(st.sampled_from(ODD))
+    content = b"\n".join(json.dumps(record).encode() for record in records)
+    settings = {"trusted_proxies": [TRUSTED]} if data.draw(st.booleans()) else {}
+    at_once = read(content, source, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole, "read", nothing_at_once)
+        assert at_once == read(content, source, **settings)
+
+
+@pytest.mark.parametrize("name", [n for n in AT_ONCE if n not in ("nginx_common", "apache_vhost")])
 def test_usual_lines_are_read_at_once(name: str) -> None:
     source, line, _ = FORMATS[name]
     profile = next(p for p in sources.gateways.PROFILES if p.name == source)

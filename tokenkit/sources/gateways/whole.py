@@ -35,7 +35,7 @@ Columns = dict[str, pa.Array]  # text or double, by the names of the log
 def read(lines: list[bytes], profile: Profile, reading: Reading) -> tuple[Calls | None, Mask]:
     """Return the calls of the lines that can be read at once, in their order, and which lines these are."""
     names = dict.fromkeys((*profile.fields, *reading.gateway.key_fields))
-    if profile.table or any("." in name for name in names):
+    if profile.table:
         return None, np.zeros(len(lines), dtype=bool)
     calls, taken = _slice(lines, names, profile, reading)
     if calls is not None or len(lines) <= SLICE:
@@ -47,13 +47,13 @@ def read(lines: list[bytes], profile: Profile, reading: Reading) -> tuple[Calls 
 
 
 def _slice(lines: list[bytes], names: dict[str, None], profile: Profile, reading: Reading) -> tuple[Calls | None, Mask]:
-    columns = _of_json(lines, names) if lines[0][:1] == b"{" else _of_text(lines, profile)
+    columns = _of_json(lines, names, profile) if lines[0][:1] == b"{" else _of_text(lines, profile)
     if columns is None:
         return None, np.zeros(len(lines), dtype=bool)
     return _calls(columns, len(lines), profile, reading)
 
 
-def _of_json(lines: list[bytes], names: dict[str, None]) -> Columns | None:
+def _of_json(lines: list[bytes], names: dict[str, None], profile: Profile) -> Columns | None:
     """Return these fields of lines of JSON; None where one is no object, or a field has two types."""
     # every line is one object then: between two of them no JSON goes on
     if not all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
@@ -62,8 +62,13 @@ def _of_json(lines: list[bytes], names: dict[str, None]) -> Columns | None:
         first = files.parse(lines[0])
         content = b"\n".join(lines)
         content.decode()
-        numbers = {name for name in names if type(first.get(name)) in (int, float)}
-        schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in names])
+        marks = dict.fromkeys(name for each in profile.marks for name in each if name not in names)
+        dotted = [name for name in names if "." in name]
+        if any(f'"{name}"'.encode() in content for name in dotted):
+            return None  # it may be a field's own name, which counts before what lies inside an object
+        schema = pa.schema(
+            _kinds(first, [(name,) for name in (*names, *marks)] + [tuple(n.split(".")) for n in dotted])
+        )
         table = pyarrow.json.read_json(
             pa.BufferReader(content),
             pyarrow.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
@@ -71,9 +76,39 @@ def _of_json(lines: list[bytes], names: dict[str, None]) -> Columns | None:
         )
     except (ValueError, pa.ArrowException):  # UnicodeDecodeError and ArrowInvalid among them
         return None
-    if table.num_rows != len(lines):
+    if table.num_rows != len(lines) or any(table[name].null_count < len(lines) for name in dotted):
         return None
-    return {n: table[n].combine_chunks() for n in table.column_names if table[n].null_count < len(lines)}
+    columns: Columns = {name: table[name].combine_chunks() for name in (*names, *marks)}
+    for name in dotted:
+        first_part, *rest = name.split(".")
+        columns[name] = pc.struct_field(table[first_part].combine_chunks(), rest)
+    for name in names:
+        if pa.types.is_list(columns[name].type):
+            if pc.any(pc.equal(pc.list_value_length(columns[name]), 0)).as_py() or columns[name].flatten().null_count:
+                return None
+            of_all = name in profile.forwarded
+            columns[name] = pc.binary_join(columns[name], ", ") if of_all else pc.list_element(columns[name], 0)
+        if pa.types.is_struct(columns[name].type):
+            return None
+    return {name: column for name, column in columns.items() if column.null_count < len(lines)}
+
+
+def _kinds(record: dict[str, Any], paths: list[tuple[str, ...]], inside: bool = False) -> list[pa.Field]:
+    """Return the fields at these paths with the types that they have in one record; text where it has none."""
+    below: dict[str, list[tuple[str, ...]]] = {}
+    for name, *rest in paths:
+        below.setdefault(name, []).extend([tuple(rest)] if rest else [])
+    fields = []
+    for name, inner in below.items():
+        value = record.get(name)
+        if inner or type(value) is dict:
+            kind = pa.struct(_kinds(value if type(value) is dict else {}, inner, inside=True))
+        elif inside and type(value) is list:
+            kind = pa.list_(pa.string())
+        else:
+            kind = pa.float64() if type(value) in (int, float) else pa.string()
+        fields.append(pa.field(name, kind))
+    return fields
 
 
 def _of_text(lines: list[bytes], profile: Profile) -> Columns | None:
