@@ -284,9 +284,8 @@ def test_a_wrong_path_leaves_no_folder_behind(tmp_path, command):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["a {b} %20 [1] ü#^", '日本 it\'s "q"'])
-def test_a_workspace_and_temporary_files_may_be_in_a_folder_of_any_name(tmp_path, name, monkeypatch):
-    folder = tmp_path / name
+def test_a_workspace_and_temporary_files_may_be_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / 'a {b} %20 [1] ü#^ 日本 it\'s "q"'
     lines = [raw_logs.nginx(f"{day}-{hour}", raw_logs.moment(day, hour)) for day in range(16) for hour in (9, 15)]
     raw_logs.write(folder / "logs" / "a [1].log", lines)
     (folder / "logs" / "notes.txt").write_text("no log\n")
