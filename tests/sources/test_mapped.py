@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import own_sources
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from tokenkit import config, identity, schema, sources
 from tokenkit.errors import ConfigError, InputError, SourceError
-from tokenkit.ingest import ingest
+from tokenkit.ingest import ingest, mapping_notes
 from tokenkit.sources import check, inputs, mapped, tabular
 from tokenkit.sources.fields import masking
 from tokenkit.sources.inputs import parse_input
@@ -620,6 +621,17 @@ def test_fields_that_no_record_has_are_told_by_ingest_and_check(tmp_path: Path) 
     put(tmp_path, json.dumps(line | {"n": 3}).encode(), "c.jsonl")
     two = [parse_input(f"{path}={tmp_path / name}") for name in ("b.jsonl", "c.jsonl")]
     assert len(ingest(place, two).notes) == 1, "one file of two has it"
+
+
+def test_a_mapping_of_a_log_that_is_known_as_it_is_says_so(tmp_path: Path) -> None:
+    columns = 'time = "time"\nnative_id = "auth.accessor"\noperation = "request.operation"\n'
+    path = mapping(tmp_path, f'name = "own"\nissuer = "vault"\n[columns]\n{columns}')
+    lines = [own_sources.changed(own_sources.VAULT, type=kind) for kind in ("request", "response")]
+    put(tmp_path, "\n".join(map(json.dumps, lines)).encode(), "a.jsonl")
+    place = config.init(tmp_path / "w")
+    (note,) = ingest(place, [parse_input(f"{path}={tmp_path / 'a.jsonl'}")]).notes
+    assert "this is a log of vault-audit" in note and f"tokenkit ingest vault-audit={tmp_path / 'a.jsonl'}" in note
+    assert mapping_notes(place) == [note]
 
 
 @pytest.mark.parametrize(

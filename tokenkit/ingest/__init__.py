@@ -167,11 +167,30 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
         counts.ignored_files = Counter(ignored.values())
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         progress("reading logs", len(log_files), len(log_files))
+        for name, text in _known_without_mapping(log_files).items():
+            without_value.setdefault(name, {})["source"] = text
         told = {name: told for name, told in (told_before | without_value).items() if told}
         state.set_meta(db, MAPPING_NOTES, json.dumps(told, sort_keys=True))
     names = dict.fromkeys(source.name for _, source in log_files)
     counts.notes = [text for name in names for text in told.get(name, {}).values()]
     return counts
+
+
+def _known_without_mapping(log_files: Sequence[tuple[Path, sources.Source]]) -> dict[str, str]:
+    """What to say of mappings, by name, whose first file is a log that tokenkit knows: it has traps of its own."""
+    firsts: dict[str, Path] = {}
+    for path, source in log_files:
+        if source.name not in sources.sources():
+            firsts.setdefault(source.name, path)
+    texts = {}
+    for name, path in firsts.items():
+        if other := sources.recognise(path):
+            texts[name] = (
+                f"{path_text(path)}: this is a log of {other.name}, which tokenkit reads without a mapping, and joins "
+                f"the lines of one call where it has several. If that is what you want, in a new workspace: tokenkit "
+                f"ingest {other.name}={path_text(path)}"
+            )
+    return texts
 
 
 def _end_of_logs(workspace: Workspace) -> datetime | None:
