@@ -1,12 +1,13 @@
 """Coverage: what was read, what was quarantined and why, and where logs are missing.
 
-Reads  files, quarantine (state.db), events. Writes nothing.
+Reads  files, quarantine (state.db), events. Writes calls by hour (state.db), so that a day is counted once.
 """
 
 import json
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -108,11 +109,7 @@ def _notes(workspace: Workspace) -> list[str]:
 
 def gaps(workspace: Workspace, periods: Periods) -> list[types.Gap]:
     """Hours of the reported days without a single call of a source that is usually busy at that hour."""
-    with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
-        lake.scan(connection, workspace.lake, "events", periods.first, periods.end).create_view("e")
-        counted = connection.sql(
-            "select source, time_ms // 3600000 * 3600 as hour_s, count(*) as n from e group by all order by all"
-        ).df()
+    counted = _calls_by_hour(workspace, periods)
     silent_hours: list[types.Gap] = []
     for source, rows in counted.groupby("source"):
         at = pd.to_datetime(rows["hour_s"], unit="s", utc=True)
@@ -129,6 +126,34 @@ def gaps(workspace: Workspace, periods: Periods) -> list[types.Gap]:
                     {"source": source, "start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
                 )
     return silent_hours
+
+
+def _calls_by_hour(workspace: Workspace, periods: Periods) -> pd.DataFrame:
+    """Return ``source``, ``hour_s`` and ``n``, the calls of all days to the end; a day is counted where it changed."""
+    digests = {
+        d: digest for d, digest in lake.days(workspace.lake, "events").items() if periods.first <= d < periods.end
+    }
+    with state.connect(workspace.state) as db:
+        kept = {date.fromisoformat(row["day"]): row for row in db.execute("select * from hours")}
+    counts = {day: json.loads(kept[day]["counts"]) for day in digests if day in kept}
+    changed: dict[date, list[Any]] = {
+        day: [] for day, digest in digests.items() if day not in kept or kept[day]["digest"] != digest
+    }
+    if changed:
+        with engine.connect(workspace.settings.engine, workspace.scratch) as connection:
+            first, end = min(changed), max(changed) + timedelta(days=1)
+            lake.scan(connection, workspace.lake, "events", first, end).create_view("e")
+            rows = connection.sql(
+                "select day, source, time_ms // 3600000 * 3600, count(*) from e group by all order by all"
+            ).fetchall()
+        for day, *row in rows:
+            if day in changed:
+                changed[day].append(row)
+        with state.connect(workspace.state) as db:
+            new = [(day.isoformat(), digests[day], json.dumps(of_day)) for day, of_day in changed.items()]
+            db.executemany("insert or replace into hours values (?, ?, ?)", new)
+    every = [row for of_day in (counts | changed).values() for row in of_day]
+    return pd.DataFrame(every, columns=["source", "hour_s", "n"])
 
 
 def calls_series(workspace: Workspace, periods: Periods) -> facts.CallsSeries:

@@ -199,6 +199,7 @@ def _erase_state(workspace: Workspace, subject: Subject, erased: Erased) -> None
                 for word in subject.words:
                     db.execute(f"update or replace {table} set {column} = replace({column}, ?, ?)", [word, GONE])
         db.execute("delete from meta where name like 'facts:%'")
+        db.execute("delete from hours")
         for row in db.execute("select name, value from meta where name <> ?", [UNFINISHED]).fetchall():
             if (text := _without(row["value"], subject.words)) != row["value"]:
                 state.set_meta(db, row["name"], text)

@@ -71,6 +71,9 @@ create table if not exists suppressions (suppression_uid text primary key, profi
 create table if not exists forgotten (mark text primary key, moment text not null); -- keyed marks of ids
 create table if not exists removed_days (source text not null, day text not null, events integer not null,
     primary key (source, day)); -- events that retention has removed
+create table if not exists hours ( -- what a day's events were counted to, by source and hour
+    day text primary key, digest text not null, -- of the day's events
+    counts text not null); -- JSON: source, start of the hour (s since 1970), calls
 create table if not exists points (number integer primary key autoincrement, moment text not null, after text not null,
     versions text not null, -- JSON: version of each table of the lake
     files integer not null, -- the newest row of files then
