@@ -116,7 +116,10 @@ def digest(size: Profile, taking_part: Sequence[Contender], ids: Sequence[str]) 
 
 
 def _run_jobs(jobs: list[Job], processes: int, progress: Progress) -> None:
-    """Do every job in a pool of processes, with one bar for all of them."""
+    """Do every job that is not done in a pool of processes, with one bar for all of them."""
+    jobs = [job for job in jobs if not job.is_done]  # a process takes seconds to begin
+    if not jobs:
+        return
     context = multiprocessing.get_context("spawn")
     manager = SyncManager(ctx=context)
     manager.start(_end_with_parent)
@@ -161,7 +164,7 @@ def libraries() -> dict[str, str]:
 def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     tables = {
         name: pd.concat([pd.read_parquet(p) for job in jobs
-                         for p in sorted((root / f"seed-{job.seed}").glob(f"{name}*.parquet"))], ignore_index=True)
+                         for p in sorted(job.results.glob(f"{name}*.parquet"))], ignore_index=True)
         for name in TABLES
     }  # fmt: skip
     idle = tables["trials"].groupby("trial")["events"].max() == 0
@@ -176,7 +179,7 @@ def _collect(root: Path, profile: str, jobs: list[Job], code: str) -> Results:
     kinds = tables["scenarios"].set_index("scenario")[["number", "kind"]]
     trials = tables["trials"].drop_duplicates("trial").join(kinds, on="scenario").drop(columns="profile_uid")
     tables["trials"] = trials.reset_index(drop=True)
-    seconds = [float((root / f"seed-{job.seed}" / "done").read_text()) for job in jobs]
+    seconds = [float((job.results / "done").read_text()) for job in jobs]
     about = {
         "folder": str(root.parent), "profile": profile, "sizes": asdict(jobs[0].profile),
         "seeds": [job.seed for job in jobs],

@@ -43,14 +43,24 @@ class Job:
     scenarios: list[str]
     yours: bytes = own.pack([])
 
+    @property
+    def results(self) -> Path:
+        """The folder of its results."""
+        return self.folder / f"seed-{self.seed}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the results are all there."""
+        return (self.results / "done").exists()
+
 
 # ---- one organisation ----
 def measure_organisation(job: Job, report: Callable[[tuple[int, float]], None] = lambda share: None) -> None:
     """Simulate, measure and attack one organisation; what is there already is not done again."""
-    folder = job.folder / f"seed-{job.seed}"
+    folder = job.results
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        if (folder / "done").exists():
+        if job.is_done:
             report((job.seed, 1.0))
             return
         begun = time.monotonic()
