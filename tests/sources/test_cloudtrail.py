@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tokenkit import identity, schema, sources
-from tokenkit.sources import cloudtrail
+from tokenkit.sources.aws import recognition
 
 KEY = b"k" * 32
 READING = sources.Reading(KEY)
@@ -371,5 +371,5 @@ def test_an_operation_is_sensitive_for_a_reason_that_stands_in_the_table(read) -
 
 
 def test_recognition_needs_what_every_record_has() -> None:
-    assert cloudtrail.recognises(record())
-    assert not cloudtrail.recognises({"eventTime": 1})
+    assert recognition.recognises(record())
+    assert not recognition.recognises({"eventTime": 1})

@@ -155,6 +155,19 @@ def test_what_somebody_sends_makes_no_record(tmp_path: Path) -> None:
     assert (len(uids), len(tally.quarantined)) == (1, 4)
 
 
+def test_what_a_large_file_of_another_kind_is_not_is_told_from_its_begin(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("2026-03-02,a,b\n" * 50_000)
+    tried = []
+
+    def parse(line: bytes) -> dict[str, Any]:
+        tried.append(line)
+        raise ValueError("it is no call")
+
+    assert wrappers.first_records(path, wrappers.is_plain, parse=parse) == []
+    assert 0 < len(tried) < 20_000
+
+
 def test_the_rest_of_a_cut_record_is_quarantined(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text(docker(json.dumps(call(1)) + "\n") + "\n" + docker(json.dumps(call(2))[:40]) + "\n")

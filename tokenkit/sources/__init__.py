@@ -29,6 +29,7 @@ from tokenkit.sources import (
     vault,
     wrappers,
 )
+from tokenkit.sources.aws import recognition
 from tokenkit.sources.contract import Batch, Quarantined, Reading, Record, Source, Tally
 
 __all__ = [
@@ -52,7 +53,7 @@ OURS = (
 GROUP = "tokenkit.sources"
 
 # rules by which a file is not read
-EMPTY, DIGEST, UNKNOWN = "empty file", cloudtrail.DIGEST_FILE, "no known source"
+EMPTY, DIGEST, UNKNOWN = "empty file", recognition.DIGEST_FILE, "no known source"
 HIDDEN, OTHER_NAME, UNREADABLE = "hidden file", "name of another kind of file", "cannot be read"
 ARCHIVE = "archive with nothing in it that can be unpacked"
 
@@ -121,7 +122,7 @@ def sample_of(path: Path) -> Path:
 
 def _recognise(path: Path) -> tuple[Source | None, bool]:
     for record in files.first_records(path):
-        if cloudtrail.is_digest(record):
+        if recognition.is_digest(record):
             return None, True
         if source := _of_record(record):
             return source, False

@@ -7,23 +7,19 @@ fields stands in ``aws.calls``.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tokenkit.sources import files, packed, wrappers
-from tokenkit.sources.aws import calls, exports, shapes
+from tokenkit.sources.aws import calls, exports, recognition, shapes
 from tokenkit.sources.contract import BATCH, Batch, Quarantined, Reading, Record, Source, Tally
 from tokenkit.sources.fields.sameness import event_ids
 
 NAME = "cloudtrail"
 DOCUMENT = b'{"Records":'  # how a file begins that CloudTrail wrote
-DIGEST_FILE, INSIGHT, AGGREGATED = "cloudtrail digest file", "cloudtrail insight event", "cloudtrail aggregated event"
-CONTROL = "cloudwatch control message"
 USUAL = ("Management", "Data")  # categories of calls
 LINES, HELD_LINES = 500, 10_000  # lines read at once; a line may be a batch of thousands of records
 STREAMED = 256 << 20  # bytes of a file from which on its lines are not held at once
-HEAD_PIECES = 50  # that are looked at to tell what a file is
 PACKED_TIMES = 20  # how much larger than packed a log may be
 
 # what the other columns are made from
@@ -42,53 +38,14 @@ MORE = {
 }  # fmt: skip
 
 
-def recognises(record: Record) -> bool:
-    """Whether this is a CloudTrail record, a document without any, or a digest; what wraps one is told by the file."""
-    return record.get("Records") == [] or is_digest(record) or _is_of_cloudtrail(record)
-
-
-def _holds(value: Any) -> bool:
-    """Whether this is a CloudTrail record, or what wraps some."""
-    return (type(value) is dict and recognises(value)) or any(map(_is_of_cloudtrail, shapes.unwrap(value)[:10]))
-
-
-def _is_of_cloudtrail(record: Any) -> bool:
-    if type(record) is not dict:
-        return False
-    names = {name.lower() for name in record}
-    return names >= {"eventsource", "eventname", "eventtime"} or _rule(record) in (INSIGHT, AGGREGATED)
-
-
-def recognises_file(path: Path) -> bool:
-    """Whether a file whose first record says nothing is CloudTrail: an array, joined records, a table of columns."""
-    if exports.is_table(path):
-        return exports.is_cloudtrail(path)
-    return _is_of_aws(path) or _is_shipped(path)
-
-
-def _is_of_aws(path: Path) -> bool:
-    """Whether a file begins with records, or with what AWS wraps them in."""
-    head = files.Reader(path).head(files.HEADS[-1])
-    return any(_holds(piece.value) for piece in islice(shapes.pieces(head), HEAD_PIECES) if not piece.reason)
-
-
-def _is_shipped(path: Path) -> bool:
-    """Whether a file has records that a log shipper wrapped: in syslog, a container's log, an index, ..."""
-    return wrappers.is_json(path) and any(map(_holds, wrappers.first_records(path, _holds)))
-
-
-def is_digest(document: Any) -> bool:
-    """Whether a document is a digest: a signed list of log files, no log."""
-    return isinstance(document, dict) and "digestStartTime" in document and "Records" not in document
-
-
 def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
     """Yield the events of one CloudTrail file, of any shape, whole or cut off."""
     if exports.is_table(path):
         yield from _table(path, reading, tally)
         return
     reader = files.Reader(path)
-    if not reader.head(len(DOCUMENT)).startswith(DOCUMENT) and not _is_of_aws(path) and _is_shipped(path):
+    is_document = reader.head(len(DOCUMENT)).startswith(DOCUMENT)
+    if not is_document and not recognition.is_of_aws(path) and recognition.is_shipped(path):
         yield from _shipped(path, reading, tally)
         return
     if _is_large(path) and shapes.one_a_line(reader.head(files.HEADS[-1])):
@@ -110,9 +67,9 @@ def read(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
     if reason:
         yield from _pieces(path, reading, tally, document, reader.stop_reason, reason)
         return
-    if is_digest(parsed):
+    if recognition.is_digest(parsed):
         tally.read += 1
-        tally.ignored[DIGEST_FILE] += 1
+        tally.ignored[recognition.DIGEST_FILE] += 1
     elif isinstance(parsed, dict) and isinstance(parsed.get("Records"), list):
         yield from _records(path, reading, tally, parsed["Records"], document)
     else:
@@ -170,7 +127,7 @@ def _table(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
 def _shipped(path: Path, reading: Reading, tally: Tally) -> Iterator[Batch]:
     """Yield the events of a file in which a log shipper wrapped each record, or what AWS wraps some in."""
     waiting = _Waiting(path, reading, tally, "line")
-    for part in wrappers.records(path, _holds):
+    for part in wrappers.records(path, recognition.holds_records):
         tally.read += len(part.quarantined)
         tally.quarantined += part.quarantined
         for number, line, record in zip(part.numbers, part.lines, part.records, strict=True):
@@ -204,7 +161,7 @@ def _pieces(
     """Yield the events of a file that is not JSON as a whole: lines, joined records, or a document that is damaged."""
     head = document[: files.HEADS[-1]]
     is_lines = shapes.one_a_line(document) or any(
-        _is_of_cloudtrail(record)
+        recognition.is_of_cloudtrail(record)
         for line in head.split(b"\n")[:50]
         for piece in shapes.pieces(line)
         if line.strip() and not piece.reason and not piece.offset
@@ -392,7 +349,7 @@ def _batch(
     def without_ignored() -> tuple[Sequence[Any], Sequence[int]]:
         categories = [record.get("eventCategory") for record in records]
         odd = [i for i, category in enumerate(categories) if category not in USUAL]
-        by_rule = {i: rule for i in odd if (rule := _rule(records[i]))}
+        by_rule = {i: rule for i in odd if (rule := recognition.rule_of(records[i]))}
         tally.ignored.update(by_rule.values())
         return (files.without(records, by_rule), files.without(keys, by_rule)) if by_rule else (records, keys)
 
@@ -426,23 +383,12 @@ def _with_known_names(record: Record) -> Record:
     return named
 
 
-def _rule(record: Record) -> str:
-    """Return the rule by which a record is no call of the log: a summary of calls, or a message of the carrier."""
-    category = record.get("eventCategory")
-    type_ = record.get("eventType")
-    if category == "Insight" or type_ == "AwsCloudTrailInsight" or "insightDetails" in record:
-        return INSIGHT
-    if category == "Aggregated" or type_ == "AwsAggregatedEvent":
-        return AGGREGATED
-    return CONTROL if record.get("messageType") == "CONTROL_MESSAGE" else ""
-
-
 SOURCE = Source(
     NAME,
     "AWS CloudTrail: documents of records, lines, arrays, exports of CloudWatch, Lake and Athena",
     (".json", ".jsonl", ".ndjson", ".log", ".csv", ".parquet"),
-    recognises,
+    recognition.recognises,
     read,
-    recognises_file=recognises_file,
+    recognises_file=recognition.recognises_file,
     columns={"src_ip" if column == "address" else column: (theirs,) for column, theirs in calls.TEXTS.items()} | MORE,
 )
