@@ -551,7 +551,7 @@ def test_there_are_27_attacks_and_12_benign_changes_in_order() -> None:
 def test_what_should_show_an_attack_is_a_part_of_a_score() -> None:
     parts = {"network", "client", "operation", "hour_of_week", *judged_features(), *BITS}
     parts |= {*signs.UNFAMILIAR, "silence", "foreign_objects"}
-    parts |= {f"drift_{name}" for name in (*DriftAmounts.names, *DriftRequests.names)}
+    parts |= {f"drift_{name}" for name in (*DriftAmounts.amounts, *DriftRequests.amounts)}
     for one in scenarios.ATTACKS.values():
         assert one.shown_by and set(one.shown_by) <= parts, one.id
         assert one.attack_ids and set(one.unchecked) <= set(one.attack_ids)

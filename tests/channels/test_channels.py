@@ -10,13 +10,14 @@ import raw_logs
 from raw_logs import day_of
 
 from tokenkit import channels
-from tokenkit.channels import Detector, calibration
+from tokenkit.channels import Detector, calibration, drift
 from tokenkit.channels.drift import DriftAmounts, DriftRequests
 from tokenkit.channels.foreign import ForeignObjects
 from tokenkit.channels.panel import Panel
 from tokenkit.channels.point import PointDay, PointHour
 from tokenkit.channels.weights import Weights
 from tokenkit.normal import familiarity
+from tokenkit.normal.day_matrices import DaySpan
 from tokenkit.normal.evidence import Evidence
 
 END = 70
@@ -267,10 +268,40 @@ def test_how_far_benign_levels_move_is_learnt_from_the_calibration_days() -> Non
     still = raw_logs.steady(days=62)
     moving = raw_logs.steady(days=62)
     moving["response_bytes"] *= np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.08, (24, 62)), axis=1))
-    taus = [
+    spreads = [
         DriftAmounts()
         .fit(raw_logs.evidence_of(v, raw_logs.periods(42, 62)), day_of(28), day_of(42))
-        .tau["response_bytes"]["office"]
+        .scales["office"][0]
+        .spread
         for v in (still, moving)
     ]
-    assert taus[0] < 0.1 < 2 * taus[0] + 0.1 < taus[1]
+    assert 2 * spreads[0] < spreads[1]
+
+
+def test_what_moves_in_one_kind_of_token_hides_nothing_in_another() -> None:
+    values = raw_logs.steady(days=62)
+    values["response_bytes"][:12] *= np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.2, (12, 62)), axis=1))
+    values["response_bytes"][20, 48:] *= 1.6
+    found = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    behaviour = np.where(np.arange(24) < 12, "person", "scheduled")
+    by_kind = replace(found, days=replace(found.days, behaviour=behaviour))
+    assert heights(DriftAmounts(), by_kind)[20].max() > heights(DriftAmounts(), found)[20].max() + 3
+
+
+def test_a_direction_of_a_leak_adds_to_what_any_rise_shows(evidence: Evidence) -> None:
+    """Fewer calls of other kinds speak for a leak where the direction says so; without one the amounts alone do."""
+    plain = _drift(evidence, {})
+    assert (_drift(evidence, {"response_bytes": 1.0, "requests": -1.0})[LEAK] > plain[LEAK] - 1e-9).any()
+    assert _drift(evidence, {"requests": 1.0})[GROWTH].max() > 2 * plain[GROWTH].max()
+
+
+def _drift(evidence: Evidence, leak: dict[str, float]) -> np.ndarray:
+    return heights(DriftAmounts(Weights({"requests": (1.0,) * 5}, leak=leak)), evidence)
+
+
+def test_after_an_accepted_level_only_what_came_since_counts(evidence: Evidence) -> None:
+    accepted = DaySpan(LEAK, 56, END)
+    sums, _ = drift.two_weeks(replace(evidence, days=replace(evidence.days, accepted=[accepted])), ["response_bytes"])
+    before, _ = drift.two_weeks(evidence, ["response_bytes"])
+    assert np.allclose(sums[LEAK, :56], before[LEAK, :56])
+    assert sums[LEAK, 56, 0] != before[LEAK, 56, 0]

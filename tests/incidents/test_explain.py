@@ -28,6 +28,7 @@ PARTS = [
     *(f"drift_{n}" for n in explain.DRIFT_TITLE),
     *explain.FAMILIAR,
     "silence",
+    "little_else",
 ]
 parts_of = st.dictionaries(st.sampled_from(PARTS), st.floats(0.01, 40), min_size=1, max_size=8)
 
@@ -102,6 +103,17 @@ def test_a_drift_says_how_much_more_a_day_and_of_what(evidence: Evidence) -> Non
 def test_an_amount_says_the_day_on_which_it_was_farthest_off(evidence: Evidence) -> None:
     (reason,) = reasons_of({"sequential_objects": 10.0}, evidence)
     assert reason["value"] == 500 and words.day(pd.Timestamp(raw_logs.moment(50))) in reason["observed"]
+
+
+def test_what_fell_behind_is_said_of_what_fell_farthest() -> None:
+    values = raw_logs.steady(days=62)
+    values["write_requests"][:] = 40 + np.arange(62) % 5
+    values["write_requests"][0, 50] = 2
+    found = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    (row,) = explain.reasons(incident({"little_else": 9.0}), found, {}, {})
+    assert row["title"] == "So many calls of one kind that the rest fell behind"
+    assert row["observed"].startswith("calls that create or update: 2 calls on ")
+    assert "at least" in row["usual"] and row["value"] == 2
 
 
 def test_a_new_value_is_named_with_what_was_usual_and_how_many_peers_use_it(evidence: Evidence) -> None:
@@ -207,7 +219,8 @@ def test_every_part_of_every_channel_has_a_title_in_plain_words() -> None:
     ours = [*PARTS, *(f"panel_{name}" for name in PANEL), *(one.name for one in detectors())]
     for part, title in zip(ours, map(explain.title_of, ours), strict=True):
         assert title[:1].isupper() and "_" not in title and not title.endswith("."), part
-    assert set(signs.names()) - {"network_moved", "network_beside"} <= set(PARTS), "nothing is left out here"
+    joined = {"network_moved", "network_beside", *signs.fewer()}
+    assert set(signs.names()) - joined <= set(PARTS), "nothing is left out here"
     assert [explain.title_of(part) for part in ("silence", "foreign_objects", "orphan_in_use")] == [
         "Used again after a long silence", "Worked on what only others had worked on",
         "Used although its owner has left",

@@ -8,7 +8,7 @@ of one. With each family of attacks left out in turn it is shown that the score 
 
 import pickle
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,11 +28,12 @@ from tokenkit.bench.trials import draws, overlay
 from tokenkit.bench.trials.draws import Trial, trial_stream
 from tokenkit.bench.trials.overlay import AttackedProfiles
 from tokenkit.bench.trials.unattacked import UnattackedOrganisation, simulated_organisation
-from tokenkit.channels import signs
+from tokenkit.channels import drift, signs
 from tokenkit.channels.policy import TITLES
 from tokenkit.channels.weights import HINGES, Weights, hinged
 from tokenkit.config import Detection, code_digest
 from tokenkit.errors import InputError
+from tokenkit.fingerprint import judged_features
 from tokenkit.progress import Progress, silent
 
 SEEDS = (100, 101, 102)  # the bench judges 0 to 4
@@ -44,6 +45,8 @@ RIDGE = 0.1
 # good, but a tenfold day hardly counts, for simulated organisations have many (docs/decisions.md)
 BEYOND = np.array([np.nan, np.nan, np.nan, 0.2, 0.5])
 LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.2])  # of each weight, in bits a bit: what hardly ever happens always counts
+LEAKS = {"slow_exfiltration": 14, "ramp": 30}  # and in how many days each is to be seen
+LEAK_SHRINKAGE = 0.03
 USUAL_DAYS, BENIGN_CHANGES = 10.0, 1.0  # weight of all other days, and of those of benign changes; attacked ones: 1
 
 
@@ -116,7 +119,7 @@ def train(
     left_out = pd.DataFrame(rows, columns=["family", "recall", "trials"])
     recalls = {row.family: round(float(row.recall), 3) for row in left_out.itertuples()}
     about["recall of a family left out, on an organisation not learned from"] = recalls
-    return Trained(replace(learn(tables), trained=about), left_out)
+    return Trained(replace(learn(tables), leak=learn_leak(lessons), trained=about), left_out)
 
 
 # ---- organisations to learn from ----
@@ -247,6 +250,7 @@ def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: 
     """
     rows = pd.concat([table[~table["scenario"].isin(without)] for table in tables], ignore_index=True)
     names = [name for name in rows.columns if name not in ("scenario", "is_attack", "weight")]
+    amounts = np.array([not name.startswith("fewer_") for name in names])  # what is fewer counts as far as it teaches
     found = hinged(rows[names]).reshape(len(rows), -1)
     truth, weight = rows["is_attack"].to_numpy(), rows["weight"].to_numpy()
     before = start.matrix(names).ravel() * np.log(2) if start else None
@@ -254,17 +258,70 @@ def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: 
     def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
         odds = given[0] + found @ given[1:]
         error = weight * (1 / (1 + np.exp(-odds)) - truth)
-        mean = given[1:].reshape(-1, len(HINGES)).mean(axis=0)
-        prior = np.tile(np.where(np.isnan(BEYOND), mean, BEYOND * np.log(2)), len(names))
-        off = given[1:] - (prior if before is None else before)
+        mean = given[1:].reshape(-1, len(HINGES))[amounts].mean(axis=0)
+        prior = np.where(np.isnan(BEYOND), mean, BEYOND * np.log(2)) * amounts[:, None]
+        off = given[1:] - (prior.ravel() if before is None else before)
         value = float((weight * (np.logaddexp(0, odds) - truth * odds)).sum() + RIDGE * (off**2).sum())
         return value, np.concatenate([[error.sum()], found.T @ error + 2 * RIDGE * off])
 
     first = np.concatenate([[-3.0], np.full(found.shape[1], 0.05) if before is None else before])
-    bounds = [(None, None), *[(least * np.log(2), None) for least in np.tile(LEAST, len(names))]]
+    bounds = [(None, None), *[(least * np.log(2), None) for least in (LEAST * amounts[:, None]).ravel()]]
     done = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 400})
     in_bits = np.round(done.x[1:].reshape(-1, len(HINGES)) / np.log(2), 4)
-    return Weights({name: tuple(row) for name, row in zip(names, in_bits.tolist(), strict=True)})
+    by_sign = {name: tuple(row) for name, row in zip(names, in_bits.tolist(), strict=True)}
+    return Weights(by_sign, leak=start.leak if start else {})
+
+
+def learn_leak(lessons: Sequence[Lesson], without: Collection[str] = ()) -> dict[str, float]:
+    """The direction in which features move together where data leaks: a weight of each feature (``drift``).
+
+    Parameters
+    ----------
+    without : scenarios that are left out; where all leaks are, or none can be seen, there is no direction
+
+    Notes
+    -----
+    Fisher's linear discriminant (1936) between two weeks of leaks and those of profiles that nobody attacks: the mean
+    difference times the inverse of the correlations, which are shrunk by ``LEAK_SHRINKAGE``.
+    """
+    if not set(LEAKS) - set(without):
+        return {}
+    names = [*judged_features(), drift.NEW_TO_IT]
+    usual, leaking, weight = [], [], []
+    for one in lessons:
+        evidence, days = one.organisation.evidence, one.organisation.evidence.days
+        sums, known = drift.two_weeks(evidence, names)
+        usual.append(sums[known & days.core[:, None] & days.between(evidence.periods.learning[0])[None, :]])
+        for attacked, _ in one.attacked:
+            for window in _leaking(attacked, names, without):
+                leaking.append(window)
+                weight.append(np.full(len(window), 1 / len(window)))
+    if not leaking:
+        return {}
+    difference = np.average(np.concatenate(leaking), axis=0, weights=np.concatenate(weight)) - np.mean(
+        np.concatenate(usual), axis=0
+    )
+    covariance = np.cov(np.concatenate(usual).T)
+    sd = np.sqrt(np.diag(covariance)) + 1e-6
+    correlation = (1 - LEAK_SHRINKAGE) * covariance / np.outer(sd, sd) + LEAK_SHRINKAGE * np.eye(len(sd))
+    direction = np.linalg.solve(correlation, difference / sd) / sd
+    direction /= np.sqrt(direction @ covariance @ direction)
+    return dict(zip(names, np.round(direction, 3).tolist(), strict=True))
+
+
+def _leaking(attacked: AttackedProfiles, names: list[str], without: Collection[str]) -> Iterator[np.ndarray]:
+    """The two weeks of each leak from its second week on, as long as it is to be seen in."""
+    days = attacked.evidence.days
+    trials = attacked.trials[attacked.trials["scenario"].isin(set(LEAKS) - set(without))]
+    if trials.empty:
+        return
+    sums, known = drift.two_weeks(attacked.evidence, names)
+    for trial in trials.itertuples():
+        row = days.row(trial.profile_uid)
+        first = days.days.searchsorted(pd.Timestamp(trial.start).floor("D"))
+        some = np.arange(first + 7, min(first + LEAKS[trial.scenario], len(days.days)))
+        if known[row, some].any():
+            yield sums[row, some[known[row, some]]]
 
 
 # ---- judging ----
@@ -272,8 +329,10 @@ def _left_out(lessons: Sequence[Lesson], tables: Sequence[pd.DataFrame], ids: Se
     """Recall of some scenarios that weights never saw, on organisations that they never saw, and of how many trials."""
     caught = []
     for number, one in enumerate(lessons):
-        others = [table for n, table in enumerate(tables) if n != number]
-        caught.append(judge(one, learn(others, without=ids), ids))
+        others = [n for n in range(len(lessons)) if n != number]
+        learned = learn([tables[n] for n in others], without=ids)
+        leak = learn_leak([lessons[n] for n in others], without=ids)
+        caught.append(judge(one, replace(learned, leak=leak), ids))
     outcomes = pd.concat(caught, ignore_index=True)
     return float(outcomes.groupby("scenario")["caught"].mean().mean()), len(outcomes)
 

@@ -75,7 +75,8 @@ def detectors(
     from tokenkit.channels.panel import Panel
     from tokenkit.channels.point import PointDay, PointHour
 
-    ours: list[Detector] = [PointHour(weights), PointDay(weights), ForeignObjects(), DriftAmounts(), DriftRequests()]
+    ours: list[Detector] = [PointHour(weights), PointDay(weights), ForeignObjects()]
+    ours += [DriftAmounts(weights), DriftRequests()]
     ours.append(Panel(panel, seed, cache))
     return ours + [make() for make in _installed().values()]
 

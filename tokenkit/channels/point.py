@@ -14,6 +14,7 @@ from tokenkit.channels.weights import Weights, shipped
 from tokenkit.normal.evidence import Evidence
 
 NETWORK = ("network_moved", "network_beside")  # two signs, of which a day has one: one reason
+LITTLE_ELSE = "little_else"  # one reason: all that fell behind what it did
 
 
 class _Point:
@@ -31,7 +32,11 @@ class _Point:
 
     def _parts(self, bits: pd.DataFrame) -> pd.DataFrame:
         parts = self.weights.parts(bits)
-        return parts.drop(columns=list(NETWORK)).assign(network=parts[list(NETWORK)].sum(axis=1))
+        fewer = [name for name in parts if name.startswith("fewer_")]
+        joined = {"network": parts[list(NETWORK)].sum(axis=1)}
+        if fewer:
+            joined[LITTLE_ELSE] = parts[fewer].sum(axis=1)
+        return parts.drop(columns=[*NETWORK, *fewer]).assign(**joined)
 
 
 class PointDay(_Point):

@@ -38,6 +38,11 @@ class Scale:
         return np.where(values > 0, tail.bits(values) if tail else values, 0.0)
 
 
+def fewer() -> list[str]:
+    """The signs of features that lie below what is usual, such as ``fewer_objects``."""
+    return [f"fewer_{name}" for name in judged_features()]
+
+
 def names() -> list[str]:
     """Every sign of a day, in the order of the table.
 
@@ -46,7 +51,7 @@ def names() -> list[str]:
     >>> {"requests", "network_moved", "network_beside", "unfamiliar_objects", "silence"} <= set(names())
     True
     """
-    return [*judged_features(), "network_moved", "network_beside", *NOVELTIES[1:], *UNFAMILIAR, "silence"]
+    return [*judged_features(), "network_moved", "network_beside", *NOVELTIES[1:], *UNFAMILIAR, "silence", *fewer()]
 
 
 def fit_scale(evidence: Evidence, start: date, end: date) -> Scale:
@@ -54,7 +59,8 @@ def fit_scale(evidence: Evidence, start: date, end: date) -> Scale:
     days = evidence.days
     rows, columns = days.active_cells(start, end, days.representative[:, None] & ~days.misuse)
     values = _unscaled(evidence, rows, columns).drop(columns="moved") if len(rows) else pd.DataFrame()
-    return Scale({name: fit_tail(values[name].to_numpy()) for name in values})
+    below = _below(evidence, rows, columns) if len(rows) else {}
+    return Scale({name: fit_tail(np.asarray(values[name])) for values in (values, below) for name in values})
 
 
 def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -70,7 +76,16 @@ def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[n
     new = _of_network(bits["network"], moved) | {name: bits[name] for name in NOVELTIES[1:]}
     for name, kind in UNFAMILIAR.items():
         new[name] = np.max([bits[column] for column in familiarity.fresh_columns(kind)], axis=0)
-    return rows, columns, pd.DataFrame(amounts | new | {"silence": bits["silence"]})[names()]
+    below = {name: scale.bits(name, below) for name, below in _below(evidence, rows, columns).items()}
+    return rows, columns, pd.DataFrame(amounts | new | {"silence": bits["silence"]} | below)[names()]
+
+
+def _below(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
+    """How far each feature lies below what is usual on some days, in standard deviations; negative above it.
+
+    Most features are given the calls: a crawl makes so many of one kind that all else falls behind.
+    """
+    return {f"fewer_{name}": -np.nan_to_num(evidence.z[name][rows, columns]) for name in judged_features()}
 
 
 def of_hours(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -28,11 +28,14 @@ class Weights:
     """The weight of each sign beyond each hinge, in bits of evidence a bit of surprise.
 
     ``by_sign`` has one weight a hinge (0 or more) for each sign, ``trained`` says on what and how they were learned.
-    A sign without weights, such as another package's feature, has the mean of all.
+    A sign without weights, such as another package's feature, has the mean of all. ``leak`` is the direction in which
+    features move together where data leaks for weeks (``drift``): a weight of each, below 0 where a rise speaks
+    against it.
     """
 
     by_sign: Mapping[str, tuple[float, ...]]
     trained: Mapping[str, Any] = field(default_factory=dict)
+    leak: Mapping[str, float] = field(default_factory=dict)
 
     def matrix(self, signs: list[str]) -> np.ndarray:
         """The weights of some signs (sign x hinge)."""
@@ -114,7 +117,11 @@ def read(path: Path) -> Weights:
                 f"{path}: weights of {sign} are {given}, expected {len(HINGES)} numbers, 0 or more. {remedy}"
             )
         by_sign[sign] = tuple(float(w) for w in row)
-    return Weights(by_sign, {name: value for name, value in stored.items() if name not in ("hinges", "weights")})
+    leak = stored.get("leak", {}) if path == SHIPPED or "leak" in stored else shipped().leak  # of an earlier version
+    if not isinstance(leak, dict) or not all(isinstance(w, int | float) and abs(w) < 100 for w in leak.values()):
+        raise InputError(f"{path}: leak is {leak}, expected a number for each feature. {remedy}")
+    about = {name: value for name, value in stored.items() if name not in ("hinges", "weights", "leak")}
+    return Weights(by_sign, about, leak)
 
 
 def write(weights: Weights, path: Path) -> None:
@@ -123,6 +130,7 @@ def write(weights: Weights, path: Path) -> None:
     lines = [f"  {json.dumps(sign)}: {json.dumps(list(weights.by_sign[sign]))}" for sign in heaviest]
     head = "".join(f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)},\n" for k, v in weights.trained.items())
     body = ",\n".join(lines)
-    text = f'{{\n{head} "hinges": {json.dumps(list(HINGES))},\n "weights": {{\n{body}\n }}\n}}\n'
+    leak = json.dumps(dict(sorted(weights.leak.items(), key=lambda item: -abs(item[1]))))
+    text = f'{{\n{head} "hinges": {json.dumps(list(HINGES))},\n "weights": {{\n{body}\n }},\n "leak": {leak}\n}}\n'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -17,7 +17,7 @@ BAD = ("high", "context")
 # columns of the fingerprint, and parts of a score that are no features
 RESERVED = re.compile(
     "(day|window|start|profile_uid|network|client|operation|hour_of_week|foreign_objects|silence)$"
-    "|panel|drift_|unfamiliar_|network_(moved|beside)$"
+    "|panel|drift_|unfamiliar_|fewer_|network_(moved|beside)$|little_else$"
 )
 
 

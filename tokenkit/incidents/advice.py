@@ -32,7 +32,7 @@ SIGNS = {
     "spike": DATA,
     "slow_leak": {"drift_response_bytes", "drift_objects", "drift_new_objects", "drift_rows"},
     "growth": {"drift_requests"},
-    "busy": {"requests", "active_minutes", "max_in_minute"},
+    "busy": {"requests", "active_minutes", "max_in_minute", "little_else"},
     "deletion": {"delete_requests"},
     "policy": {"orphan_in_use", "expired_in_use", "outside_networks"},
 }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tokenkit.channels import Detector, detectors, signs
 from tokenkit.channels.policy import TITLES
-from tokenkit.fingerprint import features
+from tokenkit.fingerprint import features, judged_features
 from tokenkit.incidents import words
 from tokenkit.normal import baseline, familiarity
 from tokenkit.normal.evidence import Evidence
@@ -46,6 +46,7 @@ TITLE = {
     "unfamiliar_clients": "More of the programs that used it were new to it",
     "foreign_objects": "Worked on what only others had worked on",
     "silence": "Used again after a long silence",
+    "little_else": "So many calls of one kind that the rest fell behind",
 }
 DRIFT_TITLE = {
     "response_bytes": "Takes more data for its calls, day after day",
@@ -121,6 +122,8 @@ def _describe(
         return _familiar(part, incident, evidence)
     if part == "silence":
         return _silence(incident, evidence)
+    if part == "little_else":
+        return _little_else(incident, evidence)
     if part in evidence.fits:
         return _amount(part, incident, evidence)
     return _of_detector(part, incident)
@@ -262,15 +265,35 @@ def _position(incident: pd.Series, evidence: Evidence, part: str) -> tuple[int, 
     return k, int(inside[int(np.argmax(z))])
 
 
+def _little_else(incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    """The amount that fell farthest behind what is usual for as many calls, on the day on which it did."""
+    days = evidence.days
+    k = days.row(incident["profile_uid"])
+    inside = np.flatnonzero((days.days >= incident["start"].normalize()) & (days.days < incident["end"]))
+    lowest = {part: np.nan_to_num(evidence.z[part][k, inside], nan=np.inf) for part in judged_features()}
+    part = min(lowest, key=lambda name: float(lowest[name].min()))
+    row = _amount_on(part, k, int(inside[int(np.argmin(lowest[part]))]), evidence)
+    what = features()[part].doc.rstrip(".").split(",")[0].split(" (")[0]
+    return row | {"title": TITLE["little_else"], "observed": f"{what[0].lower()}{what[1:]}: {row['observed']}"}
+
+
 def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
+    return _amount_on(part, *_position(incident, evidence, part), evidence)
+
+
+def _amount_on(part: str, k: int, d: int, evidence: Evidence) -> dict[str, Any]:
     feature, days = features()[part], evidence.days
-    k, d = _position(incident, evidence, part)
     fit = evidence.fits[part]
     value = days.values[part][k, d]
     center = baseline.expected(fit, feature, days)[k, d]
     sd = float(np.sqrt(baseline.variance(fit, feature, days)[k, d]))
-    usual, high = (max(0.0, float(np.expm1(center + s * sd))) for s in (0, 2))
-    group = [g for g in peers_of(evidence, incident["profile_uid"]) if g != k]
+    low, usual, high = (max(0.0, float(np.expm1(center + s * sd))) for s in (-2, 0, 2))
+    limit = (
+        f"at least {words.amount(low, feature.unit)}"
+        if value < usual
+        else f"at most {words.amount(high, feature.unit)}"
+    )
+    group = [g for g in peers_of(evidence, days.profiles[k]) if g != k]
     of_peers = days.values[part][group][:, max(0, d - 6) : d + 1] if group else np.array([np.nan])
     peers = ""
     if group and (~np.isnan(of_peers)).any():
@@ -279,7 +302,7 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
     given = f" for as many {features()[feature.given].unit}" if feature.given else ""
     return {"family": feature.family, "channel": "point_day", "title": feature.reason,
             "observed": f"{words.amount(value, feature.unit)} on {words.day(days.days[d])}",
-            "usual": f"{words.amount(usual, feature.unit)}{given}; at most {words.amount(high, feature.unit)}",
+            "usual": f"{words.amount(usual, feature.unit)}{given}; {limit}",
             "peers": peers,
             "value": float(value), "expected": usual, "unit": feature.unit,
             "measured_as": f"{part}, robust z {evidence.z[part][k, d]:.1f}"}  # fmt: skip

@@ -35,10 +35,8 @@ class Without:
         return self
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """Score by what is left; nothing, where nothing is left of what the channel looks at."""
-        rows = self.channel.score(without(evidence, self.family), start, end)
-        names = set(getattr(self.channel, "names", ()))
-        return rows[:0] if names and names <= features_of(self.family) else rows
+        """Score by what is left."""
+        return self.channel.score(without(evidence, self.family), start, end)
 
 
 def families() -> list[str]:
@@ -76,6 +74,7 @@ def without(evidence: Evidence, family: str) -> Evidence:
     familiar = [c for c in evidence.unfamiliarity if family in FAMILIAR and f"_{FAMILIAR[family]}" in c]
     return replace(
         evidence, days=replace(evidence.days, values=evidence.days.values | unknown), bits=evidence.bits | nothing,
-        z=evidence.z | nothing, hours=evidence.hours.assign(**columns),
+        z=evidence.z | nothing, since_reference=evidence.since_reference | nothing,
+        hours=evidence.hours.assign(**columns),
         unfamiliarity=evidence.unfamiliarity.assign(**dict.fromkeys(familiar, 0.0)),
     )  # fmt: skip
