@@ -37,7 +37,8 @@ def evidence():
     counts = {name: 6.0 for name in familiarity.nothing().columns[2:]}
     shape = plain.days.active.shape
     every = {name: np.full(shape, 7.0) for name in judged_features()}
-    made = replace(plain, bits=plain.bits | every, z=plain.z | every, hours=hours,
+    off = {name: np.where(np.arange(shape[1]) % 4 < 2, z, -z) for name, z in every.items()}  # above, and below
+    made = replace(plain, bits=plain.bits | every, z=plain.z | off, hours=hours,
                    unfamiliarity=pd.DataFrame(cells).assign(**counts))  # fmt: skip
     # a silence that is one: five days after pauses of none
     values = {name: matrix.copy() for name, matrix in made.days.values.items()}
@@ -46,13 +47,18 @@ def evidence():
     return replace(made, days=replace(made.days, values=values))
 
 
+def its_signs(family):
+    amounts = {name for name, its in judged_features().items() if its.family == family}
+    return amounts | {f"fewer_{name}" for name in amounts} | NEW.get(family, set())
+
+
 def of_days(evidence):
     return signs.of_days(evidence, Scale({}), raw_logs.day_of(42), raw_logs.day_of(DAYS))
 
 
 @pytest.mark.parametrize("family", ablation.families())
 def test_without_a_family_exactly_its_signs_are_gone(evidence, family):
-    gone = {name for name, its in judged_features().items() if its.family == family} | NEW.get(family, set())
+    gone = its_signs(family)
     rows, columns, before = of_days(evidence)
     left_rows, left_columns, left = of_days(ablation.without(evidence, family))
     assert (before.max() > 0).all(), "else nothing is tested"
@@ -74,7 +80,7 @@ def test_without_a_family_exactly_its_signs_of_an_hour_are_gone(evidence, family
 
 
 def test_every_sign_belongs_to_one_family_but_the_silence_that_active_days_show(evidence):
-    of_family = [ablation.features_of(family) | NEW.get(family, set()) for family in ablation.families()]
+    of_family = [its_signs(family) for family in ablation.families()]
     assert sorted(name for some in of_family for name in some) == sorted(set(signs.names()) - {"silence"})
 
 

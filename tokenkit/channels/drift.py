@@ -11,7 +11,7 @@ Days of confirmed misuse are scored and fit nothing; where a new level was accep
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
@@ -22,6 +22,7 @@ from tokenkit.channels import score_rows
 from tokenkit.channels.weights import Weights, shipped
 from tokenkit.fingerprint import features
 from tokenkit.normal import baseline, familiarity
+from tokenkit.normal.deviation import in_deviations
 from tokenkit.normal.evidence import Evidence
 from tokenkit.normal.tail import normal_bits, normal_z
 
@@ -60,7 +61,7 @@ class _Drift:
 
     def fit(self, evidence: Evidence, start: date, end: date) -> Self:
         """Fit how far the scores of two weeks usually move, for each kind of token with enough profiles."""
-        days, scores = evidence.days, self._scores(evidence)[0]
+        days, scores = evidence.days, self._scores(_without_answers(evidence, [*self.amounts, *self.leak]))[0]
         learned = ~in_two_weeks(days.misuse) & days.between(start, end)[None, :] & days.core[:, None]
         pools = {"": learned}
         pools |= {kind: learned & (days.behaviour == kind)[:, None] for kind in np.unique(days.behaviour).tolist()}
@@ -166,8 +167,23 @@ def two_weeks(evidence: Evidence, names: list[str]) -> tuple[np.ndarray, np.ndar
     counts = days.active & ~days.reference  # a window that shares days with its reference would look calm
     sums = np.stack([_windows(evidence, _deviations(evidence, name), counts) for name in names], axis=2)
     number = _windows(evidence, np.ones(counts.shape), counts)
-    known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & counts & (number >= MIN_ACTIVE_DAYS)
+    enough = _rolling(counts.astype(float)) >= MIN_ACTIVE_DAYS
+    known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & counts & enough
     return sums / np.sqrt(np.maximum(number, 1.0))[..., None], known
+
+
+def _without_answers(evidence: Evidence, names: list[str]) -> Evidence:
+    """The evidence as if nothing had been accepted: what is learned for all must not depend on an answer about one."""
+    days = evidence.days
+    if not days.accepted:
+        return evidence
+    plain = {
+        name: in_deviations(evidence.fits[name], features()[name], days) - evidence.yardsticks[name].day_effect
+        for name in names
+        if name in evidence.since_reference
+    }
+    plain = {name: np.where(days.reference, evidence.since_reference[name], z) for name, z in plain.items()}
+    return replace(evidence, days=replace(days, accepted=[]), since_reference=evidence.since_reference | plain)
 
 
 def _windows(evidence: Evidence, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
