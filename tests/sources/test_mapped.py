@@ -634,6 +634,22 @@ def test_a_mapping_of_a_log_that_is_known_as_it_is_says_so(tmp_path: Path) -> No
     assert mapping_notes(place) == [note]
 
 
+def test_a_mapped_file_that_goes_meanwhile_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = 'time = "time"\nnative_id = "auth.accessor"\noperation = "request.operation"\n'
+    path = mapping(tmp_path, f'name = "own"\nissuer = "vault"\n[columns]\n{columns}')
+    put(tmp_path, json.dumps(own_sources.VAULT).encode(), "a.jsonl")
+    find_files = sources.find_files
+
+    def found_and_gone(*given: Any) -> Any:
+        found = find_files(*given)
+        (tmp_path / "a.jsonl").unlink()
+        return found
+
+    monkeypatch.setattr(sources, "find_files", found_and_gone)
+    counts = ingest(config.init(tmp_path / "w"), [parse_input(f"{path}={tmp_path / 'a.jsonl'}")])
+    assert (counts.files, sum(counts.ignored_files.values())) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [('decimal = ";"', "decimal is ';'"), ('decimal = ","\nthousands = ","', "both ','"),

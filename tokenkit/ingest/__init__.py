@@ -163,11 +163,12 @@ def _read_logs(workspace: Workspace, inputs: Sequence[Input], progress: Progress
             _store(workspace, db, group, counts)
         _quarantine_gone(db, counts, reader.here)
         counts.unfinished = reader.unfinished
+        known_anyway = _known_without_mapping(log_files)
         packed.forget()
         counts.ignored_files = Counter(ignored.values())
         db.executemany("insert or replace into ignored_files values (?, ?)", list(ignored.items()))
         progress("reading logs", len(log_files), len(log_files))
-        for name, text in _known_without_mapping(log_files).items():
+        for name, text in known_anyway.items():
             without_value.setdefault(name, {})["source"] = text
         told = {name: told for name, told in (told_before | without_value).items() if told}
         state.set_meta(db, MAPPING_NOTES, json.dumps(told, sort_keys=True))
@@ -184,7 +185,11 @@ def _known_without_mapping(log_files: Sequence[tuple[Path, sources.Source]]) -> 
             firsts.setdefault(source.name, path)
     texts = {}
     for name, path in firsts.items():
-        if other := sources.recognise(path):
+        try:
+            other = sources.recognise(path)
+        except OSError:  # it went meanwhile, which is told where it is read
+            continue
+        if other:
             texts[name] = (
                 f"{path_text(path)}: this is a log of {other.name}, which tokenkit reads without a mapping, and joins "
                 f"the lines of one call where it has several. If that is what you want, in a new workspace: tokenkit "

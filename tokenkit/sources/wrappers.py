@@ -28,10 +28,8 @@ Parse = Callable[[bytes], Record]  # of a line that is no JSON; raises ValueErro
 # CloudWatch, Google Cloud, Splunk
 TEXT_FIELDS = ("log", "message", "MESSAGE", "msg", "@message", "original", "_raw", "textPayload", "line", "Message")
 DEPTH = 4  # envelopes in envelopes
-HEAD, HEADS = (
-    200,
-    10,
-)  # lines that are looked at to tell what a file is, and how often so many where they are no records
+HEAD = 200  # lines that are looked at to tell what a file is
+HEAD_GROUPS = 10  # so many lines are looked at so often, where they are no records
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
 _CRI = re.compile(_ISO + rb" (stdout|stderr) ([PF])(?::\S*)? ")
 _RFC_5424 = rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"
@@ -335,9 +333,8 @@ def _text_of(value: Any) -> bytes:
 
 def first_records(path: Path, wanted: Wanted, by_names: bool = False, parse: Parse | None = None) -> list[Record]:
     """Return the first records of a file of JSON; none where its begin has none. Arguments as of ``records``."""
-    begin = islice(
-        records(path, wanted, HEAD, by_names, parse), HEADS
-    )  # a large file of another kind is not read whole
+    # a large file of another kind is not read whole
+    begin = islice(records(path, wanted, HEAD, by_names, parse), HEAD_GROUPS)
     return next((part.records for part in begin if part.records), [])
 
 
