@@ -42,6 +42,11 @@ class Feature:
     given: str | None
     expression: Callable[[], nw.Expr]
 
+    @property
+    def short(self) -> str:
+        """Its description without what is added after a comma or in brackets, such as "Calls refused"."""
+        return self.doc.rstrip(".").split(",")[0].split(" (")[0]
+
 
 REGISTRY: dict[str, Feature] = {}
 

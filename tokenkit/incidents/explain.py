@@ -255,25 +255,33 @@ def peers_of(evidence: Evidence, profile_uid: str) -> np.ndarray:
     return np.flatnonzero(evidence.days.group == evidence.days.group[k])
 
 
+def _days_of(incident: pd.Series, evidence: Evidence) -> tuple[int, np.ndarray]:
+    """Row of the profile, and columns of the days of the incident."""
+    days = evidence.days
+    low, high = incident["start"].normalize(), incident["end"]
+    return days.row(incident["profile_uid"]), np.flatnonzero((days.days >= low) & (days.days < high))
+
+
 def _position(incident: pd.Series, evidence: Evidence, part: str) -> tuple[int, int]:
     """Row of the profile, and column of the day of the incident on which the feature was farthest off."""
-    days = evidence.days
-    k = days.row(incident["profile_uid"])
-    low, high = incident["start"].normalize(), incident["end"]
-    inside = np.flatnonzero((days.days >= low) & (days.days < high))
+    k, inside = _days_of(incident, evidence)
     z = np.nan_to_num(evidence.z[part][k, inside], nan=-np.inf)
     return k, int(inside[int(np.argmax(z))])
 
 
 def _little_else(incident: pd.Series, evidence: Evidence) -> dict[str, Any]:
-    """The amount that fell farthest behind what is usual for as many calls, on the day on which it did."""
-    days = evidence.days
-    k = days.row(incident["profile_uid"])
-    inside = np.flatnonzero((days.days >= incident["start"].normalize()) & (days.days < incident["end"]))
-    lowest = {part: np.nan_to_num(evidence.z[part][k, inside], nan=np.inf) for part in judged_features()}
-    part = min(lowest, key=lambda name: float(lowest[name].min()))
-    row = _amount_on(part, k, int(inside[int(np.argmin(lowest[part]))]), evidence)
-    what = features()[part].doc.rstrip(".").split(",")[0].split(" (")[0]
+    """The amount that fell farthest behind what was usual for as many calls in the two weeks before, and on which day.
+
+    ``evidence.z`` is measured from these weeks, whose level may be another one than that of the reference.
+    """
+    k, inside = _days_of(incident, evidence)
+    z = np.nan_to_num([evidence.z[part][k, inside] for part in judged_features()], nan=np.inf)
+    number, day = np.unravel_index(int(np.argmin(z)), z.shape)
+    part = list(judged_features())[number]
+    d, value = int(inside[day]), evidence.days.values[part][k, inside[day]]
+    sd = float(np.sqrt(baseline.variance(evidence.fits[part], features()[part], evidence.days)[k, d]))
+    row = _amount_on(part, k, d, evidence, center=float(np.log1p(value) - z[number, day] * sd))
+    what = features()[part].short
     return row | {"title": TITLE["little_else"], "observed": f"{what[0].lower()}{what[1:]}: {row['observed']}"}
 
 
@@ -281,11 +289,13 @@ def _amount(part: str, incident: pd.Series, evidence: Evidence) -> dict[str, Any
     return _amount_on(part, *_position(incident, evidence, part), evidence)
 
 
-def _amount_on(part: str, k: int, d: int, evidence: Evidence) -> dict[str, Any]:
+def _amount_on(part: str, k: int, d: int, evidence: Evidence, center: float | None = None) -> dict[str, Any]:
+    """What an amount was on a day, and usually is: as the reference says, or by ``center`` (log of 1 + the amount)."""
     feature, days = features()[part], evidence.days
     fit = evidence.fits[part]
     value = days.values[part][k, d]
-    center = baseline.expected(fit, feature, days)[k, d]
+    if center is None:
+        center = float(baseline.expected(fit, feature, days)[k, d])
     sd = float(np.sqrt(baseline.variance(fit, feature, days)[k, d]))
     low, usual, high = (max(0.0, float(np.expm1(center + s * sd))) for s in (-2, 0, 2))
     limit = (

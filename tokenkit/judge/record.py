@@ -217,7 +217,7 @@ def timeline(
     shown = range(max(0, last - 41), last + 1)
     values = np.nan_to_num(days.values[name][k])
     low, high = (np.nan_to_num(np.maximum(np.expm1(center + s * sd), 0.0)) for s in (-2.0, 2.0))
-    title = f"{feature.doc.rstrip('.').split(',')[0].split(' (')[0]}, by day"
+    title = f"{feature.short}, by day"
     return {
         "title": title, "unit": feature.unit, "window": "day",
         "points": [[iso(days.days[d]), float(values[d])] for d in shown],
