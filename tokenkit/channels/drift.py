@@ -2,7 +2,7 @@
 
 Reads  Evidence. Writes nothing.
 Each day says of each feature how far it is from the frozen reference, in the standard deviations of the token itself;
-one day counts for little (``HELD``), fourteen of them are added. Two scores are made of that: the two amounts that rise
+one day counts for little (``HELD``), fourteen are added. Two scores are made of that: the two amounts that rise
 most, and the direction in which all features move together where data leaks, which was learned from injected leaks
 (``weights``; a matched filter: Turin, *An introduction to matched filters*, 1960). How far they usually move is fitted
 for each kind of token, since what a person does must not hide what happens to a scheduled job; the larger counts
@@ -10,13 +10,14 @@ for each kind of token, since what a person does must not hide what happens to a
 Days of confirmed misuse are scored and fit nothing; where a new level was accepted, the two weeks begin with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from tokenkit.channels import score_rows
 from tokenkit.channels.weights import Weights, shipped
@@ -24,6 +25,7 @@ from tokenkit.fingerprint import features
 from tokenkit.normal import baseline, familiarity
 from tokenkit.normal.deviation import in_deviations
 from tokenkit.normal.evidence import Evidence
+from tokenkit.normal.robust import row_median
 from tokenkit.normal.tail import normal_bits, normal_z
 
 WINDOW_DAYS = 14
@@ -32,14 +34,12 @@ LEAST_SD = 0.3  # of a token's own days, in those of its peers
 OWN_DAYS = 7  # days by which a token's own standard deviation and level are drawn to those of its peers
 MIN_REFERENCE_DAYS = 8
 MIN_ACTIVE_DAYS = 5
-MIN_OF_KIND = 5  # profiles with ``MIN_WINDOWS`` two weeks in the calibration days, for a kind's own scale
-MIN_WINDOWS = 30
+MIN_OF_KIND, MIN_WINDOWS = 5, 30  # profiles, and two weeks of all of them together, for a kind's own scale
 UPPER_FIFTH = 0.8  # the quantile that says how far a score usually moves; the far tail is the budget's business
-UPPER_FIFTH_Z = 0.8416  # of a standard normal
-MOST_BITS = 8.0  # of objects never touched before on one day
+MOST_UNFAMILIAR = 8.0  # bits of objects never touched before on one day, which count as a day that is held
 NEW_TO_IT = "unfamiliar_objects"  # a sign beside the features: objects never touched before, given its usual share
 ADDED = 2  # amounts of a leak that count: the two that rise most
-LEAST_SPREAD = 0.1
+LEAST_SPREAD = 0.1  # of a score that hardly moves: a sum of independent days moves by 1
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,17 @@ class _Drift:
     def _scores(self, evidence: Evidence) -> tuple[list[np.ndarray], np.ndarray]:
         """The scores of each two weeks (profile x day, NaN where too little is known), and how far each amount rose.
 
-        The first needs nothing but a rise: the two amounts that rise most. The second is the learned direction.
+        The first needs nothing but a rise, and has no end: the two amounts that rise most. The second is the learned
+        direction.
         """
-        names = [*self.amounts, *(name for name in self.leak if name not in self.amounts)]
-        sums, known = two_weeks(evidence, names)
-        rises = np.maximum(sums[..., : len(self.amounts)], 0.0)
+        sums, known = two_weeks(evidence, self.amounts, _held_near_median)
+        rises = np.maximum(sums, 0.0)
         added = min(ADDED, len(self.amounts))
         scores = [np.sort(rises, axis=2)[..., -added:].sum(axis=2) / np.sqrt(added)]
         if self.leak:
-            weights = np.array([self.leak.get(name, 0.0) for name in names])
-            scores.append((sums * weights).sum(axis=2))  # a product of matrices rounds as it likes, by their size
+            moves, _ = two_weeks(evidence, list(self.leak))
+            # a product of matrices rounds as it likes, by their size
+            scores.append((moves * np.array(list(self.leak.values()))).sum(axis=2))
         return [np.where(known, score, np.nan) for score in scores], rises
 
     def _scale_of(self, evidence: Evidence, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +94,10 @@ class _Drift:
         return np.array([one.middle for one in of_profile]), np.array([one.spread for one in of_profile])
 
     def score(self, evidence: Evidence, start: date, end: date) -> pd.DataFrame:
-        """One row a day with enough behind it: surprise of the larger score, which the amounts share as they rose."""
+        """One row a day with enough behind it: surprise of the larger score, which the amounts share as they rose.
+
+        0 where none of them rose: whatever else moves, no data leaks.
+        """
         days = evidence.days
         scores, rises = self._scores(evidence)
         z = np.full(scores[0].shape, -np.inf)
@@ -128,8 +132,15 @@ class DriftRequests(_Drift):
 def smallest_rise(evidence: Evidence, raw_bits: float) -> pd.Series:
     """The lasting rise of data per call (0.5: by half) that gives so many raw bits of ``drift_amounts`` in two weeks.
 
-    Of each profile, as of the last day, when nothing else rises; NaN where too little is known, infinite where no rise
-    of data alone gives as many.
+    Parameters
+    ----------
+    raw_bits : of the channel, before calibration
+
+    Returns
+    -------
+    Series of float, by profile
+        As of the last day, when nothing else rises and by the score of the amounts alone, so that the learned direction
+        may see less; NaN where too little is known.
     """
     name, days = "response_bytes", evidence.days
     detector = DriftAmounts().fit(evidence, *evidence.periods.learning)
@@ -140,33 +151,49 @@ def smallest_rise(evidence: Evidence, raw_bits: float) -> pd.Series:
     level, own_sd = _own(evidence, name)
     sd = np.sqrt(baseline.variance(evidence.fits[name], features()[name], days)[:, -1])
     rise = np.expm1(np.maximum(level + each_day * own_sd, 0.0) * sd)
-    return pd.Series(
-        np.where(np.isnan(scores[0][:, -1]), np.nan, np.where(each_day <= HELD, rise, np.inf)), days.profiles
-    )
+    return pd.Series(np.where(np.isnan(scores[0][:, -1]), np.nan, rise), days.profiles)
 
 
 def _scale(values: np.ndarray) -> _Scale:
     middle, high = np.quantile(values, [0.5, UPPER_FIFTH])
-    return _Scale(float(middle), max(float(high - middle) / UPPER_FIFTH_Z, LEAST_SPREAD))
+    return _Scale(float(middle), max(float((high - middle) / ndtri(UPPER_FIFTH)), LEAST_SPREAD))
 
 
-def two_weeks(evidence: Evidence, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def _held(off: np.ndarray) -> np.ndarray:
+    """Each day within ``HELD`` of the reference: what all features do together must not be one of them alone."""
+    return np.nan_to_num(np.clip(off, -HELD, HELD))
+
+
+def _held_near_median(off: np.ndarray) -> np.ndarray:
+    """Each day within ``HELD`` of the median of its 14 days: a heavy day is a spike, and a rise may have any size."""
+    middle = np.stack([row_median(off[:, max(0, d - WINDOW_DAYS + 1) : d + 1]) for d in range(off.shape[1])], axis=1)
+    return np.nan_to_num(np.clip(off, middle - HELD, middle + HELD))
+
+
+def two_weeks(
+    evidence: Evidence, names: Sequence[str], hold: Callable[[np.ndarray], np.ndarray] = _held
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """How far some features are from the frozen reference in the last two weeks.
 
     Parameters
     ----------
     names : features, or ``NEW_TO_IT``
+    hold : how far a single day counts, of days in own standard deviations (profile x day, NaN where one does not count)
 
     Returns
     -------
     (sums, known)
-        Profile x day x feature: the days' deviations in own standard deviations, each held within ``HELD``, added and
-        divided by the root of their number. Profile x day (bool): whether enough is known.
+        Profile x day x feature: the days' deviations in own standard deviations, held, added and divided by the root of
+        their number. Profile x day (bool): whether enough is known.
     """
     days = evidence.days
     counts = days.active & ~days.reference  # a window that shares days with its reference would look calm
-    sums = np.stack([_windows(evidence, _deviations(evidence, name), counts) for name in names], axis=2)
-    number = _windows(evidence, np.ones(counts.shape), counts)
+
+    def added(values: np.ndarray) -> np.ndarray:
+        return _windows(evidence, np.where(counts, values, np.nan), hold)
+
+    sums = np.stack([added(_deviations(evidence, name)) for name in names], axis=2)
+    number = added(np.ones(counts.shape))
     enough = _rolling(counts.astype(float)) >= MIN_ACTIVE_DAYS
     known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & counts & enough
     return sums / np.sqrt(np.maximum(number, 1.0))[..., None], known
@@ -186,24 +213,23 @@ def _without_answers(evidence: Evidence, names: list[str]) -> Evidence:
     return replace(evidence, days=replace(days, accepted=[]), since_reference=evidence.since_reference | plain)
 
 
-def _windows(evidence: Evidence, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _windows(evidence: Evidence, values: np.ndarray, hold: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Sums of the last 14 days; from an accepted new level on, of the days since."""
-    values = np.where(counts, np.nan_to_num(values), 0.0)
-    found = _rolling(values)
+    found = _rolling(hold(values))
     for accepted in evidence.days.accepted:
         row, first = accepted.row, accepted.first
-        since = np.where(np.arange(values.shape[1]) >= first, values[row], 0.0)
-        found[row, first:] = _rolling(since[None])[0, first:]
+        since = np.where(np.arange(values.shape[1]) >= first, values[[row]], np.nan)
+        found[row, first:] = _rolling(hold(since))[0, first:]
     return found
 
 
 def _deviations(evidence: Evidence, name: str) -> np.ndarray:
-    """Each day of a feature in own standard deviations, held; 0 of what a profile's log never has (profile x day)."""
+    """Each day of a feature in own standard deviations; 0 of what a profile's log never has (profile x day)."""
     if name == NEW_TO_IT:
-        return _new_objects_seen(evidence)
+        return _unfamiliar_objects(evidence)
     level, own_sd = _own(evidence, name)
     days = evidence.days
-    off = np.clip((evidence.since_reference[name] - level[:, None]) / own_sd[:, None], -HELD, HELD)
+    off = (evidence.since_reference[name] - level[:, None]) / own_sd[:, None]
     has = np.nansum(np.where(days.reference, days.values[name], 0.0), axis=1) > 0
     return np.where(has[:, None], off, 0.0)
 
@@ -221,8 +247,8 @@ def _own(evidence: Evidence, name: str) -> tuple[np.ndarray, np.ndarray]:
     return level * number / (number + OWN_DAYS), np.maximum(sd, LEAST_SD)
 
 
-def _new_objects_seen(evidence: Evidence) -> np.ndarray:
-    """How unfamiliar the objects of each day are (profile x day), in the units of ``HELD``."""
+def _unfamiliar_objects(evidence: Evidence) -> np.ndarray:
+    """How unfamiliar the objects of each day are (profile x day), from 0 to ``HELD``."""
     days = evidence.days
     found = np.zeros(days.active.shape)
     table = evidence.unfamiliarity
@@ -232,7 +258,7 @@ def _new_objects_seen(evidence: Evidence) -> np.ndarray:
         largest = table[familiarity.fresh_columns("object")].max(axis=1).to_numpy(dtype=float)
         inside = (row >= 0) & (column >= 0)
         found[row[inside], column[inside]] = np.nan_to_num(largest[inside])
-    return np.minimum(found, MOST_BITS) / 4
+    return np.minimum(found, MOST_UNFAMILIAR) * HELD / MOST_UNFAMILIAR
 
 
 def in_two_weeks(days: np.ndarray) -> np.ndarray:

@@ -86,11 +86,9 @@ def smallest_leak(judgement: Judgement) -> str | None:
     rises = drift.smallest_rise(judgement.evidence, near).groupby(kinds).median().dropna().sort_values()
     if rises.empty:
         return None
-    of_kind = {KINDS[str(kind)].split(":")[0]: rise for kind, rise in rises.items()}
-    said = [f"to about {_times(1 + rise)} for {kind}" for kind, rise in of_kind.items() if np.isfinite(rise)]
-    said += [f"as far as one likes for {kind}" for kind, rise in of_kind.items() if np.isinf(rise)]
+    said = [f"{_times(1 + rise)} for {KINDS[str(kind)].split(':')[0]}" for kind, rise in rises.items()]
     return (
-        "Data per call may rise for two weeks, unnoticed for half of the tokens of a kind, "
+        "Data per call may rise for two weeks, unnoticed for half of the tokens of a kind, to about "
         f"{words.joined(said)}; less where the calls also read what was never read before."
     )
 
