@@ -62,6 +62,14 @@ def test_weights_of_an_earlier_version_have_the_direction_of_a_leak_that_tokenki
         weights.read(path)
 
 
+def test_a_sign_that_weights_of_an_earlier_version_lack_has_those_that_tokenkit_comes_with() -> None:
+    own = Weights({"requests": (1.0, 1.0, 1.0, 1.0, 1.0), "fewer_of_mine": (0.0, 0.5, 0.0, 0.0, 0.0)})
+    assert own.matrix(["objects", "fewer_objects"]).tolist() == [
+        list(weights.shipped().by_sign[name]) for name in ("objects", "fewer_objects")
+    ]
+    assert own.matrix(["of_a_package", "fewer_of_a_package"]).tolist() == [[1.0] * 5, [0.0, 0.5, 0.0, 0.0, 0.0]]
+
+
 def test_the_shipped_weights_know_every_sign_and_say_how_they_were_learned() -> None:
     shipped = weights.shipped()
     assert set(shipped.by_sign) == set(signs.names())

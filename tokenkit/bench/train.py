@@ -45,8 +45,8 @@ RIDGE = 0.1
 # good, but a tenfold day hardly counts, for simulated organisations have many (docs/decisions.md)
 BEYOND = np.array([np.nan, np.nan, np.nan, 0.2, 0.5])
 LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.2])  # of each weight, in bits a bit: what hardly ever happens always counts
-LEAKS = {"slow_exfiltration": 14, "ramp": 30}  # and in how many days each is to be seen
-LEAK_SHRINKAGE = 0.03
+LEAKS = {"slow_exfiltration": 14, "ramp": 30}  # scenarios, and in how many days each is to be seen
+LEAK_SHRINKAGE = 0.03  # of the correlations of two weeks towards none
 USUAL_DAYS, BENIGN_CHANGES = 10.0, 1.0  # weight of all other days, and of those of benign changes; attacked ones: 1
 
 
@@ -250,7 +250,8 @@ def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: 
     """
     rows = pd.concat([table[~table["scenario"].isin(without)] for table in tables], ignore_index=True)
     names = [name for name in rows.columns if name not in ("scenario", "is_attack", "weight")]
-    amounts = np.array([not name.startswith("fewer_") for name in names])  # what is fewer counts as far as it teaches
+    # what is fewer counts as far as the attacks teach it: nothing draws these weights up, and none is a least one
+    is_drawn = np.array([not name.startswith(signs.FEWER) for name in names])
     found = hinged(rows[names]).reshape(len(rows), -1)
     truth, weight = rows["is_attack"].to_numpy(), rows["weight"].to_numpy()
     before = start.matrix(names).ravel() * np.log(2) if start else None
@@ -258,14 +259,14 @@ def learn(tables: Sequence[pd.DataFrame], without: Collection[str] = (), start: 
     def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
         odds = given[0] + found @ given[1:]
         error = weight * (1 / (1 + np.exp(-odds)) - truth)
-        mean = given[1:].reshape(-1, len(HINGES))[amounts].mean(axis=0)
-        prior = np.where(np.isnan(BEYOND), mean, BEYOND * np.log(2)) * amounts[:, None]
+        mean = given[1:].reshape(-1, len(HINGES))[is_drawn].mean(axis=0)
+        prior = np.where(np.isnan(BEYOND), mean, BEYOND * np.log(2)) * is_drawn[:, None]
         off = given[1:] - (prior.ravel() if before is None else before)
         value = float((weight * (np.logaddexp(0, odds) - truth * odds)).sum() + RIDGE * (off**2).sum())
         return value, np.concatenate([[error.sum()], found.T @ error + 2 * RIDGE * off])
 
     first = np.concatenate([[-3.0], np.full(found.shape[1], 0.05) if before is None else before])
-    bounds = [(None, None), *[(least * np.log(2), None) for least in (LEAST * amounts[:, None]).ravel()]]
+    bounds = [(None, None), *[(least * np.log(2), None) for least in (LEAST * is_drawn[:, None]).ravel()]]
     done = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 400})
     in_bits = np.round(done.x[1:].reshape(-1, len(HINGES)) / np.log(2), 4)
     by_sign = {name: tuple(row) for name, row in zip(names, in_bits.tolist(), strict=True)}
@@ -277,7 +278,13 @@ def learn_leak(lessons: Sequence[Lesson], without: Collection[str] = ()) -> dict
 
     Parameters
     ----------
-    without : scenarios that are left out; where all leaks are, or none can be seen, there is no direction
+    lessons : of each, the profiles that it is about
+    without : scenarios that are left out
+
+    Returns
+    -------
+    dict of feature to weight
+        Such that the score of profiles that nobody attacks has a standard deviation of 1; empty where no leak is left.
 
     Notes
     -----
@@ -291,17 +298,17 @@ def learn_leak(lessons: Sequence[Lesson], without: Collection[str] = ()) -> dict
     for one in lessons:
         evidence, days = one.organisation.evidence, one.organisation.evidence.days
         sums, known = drift.two_weeks(evidence, names)
-        usual.append(sums[known & days.core[:, None] & days.between(evidence.periods.learning[0])[None, :]])
+        rows = days.core & np.isin(days.profiles, list(one.profiles))
+        usual.append(sums[known & rows[:, None] & days.between(evidence.periods.learning[0])[None, :]])
         for attacked, _ in one.attacked:
             for window in _leaking(attacked, names, without):
                 leaking.append(window)
                 weight.append(np.full(len(window), 1 / len(window)))
     if not leaking:
         return {}
-    difference = np.average(np.concatenate(leaking), axis=0, weights=np.concatenate(weight)) - np.mean(
-        np.concatenate(usual), axis=0
-    )
-    covariance = np.cov(np.concatenate(usual).T)
+    calm = np.concatenate(usual)
+    difference = np.average(np.concatenate(leaking), axis=0, weights=np.concatenate(weight)) - calm.mean(axis=0)
+    covariance = np.cov(calm.T)
     sd = np.sqrt(np.diag(covariance)) + 1e-6
     correlation = (1 - LEAK_SHRINKAGE) * covariance / np.outer(sd, sd) + LEAK_SHRINKAGE * np.eye(len(sd))
     direction = np.linalg.solve(correlation, difference / sd) / sd

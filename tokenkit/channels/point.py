@@ -32,11 +32,9 @@ class _Point:
 
     def _parts(self, bits: pd.DataFrame) -> pd.DataFrame:
         parts = self.weights.parts(bits)
-        fewer = [name for name in parts if name.startswith("fewer_")]
-        joined = {"network": parts[list(NETWORK)].sum(axis=1)}
-        if fewer:
-            joined[LITTLE_ELSE] = parts[fewer].sum(axis=1)
-        return parts.drop(columns=[*NETWORK, *fewer]).assign(**joined)
+        joined = {"network": list(NETWORK), LITTLE_ELSE: [name for name in parts if name.startswith(signs.FEWER)]}
+        sums = {name: parts[some].sum(axis=1) for name, some in joined.items()}
+        return parts.drop(columns=[*joined["network"], *joined[LITTLE_ELSE]]).assign(**sums)
 
 
 class PointDay(_Point):

@@ -20,6 +20,7 @@ from tokenkit.normal.tail import Tail, fit_tail
 MOVED_SHARE = 0.95  # of the calls come from networks never used before: everything moved, and nothing came beside it
 UNFAMILIAR = {"unfamiliar_objects": "object", "unfamiliar_operations": "operation",
               "unfamiliar_networks": "network", "unfamiliar_clients": "client"}  # fmt: skip
+FEWER = "fewer_"  # begins the sign of a feature that lies below what is usual
 LEAST_PAUSES = 3  # earlier ones, for the longest of them to say anything
 
 
@@ -39,8 +40,14 @@ class Scale:
 
 
 def fewer() -> list[str]:
-    """The signs of features that lie below what is usual, such as ``fewer_objects``."""
-    return [f"fewer_{name}" for name in judged_features()]
+    """The signs of features that lie below what is usual.
+
+    Examples
+    --------
+    >>> "fewer_objects" in fewer()
+    True
+    """
+    return [FEWER + name for name in judged_features()]
 
 
 def names() -> list[str]:
@@ -59,8 +66,7 @@ def fit_scale(evidence: Evidence, start: date, end: date) -> Scale:
     days = evidence.days
     rows, columns = days.active_cells(start, end, days.representative[:, None] & ~days.misuse)
     values = _unscaled(evidence, rows, columns).drop(columns="moved") if len(rows) else pd.DataFrame()
-    below = _below(evidence, rows, columns) if len(rows) else {}
-    return Scale({name: fit_tail(np.asarray(values[name])) for values in (values, below) for name in values})
+    return Scale({name: fit_tail(values[name].to_numpy()) for name in values})
 
 
 def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -76,16 +82,7 @@ def of_days(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[n
     new = _of_network(bits["network"], moved) | {name: bits[name] for name in NOVELTIES[1:]}
     for name, kind in UNFAMILIAR.items():
         new[name] = np.max([bits[column] for column in familiarity.fresh_columns(kind)], axis=0)
-    below = {name: scale.bits(name, below) for name, below in _below(evidence, rows, columns).items()}
-    return rows, columns, pd.DataFrame(amounts | new | {"silence": bits["silence"]} | below)[names()]
-
-
-def _below(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> dict[str, np.ndarray]:
-    """How far each feature lies below what is usual on some days, in standard deviations; negative above it.
-
-    Most features are given the calls: a crawl makes so many of one kind that all else falls behind.
-    """
-    return {f"fewer_{name}": -np.nan_to_num(evidence.z[name][rows, columns]) for name in judged_features()}
+    return rows, columns, pd.DataFrame(amounts | new | {name: bits[name] for name in ("silence", *fewer())})[names()]
 
 
 def of_hours(evidence: Evidence, scale: Scale, start: date, end: date) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -104,11 +101,16 @@ def _of_network(bits: np.ndarray, moved: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _unscaled(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> pd.DataFrame:
-    """Novelty (the day's largest), ``moved``, unfamiliarity and silence of some days, in units of their own."""
+    """Novelty (the day's largest), ``moved``, unfamiliarity and silence of some days, in units of their own.
+
+    How far each feature lies below what is usual, too (standard deviations, negative above it). Most are given the
+    calls: a crawl makes so many of one kind that all else falls behind.
+    """
     found = evidence.daily_novelty(evidence.days.profiles[rows], evidence.days.days[columns])
     unfamiliar = evidence.unfamiliarity.set_index(["profile_uid", "start"]).reindex(found.index).fillna(0.0)
     fresh = [column for kind in UNFAMILIAR.values() for column in familiarity.fresh_columns(kind)]
-    return found.join(unfamiliar[fresh]).assign(silence=silence(evidence.days)[rows, columns])
+    below = {FEWER + name: -np.nan_to_num(evidence.z[name][rows, columns]) for name in judged_features()}
+    return found.join(unfamiliar[fresh]).assign(silence=silence(evidence.days)[rows, columns], **below)
 
 
 def silence(days: Days) -> np.ndarray:

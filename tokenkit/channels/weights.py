@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tokenkit.channels.signs import FEWER
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError
 
@@ -28,7 +29,8 @@ class Weights:
     """The weight of each sign beyond each hinge, in bits of evidence a bit of surprise.
 
     ``by_sign`` has one weight a hinge (0 or more) for each sign, ``trained`` says on what and how they were learned.
-    A sign without weights, such as another package's feature, has the mean of all. ``leak`` is the direction in which
+    A sign without weights has those that tokenkit comes with, or, where there are none, such as of another package's
+    feature, the mean of all (of ``fewer_`` signs: of all such). ``leak`` is the direction in which
     features move together where data leaks for weeks (``drift``): a weight of each, below 0 where a rise speaks
     against it.
     """
@@ -39,8 +41,15 @@ class Weights:
 
     def matrix(self, signs: list[str]) -> np.ndarray:
         """The weights of some signs (sign x hinge)."""
-        usual = np.mean(list(self.by_sign.values()), axis=0)
-        return np.array([self.by_sign.get(sign, usual) for sign in signs])
+        return np.array([self._of(sign) for sign in signs])
+
+    def _of(self, sign: str) -> np.ndarray:
+        known = self.by_sign.get(sign) or shipped().by_sign.get(sign)
+        if known:
+            return np.array(known)
+        is_fewer = sign.startswith(FEWER)
+        alike = [row for name, row in self.by_sign.items() if name.startswith(FEWER) == is_fewer]
+        return np.mean(alike, axis=0) if alike else np.zeros(len(HINGES))
 
     def parts(self, signs: pd.DataFrame) -> pd.DataFrame:
         """What each sign adds to the score of its row, in bits of evidence.
@@ -117,7 +126,7 @@ def read(path: Path) -> Weights:
                 f"{path}: weights of {sign} are {given}, expected {len(HINGES)} numbers, 0 or more. {remedy}"
             )
         by_sign[sign] = tuple(float(w) for w in row)
-    leak = stored.get("leak", {}) if path == SHIPPED or "leak" in stored else shipped().leak  # of an earlier version
+    leak = stored["leak"] if "leak" in stored else shipped().leak  # a file of an earlier version has none
     if not isinstance(leak, dict) or not all(isinstance(w, int | float) and abs(w) < 100 for w in leak.values()):
         raise InputError(f"{path}: leak is {leak}, expected a number for each feature. {remedy}")
     about = {name: value for name, value in stored.items() if name not in ("hinges", "weights", "leak")}

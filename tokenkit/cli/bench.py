@@ -174,6 +174,8 @@ def train(
     print_table(("sign", *(f"from {h:g} bits" for h in weights.HINGES)),
                 [(sign, *(f"{w:.2f}" for w in row)) for sign, row in by_weight if sum(row) >= 0.005])  # fmt: skip
     typer.echo("a bit more of a sign, from so many bits on, adds so much to the score")
+    leak = sorted(done.weights.leak.items(), key=lambda item: -abs(item[1]))
+    print_table(("in two weeks of a leak", "weight"), [(name, f"{w:+.2f}") for name, w in leak if abs(w) >= 0.005])
     print_table(("family left out", "recall", "trials"),
                 [(r.family, f"{r.recall:.2f}", f"{r.trials:,}") for r in done.left_out.itertuples()])  # fmt: skip
     typer.echo(f"weights: {save or out / 'weights.json'}")
