@@ -49,6 +49,26 @@ def test_channels_of_one_profile_join_and_profiles_never_do() -> None:
     assert incidents(*rows, ("b", "point_hour", 0, 9)) == [[0, 1, 2], [3]]
 
 
+def test_what_goes_on_for_weeks_does_not_hide_a_theft_in_its_midst() -> None:
+    drift: list[Window] = [("a", "drift_amounts", day, 0) for day in range(0, 30, 3)]
+    assert incidents(*drift, ("a", "point_day", 12, 0)) == [list(range(10)), [10]]
+
+
+def test_what_goes_on_for_weeks_joins_what_was_there_when_it_began() -> None:
+    drift: list[Window] = [("a", "drift_amounts", day, 0) for day in range(3, 9)]
+    assert incidents(*drift, ("a", "point_day", 1, 0)) == [list(range(7))]
+    assert incidents(*drift, ("a", "point_day", 6, 0)) == [list(range(6)), [6]]
+
+
+def test_two_slow_channels_with_one_gap_are_one_incident() -> None:
+    rows: list[Window] = [("a", "drift_amounts", 0, 0), ("a", "drift_requests", 9, 0), ("a", "drift_amounts", 20, 0)]
+    assert incidents(*rows) == [[0, 1, 2]]
+
+
+def test_a_day_without_anything_lies_within_an_incident_and_two_days_do_not() -> None:
+    assert incidents(("a", "point_day", 0, 0), ("a", "point_day", 2, 0), ("a", "point_day", 5, 0)) == [[0, 1], [2]]
+
+
 def test_a_window_inside_a_longer_one_opens_nothing() -> None:
     frame = windows(("a", "point_day", 0, 0), ("a", "point_hour", 0, 3), ("a", "point_hour", 2, 3))
     frame.loc[0, "end"] = frame.loc[0, "start"] + pd.Timedelta("5D")

@@ -158,6 +158,15 @@ def test_a_sum_over_channels_is_not_set_against_the_threshold_of_one():
     assert one == "24.6 points against a threshold of 18.1."
 
 
+def test_a_card_leads_to_the_other_incidents_of_its_token_and_to_no_others():
+    facts = attention()
+    one, two, three = facts["incidents"]
+    two["profile_uid"] = one["profile_uid"]
+    first, second, third = parts.incidents(facts).html.split("<article")[1:]
+    assert f'href="#{two["incident_uid"]}"' in first and f'href="#{one["incident_uid"]}"' in second
+    assert "Of the same token" not in third and f'href="#{three["incident_uid"]}"' not in first + second
+
+
 def test_the_riskiest_are_written_out_and_the_others_folded():
     facts = attention()
     html = parts.incidents(facts, top=1).html

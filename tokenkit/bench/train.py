@@ -43,8 +43,8 @@ RIDGE = 0.1
 # what weights are drawn to without weights to start from: at the hinges of 7 and 11 bits to these, so that what hardly
 # ever happens by chance always counts; below, to the mean of all signs. Drawn to the mean everywhere the bench is as
 # good, but a tenfold day hardly counts, for simulated organisations have many (docs/decisions.md)
-BEYOND = np.array([np.nan, np.nan, np.nan, 0.2, 0.5])
-LEAST = np.array([0.0, 0.0, 0.0, 0.0, 0.2])  # of each weight, in bits a bit: what hardly ever happens always counts
+BEYOND = np.array([np.nan, np.nan, np.nan, 0.3, 0.6])
+LEAST = np.array([0.0, 0.0, 0.0, 0.1, 0.3])  # of each weight, in bits a bit, for the same reason
 LEAKS = {"slow_exfiltration": 14, "ramp": 30}  # scenarios, and in how many days each is to be seen
 LEAK_SHRINKAGE = 0.03  # of the correlations of two weeks towards none
 USUAL_DAYS, BENIGN_CHANGES = 10.0, 1.0  # weight of all other days, and of those of benign changes; attacked ones: 1

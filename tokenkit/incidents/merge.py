@@ -1,7 +1,9 @@
 """Merge: windows above their threshold become what a person would call one event.
 
-Windows merge per channel (gap of the channel), then channels join into one incident per profile. An incident's id is a
-hash of its profile and its first flagged window, so it is the same in every run and while the incident grows.
+Windows of a profile that lie no more than a day apart are one incident, of whatever channel. What goes on for weeks
+(channels with a longer gap) joins the others by its first day alone, so that it does not hide what happens meanwhile.
+An incident's id is a hash of its profile and its first flagged window, so it is the same in every run and while the
+incident grows.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ from datetime import date
 
 import pandas as pd
 
-JOIN_GAP = pd.Timedelta("48h")  # a profile opens one incident in two days at most, over all channels
+JOIN_GAP = pd.Timedelta("24h")  # what lies no further apart is one incident
 SAME_SIGNS = {"point_hour": "point_day"}
 SPAN = {"hour": pd.Timedelta("1h"), "day": pd.Timedelta("1D")}
 
@@ -43,25 +45,36 @@ def merge_windows(flagged: pd.DataFrame, gap: pd.Timedelta) -> pd.Series:
 def join(flagged: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
     """One row an incident, and ``incident_uid`` for each flagged window.
 
+    Parameters
+    ----------
+    gaps : dict of channel to days
+        How many days may lie between its windows in one incident, at least one; of channels that are not in it, one.
+
     Returns
     -------
-    ``flagged`` with ``incident_uid`` (string); windows of one channel within its gap, and incidents of one profile
-    within two days of each other, share it.
+    ``flagged`` with ``incident_uid`` (string)
+
+    Notes
+    -----
+    Windows of channels with the same gap merge. Those of the shortest gap make parts that begin and end with their
+    windows, those of a longer one parts that count as long as their first window; parts within ``JOIN_GAP`` join.
     """
     if flagged.empty:
         return flagged.assign(incident_uid=pd.Series(dtype="str"))
+    gap = flagged["channel"].map(lambda channel: max(pd.Timedelta(days=gaps.get(channel, 1)), JOIN_GAP))
     spans = []
-    for channel, windows in flagged.groupby("channel", sort=True):
-        number = merge_windows(windows, pd.Timedelta(days=gaps.get(str(channel), 1)))
-        spans.append(pd.DataFrame({"part": str(channel) + ":" + number.astype(str)}, index=windows.index))
+    for longest, windows in flagged.groupby(gap, sort=True):
+        part = f"{longest}:" + merge_windows(windows, longest).astype(str)
+        ends = windows["end"].groupby(part).transform("max" if longest == JOIN_GAP else "min")
+        spans.append(pd.DataFrame({"part": part, "until": ends}, index=windows.index))
     flagged = flagged.join(pd.concat(spans))
     parts = flagged.groupby("part").agg(
-        profile_uid=("profile_uid", "first"), start=("start", "min"), end=("end", "max")
+        profile_uid=("profile_uid", "first"), start=("start", "min"), end=("until", "first")
     )
     parts["incident"] = merge_windows(parts.reset_index(), JOIN_GAP).to_numpy()
     first = parts.groupby("incident").agg(profile_uid=("profile_uid", "first"), start=("start", "min"))
     uids = {n: incident_uid(row.profile_uid, row.start) for n, row in zip(first.index, first.itertuples(), strict=True)}
-    return flagged.assign(incident_uid=flagged["part"].map(parts["incident"]).map(uids)).drop(columns="part")
+    return flagged.assign(incident_uid=flagged["part"].map(parts["incident"]).map(uids)).drop(columns=["part", "until"])
 
 
 def incident_uid(profile_uid: str, start: pd.Timestamp) -> str:

@@ -296,8 +296,8 @@ def flag(scores: pd.DataFrame, thresholds: Thresholds, accepted: pd.DataFrame | 
 def opened(flagged: np.ndarray, gap_days: int) -> np.ndarray:
     """Where incidents open: flagged days with none before them that merging would join (profile x day, bool).
 
-    Windows whose ends and starts lie ``gap_days`` apart merge, and incidents two days apart join (``merge.JOIN_GAP``);
-    so days count back to the day after that.
+    Windows whose ends and starts lie ``gap_days`` apart merge, and all that lie one day apart (``merge.JOIN_GAP``); so
+    days count back to the day after that.
 
     Examples
     --------

@@ -1,5 +1,7 @@
 """Card: the texts and rows that an incident's card, and its row in a list, show."""
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from tokenkit.incidents import words
@@ -141,8 +143,8 @@ def number_and_news(number: int, incident: Incident, has_previous: bool) -> str:
     return f"Incident {number}: {news}"
 
 
-def card(number: int, incident: Incident, has_previous: bool) -> Values:
-    """Everything a card shows, in its order."""
+def card(number: int, incident: Incident, has_previous: bool, every: Sequence[Incident] = ()) -> Values:
+    """Everything a card shows, in its order; ``every`` incident of the page, for those of the same token."""
     uid, timeline = anchor(incident), incident["timeline"]
     return {
         "uid": uid,
@@ -150,7 +152,7 @@ def card(number: int, incident: Incident, has_previous: bool) -> Values:
         "risk": incident["risk"],
         "risk_level": incident["risk_level"],
         "headline": words.clean(incident["headline"], 300),
-        "facts": _facts(incident),
+        "facts": _facts(incident, [_link(i) for i in every if _is_other_of_token(i, incident)]),
         "caption": _caption(incident),
         **_reasons(incident),
         "opinion": _opinion(incident),
@@ -168,8 +170,19 @@ def card(number: int, incident: Incident, has_previous: bool) -> Values:
     }
 
 
-def _facts(incident: Incident) -> list[tuple[str, list[Markup | str]]]:
-    """The eight facts, each in lines; what is not known is left out."""
+def _is_other_of_token(one: Incident, incident: Incident) -> bool:
+    same_token = one["profile_uid"] == incident["profile_uid"]
+    return same_token and one["incident_uid"] != incident["incident_uid"]
+
+
+def _link(incident: Incident) -> Markup:
+    """Another incident on the page, and when it began."""
+    began = render.time(incident["start"], words.day(incident["start"]))
+    return Markup('<a href="#{}">{}</a>, {}').format(anchor(incident), render.bdi(incident["short"], 120), began)
+
+
+def _facts(incident: Incident, others: list[Markup]) -> list[tuple[str, list[Markup | str]]]:
+    """The facts, each in lines; what is not known is left out. ``others``: incidents of the same token."""
     sure, day = incident["sure"], words.day(incident["start"])
     who, team = holder(incident)
     nobody = Markup('<span class="hot">Nobody</span>')
@@ -179,6 +192,7 @@ def _facts(incident: Incident) -> list[tuple[str, list[Markup | str]]]:
         ("Answer", [answer_text(incident["answer"])]),
         ("Owner", [_bold(render.bdi(who, 80)) if who else nobody, render.bdi(team, 120), _address(incident["owner"])]),
         ("Since", [_bold(render.time(incident["start"], day)), *began, _last(incident)]),
+        ("Of the same token", [*others]),
         ("How sure", [_sure(sure["level"]), words.sentence(sure["text"])]),
         ("What it is for", [render.bdi(incident["purpose"]), render.bdi(where_used(incident))]),
         ("What it may do", [render.bdi(incident["scopes"], 160)]),
