@@ -153,7 +153,7 @@ FIRST = date(2026, 1, 5)
 DAY = FIRST + timedelta(43)
 # deletes what has expired, number by number: more than one sign that goes on when place and program are known
 EXPORT: dict[str, Any] = {"path": "/v1/exports/{n}", "a_hour": 120, "request_method": "DELETE"}
-THEFT: dict[str, Any] = {"agent": "curl/8.5.0", "path": "/v1/secrets", "address": "192.0.2.66", "a_hour": 40}
+THEFT: dict[str, Any] = {"agent": "curl/8.5.0", "path": "/v1/secrets/{n}", "address": "192.0.2.66", "a_hour": 200}
 TODAY = datetime(2026, 2, 18, 9, tzinfo=UTC)
 
 
