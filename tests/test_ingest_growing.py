@@ -76,6 +76,32 @@ def test_only_what_was_appended_is_read_and_its_lines_have_their_numbers(place: 
     assert read(place, log) == Counts(files_known=1)
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_what_a_killed_run_had_noted_and_not_stored_is_read_though_the_file_did_not_change_since(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: bool
+) -> None:
+    monkeypatch.setattr(pieces, "STRETCH", 1)
+    monkeypatch.setattr(ingest, "EVENTS_A_COMMIT", 2)
+    log = tmp_path / "logs" / ("access.log.1.gz" if pack else "access.log.1")
+    log.parent.mkdir()
+    text = b"".join(line(n) for n in range(3))
+    log.write_bytes(gzip.compress(text) if pack else text)
+    stored, killed_at, append_events = 0, 2, lake.append
+
+    def killed(*arguments: Any, **more: Any) -> None:
+        nonlocal stored
+        stored += "events" in arguments
+        if stored == killed_at:
+            raise KeyboardInterrupt
+        append_events(*arguments, **more)
+
+    monkeypatch.setattr(lake, "append", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ingest.ingest(place, [Input(log, "nginx")])
+    assert read(place, log).stored == 1
+    assert totals(place) == (3, 3, 0, 0)
+
+
 def test_what_did_not_change_is_not_opened(place: Workspace, tmp_path: Path, monkeypatch) -> None:
     log, packed = tmp_path / "logs" / "access.log", tmp_path / "logs" / "access.log.1.gz"
     append(log, line(1))

@@ -305,8 +305,9 @@ def add_to_file(db: sqlite3.Connection, digest: str, source: str, record: dict[s
 
 
 def drop_part(db: sqlite3.Connection, digest: str, source: str, number: int) -> None:
-    """Forget a part that was not stored, so that it is read again."""
+    """Forget a part that was not stored, so that it is read again, also where its file was read to its end with it."""
     db.execute("delete from parts where digest = ? and source = ? and number = ?", [digest, source, number])
+    db.execute("update places set changed_ns = -1 where digest = ? and source = ?", [digest, source])
 
 
 # where a file lies, and whether it goes on
