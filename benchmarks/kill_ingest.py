@@ -3,9 +3,10 @@
     python benchmarks/kill_ingest.py [--kills 50]
 
 Between two kills a gateway writes on: its log grows, mostly by half a line too much, now and then it is rotated (by
-renaming, or copied and emptied), a packed log of another day arrives, and a large one that is stored in several commits.
+renaming, or copied and emptied), a packed log of another day arrives, or a large one that is stored in several commits.
 A process that has imported everything forks a child for each ingest, which gets SIGKILL after a random time, up to as
-long as the last one took that came to its end. The reference is a workspace with the same key that reads all of it once, at the end.
+long as the last one took that came to its end. The reference is a workspace with the same key that reads all of it
+once, at the end.
 """
 
 import argparse
@@ -42,13 +43,14 @@ class Gateway:
     def lines(self, count: int, padding: int = 0) -> bytes:
         """The next calls of three keys."""
         made = []
-        for self.number in range(self.number + 1, self.number + count + 1):
-            key = self.number % 3
+        for number in range(self.number + 1, self.number + count + 1):
+            key = number % 3
             fields = raw_logs.nginx(
-                f"r{self.number}", raw_logs.moment() + timedelta(seconds=self.number), api_key_id=f"key_{key:012d}",
+                f"r{number}", raw_logs.moment() + timedelta(seconds=number), api_key_id=f"key_{key:012d}",
                 remote_addr=f"203.0.{key}.7", http_user_agent="client/1 " + "x" * padding,
             )  # fmt: skip
             made.append(json.dumps(fields).encode() + b"\n")
+        self.number += count
         return b"".join(made)
 
     def go_on(self, turn: int, numbers: random.Random) -> None:
