@@ -76,6 +76,11 @@ def test_the_chart_has_the_calls_by_hour_of_its_own_span(found: list[Calls]) -> 
     assert by_hour == {11: 1, 12: 30, 13: 3}
 
 
+def test_what_was_called_before_is_counted_up_to_its_first_day(found: list[Calls]) -> None:
+    assert found[0].before["calls"].tolist() == [2], "not the calls of the incident's own day"
+    assert found[0].before["operation"].item() == found[0].values["operation"]["value"].item()
+
+
 def test_an_incident_without_a_call_has_nothing_to_tell(found: list[Calls]) -> None:
     nothing = found[1]
     assert nothing.total == 0 and nothing.last is None and nothing.examples.empty and nothing.hours.empty

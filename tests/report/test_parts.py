@@ -158,6 +158,16 @@ def test_a_sum_over_channels_is_not_set_against_the_threshold_of_one():
     assert one == "24.6 points against a threshold of 18.1."
 
 
+def test_a_card_sets_what_a_token_may_do_beside_what_it_did() -> None:
+    facts = attention()
+    text = re.sub(r"\s+", " ", str(parts.incidents(facts)))
+    assert "s3:GetObject, s3:ListBucket, sqs:SendMessage by their names not used in 4 weeks: sqs:SendMessage" in text
+    assert "GetObject (812 calls) ListObjectsV2 (28 calls) in the 4 weeks before" in text
+    assert "and 2 other kinds of call in the 4 weeks before" in text
+    facts["incidents"][0]["unused_scopes"] = ["<script>alert(1)</script>"]
+    assert "<script>" not in parts.incidents(facts).html
+
+
 def test_a_card_leads_to_the_other_incidents_of_its_token_and_to_no_others():
     facts = attention()
     one, two, three = facts["incidents"]

@@ -27,6 +27,7 @@ class Calls:
     ``values``: by kind (network, client, operation) those in use in the incident, see ``_values``. ``users``: by kind,
     value key to how many other profiles of the peer group used it before. ``total``: calls in the incident, and
     ``last`` the time of the last one. ``examples``: up to ten of them. ``hours``: calls by hour around the incident.
+    ``before``: ``service``, ``operation`` and ``calls`` of the 28 days before its first day, the most first.
     """
 
     values: dict[str, pd.DataFrame]
@@ -35,6 +36,7 @@ class Calls:
     last: pd.Timestamp | None
     examples: pd.DataFrame
     hours: pd.Series
+    before: pd.DataFrame
 
 
 def calls_of(
@@ -68,6 +70,11 @@ def calls_of(
         "select incident, hour_s, sum(requests)::bigint as calls from activity_hour join spans using (token_key)"
         " where hour_s >= chart_start_s and hour_s < chart_end_s group by all"
     ).df()
+    before = connection.sql(
+        "select incident, service, operation, sum(requests)::bigint as calls from activity_operation"
+        " join spans using (token_key) join dim_operation using (operation_key)"
+        " where hour_s >= since_s and hour_s < day_s group by all order by incident, calls desc, operation"
+    ).df()
 
     def part(rows: pd.DataFrame, number: int) -> pd.DataFrame:
         return rows[rows["incident"] == number].drop(columns="incident").reset_index(drop=True)
@@ -79,6 +86,7 @@ def calls_of(
             *totals.get(number, (0, None)),
             part(examples, number),
             part(hours, number).set_index("hour_s")["calls"],
+            part(before, number),
         )
         for number in incidents["incident"]
     ]

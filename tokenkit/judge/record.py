@@ -18,10 +18,12 @@ from tokenkit.judge.judgement import Judgement
 from tokenkit.normal import baseline
 from tokenkit.schema.incident import Incident
 from tokenkit.store import engine, lake
+from tokenkit.tokens import scopes
 
 TOKENS_LISTED = 25
 ENDED = pd.Timedelta("2D")  # without a flagged window before the end of the period, and an incident is over
 TIMELINE_HOURS = 72
+CALLS_NAMED = 3
 OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
@@ -119,6 +121,9 @@ def _record(
             name: _text(person[f"owner_{name}"]) for name in ("name", "email", "status", "timezone", "type")
         } | {"team": _text(person["team"])},
         **{name: _text(person[name]) for name in ("purpose", "environment", "criticality", "scopes")},
+        "called_before": [[row.operation, int(row.calls)] for row in calls.before.head(CALLS_NAMED).itertuples()],
+        "kinds_called_before": len(calls.before),
+        "unused_scopes": _unused_scopes(person["scopes"], calls.before),
         "known_days": _known_days(judgement, k, start),
         **_peers(judgement, k),
         "sure": certainty,
@@ -134,6 +139,13 @@ def _record(
         "second_opinion": _second_opinion(judgement, incident),
         "attack": [{"technique": t, "name": advice.ATTACK[t], "checked": True} for t in advice.technique_ids(story)],
     }  # fmt: skip
+
+
+def _unused_scopes(granted: Any, before: pd.DataFrame) -> list[str]:
+    """Scopes of which no call of the 28 days before has a word; none where there was no call."""
+    if before.empty or not _text(granted):
+        return []
+    return scopes.unused(granted, [*before["service"].fillna(""), *before["operation"]])
 
 
 def _text(value: Any) -> str | None:

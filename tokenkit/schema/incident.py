@@ -189,6 +189,9 @@ class Incident(TypedDict):
     environment: str | None
     criticality: str | None  # low, medium, high or critical
     scopes: str | None  # what it may do
+    called_before: list[tuple[str, int]]  # the operations that it called most in the 28 days before, and how often
+    kinds_called_before: int  # how many operations it called in them
+    unused_scopes: list[str]  # of ``scopes``, those of which none of these has a word
     known_days: int  # with a call before the incident
     maturity: str  # mature: judged by its own past; young: by its peers; new: not judged by its behaviour
     peers: int  # other profiles in its peer group

@@ -13,6 +13,7 @@ from tokenkit.schema.incident import Answer, Incident, Level, Owner
 
 LINES = 3  # reasons written out; the others become one row, up to 100%
 NEW_VALUES = 8
+SCOPES_NAMED = 6
 
 # what is undone, and how: true of the verb wherever it is applied
 _UNDO = {
@@ -195,7 +196,8 @@ def _facts(incident: Incident, others: list[Markup]) -> list[tuple[str, list[Mar
         ("Of the same token", [*others]),
         ("How sure", [_sure(sure["level"]), words.sentence(sure["text"])]),
         ("What it is for", [render.bdi(incident["purpose"]), render.bdi(where_used(incident))]),
-        ("What it may do", [render.bdi(incident["scopes"], 160)]),
+        ("What it may do", [render.bdi(incident["scopes"], 160), *_unused(incident)]),
+        ("What it did", _done(incident)),
         ("Taken so far", [words.sentence(incident["taken"])]),
         (
             "How well we know it",
@@ -235,6 +237,28 @@ def _address(owner: Owner) -> Markup:
     if not at or owner["status"] in ("orphaned", "ambiguous"):
         return Markup("")
     return Markup("{}@<wbr>{}").format(before, after)
+
+
+def _unused(incident: Incident) -> list[Markup | str]:
+    """The scopes that no call of the four weeks before has a word of."""
+    names = incident["unused_scopes"]
+    if not names:
+        return []
+    more = f" and {len(names) - SCOPES_NAMED} more" if len(names) > SCOPES_NAMED else ""
+    named = Markup(", ").join(render.bdi(name, 60) for name in names[:SCOPES_NAMED])
+    return [Markup("by their names not used in 4 weeks: {}{}").format(named, more)]
+
+
+def _done(incident: Incident) -> list[Markup | str]:
+    """The operations that it called most in the four weeks before, and how many others."""
+    named = incident["called_before"]
+    rest = incident["kinds_called_before"] - len(named)
+    lines: list[Markup | str] = [
+        Markup("{} <span>({})</span>").format(render.bdi(operation, 80), words.plural(calls, "call"))
+        for operation, calls in named
+    ]
+    lines += [f"and {words.plural(rest, 'other kind')} of call"] if rest else []
+    return [*lines, "in the 4 weeks before"] if named else []
 
 
 def _last(incident: Incident) -> str:
