@@ -396,6 +396,11 @@ def test_seeds_that_do_not_differ_say_nothing():
         scoring.paired(five_seeds([1] * 5), "f")
 
 
+def test_where_one_detector_alone_took_part_nothing_stands_beside_it() -> None:
+    alone = five_seeds([1] * 5)
+    assert scoring.paired(alone[alone["detector"] == "d"], "d").empty
+
+
 def test_an_ablation_is_the_recall_that_is_lost_without_the_family():
     table = scoring.ablation(five_seeds([0] * 5), "d", {"network": "e"})
     assert table["family"].tolist() == ["network"] and only(table) == 0.25

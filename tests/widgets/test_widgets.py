@@ -113,7 +113,7 @@ def test_where_names_are_hidden_no_widget_part_or_frame_shows_one(workspace):
     shown += "".join(row.children[0].value for row in answers.box.children[1].children[1:])
     names = {n for c in ("label", "owner_name", "owner_email", "mask", "principal") for n in people[c].dropna()}
     teams = set(people["team"].dropna())
-    assert len(answers.incidents) == 6 and len(options) == 41 and len(names) > 60 and len(teams) > 3
+    assert len(answers.incidents) == 8 and len(options) == 41 and len(names) > 60 and len(teams) > 3
     assert not [name for name in names if name in shown]
     assert not [team for team in teams if re.search(rf"[>,|\"] ?{re.escape(team)} ?[<|\"]", shown)]
 

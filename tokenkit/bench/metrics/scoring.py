@@ -308,7 +308,7 @@ def paired(outcomes: pd.DataFrame, reference: str, draws: int = DRAWS) -> pd.Dat
         differs = differs[differs != 0]
         p = wilcoxon(differs, method=PermutationMethod(rng=0)).pvalue if len(differs) > 1 else 1.0
         tests.append([*key, float(p), min(2.0 / 2 ** len(differs), 1.0), len(differs)])
-    tested = pd.DataFrame(tests, columns=[*KEYS, "p", "attainable", "seeds"])
+    tested = pd.DataFrame(tests, columns=[*KEYS, "p", "attainable", "seeds"]).astype(by_seed[KEYS].dtypes.to_dict())
     return means(both, "more", KEYS, each="scenario", draws=draws).merge(tested, on=KEYS)
 
 
