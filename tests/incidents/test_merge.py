@@ -51,18 +51,25 @@ def test_channels_of_one_profile_join_and_profiles_never_do() -> None:
 
 def test_what_goes_on_for_weeks_does_not_hide_a_theft_in_its_midst() -> None:
     drift: list[Window] = [("a", "drift_amounts", day, 0) for day in range(0, 30, 3)]
-    assert incidents(*drift, ("a", "point_day", 12, 0)) == [list(range(10)), [10]]
+    assert incidents(*drift, ("a", "point_day", 12, 0)) == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10]]
+    assert incidents(*drift, ("a", "point_hour", 12, 5)) == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9, 10]]
 
 
 def test_what_goes_on_for_weeks_joins_what_was_there_when_it_began() -> None:
     drift: list[Window] = [("a", "drift_amounts", day, 0) for day in range(3, 9)]
     assert incidents(*drift, ("a", "point_day", 1, 0)) == [list(range(7))]
-    assert incidents(*drift, ("a", "point_day", 6, 0)) == [list(range(6)), [6]]
+    assert incidents(*drift, ("a", "point_day", 6, 0)) == [[0, 1, 2], [3, 4, 5, 6]]
 
 
-def test_two_slow_channels_with_one_gap_are_one_incident() -> None:
-    rows: list[Window] = [("a", "drift_amounts", 0, 0), ("a", "drift_requests", 9, 0), ("a", "drift_amounts", 20, 0)]
-    assert incidents(*rows) == [[0, 1, 2]]
+def test_another_slow_change_is_an_incident_of_its_own_and_goes_on_with_the_first() -> None:
+    rows: list[Window] = [("a", "drift_amounts", 0, 0), ("a", "drift_requests", 9, 0), ("a", "drift_amounts", 12, 0)]
+    assert incidents(*rows) == [[0], [1, 2]]
+
+
+def test_hours_join_by_their_days_as_days_do() -> None:
+    assert incidents(("a", "point_hour", 0, 3), ("a", "point_hour", 1, 9)) == [[0, 1]]
+    assert incidents(("a", "point_hour", 0, 3), ("a", "point_hour", 2, 22)) == [[0, 1]]
+    assert incidents(("a", "point_hour", 0, 23), ("a", "point_hour", 3, 0)) == [[0], [1]]
 
 
 def test_a_day_without_anything_lies_within_an_incident_and_two_days_do_not() -> None:
@@ -95,6 +102,16 @@ def test_the_order_of_the_windows_changes_no_incident(rows: list[Window], chance
     one, two = (merge.join(windows(*r), GAPS) for r in (rows, shuffled))
     keys = ["profile_uid", "channel", "start", "incident_uid"]
     assert set(map(tuple, one[keys].to_numpy())) == set(map(tuple, two[keys].to_numpy()))
+
+
+@settings(max_examples=50)
+@given(st.lists(window, min_size=1, max_size=15, unique=True))
+def test_incidents_of_a_profile_never_overlap(rows: list[Window]) -> None:
+    joined = merge.join(windows(*rows), GAPS)
+    spans = joined.groupby(["profile_uid", "incident_uid"]).agg(start=("start", "min"), end=("end", "max"))
+    for _, own in spans.groupby("profile_uid"):
+        ordered = own.sort_values("start")
+        assert (ordered["start"].iloc[1:].to_numpy() >= ordered["end"].iloc[:-1].to_numpy()).all()
 
 
 @settings(max_examples=25)

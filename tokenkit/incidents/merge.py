@@ -1,9 +1,9 @@
 """Merge: windows above their threshold become what a person would call one event.
 
 Windows of a profile that lie no more than a day apart are one incident, of whatever channel. What goes on for weeks
-(channels with a longer gap) joins the others by its first day alone, so that it does not hide what happens meanwhile.
-An incident's id is a hash of its profile and its first flagged window, so it is the same in every run and while the
-incident grows.
+(channels with a longer gap) joins the others by its first day alone, and belongs to the next incident as soon as that
+begins, so that it does not hide what happens meanwhile. So incidents of a profile never overlap. An incident's id is a
+hash of its profile and its first flagged window: it is the same in every run and while the incident grows.
 """
 
 import hashlib
@@ -43,10 +43,11 @@ def merge_windows(flagged: pd.DataFrame, gap: pd.Timedelta) -> pd.Series:
 
 
 def join(flagged: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
-    """One row an incident, and ``incident_uid`` for each flagged window.
+    """Give each flagged window the incident that it belongs to.
 
     Parameters
     ----------
+    flagged : DataFrame, one row a window: ``profile_uid``, ``channel``, ``start``, ``end``
     gaps : dict of channel to days
         How many days may lie between its windows in one incident, at least one; of channels that are not in it, one.
 
@@ -56,25 +57,38 @@ def join(flagged: pd.DataFrame, gaps: Mapping[str, int]) -> pd.DataFrame:
 
     Notes
     -----
-    Windows of channels with the same gap merge. Those of the shortest gap make parts that begin and end with their
-    windows, those of a longer one parts that count as long as their first window; parts within ``JOIN_GAP`` join.
+    Windows of the shortest gap make parts, by day; so do those of each channel with a longer one, but such a part joins
+    others as if it ended with its first window. Parts within ``JOIN_GAP`` are one incident. Of a channel with a longer
+    gap a window belongs to the incident that began last, on its day or before.
     """
     if flagged.empty:
         return flagged.assign(incident_uid=pd.Series(dtype="str"))
     gap = flagged["channel"].map(lambda channel: max(pd.Timedelta(days=gaps.get(channel, 1)), JOIN_GAP))
+    is_slow = gap > JOIN_GAP
+    days = flagged.assign(start=flagged["start"].dt.floor("D"), end=flagged["end"].dt.ceil("D"))
     spans = []
-    for longest, windows in flagged.groupby(gap, sort=True):
-        part = f"{longest}:" + merge_windows(windows, longest).astype(str)
-        ends = windows["end"].groupby(part).transform("max" if longest == JOIN_GAP else "min")
+    for (kind, longest), windows in days.groupby([flagged["channel"].where(is_slow, ""), gap], sort=True):
+        part = f"{kind}:" + merge_windows(windows, longest).astype(str)
+        ends = windows["end"].groupby(part).transform("min" if kind else "max")
         spans.append(pd.DataFrame({"part": part, "until": ends}, index=windows.index))
-    flagged = flagged.join(pd.concat(spans))
-    parts = flagged.groupby("part").agg(
+    days = days.join(pd.concat(spans))
+    parts = days.groupby("part").agg(
         profile_uid=("profile_uid", "first"), start=("start", "min"), end=("until", "first")
     )
     parts["incident"] = merge_windows(parts.reset_index(), JOIN_GAP).to_numpy()
-    first = parts.groupby("incident").agg(profile_uid=("profile_uid", "first"), start=("start", "min"))
+    incident = days["part"].map(parts["incident"])
+    begins = parts.groupby("incident", as_index=False).agg(profile_uid=("profile_uid", "first"), start=("start", "min"))
+    if is_slow.any():
+        slow = days.loc[is_slow, ["profile_uid", "start"]].rename_axis("window").reset_index()
+        last = pd.merge_asof(slow.sort_values("start"), begins.sort_values("start"), on="start", by="profile_uid")
+        incident.loc[last["window"]] = last["incident"].to_numpy()
+    first = (
+        flagged.assign(incident=incident)
+        .groupby("incident")
+        .agg(profile_uid=("profile_uid", "first"), start=("start", "min"))
+    )
     uids = {n: incident_uid(row.profile_uid, row.start) for n, row in zip(first.index, first.itertuples(), strict=True)}
-    return flagged.assign(incident_uid=flagged["part"].map(parts["incident"]).map(uids)).drop(columns=["part", "until"])
+    return flagged.assign(incident_uid=incident.map(uids))
 
 
 def incident_uid(profile_uid: str, start: pd.Timestamp) -> str:
