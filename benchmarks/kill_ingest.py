@@ -27,7 +27,7 @@ import raw_logs  # noqa: E402
 
 from tokenkit import config  # noqa: E402
 from tokenkit.config import Workspace  # noqa: E402
-from tokenkit.store import lake  # noqa: E402
+from tokenkit.store import lake, state  # noqa: E402
 
 LINES, PACKED_LINES, LARGE_LINES = 40, 200, 30_000  # of a large one: more than one part of 16 MB
 LARGE_AT = (10, 30)
@@ -86,9 +86,11 @@ class Gateway:
 
 
 def content(place: Workspace) -> list[str]:
-    """All events, but for the file that each came from: a renamed one was read under its older name."""
+    """All events, without the file that each came from, which may have an older name, and what was set aside."""
     events = lake.read(place.lake, "events").drop_columns(["raw_ref"])
-    return sorted(json.dumps(row, default=str) for row in events.to_pylist())
+    with state.connect(place.state) as db:
+        set_aside = [f"set aside: {row['reason']}" for row in db.execute("select reason from quarantine")]
+    return sorted([*(json.dumps(row, default=str) for row in events.to_pylist()), *set_aside])
 
 
 def main() -> None:

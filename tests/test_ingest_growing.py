@@ -76,6 +76,27 @@ def test_only_what_was_appended_is_read_and_its_lines_have_their_numbers(place: 
     assert read(place, log) == Counts(files_known=1)
 
 
+def test_half_a_line_that_a_killed_run_had_noted_is_counted_once_when_it_is_whole(
+    place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "logs" / "access.log"
+    append(log, line(0), line(1), line(2)[:50])
+
+    append_rows = lake.append
+
+    def killed(*arguments: Any, **more: Any) -> None:
+        if "events" in arguments:
+            raise KeyboardInterrupt
+        append_rows(*arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lake, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.ingest(place, [Input(log, "nginx")])
+    append(log, line(2)[50:], line(3))
+    assert (read(place, log).quarantined, totals(place)) == (0, (4, 4, 0, 0))
+
+
 @pytest.mark.parametrize("pack", [False, True])
 def test_what_a_killed_run_had_noted_and_not_stored_is_read_though_the_file_did_not_change_since(
     place: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: bool

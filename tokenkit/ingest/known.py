@@ -308,6 +308,7 @@ def drop_part(db: sqlite3.Connection, digest: str, source: str, number: int) -> 
     """Forget a part that was not stored, so that it is read again, also where its file was read to its end with it."""
     db.execute("delete from parts where digest = ? and source = ? and number = ?", [digest, source, number])
     db.execute("update places set changed_ns = -1 where digest = ? and source = ?", [digest, source])
+    note_unfinished(db, digest, source, 0, b"")  # it may get another digest, and the line is looked at again
 
 
 # where a file lies, and whether it goes on
