@@ -10,10 +10,15 @@ from tokenkit.tokens import scopes
     [
         ("orders:read, orders:write; billing:write", ["GET /v1/orders/{id}"], ["billing:write"]),
         ("s3:GetObject sqs:SendMessage", ["s3.amazonaws.com", "GetObject"], ["sqs:SendMessage"]),
-        ("admin", ["GET /v1/orders"], []),
+        ("admin read:all orders:read", ["GET /v1/orders"], []),
         ("customers.readonly", ["GET /v1/customer/{id}"], []),
         ("read:packages", ["packages.package_version_published"], []),
-        ("invoiceLines:read", ["GET /v1/invoices/{id}"], []),
+        ("invoiceLines:read customers:read", ["GET /v1/invoices/{id}"], ["customers:read"]),
+        ("companies:read boxes:write addresses:read", ["GET /company/{id}", "PUT /box", "GET /v1/address/{id}"], []),
+        ("AmazonDynamoDBFullAccess AmazonSQSFullAccess", ["dynamodb.amazonaws.com"], ["AmazonSQSFullAccess"]),
+        ("s3:GetObject sqs:SendMessage", ["GET /s/{id}", "sqs"], ["s3:GetObject"]),
+        ("support:read", ["GET /v1/tickets"], []),
+        ("openid profile email", ["GET /v1/orders"], []),
         ("", ["GET /v1/orders"], []),
     ],
 )  # fmt: skip

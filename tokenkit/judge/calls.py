@@ -27,7 +27,7 @@ class Calls:
     ``values``: by kind (network, client, operation) those in use in the incident, see ``_values``. ``users``: by kind,
     value key to how many other profiles of the peer group used it before. ``total``: calls in the incident, and
     ``last`` the time of the last one. ``examples``: up to ten of them. ``hours``: calls by hour around the incident.
-    ``before``: ``service``, ``operation`` and ``calls`` of the 28 days before its first day, the most first.
+    ``before``: ``service``, ``operation`` and ``calls`` of the 28 days up to its first day, the most first.
     """
 
     values: dict[str, pd.DataFrame]

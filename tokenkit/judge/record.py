@@ -24,6 +24,7 @@ TOKENS_LISTED = 25
 ENDED = pd.Timedelta("2D")  # without a flagged window before the end of the period, and an incident is over
 TIMELINE_HOURS = 72
 CALLS_NAMED = 3
+SCOPES_FROM_DAYS = 14  # with a call before the incident
 OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
@@ -123,7 +124,7 @@ def _record(
         **{name: _text(person[name]) for name in ("purpose", "environment", "criticality", "scopes")},
         "called_before": [[row.operation, int(row.calls)] for row in calls.before.head(CALLS_NAMED).itertuples()],
         "kinds_called_before": len(calls.before),
-        "unused_scopes": _unused_scopes(person["scopes"], calls.before),
+        "unused_scopes": _unused_scopes(person["scopes"], calls.before, _known_days(judgement, k, start)),
         "known_days": _known_days(judgement, k, start),
         **_peers(judgement, k),
         "sure": certainty,
@@ -141,9 +142,9 @@ def _record(
     }  # fmt: skip
 
 
-def _unused_scopes(granted: Any, before: pd.DataFrame) -> list[str]:
-    """Scopes of which no call of the 28 days before has a word; none where there was no call."""
-    if before.empty or not _text(granted):
+def _unused_scopes(granted: Any, before: pd.DataFrame, known_days: int) -> list[str]:
+    """Scopes of which no call of the 28 days before has a word; none of a token that is hardly known."""
+    if known_days < SCOPES_FROM_DAYS or not _text(granted):
         return []
     return scopes.unused(granted, [*before["service"].fillna(""), *before["operation"]])
 

@@ -190,7 +190,7 @@ class Incident(TypedDict):
     criticality: str | None  # low, medium, high or critical
     scopes: str | None  # what it may do
     called_before: list[tuple[str, int]]  # the operations that it called most in the 28 days before, and how often
-    kinds_called_before: int  # how many operations it called in them
+    kinds_called_before: int  # how many operations of services it called in them
     unused_scopes: list[str]  # of ``scopes``, those of which none of these has a word
     known_days: int  # with a call before the incident
     maturity: str  # mature: judged by its own past; young: by its peers; new: not judged by its behaviour

@@ -7,27 +7,40 @@ issuer alone; where no call of a month has a word of it, somebody may want to ta
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*")
 # words of a scope that say what is done, or how far, and not to what
 _NO_THING_TEXT = """
-access action add admin administer all any api approve attach basic batch content create data default delete describe
-detach download edit execute full get head list listing manage metadata modify object offline on only open own owner
-patch permission post private public put query read reader readonly ro role root run rw scope service set status super
-superuser sudo system token update upload use user v view viewer write writer
+access action add admin administer all any api approve attach basic batch content create data default delete
+deploy describe detach download edit email execute full get head list listing manage metadata modify object
+offline on only open openid own owner patch permission post power private profile public put query read reader
+readonly repo ro role root run rw scope service set status super superuser sudo system token update upload use
+user v v1 v2 view viewer write writer
 """
-_NO_THING = {word.removesuffix("s") for word in _NO_THING_TEXT.split()}
 
 
-def words(text: str) -> set[str]:
-    """The words of a name in small letters, without the s of more than one.
+def words(text: str) -> list[str]:
+    """The words of a name, in small letters and of one thing, not of many.
 
     Examples
     --------
-    >>> sorted(words("GET /v1/customerOrders/{id}"))
-    ['customer', 'get', 'id', 'order', 'v']
+    >>> words("companies:read s3")
+    ['company', 'read', 's3']
     """
-    return {word.lower().removesuffix("s") for word in _WORD.findall(text)}
+    return [_of_one(word.lower()) for word in _WORD.findall(text)]
+
+
+def _of_one(word: str) -> str:
+    """A word without what makes it more than one: companies, boxes, orders."""
+    if len(word) < 4 or word.endswith("ss"):
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-2] if word.endswith(("sses", "xes", "ches", "shes")) else word.removesuffix("s")
+
+
+_NO_THING = {_of_one(word) for word in _NO_THING_TEXT.split()}
 
 
 def split(scopes: str) -> list[str]:
@@ -42,7 +55,10 @@ def split(scopes: str) -> list[str]:
 
 
 def unused(scopes: str, calls: Iterable[str]) -> list[str]:
-    """The scopes of which no call has a word, in their order; one that names no thing, such as ``admin``, is not one.
+    """The scopes of which no call has a word, in their order.
+
+    A scope that names no thing, such as ``admin``, is not one. None is where no scope has a word of a call: then scopes
+    and calls are named in different words.
 
     Parameters
     ----------
@@ -54,6 +70,14 @@ def unused(scopes: str, calls: Iterable[str]) -> list[str]:
     >>> unused("orders:read billing:write admin", ["GET /v1/orders/{id}"])
     ['billing:write']
     """
-    called = set[str]().union(*(words(call) for call in calls))
-    things = {scope: words(scope) - _NO_THING for scope in split(scopes)}
-    return [scope for scope, named in things.items() if named and not named & called]
+    called = set[str]().union(*map(_things, calls))
+    things = {scope: _things(scope) for scope in split(scopes)}
+    missing = [scope for scope, named in things.items() if named and not named & called]
+    return missing if len(missing) < sum(1 for named in things.values() if named) else []
+
+
+def _things(name: str) -> set[str]:
+    """The words of a name that say of what it is, and those that stand together as one: dynamo, db, dynamodb."""
+    found = words(name)
+    things = set(found) - _NO_THING
+    return things | {one + other for one, other in pairwise(found)} if things else things

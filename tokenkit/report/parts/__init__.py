@@ -54,7 +54,8 @@ def incidents(facts: Facts, top: int = 10) -> Part:
     if not every:
         return Part("incidents")
     has_previous = facts["previous"] is not None
-    cards = [(i, card.card(n, i, has_previous, every)) for n, i in enumerate(every[:top], 1)]
+    of_tokens = [*every, *facts["answered"]]
+    cards = [(i, card.card(n, i, has_previous, of_tokens)) for n, i in enumerate(every[:top], 1)]
     quiet = sum(i["state"] == "quiet" for i in every)
     n = len(every) - quiet
     return part(

@@ -246,7 +246,7 @@ def _unused(incident: Incident) -> list[Markup | str]:
         return []
     more = f" and {len(names) - SCOPES_NAMED} more" if len(names) > SCOPES_NAMED else ""
     named = Markup(", ").join(render.bdi(name, 60) for name in names[:SCOPES_NAMED])
-    return [Markup("by their names not used in 4 weeks: {}{}").format(named, more)]
+    return [Markup("no call of the 4 weeks before has a word of: {}{}").format(named, more)]
 
 
 def _done(incident: Incident) -> list[Markup | str]:
