@@ -1,5 +1,6 @@
 """Tuning: a what-if is what a run would report, its effect is said, and saving changes one section of the file."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_a_larger_budget_gains_and_loses_nothing_it_does_not_say(scored: tune.Sc
     assert (change["change"] == "gained").sum() > 0
     assert set(change.loc[change["change"] != "lost", "incident_uid"]) == set(more.incidents["incident_uid"])
     assert more.allowed == pytest.approx(20 * saved.allowed) and more.achieved == more.opened / more.allowed
+
+
+def test_a_theft_in_the_midst_of_a_drift_that_is_kept_is_gained_or_lost(scored: tune.ScoredPeriod) -> None:
+    saved = tune.with_saved_settings(scored)
+    days = pd.date_range("2026-03-01", periods=3, freq="7D", tz="UTC")
+    one = saved.incidents.iloc[:1].assign(profile_uid="tok1_a")
+    drift = one.assign(incident_uid="inc1_drift", start=days[0], end=days[1])
+    theft = one.assign(incident_uid="inc1_theft", start=days[1], end=days[2])
+    with_theft = replace(saved, incidents=pd.concat([drift, theft], ignore_index=True))
+    without = replace(saved, incidents=drift.assign(end=days[2]))
+    gained, lost = tune.compare(with_theft, without), tune.compare(without, with_theft)
+    assert gained[["change", "incident_uid"]].to_numpy().tolist() == [["gained", "inc1_theft"], ["kept", "inc1_drift"]]
+    assert lost[["change", "incident_uid"]].to_numpy().tolist() == [["lost", "inc1_theft"], ["kept", "inc1_drift"]]
 
 
 def test_compared_with_itself_a_what_if_keeps_everything(scored: tune.ScoredPeriod) -> None:

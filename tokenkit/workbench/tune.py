@@ -274,13 +274,16 @@ def compare(one: WhatIf, other: WhatIf) -> pd.DataFrame:
     -------
     DataFrame
         Gained first, then lost, then kept; within each the largest score first. An incident is the same where its
-        first flagged window is; one that begins at another moment is matched by profile and overlap.
+        first flagged window is; of those that are left, one of each is the same where a profile's overlap.
     """
     mine, theirs = one.incidents, other.incidents
-    pairs = mine.reset_index().merge(theirs, on="profile_uid", suffixes=("", "_theirs"))
+    is_kept = mine["incident_uid"].isin(theirs["incident_uid"])
+    left = theirs[~theirs["incident_uid"].isin(mine["incident_uid"])]
+    pairs = mine[~is_kept].reset_index().merge(left, on="profile_uid", suffixes=("", "_theirs"))
     pairs = pairs[(pairs["start_theirs"] < pairs["end"]) & (pairs["end_theirs"] > pairs["start"])]
-    change = np.where(mine.index.isin(pairs["index"]), "kept", "gained")
-    lost = theirs[~theirs["incident_uid"].isin(pairs["incident_uid_theirs"])]
+    pairs = pairs.drop_duplicates("index").drop_duplicates("incident_uid_theirs")
+    change = np.where(is_kept | mine.index.isin(pairs["index"]), "kept", "gained")
+    lost = left[~left["incident_uid"].isin(pairs["incident_uid_theirs"])]
     frames = [f for f in (mine.assign(change=change), lost.assign(change="lost")) if len(f)]
     if not frames:
         return pd.DataFrame(columns=["change", *COLUMNS])
