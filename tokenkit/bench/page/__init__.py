@@ -17,6 +17,7 @@ from tokenkit.bench.metrics import burden, scoring
 from tokenkit.bench.metrics.ranking import ATTACK
 from tokenkit.bench.page import drawing, plots, tables
 from tokenkit.bench.trials.unattacked import DAYS
+from tokenkit.incidents import words
 from tokenkit.normal.behaviour import KINDS
 from tokenkit.world import EVENTS_PER_TOKEN_DAY
 
@@ -77,7 +78,7 @@ def _introduction(results: Results) -> list[str]:
         "# The bench: what each contender catches, and what it costs", "",
         f"`{command}`: tokenkit {run['version']} (code {run['code']}), Python {run['python']}, {libraries}; "
         f"{run['processors']} processors; the organisations took {sum(run['seed_minutes']):.0f} minutes together. "
-        f"{len(run['seeds'])} organisations of {sizes['tokens']:,} tokens over {DAYS} days, "
+        f"{words.plural(len(run['seeds']), 'organisation')} of {sizes['tokens']:,} tokens over {DAYS} days, "
         f"{sizes['tokens'] * DAYS * EVENTS_PER_TOKEN_DAY / 1e6:.1f} million events each: fitted on days 15 to 42, "
         f"calibrated on 43 to 56, judged on 57 to 90; "
         f"{kinds.get('attack', 0):,} attacks of {(results.scenarios['kind'] == 'attack').sum()} scenarios and "
