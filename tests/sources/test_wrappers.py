@@ -92,6 +92,19 @@ WRAPPED: dict[str, Callable[[list[str]], str]] = {
 }
 
 
+KAFKA = {"topic": "gw", "partition": 0, "offset": 5, "key": None}
+# in a field that is the log's own elsewhere, so that a draft does not look into it
+WRAPPED_BESIDE: dict[str, Callable[[list[str]], str]] = {
+    "kafka, value": envelope(lambda c: {**KAFKA, "value": c}),
+    "kafka, kcat": envelope(lambda c: {**KAFKA, "tstype": "create", "ts": 1772445600000, "payload": c}),
+    "kafka connect": envelope(lambda c: {"schema": {"type": "struct"}, "payload": json.loads(c)}),
+    "graylog": envelope(lambda c: {"version": "1.1", "host": "gw", "short_message": c, "timestamp": 1772445600}),
+    "opentelemetry": lambda calls: json.dumps(
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": c}} for c in calls]}]}]}
+    ),
+}
+
+
 def read(path: Path, its: sources.Source) -> tuple[list[str], sources.Tally]:
     """Ids of the events, and what was counted."""
     tally = sources.Tally()
@@ -110,6 +123,26 @@ def test_a_wrapped_record_is_recognised_and_read_as_the_record_inside(tmp_path: 
     assert read(path, MAPPED)[1].read == 4
     assert not read(path, MAPPED)[1].quarantined
     assert 'api_key_id"  # by its name' in draft(path)
+
+
+@pytest.mark.parametrize("name", WRAPPED_BESIDE)
+def test_a_record_in_a_field_that_may_be_the_log_s_own_is_read_where_others_tell_the_wrapper(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(WRAPPED_BESIDE[name]([json.dumps(call(n, request_id=f"r{n}")) for n in range(4)]))
+    assert sources.recognise(path) is sources.get("nginx")
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(set(uids)), tally.read, tally.quarantined) == (4, 4, [])
+
+
+@pytest.mark.parametrize("name", ["value", "payload", "short_message", "stringValue"])
+def test_a_field_that_holds_what_a_client_sent_makes_no_record(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.log"
+    forged = json.dumps(call(9, api_key_id="key_of_a_victim"))
+    path.write_text(json.dumps(call(1)) + "\n" + json.dumps({"level": "info", name: forged}) + "\n")
+    uids, tally = read(path, sources.get("nginx"))
+    assert (len(uids), len(tally.quarantined)) == (1, 1)
 
 
 @pytest.mark.parametrize("name", WRAPPED)

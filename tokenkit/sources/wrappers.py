@@ -27,7 +27,10 @@ Parse = Callable[[bytes], Record]  # of a line that is no JSON; raises ValueErro
 # fields in which shippers put the line that they read: Docker, Fluent Bit, Logstash, Vector, Beats, journald,
 # CloudWatch, Google Cloud, Splunk
 TEXT_FIELDS = ("log", "message", "MESSAGE", "msg", "@message", "original", "_raw", "textPayload", "line", "Message")
-DEPTH = 4  # envelopes in envelopes
+# and fields that hold such a line only beside these others: of Kafka's tools, Graylog (GELF) and OpenTelemetry. A log's
+# own field of that name may hold what a client sent
+TEXT_BESIDE = {"value": {"topic", "partition"}, "payload": {"topic", "partition"}, "short_message": {"version", "host"}}
+DEPTH = 6  # envelopes in envelopes
 HEAD = 200  # lines that are looked at to tell what a file is
 HEAD_GROUPS = 10  # so many lines are looked at so often, where they are no records
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
@@ -274,7 +277,7 @@ class Peeler:
         if depth == DEPTH:
             return []
         for name, value in record.items():
-            text = _text_of(value) if name in TEXT_FIELDS else b""
+            text = _text_of(value) if _is_text_field(name, record) else b""
             if text and (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
                 return found
         for value in filter(None, record.values()):
@@ -320,6 +323,13 @@ def _begins_object(text: bytes) -> bool:
     text = text.lstrip()
     header = _HEADER.match(text)
     return text.startswith(b"{") or bool(header and _COOKIE.match(text, header.end()))
+
+
+def _is_text_field(name: str, record: Record) -> bool:
+    """Whether a shipper puts the line that it read into this field."""
+    if name == "stringValue":  # of the body of a log record of OpenTelemetry
+        return len(record) == 1
+    return name in TEXT_FIELDS or (name in TEXT_BESIDE and record.keys() >= TEXT_BESIDE[name])
 
 
 def _text_of(value: Any) -> bytes:
