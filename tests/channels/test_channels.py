@@ -278,6 +278,20 @@ def test_how_far_benign_levels_move_is_learnt_from_the_calibration_days() -> Non
     assert 2 * spreads[0] < spreads[1]
 
 
+@pytest.mark.parametrize("restless", [0.1, 0.6])
+def test_the_smallest_rise_gives_as_many_bits_as_it_is_named_for(restless: float) -> None:
+    values, bits = raw_logs.steady(days=62), 400.0
+    values["response_bytes"] *= np.exp(np.random.default_rng(3).normal(0, restless, (24, 62)))
+    calm = raw_logs.evidence_of(values, raw_logs.periods(42, 62))
+    rise = drift.smallest_rise(calm, bits)
+    found = []
+    for token in range(6):
+        changed = {name: matrix.copy() for name, matrix in values.items()}
+        changed["response_bytes"][token, 48:] *= 1 + rise.iloc[token]
+        found.append(heights(DriftAmounts(), raw_logs.evidence_of(changed, raw_logs.periods(42, 62)))[token, -1])
+    assert bits / 1.25 < np.median(found) < bits * 1.25
+
+
 def test_a_larger_lasting_rise_of_one_amount_is_always_clearer() -> None:
     """However restless a token is, data that leaks without anything else is seen from some amount on."""
     found = []

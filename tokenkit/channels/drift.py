@@ -160,25 +160,29 @@ def _scale(values: np.ndarray) -> _Scale:
 
 
 def _held(off: np.ndarray) -> np.ndarray:
-    """Each day within ``HELD`` of the reference: what all features do together must not be one of them alone."""
-    return np.nan_to_num(np.clip(off, -HELD, HELD))
+    """Sums of 14 days, each within ``HELD`` of the reference: what all features do must not be one of them alone."""
+    return _rolling(np.nan_to_num(np.clip(off, -HELD, HELD)))
 
 
 def _held_near_median(off: np.ndarray) -> np.ndarray:
-    """Each day within ``HELD`` of the median of its 14 days: a heavy day is a spike, and a rise may have any size."""
-    middle = np.stack([row_median(off[:, max(0, d - WINDOW_DAYS + 1) : d + 1]) for d in range(off.shape[1])], axis=1)
-    return np.nan_to_num(np.clip(off, middle - HELD, middle + HELD))
+    """Sums of 14 days, each within ``HELD`` of their median: a heavy day is a spike, and a rise may have any size."""
+    sums = np.zeros(off.shape)
+    for day in range(off.shape[1]):
+        window = off[:, max(0, day - WINDOW_DAYS + 1) : day + 1]
+        middle = row_median(window)[:, None]
+        sums[:, day] = np.nansum(np.clip(window, middle - HELD, middle + HELD), axis=1)
+    return sums
 
 
 def two_weeks(
-    evidence: Evidence, names: Sequence[str], hold: Callable[[np.ndarray], np.ndarray] = _held
+    evidence: Evidence, names: Sequence[str], held: Callable[[np.ndarray], np.ndarray] = _held
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """How far some features are from the frozen reference in the last two weeks.
 
     Parameters
     ----------
     names : features, or ``NEW_TO_IT``
-    hold : how far a single day counts, of days in own standard deviations (profile x day, NaN where one does not count)
+    held : makes of days in own standard deviations (profile x day, NaN where one does not count) the sums of 14 of them
 
     Returns
     -------
@@ -188,12 +192,9 @@ def two_weeks(
     """
     days = evidence.days
     counts = days.active & ~days.reference  # a window that shares days with its reference would look calm
-
-    def added(values: np.ndarray) -> np.ndarray:
-        return _windows(evidence, np.where(counts, values, np.nan), hold)
-
-    sums = np.stack([added(_deviations(evidence, name)) for name in names], axis=2)
-    number = added(np.ones(counts.shape))
+    deviations = (np.where(counts, _deviations(evidence, name), np.nan) for name in names)
+    sums = np.stack([_windows(evidence, values, held) for values in deviations], axis=2)
+    number = _windows(evidence, counts.astype(float), _rolling)
     enough = _rolling(counts.astype(float)) >= MIN_ACTIVE_DAYS
     known = (days.reference.sum(axis=1) >= MIN_REFERENCE_DAYS)[:, None] & counts & enough
     return sums / np.sqrt(np.maximum(number, 1.0))[..., None], known
@@ -213,13 +214,12 @@ def _without_answers(evidence: Evidence, names: list[str]) -> Evidence:
     return replace(evidence, days=replace(days, accepted=[]), since_reference=evidence.since_reference | plain)
 
 
-def _windows(evidence: Evidence, values: np.ndarray, hold: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _windows(evidence: Evidence, values: np.ndarray, sums: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Sums of the last 14 days; from an accepted new level on, of the days since."""
-    found = _rolling(hold(values))
+    found = sums(values)
     for accepted in evidence.days.accepted:
         row, first = accepted.row, accepted.first
-        since = np.where(np.arange(values.shape[1]) >= first, values[[row]], np.nan)
-        found[row, first:] = _rolling(hold(since))[0, first:]
+        found[row, first:] = sums(values[[row], first:])[0]
     return found
 
 
