@@ -7,7 +7,6 @@ everything forks a child for each compaction, which gets SIGKILL after a random 
 import json
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
+import at_once  # noqa: E402
 import raw_logs  # noqa: E402
 from maintenance_example import content, day_log  # noqa: E402
 
@@ -23,23 +23,13 @@ from tokenkit import activity, fingerprint  # noqa: E402
 from tokenkit.store import lake  # noqa: E402
 
 KILLS, DAYS, PARTS = 50, 6, 6
+COMPACT = ("lake", "compact")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, at_once.together() as ask:
         folder, numbers = Path(name), random.Random(1)
         place = raw_logs.workspace(folder / "w")
-        child = subprocess.Popen(
-            [sys.executable, "-W", "ignore", TESTS / "at_once.py"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-
-        def compact(root: Path, kill_after_s: float | None) -> int:
-            asked = {"commands": [[str(root), "lake", "compact"]], "kill_after_s": kill_after_s}
-            child.stdin.write(json.dumps(asked) + "\n")
-            child.stdin.flush()
-            return json.loads(child.stdout.readline())[0]
-
         lost, killed, whole_s = 0, 0, 1.0
         for number in range(KILLS):
             if number % 10 == 0:  # something to compact again
@@ -51,16 +41,15 @@ def main() -> None:
             if number == 0:  # how long a whole one takes, on a copy
                 shutil.copytree(place.root, folder / "copy")
                 began = time.perf_counter()
-                compact(folder / "copy", None)
+                ask([folder / "copy", *COMPACT])
                 whole_s = time.perf_counter() - began
-            killed += compact(place.root, numbers.uniform(0.0, whole_s)) == -9
+            killed += ask([place.root, *COMPACT], kill_after_s=numbers.uniform(0.0, whole_s)) == [-9]
             lost += content(place) != before
-        done = compact(place.root, None)
+        done = ask([place.root, *COMPACT])
         same = content(place) == before and (activity.build(place), fingerprint.build(place)) >= (0, 0)
         files = len(lake.files(place.lake, "events"))
-        child.communicate()
         print(f"{killed} of {KILLS} compactions were killed; {lost} left another lake; {files} files of {DAYS} days")
-        holds = lost == 0 and done == 0 and same and files == DAYS
+        holds = lost == 0 and done == [0] and same and files == DAYS
         print(json.dumps({
             "name": "kill_compaction", "value": lost, "unit": "lakes changed", "reference": killed, "ratio": None,
             "goal": "value == 0", "holds": bool(holds),

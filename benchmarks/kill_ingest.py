@@ -13,7 +13,6 @@ import argparse
 import gzip
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
+import at_once  # noqa: E402
 import raw_logs  # noqa: E402
 
 from tokenkit import config  # noqa: E402
@@ -98,26 +98,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     kills = parser.parse_args().kills
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, at_once.together() as ask:
         folder, numbers = Path(name), random.Random(1)
         gateway, place = Gateway(folder / "logs"), config.init(folder / "killed")
-        child = subprocess.Popen(
-            [sys.executable, "-W", "ignore", TESTS / "at_once.py"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-
-        def ingest(place: Workspace, kill_after_s: float | None) -> int:
-            command = [str(place.root), "ingest", f"nginx={gateway.folder}"]
-            child.stdin.write(json.dumps({"commands": [command], "kill_after_s": kill_after_s}) + "\n")
-            child.stdin.flush()
-            return json.loads(child.stdout.readline())[0]
-
+        command = ("ingest", f"nginx={gateway.folder}")
         whole_s, killed, turn = 1.0, 0, 0
         while killed < kills:
             gateway.go_on(turn, numbers)
             after_s = numbers.uniform(0.0, whole_s * (4 if turn in LARGE_AT else 1))
             began = time.perf_counter()
-            if ingest(place, after_s) == -9:
+            if ask([place.root, *command], kill_after_s=after_s) == [-9]:
                 killed += 1
             else:
                 whole_s = max(0.2, time.perf_counter() - began)  # of the last one that came to its end
@@ -125,9 +115,8 @@ def main() -> None:
         gateway.end()
         calm = config.init(folder / "calm")
         calm.key.write_bytes(place.key.read_bytes())
-        ended = [ingest(place, None), ingest(calm, None)]
+        ended = [*ask([place.root, *command]), *ask([calm.root, *command])]
         mine, theirs = content(place), content(calm)
-        child.communicate()
         differ = len(set(mine) ^ set(theirs)) + abs(len(mine) - len(theirs))
         print(
             f"{killed} of {turn} ingests were killed; {len(mine):,} events of {gateway.number:,} lines; {differ} differ"

@@ -10,12 +10,35 @@ if it is still there. Their exit codes are printed as a JSON array (-9: killed).
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+Together = Callable[..., list[int]]
 IMPORTED = ("tokenkit.cli.pipeline", "tokenkit.cli.lake", "tokenkit.run", "tokenkit.maintenance.compaction")
+
+
+@contextmanager
+def together() -> Iterator[Together]:
+    """Run commands at the same time: ``ask([folder, "lake", "compact"], ..., kill_after_s=0.1)`` gives exit codes."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", __file__],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+    def ask(*commands: list[object], kill_after_s: float | None = None) -> list[int]:
+        asked = {"commands": [[str(word) for word in words] for words in commands], "kill_after_s": kill_after_s}
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        return list(json.loads(process.stdout.readline()))
+
+    yield ask
+    process.communicate()
 
 
 def child(folder: str, *words: str) -> int:

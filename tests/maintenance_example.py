@@ -1,7 +1,6 @@
 """Logs and content of the workspaces that the tests of maintenance look after."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,6 +30,3 @@ def content(place: Workspace) -> dict[str, list[str]]:
         name: sorted(json.dumps(row, default=str, sort_keys=True) for row in lake.read(place.lake, name).to_pylist())
         for name in lake.versions(place.lake)
     }
-
-
-Together = Callable[..., list[int]]

@@ -1,15 +1,13 @@
 """A workspace that is looked after: two days of a gateway's logs; and a process that runs commands at once."""
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import at_once
 import pytest
 import raw_logs
-from maintenance_example import Together, day_log
+from maintenance_example import day_log
 
 from tokenkit.config import Workspace
 
@@ -33,20 +31,7 @@ def place(made: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def together() -> Iterator[Together]:
-    """Run commands at the same time: ``together([folder, "lake", "compact"], ..., kill_after_s=0.1)``; exit codes."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", Path(__file__).parents[1] / "at_once.py"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
-
-    def call(*commands: list[object], kill_after_s: float | None = None) -> list[int]:
-        asked = {"commands": [[str(word) for word in words] for words in commands], "kill_after_s": kill_after_s}
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps(asked) + "\n")
-        process.stdin.flush()
-        return list(json.loads(process.stdout.readline()))
-
-    yield call
-    process.communicate()
+def together() -> Iterator[at_once.Together]:
+    """Commands at the same time, each in a process of its own (``at_once.together``)."""
+    with at_once.together() as ask:
+        yield ask

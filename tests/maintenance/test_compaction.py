@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import raw_logs
-from maintenance_example import Together, content, day_log
+from at_once import Together
+from maintenance_example import content, day_log
 
 from tokenkit import activity, fingerprint
 from tokenkit.config import Workspace
