@@ -165,7 +165,7 @@ def test_a_card_sets_what_a_token_may_do_beside_what_it_did() -> None:
         "s3:GetObject, s3:ListBucket, sqs:SendMessage no call of the 4 weeks before has a word of: sqs:SendMessage"
         in text
     )
-    assert "GetObject (812 calls) ListObjectsV2 (28 calls) in the 4 weeks before" in text
+    assert "What it usually calls GetObject (812 calls) ListObjectsV2 (28 calls) in the 4 weeks before" in text
     assert "and 2 other kinds of call in the 4 weeks before" in text
     facts["incidents"][0]["unused_scopes"] = ["<script>alert(1)</script>"]
     assert "<script>" not in parts.incidents(facts).html

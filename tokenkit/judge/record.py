@@ -97,6 +97,7 @@ def _record(
     evidence = _examples(calls.examples)
     ended = end if pd.Timestamp(judgement.periods.end, tz="UTC") - end > ENDED else None
     k = _row_of(judgement, incident["profile_uid"])
+    known_days = _known_days(judgement, k, start)
     return {
         "incident_uid": incident["incident_uid"],
         "profile_uid": incident["profile_uid"],
@@ -124,8 +125,8 @@ def _record(
         **{name: _text(person[name]) for name in ("purpose", "environment", "criticality", "scopes")},
         "called_before": [[row.operation, int(row.calls)] for row in calls.before.head(CALLS_NAMED).itertuples()],
         "kinds_called_before": len(calls.before),
-        "unused_scopes": _unused_scopes(person["scopes"], calls.before, _known_days(judgement, k, start)),
-        "known_days": _known_days(judgement, k, start),
+        "unused_scopes": _unused_scopes(person["scopes"], calls.before, known_days),
+        "known_days": known_days,
         **_peers(judgement, k),
         "sure": certainty,
         "taken": _amount_in_words(judgement, k, incident, calls.total),

@@ -197,7 +197,7 @@ def _facts(incident: Incident, others: list[Markup]) -> list[tuple[str, list[Mar
         ("How sure", [_sure(sure["level"]), words.sentence(sure["text"])]),
         ("What it is for", [render.bdi(incident["purpose"]), render.bdi(where_used(incident))]),
         ("What it may do", [render.bdi(incident["scopes"], 160), *_unused(incident)]),
-        ("What it did", _done(incident)),
+        ("What it usually calls", _usual_calls(incident)),
         ("Taken so far", [words.sentence(incident["taken"])]),
         (
             "How well we know it",
@@ -249,7 +249,7 @@ def _unused(incident: Incident) -> list[Markup | str]:
     return [Markup("no call of the 4 weeks before has a word of: {}{}").format(named, more)]
 
 
-def _done(incident: Incident) -> list[Markup | str]:
+def _usual_calls(incident: Incident) -> list[Markup | str]:
     """The operations that it called most in the four weeks before, and how many others."""
     named = incident["called_before"]
     rest = incident["kinds_called_before"] - len(named)
