@@ -288,6 +288,24 @@ def end_of_object(document: bytes, start: int, limit: int | None = None) -> int 
     return None
 
 
+def never_closed(document: bytes, start: int) -> set[int]:
+    """Return where the objects and lists begin that are still open when the document ends, read from ``start`` on.
+
+    Examples
+    --------
+    >>> sorted(never_closed(b'{"a": {"b": [1]} {"c": 2', 0))
+    [0, 17]
+    """
+    still_open: list[int] = []
+    for match in _TOKEN.finditer(document, start):
+        mark = match.group()
+        if mark in (b"{", b"["):
+            still_open.append(match.start())
+        elif mark in (b"}", b"]") and still_open:
+            still_open.pop()
+    return set(still_open)
+
+
 def records_in(document: bytes, lists: "re.Pattern[bytes]" = _RECORDS) -> Iterator[tuple[int, bytes, bool]]:
     """Yield the items of the "Records" lists of a document, or of others: offset, bytes, and whether it is complete.
 

@@ -97,13 +97,14 @@ def records(reader: files.Reader, count: int) -> Iterator[Records]:
                 break
             text += block if number or text else files.without_byte_order_mark(block)
         at = 0
+        never_closed: set[int] = set()  # of this text; each would be looked for up to its end again
         while True:
             filler = _FILLER.match(text, at)
             if filler:
                 at, in_array = filler.end(), in_array or b"[" in filler.group()
             if at == len(text):
                 break
-            end, reason = _piece(text, at, at_end, reader.stop_reason, in_array)
+            end, reason = _piece(text, at, at_end, reader.stop_reason, in_array, never_closed)
             if end is None:
                 break
             number += 1
@@ -130,10 +131,13 @@ def records(reader: files.Reader, count: int) -> Iterator[Records]:
         yield out
 
 
-def _piece(text: bytes, at: int, at_end: bool, stop_reason: str | None, in_array: bool) -> tuple[int | None, str]:
+def _piece(
+    text: bytes, at: int, at_end: bool, stop_reason: str | None, in_array: bool, never_closed: set[int]
+) -> tuple[int | None, str]:
     """Return where the piece that begins here ends, None where it goes on behind the text, and why it is no object.
 
-    In an array, what stands between two commas is one piece, JSON or not.
+    In an array, what stands between two commas is one piece, JSON or not. Objects that do not end are added to
+    ``never_closed``.
     """
     if text[at : at + 1] != b"{":
         scalar = _SCALAR.match(text, at)
@@ -143,11 +147,13 @@ def _piece(text: bytes, at: int, at_end: bool, stop_reason: str | None, in_array
         if found:
             return found.end(), "text between objects"
         return (len(text), "text between objects") if at_end or len(text) - at > MAX_OBJECT else (None, "")
-    end = files.end_of_object(text, at)
+    end = None if at in never_closed else files.end_of_object(text, at)
     if end is not None:
         return end, ""
     if not at_end and len(text) - at <= MAX_OBJECT:
         return None, ""
+    if at not in never_closed:
+        never_closed |= files.never_closed(text, at)
     reason = TOO_LARGE if len(text) - at > MAX_OBJECT else stop_reason or files.CUT_OFF
     return _sibling(text, at, len(text)) or len(text), reason
 

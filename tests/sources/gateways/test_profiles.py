@@ -21,8 +21,8 @@ from gateway_lines import (
 
 from tokenkit import identity, sources
 from tokenkit.config import Gateway
-from tokenkit.sources import Reading, Tally, gateways
-from tokenkit.sources.gateways import text
+from tokenkit.sources import Reading, Tally, files, gateways
+from tokenkit.sources.gateways import text, w3c
 from tokenkit.sources.gateways.profile import Profile
 
 KEY = b"k" * 32
@@ -211,6 +211,19 @@ def test_a_w3c_file_without_columns_says_so(tmp_path: Path) -> None:
     tally = Tally()
     assert not list(sources.get("cloudfront").read(path, Reading(KEY), tally))
     assert [one.reason for one in tally.quarantined] == ["no #Fields directive stands before the line"]
+
+
+def test_names_that_a_file_does_not_have_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "access.log"
+    path.write_bytes(b"a line\n" * 100)
+    opened: list[int] = []
+    head = files.Reader.head
+    monkeypatch.setattr(files.Reader, "head", lambda self, size: opened.append(size) or head(self, size))
+    parse = w3c.parser(path)
+    for _ in range(100):
+        with pytest.raises(ValueError, match="no #Fields directive"):
+            parse(b"a line")
+    assert len(opened) == 1
 
 
 def test_cloudfronts_json_has_date_and_time_in_two_fields(tmp_path: Path) -> None:

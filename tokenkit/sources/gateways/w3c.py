@@ -8,6 +8,7 @@ blanks; both write ``-`` for nothing. CloudFront encodes blanks and quotes with 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -78,14 +79,18 @@ def parser(path: Path) -> Callable[[bytes], Record]:
     """
     names: list[str] = []
 
+    @cache
+    def first_names() -> list[str]:
+        head = files.Reader(path).head(HEAD).decode("utf-8", "replace").splitlines()
+        return next((found for one in head if (found := _names(one))), [])
+
     def parse(line: bytes) -> Record:
         text = line.decode("utf-8", "replace").strip("\r\n")
         if text.startswith("#"):
             names[:] = _names(text) or names
             raise ValueError(DIRECTIVE)
         if not names:  # a file that is read from where it was left
-            head = files.Reader(path).head(HEAD).decode("utf-8", "replace").splitlines()
-            names.extend(next((found for one in head if (found := _names(one))), []))
+            names.extend(first_names())
         if not names:
             raise ValueError(NO_FIELDS)
         cells = text.split("\t") if "\t" in text else text.split(" ")
