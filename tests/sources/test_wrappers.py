@@ -1,5 +1,7 @@
 """Records are read whatever log shippers put around them, and what is no wrapper is never looked into."""
 
+import base64
+import gzip
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -92,6 +94,10 @@ WRAPPED: dict[str, Callable[[list[str]], str]] = {
 }
 
 
+def in_base64(text: str, packed: bool = False) -> str:
+    return base64.b64encode(gzip.compress(text.encode()) if packed else text.encode()).decode()
+
+
 KAFKA = {"topic": "gw", "partition": 0, "offset": 5, "key": None}
 # in a field that is the log's own elsewhere, so that a draft does not look into it
 WRAPPED_BESIDE: dict[str, Callable[[list[str]], str]] = {
@@ -99,6 +105,21 @@ WRAPPED_BESIDE: dict[str, Callable[[list[str]], str]] = {
     "kafka, kcat": envelope(lambda c: {**KAFKA, "tstype": "create", "ts": 1772445600000, "payload": c}),
     "kafka connect": envelope(lambda c: {"schema": {"type": "struct"}, "payload": json.loads(c)}),
     "graylog": envelope(lambda c: {"version": "1.1", "host": "gw", "short_message": c, "timestamp": 1772445600}),
+    "pub/sub, push": envelope(
+        lambda c: {"message": {"data": in_base64(c), "messageId": "1", "publishTime": AT}, "subscription": "s"}
+    ),
+    "pub/sub, pull": lambda calls: json.dumps(
+        [{"ackId": "a", "message": {"data": in_base64(c), "messageId": "1", "attributes": {}}} for c in calls]
+    ),
+    "kinesis": lambda calls: json.dumps(
+        {"Records": [{"kinesis": {"partitionKey": "1", "sequenceNumber": "2", "data": in_base64(c)}} for c in calls]}
+    ),
+    "firehose": lambda calls: json.dumps(
+        {"records": [{"recordId": "1", "approximateArrivalTimestamp": 1, "data": in_base64(c)} for c in calls]}
+    ),
+    "cloudwatch, packed": lambda calls: json.dumps(
+        {"awslogs": {"data": in_base64(json.dumps({"logEvents": [{"id": "1", "message": c} for c in calls]}), True)}}
+    ),
     "opentelemetry": lambda calls: json.dumps(
         {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": c}} for c in calls]}]}]}
     ),
@@ -136,10 +157,11 @@ def test_a_record_in_a_field_that_may_be_the_log_s_own_is_read_where_others_tell
     assert (len(set(uids)), tally.read, tally.quarantined) == (4, 4, [])
 
 
-@pytest.mark.parametrize("name", ["value", "payload", "short_message", "stringValue"])
+@pytest.mark.parametrize("name", ["value", "payload", "short_message", "stringValue", "data"])
 def test_a_field_that_holds_what_a_client_sent_makes_no_record(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.log"
     forged = json.dumps(call(9, api_key_id="key_of_a_victim"))
+    forged = in_base64(forged) if name == "data" else forged
     path.write_text(json.dumps(call(1)) + "\n" + json.dumps({"level": "info", name: forged}) + "\n")
     uids, tally = read(path, sources.get("nginx"))
     assert (len(uids), len(tally.quarantined)) == (1, 1)

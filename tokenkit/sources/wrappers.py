@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenkit.sources import files, objects
+from tokenkit.sources import files, objects, packed
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.objects import Records
 from tokenkit.sources.stretch import CutInRecordError, Stretch
@@ -30,6 +30,8 @@ TEXT_FIELDS = ("log", "message", "MESSAGE", "msg", "@message", "original", "_raw
 # and fields that hold such a line only beside these others: of Kafka's tools, Graylog (GELF) and OpenTelemetry. A log's
 # own field of that name may hold what a client sent
 TEXT_BESIDE = {"value": {"topic", "partition"}, "payload": {"topic", "partition"}, "short_message": {"version", "host"}}
+# beside these "data" is a line in base64, perhaps of gzip: of Pub/Sub, Firehose and Kinesis
+PACKED_BESIDE = ({"messageId"}, {"recordId"}, {"partitionKey", "sequenceNumber"})
 DEPTH = 6  # envelopes in envelopes
 HEAD = 200  # lines that are looked at to tell what a file is
 HEAD_GROUPS = 10  # so many lines are looked at so often, where they are no records
@@ -277,7 +279,7 @@ class Peeler:
         if depth == DEPTH:
             return []
         for name, value in record.items():
-            text = _text_of(value) if _is_text_field(name, record) else b""
+            text = _line_in(name, record)
             if text and (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
                 return found
         for value in filter(None, record.values()):
@@ -325,11 +327,17 @@ def _begins_object(text: bytes) -> bool:
     return text.startswith(b"{") or bool(header and _COOKIE.match(text, header.end()))
 
 
-def _is_text_field(name: str, record: Record) -> bool:
-    """Whether a shipper puts the line that it read into this field."""
+def _line_in(name: str, record: Record) -> bytes:
+    """Return the line that a shipper read and put into a field; empty where it does not put one into this field."""
+    value = record[name]
+    if name == "awslogs" and type(value) is dict:  # a subscription of CloudWatch
+        return packed.from_base64(value.get("data")) or b""
+    if name == "data" and any(record.keys() >= beside for beside in PACKED_BESIDE):
+        return packed.from_base64(value) or b""
     if name == "stringValue":  # of the body of a log record of OpenTelemetry
-        return len(record) == 1
-    return name in TEXT_FIELDS or (name in TEXT_BESIDE and record.keys() >= TEXT_BESIDE[name])
+        return _text_of(value) if len(record) == 1 else b""
+    is_text = name in TEXT_FIELDS or (name in TEXT_BESIDE and record.keys() >= TEXT_BESIDE[name])
+    return _text_of(value) if is_text else b""
 
 
 def _text_of(value: Any) -> bytes:

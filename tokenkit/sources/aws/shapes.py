@@ -6,10 +6,7 @@ each line, base64 and gzip of a subscription), results of CloudTrail Lake (rows 
 in one of the tables below.
 """
 
-import base64
-import binascii
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +22,7 @@ LISTS = ("Records", "Events", "logEvents", "QueryResultRows", "events", "results
 TEXTS = ("CloudTrailEvent", "eventJson", "message", "@message", "Message", "Body", "body", "log", "_raw")
 # field that holds an object with base64 of gzip of JSON below "data"
 PACKED = ("awslogs", "kinesis")
-DEEPEST, LARGEST = 6, 64 << 20  # wrappers in one another; bytes of what was packed
+DEEPEST = 6  # wrappers in one another
 
 _SEPARATORS = re.compile(rb"[\s,\[\]\x1e\x00]*")
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z?[ \t]+(?=\{)")
@@ -198,7 +195,7 @@ def unwrap(value: Any, depth: int = 0) -> list[Any]:
         if type(text) is dict and name == "message":
             return unwrap(text, depth + 1)
     for name in PACKED:
-        if type(packed := value.get(name)) is dict and (inner := _unpacked(packed.get("data"))) is not None:
+        if type(holder := value.get(name)) is dict and (inner := _unpacked(holder.get("data"))) is not None:
             return unwrap(inner, depth + 1)
     return [value]
 
@@ -224,15 +221,8 @@ def _inside(text: str) -> Any:
 
 
 def _unpacked(text: Any) -> Any:
-    if type(text) is not str:
-        return None
-    try:
-        raw = base64.b64decode(text, validate=True)
-        if raw.startswith(packed.GZIP):
-            raw = zlib.decompressobj(wbits=31).decompress(raw, LARGEST)
-        return _inside(raw.decode("utf-8", "replace"))
-    except (binascii.Error, ValueError, zlib.error):
-        return None
+    raw = packed.from_base64(text)
+    return None if raw is None else _inside(raw.decode("utf-8", "replace"))
 
 
 def bytes_of(record: Any) -> bytes:
