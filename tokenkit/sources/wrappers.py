@@ -278,7 +278,7 @@ class Peeler:
         """Return the records in an object: the first of its fields that holds some, those with a line before others."""
         if depth == DEPTH:
             return []
-        for name, value in record.items():
+        for name in record:
             text = _line_in(name, record)
             if text and (self._parse or b"{" in text) and (found := self._in_text(text, depth + 1)):
                 return found
