@@ -254,3 +254,46 @@ def test_a_long_line_that_is_none_is_refused_in_linear_time(profile: Profile, un
 def test_the_two_texts_that_a_client_sent_traefik_share_their_quotes(tmp_path: Path) -> None:
     (event,), _ = read(write(tmp_path, "traefik_text", Call(agent='a" "b" 9 "x" "y" 1ms" "c')))
     assert (event["principal_uid"], event["user_agent"], event["duration_ms"]) == ("ana", "c", 12)
+
+
+AT, REST_ID, HTTP_ID = "02/Mar/2026:10:00:00 +0000", "0b1a2c3d-0000-4000-8000-0123456789ab", "JKJaXmPLvHcESHA="
+WHO = f"<ip>203.0.113.7</ip> <caller>-</caller> <user>ana</user> <requestTime>{AT}</requestTime>"
+CALLED = "<status>404</status> <protocol>HTTP/1.1</protocol> <responseLength>17</responseLength>"
+CONSOLE = {
+    "REST, CLF": f'203.0.113.7 - ana [{AT}]"GET /v1/orders/{{id}} HTTP/1.1" 404 17 {REST_ID} XyZ=',
+    "REST, CLF, without the extended id": f'203.0.113.7 - ana [{AT}]"GET /v1/orders/{{id}} HTTP/1.1" 404 17 {REST_ID}',
+    "HTTP, CLF": f'203.0.113.7 - - [{AT}] "GET GET /v1/orders/{{id}} HTTP/1.1" 404 17 {HTTP_ID} {HTTP_ID}',
+    "REST, CSV": f"203.0.113.7,-,ana,{AT},GET,/v1/orders/{{id}},HTTP/1.1,404,17,{REST_ID},XyZ=",
+    "REST, CSV, without the extended id": f"203.0.113.7,-,ana,{AT},GET,/v1/orders/{{id}},HTTP/1.1,404,17,{REST_ID}",
+    "HTTP, CSV": f"203.0.113.7,{AT},GET,GET /v1/orders/{{id}},HTTP/1.1,404,17,{HTTP_ID},{HTTP_ID}",
+    "REST, XML": f'<request id="{REST_ID}"> <extendedRequestId>XyZ=</extendedRequestId> {WHO}'
+    f" <httpMethod>GET</httpMethod> <resourcePath>/v1/orders/{{id}}</resourcePath> {CALLED} </request>",
+    "HTTP, XML": f'<request id="{HTTP_ID}"> <ip>203.0.113.7</ip> <requestTime>{AT}</requestTime>'
+    f" <httpMethod>GET</httpMethod> <routeKey>GET /v1/orders/{{id}}</routeKey> {CALLED}"
+    f" <extendedRequestId>{HTTP_ID}</extendedRequestId> </request>",
+    "HTTP, JSON": json.dumps(
+        {
+            "requestId": HTTP_ID,
+            "ip": "203.0.113.7",
+            "requestTime": AT,
+            "httpMethod": "GET",
+            "responseLength": "17",
+            "routeKey": "GET /v1/orders/{id}",
+            "status": "404",
+            "protocol": "HTTP/1.1",
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONSOLE)
+def test_the_formats_that_api_gateways_console_offers_are_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "access.log"
+    path.write_text(f"{CONSOLE[name]}\n" * 3)
+    assert sources.recognise(path) is sources.get("api-gateway")
+    events, tally = read(path)
+    assert len(events) == 3 and not tally.quarantined
+    event = events[0]
+    assert (event["operation"], event["http_status"], event["response_bytes"]) == ("GET /v1/orders/{id}", 404, 17)
+    assert event["src_ip"] == "203.0.113.7" and f"{event['time']:%Y-%m-%dT%H:%M:%S}" == "2026-03-02T10:00:00"
+    assert (event["principal_uid"] or "").endswith("ana") == ("REST" in name)

@@ -1,20 +1,46 @@
-"""AWS's gateways: access logs of API Gateway (JSON and common log format) and of the Application Load Balancer.
+"""AWS's gateways: access logs of API Gateway (JSON, CSV, XML, common log format) and of the Application Load Balancer.
 
-Traps of API Gateway: the user writes the format. Log ``$context.identity.apiKeyId`` and never ``apiKey``, which is the
-key itself. A client can choose ``requestId``; ``extendedRequestId`` it cannot. ``resourcePath`` is the route, ``path``
-what was asked for. Traps of the ALB: it knows no caller, so that calls are unattributed; three durations, -1 for a call
-that broke off; the path is a whole URL.
+Traps of API Gateway: the user writes the format; read are the four that its console offers, of REST and HTTP APIs. Log
+``$context.identity.apiKeyId`` and never ``apiKey``, which is the key itself. A client can choose ``requestId``;
+``extendedRequestId`` it cannot. ``resourcePath`` is the route, ``path`` what was asked for, and ``routeKey`` has the
+method before the route. Traps of the ALB: it knows no caller, so that calls are unattributed; three durations, -1 for
+a call that broke off; the path is a whole URL.
 """
 
 from typing import Any
 
 from tokenkit.sources.gateways.profile import Profile
 
-_CLF = '{ip:address} {caller:ident} {user:user} [{requestTime:clf}] "{request}" {status:number} {responseLength:number}'
+# what the console offers: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html (REST APIs)
+# and http-api-logging.html; the extended id was added later. In CLF a REST API has no blank before the quote.
+_CALLER = "{ip:address} {caller:ident} {user:user} [{requestTime:clf}]"
+_ID, _MORE_ID = "{requestId:gateway_id}", "{extendedRequestId:word}"
+_CLF = [f'{_CALLER}{gap}"{{request}}" {{status:number}} {{responseLength:number}} {_ID}' for gap in ("", " ")]
+_ROUTES = ("{resourcePath:cell}", "{routeKey:cell}")
+_WHO = ("{ip:address},{caller:cell},{user:cell}", "{ip:address}")
+_CSV = [
+    f"{who},{{requestTime:clf}},{{httpMethod:cell}},{route},{{protocol:cell}},{{status:number}},"
+    f"{{responseLength:number}},{_ID}"
+    for who, route in zip(_WHO, _ROUTES, strict=True)
+]
+
+
+def _xml(*names: str) -> str:
+    """Return the format of these fields, each the name and kind of an element."""
+    elements = " ".join(f"<{name.partition(':')[0]}>{{{name}}}</{name.partition(':')[0]}>" for name in names)
+    return f'<request id="{_ID}"> {elements} </request>'
+
+
+_CALLED = ("status:number", "protocol:element", "responseLength:number")
+_REST = ("ip:address", "caller:element", "user:element", "requestTime:clf", "httpMethod:element",
+         "resourcePath:element", *_CALLED)  # fmt: skip
+_HTTP = ("ip:address", "requestTime:clf", "httpMethod:element", "routeKey:element", *_CALLED)
+_EXTENDED = "extendedRequestId:element"
+_XML = (_xml(*_REST), _xml(_EXTENDED, *_REST), _xml(*_HTTP), _xml(*_HTTP, _EXTENDED))
 
 API_GATEWAY = Profile(
     name="api-gateway",
-    doc="AWS API Gateway access log: JSON, or common log format",
+    doc="AWS API Gateway access log: JSON, CSV, XML or common log format",
     time=("requestTimeEpoch", "requestTime"),
     per_second=1000,
     address=("ip", "sourceIp", "identity.sourceIp"),
@@ -37,7 +63,11 @@ API_GATEWAY = Profile(
         ("httpMethod", "routeKey", "request"),
         ("status",),
     ),
-    lines=(f"{_CLF} {{requestId:uuid}} {{extendedRequestId}}", f"{_CLF} {{requestId:uuid}}"),
+    lines=(
+        *(line for one in _CLF for line in (f"{one} {_MORE_ID}", one)),
+        *(line for one in _CSV for line in (f"{one},{_MORE_ID}", one)),
+        *_XML,
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,8 @@ def to_events(
     status = np.nan_to_num(calls.status.to_numpy(zero_copy_only=False))
     principal = _let_in(calls, status)
     columns["address"] = http.client_addresses(calls.hops, reading.gateway.trusted_proxies)
+    if "routeKey" in profile.path:  # of an HTTP API: with the method before it
+        calls = replace(calls, path=pc.replace_substring_regex(calls.path, "^[A-Z]+ /", "/"))
     agent, principal, asked = _without_keys(calls, principal)
     agent = pc.if_else(pc.is_in(agent, pa.array(["", "-"])), None, agent)
     columns["user_agent"] = Coded.of(agent, USER_AGENT_CAP)

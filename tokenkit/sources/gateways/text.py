@@ -30,7 +30,10 @@ KINDS = {
     "host": r"[^\s:]+:\d+",  # with its port, which tells it from an address of IPv6
     "words": r"\S+ \S+ \S+",  # a request of a writer that does not escape: its path may have quotes, and no blank
     "plain": r'[^"]*+',
-    "uuid": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",
+    "gateway_id": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[\w-]{10,40}=",  # of a REST API, of an HTTP API
+    "word": r"[^\s,]+",
+    "cell": r"[^,]*+",
+    "element": r"[^<]*+",
     "any": r".*",
 }
 # possessive: a field of megabytes costs no memory for ways back
