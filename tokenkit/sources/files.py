@@ -4,11 +4,13 @@ Nothing here raises for the content of a file. Of a cut-off file the part before
 says why no more of it is.
 """
 
+import base64
 import codecs
 import gc
 import json
 import math
 import re
+import zlib
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ Lines = Iterator[tuple[list[int], list[bytes], list[Quarantined]]]  # numbers fr
 ENOUGH = 200  # bytes that tell UTF-16
 MAX_LINE = 16 << 20  # bytes; a longer line is no log record
 MAX_DOCUMENT = 2 << 30  # bytes after decompression; CloudTrail's own files stay below 100 MB
+MAX_IN_BASE64 = 64 << 20
 HEADS = (64 << 10, 1 << 20)  # bytes that recognition looks at; the second where no record ends in the first
 CUT_OFF = packed.CUT_OFF
 TOO_LONG = f"longer than {MAX_LINE >> 20} MB without an end of line"
@@ -262,6 +265,23 @@ _RECORDS = re.compile(rb'"Records"\s*:\s*\[')
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
 _GAP = re.compile(rb"[\s,]*")
 _SCALAR = re.compile(rb"[^,\]]+")
+
+
+def from_base64(text: Any) -> bytes | None:
+    """Return what a base64 text holds, unpacked where it is gzip, up to 64 MB; None where it is none.
+
+    Examples
+    --------
+    >>> from_base64("eyJhIjogMX0="), from_base64("no base64")
+    (b'{"a": 1}', None)
+    """
+    if type(text) is not str:
+        return None
+    try:
+        raw = base64.b64decode(text, validate=True)
+        return zlib.decompressobj(wbits=31).decompress(raw, MAX_IN_BASE64) if raw.startswith(packed.GZIP) else raw
+    except (ValueError, zlib.error):
+        return None
 
 
 def has_records(document: bytes) -> bool:

@@ -5,7 +5,6 @@ Nothing is unpacked into a folder: what has to be kept for a while is a file wit
 What unpacks to far more than a log would is read up to there.
 """
 
-import base64
 import io
 import lzma
 import os
@@ -27,7 +26,6 @@ LAYERS = 3  # a gzip of a gzip of a gzip; an archive in an archive in an archive
 MAX_MEMBERS = 100_000
 # what unpacks to more than both is no log: logs shrink to a tenth, seldom to a hundredth
 MAX_TIMES, ALWAYS = 300, 256 << 20
-MOST_IN_BASE64 = 64 << 20
 CUT_OFF = "the file ends in the middle (half-written or cut off)"
 GZIP_DAMAGED, ZSTD_DAMAGED = "the gzip stream is damaged", "the zstd stream is damaged"
 MEMBER_DAMAGED = "the file in the archive cannot be unpacked (damaged, encrypted, or packed in another way)"
@@ -396,23 +394,6 @@ def on_disk(path: Path) -> Path | IO[bytes]:
         content.write(block)
     content.seek(0)
     return content
-
-
-def from_base64(text: Any) -> bytes | None:
-    """Return what a base64 text holds, unpacked where it is gzip, up to 64 MB; None where it is none.
-
-    Examples
-    --------
-    >>> from_base64("eyJhIjogMX0="), from_base64("no base64")
-    (b'{"a": 1}', None)
-    """
-    if type(text) is not str:
-        return None
-    try:
-        raw = base64.b64decode(text, validate=True)
-        return zlib.decompressobj(wbits=31).decompress(raw, MOST_IN_BASE64) if raw.startswith(GZIP) else raw
-    except (ValueError, zlib.error):
-        return None
 
 
 def forget() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenkit.sources import files, objects, packed
+from tokenkit.sources import files, objects
 from tokenkit.sources.contract import BATCH, Quarantined, Record
 from tokenkit.sources.objects import Records
 from tokenkit.sources.stretch import CutInRecordError, Stretch
@@ -331,9 +331,9 @@ def _line_in(name: str, record: Record) -> bytes:
     """Return the line that a shipper read and put into a field; empty where it does not put one into this field."""
     value = record[name]
     if name == "awslogs" and type(value) is dict:  # a subscription of CloudWatch
-        return packed.from_base64(value.get("data")) or b""
+        return files.from_base64(value.get("data")) or b""
     if name == "data" and any(record.keys() >= beside for beside in PACKED_BESIDE):
-        return packed.from_base64(value) or b""
+        return files.from_base64(value) or b""
     if name == "stringValue":  # of the body of a log record of OpenTelemetry
         return _text_of(value) if len(record) == 1 else b""
     is_text = name in TEXT_FIELDS or (name in TEXT_BESIDE and record.keys() >= TEXT_BESIDE[name])

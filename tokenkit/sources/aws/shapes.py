@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from tokenkit.sources import files, packed
+from tokenkit.sources import files
 from tokenkit.sources.aws import exports
 
 # field that holds a list of records, or of what wraps one
@@ -221,7 +221,7 @@ def _inside(text: str) -> Any:
 
 
 def _unpacked(text: Any) -> Any:
-    raw = packed.from_base64(text)
+    raw = files.from_base64(text)
     return None if raw is None else _inside(raw.decode("utf-8", "replace"))
 
 
