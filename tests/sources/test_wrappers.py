@@ -60,6 +60,7 @@ WRAPPED: dict[str, Callable[[list[str]], str]] = {
     "journald": envelope(lambda c: {"__CURSOR": "s=1", "MESSAGE": c, "_PID": "1"}),
     "journald, bytes": envelope(lambda c: {"__CURSOR": "s=1", "MESSAGE": list(c.encode())}),
     "journald, export": each(lambda c: f"__CURSOR=s=1\n_PID=1\nMESSAGE={c}\n_HOSTNAME=gw\n"),
+    "heroku": each(lambda c: f"<158>1 2026-03-02T10:00:00.000000+00:00 host app web.1 - {c}"),
     "a word": each(lambda c: f"escape=json{c}"),
     "docker compose": each(lambda c: f"web_1  | {c}"),
     "kubectl": each(lambda c: f"[pod/gw-1/nginx] {c}"),
@@ -104,6 +105,7 @@ WRAPPED_BESIDE: dict[str, Callable[[list[str]], str]] = {
     "kafka, value": envelope(lambda c: {**KAFKA, "value": c}),
     "kafka, kcat": envelope(lambda c: {**KAFKA, "tstype": "create", "ts": 1772445600000, "payload": c}),
     "kafka connect": envelope(lambda c: {"schema": {"type": "struct"}, "payload": json.loads(c)}),
+    "splunk, collector": envelope(lambda c: {"time": 1, "event": c, "sourcetype": "nginx", "host": "gw"}),
     "graylog": envelope(lambda c: {"version": "1.1", "host": "gw", "short_message": c, "timestamp": 1772445600}),
     "pub/sub, push": envelope(
         lambda c: {"message": {"data": in_base64(c), "messageId": "1", "publishTime": AT}, "subscription": "s"}
@@ -155,6 +157,34 @@ def test_a_record_in_a_field_that_may_be_the_log_s_own_is_read_where_others_tell
     assert sources.recognise(path) is sources.get("nginx")
     uids, tally = read(path, sources.get("nginx"))
     assert (len(set(uids)), tally.read, tally.quarantined) == (4, 4, [])
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+TABLES = {
+    "cloudwatch, insights": ("@timestamp,@message", lambda c: f"2026-03-02 10:00:00.000,{quoted(c)}"),
+    "splunk": ('"_raw","_time"', lambda c: f'{quoted(c)},"2026-03-02T10:00:00.000+0000"'),
+    "datadog": ("Date,Host,Service,Message", lambda c: f"2026-03-02T10:00:00.000Z,gw,nginx,{quoted(c)}"),
+    "kibana": ('"@timestamp",message', lambda c: f'"Mar 2, 2026 @ 10:00:00.000",{quoted(c)}'),
+    "grafana": ("Time,Line,tsNs", lambda c: f"1772445600000,{quoted(c)},1772445600000000000"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("is_text", [False, True])
+def test_lines_in_a_table_that_a_search_gave_are_read(tmp_path: Path, name: str, is_text: bool) -> None:
+    header, row = TABLES[name]
+    lines = [json.dumps(call(n)) for n in range(4)]
+    if is_text:
+        lines = [f'203.0.113.7 - key_1 [02/Mar/2026:10:00:0{n} +0000] "GET /v1 HTTP/1.1" 200 5' for n in range(4)]
+    path = tmp_path / "export.csv"
+    path.write_text("\n".join([header, *map(row, lines), 'cut off,"{']) + "\n")
+    its = sources.get("nginx")
+    assert sources.recognise(path) is its and its.is_lines is not None and not its.is_lines(path)
+    uids, tally = read(path, its)
+    assert (len(set(uids)), tally.read, len(tally.quarantined)) == (4, 5, 1)
 
 
 @pytest.mark.parametrize("name", ["value", "payload", "short_message", "stringValue", "data"])

@@ -7,6 +7,7 @@ which object is its record; an object that it wants as it stands is never looked
 so that nobody makes records by what he sends as a user agent. Lines of text are read by ``parse``.
 """
 
+import csv
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -27,17 +28,23 @@ Parse = Callable[[bytes], Record]  # of a line that is no JSON; raises ValueErro
 # fields in which shippers put the line that they read: Docker, Fluent Bit, Logstash, Vector, Beats, journald,
 # CloudWatch, Google Cloud, Splunk
 TEXT_FIELDS = ("log", "message", "MESSAGE", "msg", "@message", "original", "_raw", "textPayload", "line", "Message")
-# and fields that hold such a line only beside these others: of Kafka's tools, Graylog (GELF) and OpenTelemetry. A log's
-# own field of that name may hold what a client sent
-TEXT_BESIDE = {"value": {"topic", "partition"}, "payload": {"topic", "partition"}, "short_message": {"version", "host"}}
+# and fields that hold such a line only beside these others: of Kafka's tools, Graylog (GELF), OpenTelemetry, Splunk's
+# collector. A log's own field of that name may hold what a client sent
+TEXT_BESIDE = {"value": {"topic", "partition"}, "payload": {"topic", "partition"}, "short_message": {"version", "host"},
+               "event": {"sourcetype"}}  # fmt: skip
 # beside these "data" is a line in base64, perhaps of gzip: of Pub/Sub, Firehose and Kinesis
 PACKED_BESIDE = ({"messageId"}, {"recordId"}, {"partitionKey", "sequenceNumber"})
+# columns of tables in which a search gives lines: of CloudWatch, Splunk, Datadog, Kibana, Grafana; the surest first
+LINE_COLUMNS = ("@message", "_raw", "textPayload", "Message", "message", "Line", "line", "log")
 DEPTH = 6  # envelopes in envelopes
 HEAD = 200  # lines that are looked at to tell what a file is
 HEAD_GROUPS = 10  # so many lines are looked at so often, where they are no records
 _ISO = rb"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
 _CRI = re.compile(_ISO + rb" (stdout|stderr) ([PF])(?::\S*)? ")
-_RFC_5424 = rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"
+# Heroku leaves out what is "-" before the text
+_RFC_5424 = (
+    rb"(?:\d+ )?<\d{1,3}>\d{1,2} (?:[^\s{]+ ){5}(?:(?:-|(?:\[(?:[^\]\"\\]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?|(?=\{))"
+)
 _TIME = rb"(?:<\d{1,3}>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|" + _ISO + rb"|\d{10,19}(?:\.\d+)?)"  # RFC 3164
 _ONE_WORD = rb"[^\s{\"]{1,80}[ \t]*(?:\| ?)?"
 _HEADER = re.compile(_RFC_5424 + rb"|" + _TIME + rb"(?:[ \t]+[^\s{\"]+){0,3}[ \t]*|" + _ONE_WORD)
@@ -45,6 +52,7 @@ _HEADER = re.compile(_RFC_5424 + rb"|" + _TIME + rb"(?:[ \t]+[^\s{\"]+){0,3}[ \t
 _HEADER_OF_TEXT = re.compile(_RFC_5424 + rb"|" + _TIME + rb"[ \t]+|" + _ONE_WORD)
 _WORD = re.compile(rb"[^\s{\"]{1,80}[ \t]+")
 _COOKIE = re.compile(rb"(?:\xef\xbb\xbf)?(?:@cee:\s*)?(?=\{)")
+_COLUMN = re.compile(r"[@\w][\w @.-]{0,60}")
 _JOURNAL_FIELD = re.compile(rb"[A-Z_][A-Z0-9_]*=")
 
 
@@ -159,6 +167,7 @@ class Peeler:
         self._shapes: dict[tuple[str, ...], bool] = {}
         self._parts: dict[str, tuple[int, bytes]] = {}  # by stream: the first line, and what was read of the record
         self._is_journal = False
+        self._column: int | None = None  # in which the lines stand, of a table of them
 
     def peel(
         self, numbers: list[int], lines: list[bytes], found: list[Record], reasons: dict[int, str], place: str = "line"
@@ -208,6 +217,9 @@ class Peeler:
 
     def _text(self, out: Records, number: int, line: bytes, reason: str) -> None:
         """Add what a line holds that is no object."""
+        if number == 1 and (column := _column_of_lines(line)) is not None:
+            self._column = column
+            return
         if line.startswith(b"__CURSOR="):
             self._is_journal = True
         if self._is_journal and _JOURNAL_FIELD.match(line) and not line.startswith(b"MESSAGE="):
@@ -218,7 +230,7 @@ class Peeler:
             if not last or stream in self._parts:
                 self._part(out, number, stream, content.rstrip(b"\r"), last)
                 return
-        found = self._in_text(line, 0)
+        found = self._in_text(line if self._column is None else _cell(line, self._column), 0)
         if not found:
             out.quarantine(number, line, reason)
         for inner, record in found:
@@ -320,6 +332,32 @@ def _behind_header(text: bytes, parse: Parse) -> tuple[bytes, Record] | None:
     return None
 
 
+def _column_of_lines(header: bytes) -> int | None:
+    """Return which column of a table holds lines, of its header; None where this is no such header.
+
+    Examples
+    --------
+    >>> _column_of_lines(b"@timestamp,@message"), _column_of_lines(b'203.0.113.7 "GET /a,message,b HTTP/1.1"')
+    (1, None)
+    """
+    names = [name.strip() for name in _cells(header)]
+    if not all(map(_COLUMN.fullmatch, names)):  # a request for /a,message,b is no header
+        return None
+    return next((names.index(name) for name in LINE_COLUMNS if name in names), None)
+
+
+def _cell(row: bytes, column: int) -> bytes:
+    cells = _cells(row)
+    return cells[column].encode("utf-8", "replace") if column < len(cells) else b""
+
+
+def _cells(row: bytes) -> list[str]:
+    try:
+        return next(csv.reader([row.decode("utf-8", "replace")]), [])
+    except csv.Error:
+        return []
+
+
 def _begins_object(text: bytes) -> bool:
     """Whether a text begins an object, behind a header or not; only such a one can have been cut."""
     text = text.lstrip()
@@ -370,7 +408,10 @@ def is_json(path: Path) -> bool:
 
 def is_lines(path: Path) -> bool:
     """Whether each line of a file of JSON can be read without those before it, but for records cut into several."""
-    return not objects.is_stream(path) and not files.Reader(path).head(16).startswith(b"__CURSOR=")
+    if objects.is_stream(path):
+        return False
+    first = files.Reader(path).head(4096).split(b"\n", 1)[0]
+    return not first.startswith(b"__CURSOR=") and _column_of_lines(first) is None
 
 
 def _is_cri(lines: list[bytes]) -> bool:
