@@ -94,7 +94,7 @@ def load(path: Path, key: bytes, realm: str) -> tuple[pa.Table, list[str]]:
     Parameters
     ----------
     path : Path
-        CSV in UTF-8, with a header; separated by commas, semicolons or tabs.
+        CSV in UTF-8, with a header, separated by commas, semicolons or tabs; or JSON (``json_list``).
     key : bytes
         The workspace's key.
     realm : str

@@ -10,6 +10,7 @@ from collections.abc import Set
 from pathlib import Path
 
 from tokenkit.errors import InventoryError
+from tokenkit.tokens import json_list
 
 HEADER_LINES = 10  # in which the header is looked for
 Row = tuple[int, list[str]]  # number of its line, and its cells
@@ -21,7 +22,8 @@ def read(path: Path, id_names: Set[str]) -> tuple[list[str], list[Row], list[str
     Parameters
     ----------
     path : Path
-        CSV in UTF-8 or UTF-16; separated by commas, semicolons or tabs, or by what its first line says (``sep=;``).
+        JSON (``json_list``), or CSV in UTF-8 or UTF-16; separated by commas, semicolons or tabs, or by what its first
+        line says (``sep=;``).
     id_names : set of str
         How the column of the token's id may be called (``plain_name``): by it the header is known.
 
@@ -41,6 +43,8 @@ def read(path: Path, id_names: Set[str]) -> tuple[list[str], list[Row], list[str
     """
     notes: list[str] = []
     text = _text(path)
+    if text.lstrip().startswith(("{", "[")):
+        return json_list.read(path, text, lambda name: plain_name(name) in id_names)
     first, separator = _first_line(text, id_names)
     body = "".join(text.splitlines(keepends=True)[first:])
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator, strict=True)
@@ -74,6 +78,10 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise InventoryError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    if raw.startswith(b"PK\x03\x04"):
+        raise InventoryError(
+            f"{path}: an Excel workbook (or a zip), expected CSV or JSON. Save the sheet as CSV in UTF-8."
+        )
     utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = raw.decode("utf-16" if utf_16 else "utf-8-sig")
