@@ -79,7 +79,7 @@ def run(
     ----------
     workspace : where the lake is
     events : the logs; default: those named in tokenkit.toml
-    owners : list of owners (CSV); default: the one named in tokenkit.toml
+    owners : list of owners (CSV or JSON); default: the one named in tokenkit.toml
     start, end : reported days ``[start, end)``; what lies before is history. Default: the newest that can be judged
     budget : new incidents a day for each 1,000 profiles; default as in tokenkit.toml
     since_last : start where the last report ended

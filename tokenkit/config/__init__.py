@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", env_prefix="TOKENKIT_", env_nested_delimiter="__")
 
     name: str = Field(default="", description="the organisation's name, shown on top of the page")
-    inventory: str = Field(default="", description="path of the list of owners (CSV or JSON), relative to the workspace")
+    inventory: str = Field(default="", description="the list of owners (CSV or JSON), relative to the workspace")
     lake: str = Field(
         default="",
         description="s3://BUCKET/PREFIX of the tables, where they are not to be in the folder lake/ (docs/lake.md)",

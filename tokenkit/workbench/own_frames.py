@@ -52,7 +52,7 @@ def from_events(events: Frame, tokens: Path | None = None, settings: Settings | 
         optional (``tokenkit schema events``): ``src_ip``, ``user_agent``, ``service``, ``resource_uid``,
         ``http_status``, ``request_bytes``, ``response_bytes``, ... Keys and parts of them (``token_key``, ``network``,
         ...) are made anew.
-    tokens : list of owners (CSV), as for ``tokenkit run --inventory``
+    tokens : list of owners (CSV or JSON), as for ``tokenkit run --inventory``
 
     Raises
     ------
