@@ -1,12 +1,15 @@
 """Packed files are told by their bytes; what is whole in them is read, the rest is counted, and bombs do not go off."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tarfile
 import time
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +17,8 @@ import pytest
 import raw_logs
 
 from tokenkit import sources
-from tokenkit.sources import cloudtrail, files, packed
+from tokenkit.errors import SourceError
+from tokenkit.sources import cloudtrail, files, packed, tabular
 
 READING = sources.Reading(b"k" * 32)
 LINES = [json.dumps(raw_logs.nginx(f"r{n}", raw_logs.moment(0, 1, n))).encode() for n in range(40)]
@@ -219,3 +223,13 @@ def test_lines_that_unpack_to_more_than_a_document_may_have_are_read_one_by_one(
     lines = b"\n".join(json.dumps(raw_logs.cloudtrail(f"e{n}")).encode() for n in range(1_000))
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(lines))
     assert events(tmp_path) == (1_000, [])
+
+
+@pytest.mark.parametrize(("pack", "packer"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_a_file_packed_in_another_way_says_how_to_unpack_it(
+    tmp_path: Path, pack: Callable[[bytes], bytes], packer: str
+) -> None:
+    path = tmp_path / "a.log"
+    path.write_bytes(pack(b"at,key\n1,a\n"))
+    with pytest.raises(SourceError, match=rf"packed with {packer}, expected gzip.*Unpack it: {packer} -d"):
+        tabular.names(path, "csv")

@@ -33,6 +33,7 @@ SEPARATORS = ",;\t|"
 SEPARATOR_LINE = re.compile(rb"""\s*["']?sep=.["']?\s*$""", re.IGNORECASE)  # what tells Excel the separator
 MAX_SPAN = 100  # lines that one value in quotes may go over; beyond it somebody forgot to close the quote
 SAMPLE_ROWS = 50  # rows from which the columns of a file without a header are collected
+OTHER_PACKERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 OPEN = "a quote is not closed"
 _JSON = re.compile(r"""\{\s*\\?["'][^"']{0,100}["']\s*:""")
 # no name of a column: a number, a time, an address, an id; a piece of JSON or of key=value; a word with many digits
@@ -135,6 +136,11 @@ def header(path: Path, line: bytes) -> tuple[list[str], str]:
     SourceError
         The line cannot be read, or holds data: it is not shown, because data may be secret.
     """
+    for begin, packer in OTHER_PACKERS.items():
+        if line.startswith(begin):
+            raise SourceError(
+                f"{path}: packed with {packer}, expected gzip, zstd, zip or tar.gz. Unpack it: {packer} -d"
+            )
     text = line.decode("utf-8", "replace").rstrip("\r\n")
     bare = re.sub(r'"[^"]*"', "", text)
     separator = max(SEPARATORS, key=bare.count)
