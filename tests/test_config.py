@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tokenkit import config
 from tokenkit.config import Settings
@@ -97,6 +99,29 @@ def test_the_digest_changes_only_with_what_shapes_a_result() -> None:
     ]
     assert {config.digest(s) for s in same} == {base}
     assert len({base, *map(config.digest, other)}) == len(other) + 1
+
+
+def test_shares_that_are_not_named_divide_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = config.Detection().shares
+    found = settings_of(tmp_path, "[detection.shares]\npanel = 0.4").detection.shares
+    assert found["panel"] == 0.4 and set(found) == {*default, "panel"}
+    assert all(found[name] == pytest.approx(0.6 * share, abs=1e-4) for name, share in default.items())
+    assert settings_of(tmp_path, "[detection.shares]\ndrift_amounts = 0").detection.shares == {
+        **default, "drift_amounts": 0.0
+    }  # fmt: skip
+    monkeypatch.setenv("TOKENKIT_DETECTION__SHARES", '{"panel": 0.4}')
+    assert settings_of(tmp_path, "").detection.shares == found
+
+
+def test_shares_that_take_the_whole_budget_leave_the_others_none(tmp_path: Path) -> None:
+    found = settings_of(tmp_path, "[detection.shares]\npoint_day = 0.7\npanel = 0.3").detection.shares
+    assert {name for name, share in found.items() if share} == {"point_day", "panel"}
+
+
+@given(st.dictionaries(st.sampled_from([*config.Detection().shares, "panel"]), st.floats(0, 0.16), max_size=6))
+def test_shares_never_add_up_to_more_than_the_budget(named: dict[str, float]) -> None:
+    found = config.with_default_shares(named)
+    assert sum(found.values()) <= 1.0001 and named.items() <= found.items()
 
 
 def test_every_setting_is_described() -> None:

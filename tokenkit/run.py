@@ -19,6 +19,7 @@ from tokenkit.errors import ConfigError, InputError, ReportError
 from tokenkit.ingest import Counts, ingest, open_key
 from tokenkit.judge.coverage import apart_note
 from tokenkit.judge.facts import gather, summary
+from tokenkit.judge.health import switched_off
 from tokenkit.maintenance import erasure, retention
 from tokenkit.progress import Progress, silent
 from tokenkit.schema.facts import Facts, Run
@@ -117,7 +118,8 @@ def run(
         points.note(workspace, "run")
         lake.tidy(workspace.lake)
         note = apart_note(apart(workspace))
-    return Result(page, facts, counts, (*removed, *((note,) if note else ())))
+    off = [f"{spot['what']}: {spot['means']}" for spot in switched_off(workspace.settings.detection)]
+    return Result(page, facts, counts, (*removed, *off, *((note,) if note else ())))
 
 
 def read(

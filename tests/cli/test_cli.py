@@ -95,6 +95,14 @@ def test_config_prints_every_setting_with_its_value(tmp_path, command):
     assert command("config", "--json", cwd=tmp_path).json["name"] == "Northwind"
 
 
+def test_config_says_which_channels_are_switched_off(tmp_path, command):
+    place = config.init(tmp_path)
+    assert "Not looked for" not in command("config", cwd=tmp_path).out
+    (place.root / config.FILE_NAME).write_text("[detection.shares]\ndrift_amounts = 0\n")
+    said = command("config", cwd=tmp_path).out.splitlines()[-1]
+    assert "for two weeks: Not looked for: drift_amounts has no share of the budget" in said
+
+
 def test_init_makes_a_workspace_once_and_is_harmless_again(tmp_path, command):
     left = command("init", "here", "--name", 'A "quoted" name\\', cwd=tmp_path)
     assert left.code == 0, left.err

@@ -32,6 +32,7 @@ def init(
 def show_config(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Every setting with its value and meaning."""
     from tokenkit import config
+    from tokenkit.judge.health import switched_off
 
     found = config.find()
     settings = found.settings if found else config.Settings()
@@ -42,6 +43,8 @@ def show_config(as_json: Annotated[bool, typer.Option("--json", help="Print one 
         f"{found.root / config.FILE_NAME if found else 'no workspace: defaults'}  (digest {config.digest(settings)})"
     )
     print_table(("setting", "value", "meaning"), [(n, str(v), d) for n, v, d in config.describe(settings)])
+    for spot in switched_off(settings.detection):
+        typer.echo(f"{spot['what']}: {spot['means']}")
 
 
 @app.command(epilog="Example: tokenkit tokens --native-ids keys.txt --csv")

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tokenkit.config.sections import (
@@ -34,6 +34,7 @@ from tokenkit.config.sections import (
     Retention,
     known_zone,
     unknown_zone,
+    with_default_shares,
 )
 from tokenkit.errors import ConfigError, InputError, did_you_mean
 
@@ -63,6 +64,7 @@ __all__ = [
     "load_settings",
     "s3_options",
     "unknown_zone",
+    "with_default_shares",
     "workspace_at",
 ]
 
@@ -90,6 +92,18 @@ class Settings(BaseSettings):
     report: Report = Report()
     respond: Respond = Respond()
     engine: Engine = Engine()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_default_shares(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Let the file and the environment name some channels' shares, and not all."""
+        section = values.get("detection")
+        if not isinstance(section, dict):
+            return values
+        named = section.get("shares")
+        if not isinstance(named, dict) or not all(type(share) in (int, float) for share in named.values()):
+            return values
+        return values | {"detection": {**section, "shares": with_default_shares(named)}}
 
     @field_validator("lake")
     @classmethod

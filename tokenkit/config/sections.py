@@ -152,8 +152,8 @@ class Detection(_Section):
             "drift_amounts": 0.3,
             "drift_requests": 0.05,
         },
-        description="share of the budget for each channel, at most 1 in all; "
-        "panel (PyOD) has none unless you give it one",
+        description="share of the budget for each channel, at most 1 in all; those you do not name divide what is "
+        "left, 0 switches a channel off; panel (PyOD) has none unless you give it one",
     )
     panel: list[str] = Field(
         default_factory=lambda: list(PANEL),
@@ -176,6 +176,20 @@ class Detection(_Section):
         if sum(shares.values()) > 1.0001:
             raise ValueError(f"shares add up to {sum(shares.values()):.2f}, expected at most 1")
         return shares
+
+
+def with_default_shares(named: dict[str, float]) -> dict[str, float]:
+    """The shares of all channels where some are named: the others divide what is left, each at most its default.
+
+    Examples
+    --------
+    >>> with_default_shares({"panel": 0.2})["point_day"], with_default_shares({"point_hour": 0.0})["point_day"]
+    (0.4, 0.5)
+    """
+    others = {name: share for name, share in Detection().shares.items() if name not in named}
+    left = max(1.0 - sum(named.values()), 0.0)
+    part = min(1.0, left / sum(others.values())) if others else 0.0
+    return {name: int(share * part * 10_000 + 1e-6) / 10_000 for name, share in others.items()} | named
 
 
 class Report(_Section):

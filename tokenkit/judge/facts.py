@@ -155,7 +155,7 @@ def _gather(
         "rare_values": organisation.rare_values(workspace, people, mapped, periods),
         "coverage": {**read, "owners": _ownership(workspace, people)},
         "health": health.health(workspace, judgement, listed),
-        "blind": health.blind_spots(judgement, counts, read),
+        "blind": health.blind_spots(workspace.settings.detection, judgement, counts, read),
         "by_owner": organisation.by_owner(people, listed, drifting, broken),
         "not_judged": {"young": counts["young"], "text": f"{counts['young']} are judged by their peers only"},
     }

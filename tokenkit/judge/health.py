@@ -10,7 +10,7 @@ import pandas as pd
 
 from tokenkit import channels, config
 from tokenkit.channels import drift, weights
-from tokenkit.config import Workspace
+from tokenkit.config import Detection, Workspace
 from tokenkit.incidents import labels, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.normal.behaviour import KINDS
@@ -49,9 +49,29 @@ def health(workspace: Workspace, judgement: Judgement, listed: list[Incident]) -
     }  # fmt: skip
 
 
-def blind_spots(judgement: Judgement, counted: facts.Counts, read: Logs) -> list[facts.BlindSpot]:
+def switched_off(detection: Detection) -> list[facts.BlindSpot]:
+    """The channels that raise something by default, and nothing as the settings are.
+
+    Examples
+    --------
+    >>> from tokenkit.config import Detection
+    >>> [spot["what"] for spot in switched_off(Detection(shares={"point_day": 1.0, "drift_amounts": 0.0}))][2]
+    'Takes more for its calls, for two weeks'
+    """
+    titles = {one.name: one.title for one in channels.detectors(detection.panel)}
+    return [
+        {"what": titles[name],
+         "means": f"Not looked for: {name} has no share of the budget in [detection.shares] of tokenkit.toml."}
+        for name in Detection().shares if not detection.shares.get(name)
+    ]  # fmt: skip
+
+
+def blind_spots(
+    detection: Detection, judgement: Judgement, counted: facts.Counts, read: Logs
+) -> list[facts.BlindSpot]:  # fmt: skip
     """What this report would still miss, from what was measured."""
     spots: list[facts.BlindSpot] = [
+        *switched_off(detection),
         {"what": "A thief who behaves like the owner",
          "means": "The usual network, program, calls, hours and amounts raise nothing."},
     ]  # fmt: skip

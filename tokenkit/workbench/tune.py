@@ -320,7 +320,8 @@ def save(workspace: Workspace, detection: Detection, who: str, why: str) -> str:
     section = document.setdefault("detection", tomlkit.table())
     section["budget"] = float(detection.budget)
     shares = tomlkit.inline_table()
-    shares.update({name: round(float(share), 4) for name, share in detection.shares.items()})
+    every = dict.fromkeys(Detection().shares, 0.0) | detection.shares  # what is left out of a file has a share
+    shares.update({name: round(float(share), 4) for name, share in every.items()})
     section["shares"] = shares
     section["panel"] = list(detection.panel)
     section["seed"] = detection.seed
