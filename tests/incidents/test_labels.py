@@ -321,6 +321,22 @@ def test_the_newest_answer_counts_and_all_are_kept(place: Workspace, planted: tu
     assert list(given["verdict"]) == ["true_positive", "benign"] and list(given["counts"]) == [True, False]
 
 
+@pytest.mark.parametrize("budget", [1.0, 400.0])
+def test_an_answer_is_found_again_with_another_budget(
+    place: Workspace, planted: tuple[Path, str, str], budget: float
+) -> None:
+    """What a larger one adds, or a smaller one leaves out, may give the theft another id."""
+    _, _, stolen = planted
+    (theft,) = of(told(place, 3), stolen)
+    label(place, theft["incident_uid"], "true_positive")
+    (place.root / config.FILE_NAME).write_text(f"[detection]\nbudget = {budget}\n")
+    facts = told(opened(place.root), 3)
+    found = [i for i in of(facts, stolen) if (i["answer"] or {}).get("verdict") == "true_positive"]
+    (said,) = found or of(facts, stolen, "not_raised")
+    assert theft["incident_uid"] in (said["incident_uid"], *said.get("aliases", ()))
+    assert found or budget < 5
+
+
 def test_the_same_report_twice_is_the_same_though_confirmed_misuse_grew(
     place: Workspace, planted: tuple[Path, str, str]
 ) -> None:

@@ -167,6 +167,7 @@ def attention() -> Facts:
             "incidents": incidents,
             "answered": [],
             "accepted": [],
+            "not_raised": [],
             "watch": _watch(),
             "policy": [
                 {

@@ -101,6 +101,7 @@ def _walk() -> Timeline:
 def stolen() -> Incident:
     return {
         "incident_uid": "inc1_4b7e09d2a6c01f35",
+        "aliases": [],
         "profile_uid": "tok1_9f3c41d7e02a5b6881c4d0aa",
         "token_uids": ["tok1_9f3c41d7e02a5b6881c4d0aa"],
         "state": "opened",
@@ -259,6 +260,7 @@ def drifting() -> Incident:
     incident.update(
         {
             "incident_uid": "inc1_a90c55e1774b20d8",
+            "aliases": [],
             "profile_uid": "tok1_27be80c1f94dd1a2300b7c5e",
             "token_uids": ["tok1_27be80c1f94dd1a2300b7c5e", "tok1_5500aa27be80c1f94dd1a230"],
             "state": "opened",
@@ -364,6 +366,7 @@ def walking() -> Incident:
     incident.update(
         {
             "incident_uid": "inc1_e3f6127bc94400aa",
+            "aliases": [],
             "profile_uid": "tok1_c05d9a36b7e811f0045cd2e9",
             "token_uids": ["tok1_c05d9a36b7e811f0045cd2e9"],
             "state": "grown",

@@ -182,6 +182,27 @@ def test_a_card_leads_to_the_other_incidents_of_its_token_and_to_no_others():
     assert f'href="#{three["incident_uid"]}"' not in first + second
 
 
+def test_a_card_names_the_ids_that_earlier_reports_gave_it_and_links_to_them_lead_to_it():
+    facts = attention()
+    one, two, _ = facts["incidents"]
+    one["aliases"], two["aliases"] = ["inc1_0123456789abcdef"], ["inc1_0123456789abcdef", "inc1_fedcba9876543210"]
+    first, second, _ = parts.incidents(facts).html.split("<article")[1:]
+    assert 'id="inc1_0123456789abcdef">(earlier inc1_0123456789abcdef)' in first
+    assert 'id="inc1_0123456789abcdef"' not in second and 'id="inc1_fedcba9876543210"' in second
+
+
+def test_confirmed_misuse_that_is_not_raised_any_more_stays_on_the_page():
+    facts = quiet()
+    facts["not_raised"] = [
+        {"incident_uid": "inc1_a", "profile_uid": "tok1_a", "label": "ci-<b>", "mask": "AKIA...", "who": "ana",
+         "made_time": "2026-03-03T09:12:00Z", "reason": "key was in a repository", "start": "2026-03-01T00:00:00Z",
+         "end": "2026-03-02T00:00:00Z"}
+    ]  # fmt: skip
+    text = parts.answered(facts).html
+    assert "Confirmed as misuse by ana on" in text and "key was in a repository" in text and "<b>" not in text
+    assert 'href="#answered"' in page(facts)
+
+
 def test_the_riskiest_are_written_out_and_the_others_folded():
     facts = attention()
     html = parts.incidents(facts, top=1).html

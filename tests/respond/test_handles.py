@@ -199,3 +199,8 @@ def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_jou
     journal.append(opened, p.action_uid, journal.INTENT, record)
     journal.append(opened, p.action_uid, journal.RESULT, {"operation": "apply", "status": "verified"})
     assert any(f"by ana at {record['when'][:10]}" in line for line in how()), "the journal is part of the key"
+    renamed = wanted | {"incident_uid": "inc1_renamed", "aliases": [wanted["incident_uid"]]}
+    (again,) = (p for p in respond.propose(opened, [renamed]) if p.token_uid == acting[0].token_uid)
+    assert again.action_uid == acting[0].action_uid, "what was done is not proposed again under another name"
+    (shown,) = respond.add_actions(opened, [renamed], date.fromisoformat(last["end"]))
+    assert shown["action"]["applied"] == acting[0].verb and f"undo {acting[0].action_uid}" in shown["action"]["undo"]

@@ -1,5 +1,6 @@
 """The public API: tidy frames of a time range, matrices for any estimator, and a user's own frames on the same way."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokenkit.channels.panel import deviation_matrix
 from tokenkit.errors import InputError, SchemaError
 from tokenkit.fingerprint import features, judged_features
 from tokenkit.incidents import labels
+from tokenkit.store import state
 from tokenkit.workbench.frames import OpenWorkspace
 
 START, END = "2026-02-05", "2026-02-08"
@@ -109,6 +111,20 @@ def test_the_verdict_of_an_incident_is_the_newest_answer(workspace: Path) -> Non
     for verdict in ("false_positive", "true_positive"):
         labels.label(tokenkit.open(workspace), uid, verdict, "looked again", "ana")
     assert tokenkit.open(workspace).incidents().set_index("incident_uid")["verdict"][uid] == "true_positive"
+
+
+def test_an_incident_that_was_called_otherwise_is_one_row_with_its_answer(workspace: Path) -> None:
+    ws = tokenkit.open(workspace)
+    before = ws.incidents().set_index("incident_uid")
+    uid = before.index[0]
+    labels.label(ws, uid, "true_positive", "checked", "ana")
+    record = before["record"].iloc[0] | {"incident_uid": "inc1_renamed", "aliases": [uid]}
+    with state.connect(ws.state) as db:
+        db.execute("insert into runs select 'later', number + 1000, start, end, record from runs limit 1")
+        row = ["later", "inc1_renamed", record["profile_uid"], "opened", json.dumps(record)]
+        db.execute("insert into incidents values (?, ?, ?, ?, ?)", row)
+    after = tokenkit.open(workspace).incidents().set_index("incident_uid")
+    assert len(after) == len(before) and uid not in after.index and after["verdict"]["inc1_renamed"] == "true_positive"
 
 
 def test_an_empty_lake_gives_empty_frames_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -255,52 +255,6 @@ def without_accepted(flagged: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFr
     return flagged[keep].reset_index(drop=True)
 
 
-def answer_of(labels: Labels, windows: pd.DataFrame) -> dict[str, Any] | None:
-    """The label or suppression that holds for one incident, or None.
-
-    Parameters
-    ----------
-    windows : its flagged windows: ``incident_uid``, ``profile_uid``, ``channel``, ``start``, ``end``
-
-    Returns
-    -------
-    dict
-        ``verdict`` (one of ``VERDICTS``, or ``suppressed``), ``who``, ``made_time``, ``reason``, ``until`` (or None),
-        ``uid`` of the label or suppression, ``closes`` (bool: it leaves the main list) and ``expired`` (bool).
-
-    Notes
-    -----
-    An incident is the labelled one if it has its id, or begins in its period: a label may move the first flagged
-    window by an hour. A suppression holds while every flagged window starts before its day.
-    """
-    first = windows.sort_values(["start", "end"]).iloc[0]
-    own = labels.table[labels.table["profile_uid"] == first["profile_uid"]]
-    for row in own[::-1].itertuples():
-        begins = pd.Timestamp(row.start) <= first["start"] < pd.Timestamp(row.end)
-        if (row.incident_uid == first["incident_uid"] or begins) and not row.accept and pd.isna(row.expires):
-            return _answer(row.verdict, row, row.label_uid, None, row.verdict == "false_positive", False)
-    suppressed = labels.suppressions[labels.suppressions["profile_uid"] == first["profile_uid"]]
-    left = pd.Series(True, index=windows.index)
-    ended = None
-    for row in suppressed.itertuples():
-        concerned = (windows["channel"] == row.channel) if row.channel else pd.Series(True, index=windows.index)
-        inside = concerned & (windows["start"] < pd.Timestamp(row.until, tz="UTC"))
-        left &= ~inside
-        ended = row if inside.any() else ended
-        if not left.any():
-            return _answer("suppressed", row, row.suppression_uid, row.until, True, False)
-    if ended is None:
-        return None
-    return _answer("suppressed", ended, ended.suppression_uid, ended.until, False, not ended.channel)
-
-
-def _answer(verdict: str, row: Any, uid: str, until: str | None, closes: bool, expired: bool) -> dict[str, Any]:
-    return {
-        "verdict": verdict, "who": row.who, "made_time": row.made_time, "reason": row.reason, "until": until,
-        "uid": uid, "closes": closes, "expired": expired,
-    }  # fmt: skip
-
-
 def tally(labels: pd.DataFrame) -> facts.Labels:
     """How many incidents people labelled and how, and the share of confirmed misuse among them.
 

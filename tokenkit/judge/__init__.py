@@ -26,8 +26,9 @@ __all__ = ["Judgement", "detect", "judge"]
 
 
 def judge(
-    workspace: Workspace, periods: Periods, progress: Progress = silent, previous: Collection[str] = ()
-) -> Judgement:
+    workspace: Workspace, periods: Periods, progress: Progress = silent, previous: Collection[str] = (),
+    run_uid: str = "",
+) -> Judgement:  # fmt: skip
     """Judge the reported days of a workspace: incidents, explained, each with a proposal what to do.
 
     Parameters
@@ -36,9 +37,10 @@ def judge(
     periods : as ``periods_of`` plans them
     progress : function of stage, done, total
     previous : ids of the incidents that the report before this one had
+    run_uid : of the report
     """
     judgement = detect(workspace, periods, progress)
-    explained: Any = records(workspace, judgement, previous)
+    explained: Any = records(workspace, judgement, previous, run_uid)
     incidents: Any = respond.add_actions(workspace, explained, periods.end)
     return replace(judgement, incidents=incidents)
 

@@ -18,6 +18,7 @@ from tokenkit.channels import weights
 from tokenkit.config import Workspace
 from tokenkit.days import Periods, Span, day_of, periods_of
 from tokenkit.incidents import labels
+from tokenkit.incidents.aliases import ids
 from tokenkit.judge import coverage, health, judge, organisation
 from tokenkit.judge.record import iso, iso_text
 from tokenkit.progress import Progress, silent
@@ -111,7 +112,7 @@ def _gather(
     workspace: Workspace, periods: Periods, run_uid: str, previous: dict[str, Any] | None, progress: Progress
 ) -> Facts:
     before = previous["record"]["incidents"] if previous else ()
-    judgement = judge(workspace, periods, progress, before)
+    judgement = judge(workspace, periods, progress, before, run_uid)
     people, mapped = judgement.population.people, judgement.population.tokens
     every = judgement.incidents
     if workspace.settings.report.pseudonymous:
@@ -146,6 +147,7 @@ def _gather(
         "incidents": listed,
         "answered": closed,
         "accepted": accepted,
+        "not_raised": organisation.not_raised(judgement, people, every, workspace.settings.report.pseudonymous),
         "watch": drifting,
         "policy": broken,
         "owners_missing": organisation.owners_missing(people, used),
@@ -197,15 +199,12 @@ def _previous(
         return None
     before = previous["record"]
     fresh = [r["incident_uid"] for r in listed if r["new_since_last"]]
-    grown = [
-        r
-        for r in listed
-        if not r["new_since_last"] and before["incidents"].get(r["incident_uid"], r["end"]) != r["end"]
-    ]
+    ends = [max((before["incidents"][uid] for uid in ids(r) if uid in before["incidents"]), default="") for r in listed]
+    grown = [r for r, end in zip(listed, ends, strict=True) if end and end != r["end"]]
     return {
         "run_uid": previous["run_uid"], "end": before["end"], "opened": len(fresh), "grown": len(grown),
         "quiet": sum(r["state"] == "quiet" for r in listed),
-        "closed": len(set(before["incidents"]) - {r["incident_uid"] for r in listed + closed}),
+        "closed": len(set(before["incidents"]) - {uid for r in listed + closed for uid in ids(r)}),
         "new_tokens": max(counts["tokens"] - before["tokens"], 0),
         "lost_owner": max(counts["orphaned"] - before["orphaned"], 0), "incidents_new": fresh,
     }  # fmt: skip

@@ -3,6 +3,8 @@
 Reads  Judgement, activity_hour, activity_network, activity_client, activity_operation, events. Writes nothing.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from tokenkit.channels.policy import TITLES
 from tokenkit.config import Detection, Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
-from tokenkit.incidents import explain, merge, words
+from tokenkit.incidents import aliases, explain, merge, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.judge.record import iso, iso_text
 from tokenkit.normal import baseline
@@ -328,6 +330,33 @@ def by_owner(
     for owner, row in rows.items():
         row["do"] = "; ".join(dict.fromkeys(to_do[owner]))
     return list(rows.values())
+
+
+def not_raised(
+    judgement: Judgement, people: pd.DataFrame, incidents: Sequence[Incident], pseudonymous: bool
+) -> list[facts.NotRaised]:  # fmt: skip
+    """Confirmed misuse of these days and the two weeks before of which this report has no incident, the newest first.
+
+    Other settings may raise nothing where somebody found a theft; what he said stays on the page.
+    """
+    rows = judgement.labels.table
+    since = (judgement.periods.start - timedelta(days=14)).isoformat()
+    rows = rows[(rows["verdict"] == "true_positive") & (rows["end"] > since)] if len(rows) else rows
+    found: list[facts.NotRaised] = []
+    for row in rows.sort_values("number", ascending=False).itertuples():
+        raised = any(
+            row.incident_uid in aliases.ids(i)
+            or (i["profile_uid"] == row.profile_uid and i["start"] < row.end and i["end"] > row.start)
+            for i in incidents
+        )
+        if not raised and row.profile_uid in people.index:
+            person = people.loc[row.profile_uid]
+            found.append(
+                {"incident_uid": row.incident_uid, "profile_uid": row.profile_uid, "label": str(person["label"]),
+                 "mask": person["mask"], "who": None if pseudonymous else row.who, "made_time": row.made_time,
+                 "reason": row.reason, "start": row.start, "end": row.end}
+            )  # fmt: skip
+    return found
 
 
 def accepted_normals(

@@ -12,7 +12,7 @@ import pandas as pd
 from tokenkit.config import Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
-from tokenkit.incidents import advice, explain, labels, merge, risk, words
+from tokenkit.incidents import advice, aliases, answers, explain, merge, risk, words
 from tokenkit.judge.calls import Calls, calls_of
 from tokenkit.judge.judgement import Judgement
 from tokenkit.normal import baseline
@@ -29,12 +29,15 @@ OPINION_BITS = -np.log2(0.01)
 HIGH_NIGHTS, MEDIUM_NIGHTS = 365, 30  # once a year, once a month: how rarely chance alone would do it
 
 
-def records(workspace: Workspace, judgement: Judgement, previous: Collection[str] = ()) -> list[Incident]:
+def records(
+    workspace: Workspace, judgement: Judgement, previous: Collection[str] = (), run_uid: str = ""
+) -> list[Incident]:  # fmt: skip
     """Every incident of the reported days, labelled ones too (``answer``): confirmed misuse first, then by risk.
 
     Parameters
     ----------
     previous : ids of the incidents that the report before this one had
+    run_uid : of the report
     """
     people, mapped, periods = judgement.population.people, judgement.population.tokens, judgement.periods
     windows = dict(list(judgement.windows.groupby("incident_uid")))
@@ -44,13 +47,16 @@ def records(workspace: Workspace, judgement: Judgement, previous: Collection[str
         return []
     credentials = lake.read(workspace.lake, "dim_token").to_pandas().set_index("token_uid")
     mapped = mapped.join(credentials[["principal_token_uid", "role_token_uid"]], on="token_uid")
+    known_as = aliases.aliases(workspace, judgement.windows, run_uid)
     records = []
     for (_, incident), calls in zip(incidents.iterrows(), _calls(workspace, judgement, incidents), strict=True):
         uid, profile_uid = incident["incident_uid"], incident["profile_uid"]
         own = mapped[mapped["profile_uid"] == profile_uid]
         record = _record(calls, judgement, incident, people.loc[profile_uid], own)
-        answer = labels.answer_of(judgement.labels, windows[uid])
-        records.append(record | {"state": states[uid], "new_since_last": uid not in previous, "answer": answer})
+        answer = answers.answer_of(judgement.labels, windows[uid], known_as.get(uid, ()), windows)
+        record["aliases"] = [one.incident_uid for one in known_as.get(uid, ())]
+        is_new = not any(one in previous for one in aliases.ids(record))
+        records.append(record | {"state": states[uid], "new_since_last": is_new, "answer": answer})
     return cast(list[Incident], sorted(records, key=_order))
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from tokenkit.config import Workspace
 from tokenkit.errors import InputError, did_you_mean
+from tokenkit.incidents import aliases
 from tokenkit.respond import act, haproxy, journal, listing
 from tokenkit.respond.act import Outcome
 from tokenkit.respond.connector import Connector
@@ -97,7 +98,10 @@ def propose(workspace: Workspace, records: list[dict[str, Any]], end: date | Non
     """
     when = datetime(end.year, end.month, end.day, tzinfo=UTC) if end else datetime.now(UTC)
     records = [r for r in records if not (r.get("answer") or {}).get("closes")]
-    return proposals(records, handles(workspace, when), connectors(workspace), protections(workspace, when))
+    made = proposals(records, handles(workspace, when), connectors(workspace), protections(workspace, when))
+    known_as = {r["incident_uid"]: aliases.ids(r)[1:] for r in records}
+    done = journal.latest(journal.read(workspace)) if any(known_as.values()) else {}
+    return [p.as_done(known_as[p.incident_uid], done) for p in made]
 
 
 def newest_proposals(workspace: Workspace) -> list[Proposal]:
@@ -179,7 +183,11 @@ def add_actions(workspace: Workspace, records: list[dict[str, Any]], end: date) 
     pseudonymous = workspace.settings.report.pseudonymous
     return [
         with_actions(
-            r, by_incident.get(r["incident_uid"], []), applied.get(r["incident_uid"], []), by_name, pseudonymous
+            r,
+            by_incident.get(r["incident_uid"], []),
+            [a for uid in aliases.ids(r) for a in applied.get(uid, [])],
+            by_name,
+            pseudonymous,
         )
         for r in records
     ]

@@ -8,8 +8,8 @@ a handle the proposal is *notify*, and says why.
 
 import hashlib
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tokenkit import identity
@@ -76,6 +76,20 @@ class Proposal:
     def acts(self) -> bool:
         """Whether there is anything to apply."""
         return self.verb != NOTIFY
+
+    def as_done(self, known_as: Sequence[str], done: Collection[str]) -> "Proposal":
+        """The proposal under the id of the action that was done when earlier reports called its incident otherwise.
+
+        Parameters
+        ----------
+        known_as : what earlier reports called the incident
+        done : ids of the actions in the journal
+        """
+        parts = (self.token_uid, self.verb, self.connector, self.handle)
+        earlier = (action_uid(uid, *parts) for uid in known_as)
+        if self.action_uid in done:
+            return self
+        return replace(self, action_uid=next((uid for uid in earlier if uid in done), self.action_uid))
 
 
 def action_uid(incident_uid: str, token_uid: str, verb: str, connector: str, handle: str) -> str:

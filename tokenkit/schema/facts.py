@@ -95,6 +95,20 @@ class BudgetWeek(TypedDict):
     may_be_chance: bool
 
 
+class NotRaised(TypedDict):
+    """Confirmed misuse of which a report has no incident."""
+
+    incident_uid: str  # under which it was confirmed
+    profile_uid: str
+    label: str
+    mask: str | None
+    who: str | None  # who confirmed it; None where names are hidden
+    made_time: str
+    reason: str
+    start: str
+    end: str
+
+
 class AcceptedChange(TypedDict):
     """A new normal that was accepted, with what its token does in the reported days."""
 
@@ -315,6 +329,7 @@ class Facts(TypedDict):
     incidents: list[Incident]  # by risk
     answered: list[Incident]  # closed by a label or suppression, and still judged
     accepted: list[AcceptedChange]
+    not_raised: list[NotRaised]
     watch: list[DriftingToken]
     policy: list[BrokenRule]
     owners_missing: list[OwnerlessToken]

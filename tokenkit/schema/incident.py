@@ -165,6 +165,7 @@ class Incident(TypedDict):
     """One incident: flagged windows of one profile, merged, with all that is said of them."""
 
     incident_uid: str
+    aliases: list[str]  # ids that earlier reports gave it
     profile_uid: str
     token_uids: list[str]  # identities concerned: the profile, credentials, the user or role behind them
     start: str

@@ -21,7 +21,7 @@ from tokenkit import config, fingerprint
 from tokenkit.config import Workspace
 from tokenkit.days import MIN_DAYS, Periods, day_of, periods_of
 from tokenkit.errors import InputError, did_you_mean
-from tokenkit.incidents import labels
+from tokenkit.incidents import aliases, labels
 from tokenkit.normal.evidence import Evidence, deviations_table, of_workspace
 from tokenkit.store import engine, lake, state
 from tokenkit.tokens import owners
@@ -94,6 +94,8 @@ class OpenWorkspace(Workspace):
             query = "select incidents.record from incidents join runs using (run_uid) order by number"
             for (record,) in db.execute(query):
                 r = json.loads(record)
+                for former in aliases.ids(r)[1:]:
+                    rows.pop(former, None)
                 rows[r["incident_uid"]] = r
         answers = labels.labels(self)
         verdicts = answers[answers["counts"]].set_index("incident_uid")["verdict"].to_dict()
@@ -103,8 +105,8 @@ class OpenWorkspace(Workspace):
                  "owner": r["owner"]["name"], "team": r["owner"]["team"], "start": pd.Timestamp(r["start"]),
                  "end": pd.Timestamp(r["end"]), "state": r["state"], "risk": r["risk"],
                  "score_bits": r["score_bits"], "threshold_bits": r["threshold_bits"], "channels": r["channels"],
-                 "headline": r["headline"], "action": r["action"]["verb"], "verdict": verdicts.get(r["incident_uid"]),
-                 "record": r}
+                 "headline": r["headline"], "action": r["action"]["verb"],
+                 "verdict": next((verdicts[uid] for uid in aliases.ids(r) if uid in verdicts), None), "record": r}
                 for r in rows.values()
             ],
             columns=INCIDENT_COLUMNS,

@@ -56,6 +56,10 @@ def incidents(facts: Facts, top: int = 10) -> Part:
     has_previous = facts["previous"] is not None
     of_tokens = [*every, *facts["answered"]]
     cards = [(i, card.card(n, i, has_previous, of_tokens)) for n, i in enumerate(every[:top], 1)]
+    known: set[str] = set()
+    for i, made in cards:  # of an incident that was divided two know the former id, and a link leads to one
+        made["anchors"] = [uid for uid in i["aliases"] if uid not in known]
+        known.update(i["aliases"])
     quiet = sum(i["state"] == "quiet" for i in every)
     n = len(every) - quiet
     return part(
@@ -86,6 +90,14 @@ def answered(facts: Facts) -> Part:
              "short": f"What it did from {say.day(a['start'])} on is usual for it now",
              "answer": say.sentence(text), "goes_on": f"{say.plural(a['calls'], 'call')} in these days",
              "last": a["last_seen"], "last_text": say.instant(a["last_seen"]), "score": say.points(a["score_bits"])}
+        )  # fmt: skip
+    for m in facts["not_raised"]:
+        by = f" by {say.clean(m['who'], 60)}" if m["who"] else ""
+        text = f"Confirmed as misuse{by} on {say.day(m['made_time'])}: {say.clean(m['reason'], 200)}"
+        rows.append(
+            {"uid": "", "label": m["label"], "mask": m["mask"],
+             "short": f"Confirmed misuse from {say.day(m['start'])} on, which the present settings do not raise",
+             "answer": say.sentence(text), "goes_on": "", "last": None, "last_text": "", "score": ""}
         )  # fmt: skip
     lede = "Judged like everything else, and neither in the list above nor counted against the budget."
     return part("answered", rows=rows, lede=lede, kind=_kind(rows))

@@ -294,7 +294,7 @@ def _jump(facts: Facts) -> list[tuple[str, str]]:
     every = [
         ("next", "What to do next", not enough),
         ("incidents", "Incidents", facts["incidents"]),
-        ("answered", "Answered", facts["answered"] or facts["accepted"]),
+        ("answered", "Answered", facts["answered"] or facts["accepted"] or facts["not_raised"]),
         ("risk", "Riskiest tokens", enough and facts["riskiest"]),
         ("watch", "Drifting", enough and facts["watch"]),
         ("rules", "Rules broken", facts["policy"]),
