@@ -372,6 +372,17 @@ def test_what_was_done_is_not_asked_for_again():
     assert "Lock " not in str(parts.verdict(facts)) and "Locked: replace it, or undo" in str(parts.brief(facts))
 
 
+def test_each_token_is_asked_for_once_and_a_locked_one_not_again():
+    facts = attention()
+    one, _, three = facts["incidents"]
+    facts["incidents"].append(three | {"incident_uid": "inc1_0", "profile_uid": one["profile_uid"],
+                                       "token": one["token"]})  # fmt: skip
+    text = str(parts.verdict(facts))
+    assert "Two other tokens left" in text and "Lock invoice-export now; limit returns-app; ask the owner" in text
+    one["action"] |= {"applied": "lock", "title": "Locked: replace it, or undo"}
+    assert "invoice-export" not in re.search(r"behaviour[.](.*)The other", str(parts.verdict(facts)), re.S)[1]
+
+
 def test_what_is_new_lists_nothing_that_is_everyday():
     html = parts.incidents(attention()).html
     assert '<span class="mark unseen">' in html and "FREQUENT" not in html.split("What is new")[1].split("</table>")[0]
@@ -393,11 +404,16 @@ def test_what_was_answered_and_goes_on_is_listed_with_who_said_so_and_why():
     assert 'href="#answered"' in parts.brief(facts).html
 
 
-def test_confirmed_misuse_stands_first_with_the_name_of_who_confirmed_it():
+def test_what_nobody_has_answered_is_the_headline_and_confirmed_misuse_is_named_below():
     facts = attention()
     answer = {"verdict": "true_positive", "who": "ana", "made_time": "2026-03-04T09:00:00Z", "reason": "in a gist",
               "until": None, "uid": "lab1_0", "closes": False, "expired": False}  # fmt: skip
-    facts["incidents"][2]["answer"] = answer
-    name = facts["incidents"][2]["token"]["label"]
+    facts["incidents"][0]["answer"] = answer
+    name = facts["incidents"][0]["token"]["label"]
+    text = str(parts.verdict(facts))
+    assert text.split("\n")[1].startswith("returns-app ") and f"Confirmed misuse: {name}." in text
+    assert "Limit returns-app; lock invoice-export now; ask" in text, "the headline's own action first"
+    for incident in facts["incidents"]:
+        incident["answer"] = answer
     assert f"{name} was misused, as confirmed on Wed 4 Mar." in str(parts.verdict(facts))
     assert "Confirmed by ana on Wed 4 Mar: in a gist." in str(parts.incidents(facts))

@@ -204,3 +204,7 @@ def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_jou
     assert again.action_uid == acting[0].action_uid, "what was done is not proposed again under another name"
     (shown,) = respond.add_actions(opened, [renamed], date.fromisoformat(last["end"]))
     assert shown["action"]["applied"] == acting[0].verb and f"undo {acting[0].action_uid}" in shown["action"]["undo"]
+    second = wanted | {"incident_uid": "inc1_second", "aliases": []}
+    (shown,) = respond.add_actions(opened, [second], date.fromisoformat(last["end"]))
+    assert shown["action"]["applied"] == acting[0].verb, "a token that is locked is not to be locked again"
+    assert not any("respond apply" in line for line in shown["action"]["how"])

@@ -174,23 +174,23 @@ def overview(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def add_actions(workspace: Workspace, records: list[dict[str, Any]], end: date) -> list[dict[str, Any]]:
-    """Return the incidents with what tokenkit would do about each and what was done, for the page. Asks no gateway."""
+    """Return the incidents with what tokenkit would do about each and what was done, for the page. Asks no gateway.
+
+    What was done about one incident of a token was done about its others.
+    """
     by_name = connectors(workspace)
     by_incident: dict[str, list[Proposal]] = {}
     for proposal in propose(workspace, records, end):
         by_incident.setdefault(proposal.incident_uid, []).append(proposal)
-    applied = listing.applied_by_incident(journal.read(workspace))
+    applied = listing.in_force(journal.read(workspace))
     pseudonymous = workspace.settings.report.pseudonymous
-    return [
-        with_actions(
-            r,
-            by_incident.get(r["incident_uid"], []),
-            [a for uid in aliases.ids(r) for a in applied.get(uid, [])],
-            by_name,
-            pseudonymous,
-        )
-        for r in records
-    ]
+    made = []
+    for r in records:
+        asked, ids = by_incident.get(r["incident_uid"], []), set(aliases.ids(r))
+        tokens = {p.token_uid for p in asked}
+        done = [a for a in applied if a["incident_uid"] in ids or a["token_uid"] in tokens]
+        made.append(with_actions(r, asked, done, by_name, pseudonymous))
+    return made
 
 
 def actions_digest(workspace: Workspace) -> str:

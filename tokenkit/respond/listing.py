@@ -22,20 +22,18 @@ def proposal_from_intent(uid: str, record: dict[str, Any]) -> Proposal:
     )  # fmt: skip
 
 
-def applied_by_incident(rows: list[journal.Row]) -> dict[str, list[dict[str, Any]]]:
-    """Return the actions that may be in force, by incident.
+def in_force(rows: list[journal.Row]) -> list[dict[str, Any]]:
+    """Return the actions that may be in force.
 
-    Each is a dict with ``action_uid``, ``state``, ``operation`` (apply or undo, whichever was tried last), ``verb``,
-    ``who``, ``when`` and ``token_uid``.
+    Each is a dict with ``action_uid``, ``incident_uid``, ``state``, ``operation`` (apply or undo, whichever was tried
+    last), ``verb``, ``who``, ``when`` and ``token_uid``.
     """
-    keys = ("operation", "verb", "who", "when", "token_uid")
-    by_incident: dict[str, list[dict[str, Any]]] = {}
-    for uid, action in journal.latest(rows).items():
-        if action.may_be_in_force:
-            record = action.intent.record
-            row = {"action_uid": uid, "state": action.state, **{k: record[k] for k in keys}}
-            by_incident.setdefault(record["incident_uid"], []).append(row)
-    return by_incident
+    keys = ("incident_uid", "operation", "verb", "who", "when", "token_uid")
+    return [
+        {"action_uid": uid, "state": action.state, **{k: action.intent.record[k] for k in keys}}
+        for uid, action in journal.latest(rows).items()
+        if action.may_be_in_force
+    ]
 
 
 def rows(

@@ -224,11 +224,11 @@ def with_actions(
     ----------
     record : an incident, as ``judge.record.records`` makes them
     proposals : those about this incident
-    applied : its actions that may be in force (``listing.applied_by_incident``)
+    applied : actions about it and its tokens that may be in force (``listing.in_force``)
     """
     action = dict(record["action"])
     how: list[str] = []
-    shown = {a["action_uid"] for a in applied}
+    in_force = {(a["token_uid"], a["verb"]) for a in applied}
     for a in applied:
         by = "" if pseudonymous else f" by {a['who']}"
         what = (
@@ -240,7 +240,7 @@ def with_actions(
         how.append(f"{a['token_uid'][:13]}... {what}{by} at {when}; undo: {command_line('undo', a['action_uid'])}")
     for p in proposals:
         connector = connectors.get(p.connector)
-        if not p.acts or p.action_uid in shown or connector is None or isinstance(connector, str):
+        if not p.acts or (p.token_uid, p.verb) in in_force or connector is None or isinstance(connector, str):
             continue
         how += [f"{p.token_uid[:13]}... {VERBS[p.verb][0]}: {command_line('apply', p.action_uid)}"]
         how += [f"which does: {c}" for c in connector.commands(shown_handle(p.handle, pseudonymous), p.verb)]

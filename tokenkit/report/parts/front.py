@@ -38,8 +38,9 @@ def has_ended(incident: Incident) -> bool:
 def by_urgency(incidents: list[Incident]) -> list[Incident]:
     """Incidents in the order in which to deal with them.
 
-    News before what is quiet, confirmed misuse first, stopping before asking, what goes on before what ended. A key
-    that has to be locked comes before one whose owner only has to be asked, even where its thief was not here lately.
+    News before what is quiet, what nobody has answered first, stopping before asking, what goes on before what ended. A
+    key that has to be locked comes before one whose owner only has to be asked, even where its thief was not here
+    lately.
     """
     order = [verb for verb, *_ in _ORDERS]
 
@@ -47,7 +48,7 @@ def by_urgency(incidents: list[Incident]) -> list[Incident]:
         action, may_be_chance = i["action"], i["sure"]["level"] == "low"
         only_asks = action["verb"] == "notify" or may_be_chance or "applied" in action
         place = order.index(action["verb"])
-        return i["state"] == "quiet", not card.confirmed(i), only_asks, has_ended(i), may_be_chance, place
+        return i["state"] == "quiet", card.confirmed(i), only_asks, has_ended(i), may_be_chance, place
 
     return sorted(incidents, key=key)
 
@@ -63,7 +64,7 @@ def verdict(facts: Facts) -> Part:
         "state": state,
         "headline": headline,
     }
-    groups = _orders(by_urgency(open_incidents(facts))) if state == "attention" else []
+    groups = _orders(_unusual(by_urgency(open_incidents(facts)))) if state == "attention" else []
     pill, asides = PILLS[state], _asides(facts)
     return part("verdict", head, state=state, pill=pill, headline=headline, lead=lead, groups=groups, asides=asides)
 
@@ -78,7 +79,7 @@ def _attention(facts: Facts) -> tuple[str, str]:
         headline = f"{card.name(first)} was misused, as confirmed on {say.day(first['answer']['made_time'])}."
     if has_ended(first):
         headline += f" It was last seen on {say.day(first['last_seen'])}."
-    tokens = len({i["profile_uid"] for i in incidents if i["state"] != "quiet" or card.confirmed(i)})
+    tokens = len({i["profile_uid"] for i in [first, *_unusual(incidents)]})
     if tokens == 2:
         headline += " One other token left its usual behaviour."
     elif tokens > 2:
@@ -86,6 +87,11 @@ def _attention(facts: Facts) -> tuple[str, str]:
     calm = facts["counts"]["judged"] - tokens
     lead = f"The other {say.count(calm)} tokens that could be judged behaved like themselves." if calm > 1 else ""
     return say.clean(headline, 240), lead
+
+
+def _unusual(incidents: list[Incident]) -> list[Incident]:
+    """Those of tokens that the first screen speaks of: with news in these days, or confirmed."""
+    return [i for i in incidents if i["state"] != "quiet" or card.confirmed(i)]
 
 
 def _quiet(facts: Facts) -> tuple[str, str]:
@@ -124,12 +130,21 @@ def _too_little(facts: Facts) -> tuple[str, str]:
 
 
 def _orders(incidents: list[Incident]) -> list[Values]:
-    """What to do, by urgency, a few tokens by name for each verb: the pieces of a sentence with links in it."""
+    """What to do, a few tokens by name for each verb, the first incident's first: a sentence in pieces, with links.
+
+    Each token is told once, by the incident that asks for most; one that is locked is not asked for again.
+    """
     few = 4 if len(incidents) <= 6 else 2
     groups: list[Values] = []
-    for verb, one, several, after in _ORDERS:
-        by_name = {card.name(i): i for i in reversed(incidents) if _to_do(i) == verb}
-        every = list(reversed(by_name.values()))
+    order = [verb for verb, *_ in _ORDERS]
+    locked = {i["profile_uid"] for i in incidents if i["action"].get("applied") == "lock"}
+    to_do = [i for i in incidents if _to_do(i) and i["profile_uid"] not in locked]
+    of_token: dict[str, Incident] = {}
+    for i in sorted(to_do, key=lambda i: order.index(i["action"]["verb"])):
+        of_token.setdefault(i["profile_uid"], i)
+    first = of_token[to_do[0]["profile_uid"]]["action"]["verb"] if to_do else None
+    for verb, one, several, after in sorted(_ORDERS, key=lambda row: row[0] != first):
+        every = [i for i in to_do if of_token[i["profile_uid"]] is i and i["action"]["verb"] == verb]
         if not every:
             continue
         named = every if len(every) <= few else every[: max(few - 1, 2)]
@@ -160,6 +175,10 @@ def _asides(facts: Facts) -> list[tuple[str, str]]:
     history = facts["history"]
     if history["provisional"]:
         asides.append(("Provisional.", say.sentence(history["note"])))
+    if confirmed := [i for i in by_urgency(open_incidents(facts)) if card.confirmed(i)]:
+        names = list(dict.fromkeys(card.name(i) for i in confirmed))
+        more = [f"{len(names) - 3} more"] if len(names) > 4 else []
+        asides.append(("Confirmed misuse:", say.sentence(say.joined([*names[: 3 if more else 4], *more]))))
     if n := len(facts["answered"]):
         asides.append(
             (
