@@ -55,11 +55,11 @@ def points(workspace: Workspace) -> list[Point]:
 
 
 def forget_points(workspace: Workspace, hours: float, now: datetime | None = None) -> int:
-    """Forget the restore points older than this, whose files may be gone; return how many. The newest one stays."""
+    """Forget the restore points at least so old, whose files may be gone; return how many. The newest one stays."""
     limit = ((now or datetime.now(UTC)) - timedelta(hours=hours)).isoformat(timespec="seconds")
     with state.connect(workspace.state) as db:
         old = db.execute(
-            "delete from points where moment < ? and number < (select max(number) from points)", [limit]
+            "delete from points where moment <= ? and number < (select max(number) from points)", [limit]
         )  # of one moment in UTC, text is in order of time
     return old.rowcount
 
