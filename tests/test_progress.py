@@ -1,8 +1,10 @@
 """Progress bars: on a terminal, in a notebook, and where there is neither."""
 
 import ast
+import json
 
 import nbformat
+import pytest
 
 from tokenkit.progress import progress_bars, silent
 from tokenkit.report.publishing import kernel
@@ -26,6 +28,23 @@ def test_without_a_terminal_nothing_is_written(capfd):
         progress("reading", 1, 2)
     assert progress is silent
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_log_has_a_line_a_stage_with_its_time_and_duration(capfd, log):
+    with progress_bars(log) as progress:
+        progress("reading", 1, 2)
+        progress("reading", 2, 2)
+        progress("scoring 'x'", 1200, 3000)
+    lines = capfd.readouterr().err.splitlines()
+    if log == "json":
+        said = [json.loads(line) for line in lines]
+        assert [(s["stage"], s["done"], s["total"]) for s in said] == [("reading", 2, 2), ("scoring 'x'", 1200, 3000)]
+        assert all(s["duration_s"] >= 0 and s["time"].endswith("Z") for s in said)
+    else:
+        assert [line.split("Z ")[1].split(" in ")[0] for line in lines] == [
+            "reading: 2 of 2", "scoring 'x': 1,200 of 3,000"
+        ]  # fmt: skip
 
 
 def test_a_notebook_shows_the_bars_and_saves_none_of_them(tmp_path):

@@ -1,13 +1,18 @@
 """Progress of long work: a function that is called with the stage, and bars that show it."""
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Literal
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and how much there is to do."""
 
 NOTEBOOK_REFRESH_S = 0.25
+Log = Literal["", "text", "json"]
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -15,11 +20,16 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Progress]:
+def progress_bars(log: Log = "") -> Iterator[Progress]:
     """Give a progress function that shows one bar for each stage, on a terminal or in a notebook.
 
     A terminal keeps the bars after the work; a notebook removes them, so that none is saved with it. Where there is
-    neither (a scheduled job, a pipe), nothing is shown. Bars go to standard error.
+    neither (a scheduled job, a pipe), nothing is shown but the ``log``. Bars and log go to standard error.
+
+    Parameters
+    ----------
+    log : "text": a line a stage with the time and its duration, where no bars are shown; "json": the same as JSON, and
+        no bars anywhere
 
     Examples
     --------
@@ -31,8 +41,12 @@ def progress_bars() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    if not (console.is_jupyter or console.is_terminal):
-        yield silent
+    if log == "json" or not (console.is_jupyter or console.is_terminal):
+        if log:
+            with _lines(log) as note:
+                yield note
+        else:
+            yield silent
         return
     bars = Bars(
         TextColumn("{task.description}", markup=False),
@@ -61,6 +75,34 @@ def progress_bars() -> Iterator[Progress]:
     else:
         with bars:
             yield update
+
+
+@contextmanager
+def _lines(log: Log) -> Iterator[Progress]:
+    """Write a line for each stage when the next one begins, and for the last one at the end, to standard error."""
+    stage, done, total, began = "", 0, 0, time.monotonic()
+
+    def write() -> None:
+        now, lasted_s = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), time.monotonic() - began
+        if log == "json":
+            said = {"time": now, "stage": stage, "done": done, "total": total, "duration_s": round(lasted_s, 3)}
+            print(json.dumps(said), file=sys.stderr, flush=True)
+        else:
+            print(f"{now} {stage}: {done:,} of {total:,} in {lasted_s:.1f} s", file=sys.stderr, flush=True)
+
+    def note(now: str, so_far: int, of: int) -> None:
+        nonlocal stage, done, total, began
+        if now != stage:
+            if stage:
+                write()
+            stage, began = now, time.monotonic()
+        done, total = so_far, of
+
+    try:
+        yield note
+    finally:
+        if stage:
+            write()
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def test_the_lake_is_compacted_brought_back_and_cleared(command, place):
     assert json.loads(command("lake", "status", "--json", cwd=place.root).out)["events"] == 2
     assert "events\t2\t1\n" in command("lake", "compact", cwd=place.root).out
     assert command("lake", "compact", cwd=place.root).out.startswith("nothing to compact")
-    assert command("lake", "restore", cwd=place.root).out.count("\n") == 3
+    assert command("lake", "restore", cwd=place.root).out.count("\n") == 4
     left = command("lake", "restore", 1, cwd=place.root)
     assert left.code == 0 and "all tables are as they were after ingest" in left.out
     assert "1 events of 1 log files" in command("lake", "status", cwd=place.root).out

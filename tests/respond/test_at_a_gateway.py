@@ -335,7 +335,10 @@ def test_the_command_line_lists_shows_applies_and_undoes(gateway, make, command)
     assert uid in command("respond", "list", cwd=workspace.root).out
     shown = command("respond", "show", uid, cwd=workspace.root).out
     assert f"add map {gateway.map} {H} lock" in shown and f"respond undo {uid}" in shown
-    assert "add map" in command("respond", "apply", uid, "--dry-run", cwd=workspace.root).out
+    dry = command("respond", "apply", "inc1_a", "--dry-run", cwd=workspace.root).out
+    assert "add map" in dry and dry.endswith("dry run: nothing was changed\n")
+    left = command("respond", "show", "inc1_b", cwd=workspace.root)
+    assert left.code == 2 and "no action or incident 'inc1_b'; did you mean inc1_a" in left.err
     left = command("respond", "apply", uid, "--why", "x", cwd=workspace.root)
     assert left.code == 2 and "add --yes" in left.err
     left = command("respond", "apply", uid, "--yes", cwd=workspace.root)
@@ -348,7 +351,7 @@ def test_the_command_line_lists_shows_applies_and_undoes(gateway, make, command)
     assert command("respond", "list", "--json", cwd=workspace.root).json[0]["state"] == "applied"
     shown = command("respond", "show", uid, cwd=workspace.root).out
     assert "token=[masked]" in shown and "abcdef" not in shown
-    left = command("respond", "undo", uid, "--why", "y", "--json", cwd=workspace.root)
+    left = command("respond", "undo", "inc1_a", "--why", "y", "--yes", "--json", cwd=workspace.root)
     assert left.json["state"] == "undone" and gateway.call(SECRET)[0] == 200
     left = command("respond", "undo", "act1_0", "--why", "y", cwd=workspace.root)
     assert left.code == 2 and "no such action was applied" in left.err

@@ -1,7 +1,8 @@
 """The command line: thin calls into the package, one file a noun.
 
 Exit codes: 0 done, whatever was found; 2 something given cannot be used; 3 another run works in the workspace; 4 the
-report could not be made, and the last good one stands; 5 an action at a gateway failed or could not be verified.
+report could not be made, and the last good one stands; 5 an action at a gateway failed or could not be verified; 6 the
+report needs attention, where ``--fail-on attention`` asks for that.
 """
 
 import io
@@ -19,7 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Learn what each API token normally does, and say so when it stops being itself.",
-    epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed, 5 action failed.",
+    epilog="Start here: tokenkit demo. Exit codes: 0 done, 2 input, 3 locked, 4 report failed, 5 action failed, "
+    "6 needs attention (--fail-on).",
 )
 COMMANDS = (
     "about", "bench", "export", "labels", "lake", "notebook", "pipeline", "respond", "sources", "tune", "workspace",

@@ -11,9 +11,9 @@ console = Console(markup=False, highlight=False, soft_wrap=True)
 
 
 def print_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows under their head on a terminal; elsewhere one line a row, tab-separated and without a head."""
+    """Print rows under their head: a table on a terminal, elsewhere tab-separated lines."""
     if not sys.stdout.isatty():
-        for row in rows:
+        for row in ([head] if any(head) and rows else []) + list(rows):
             typer.echo("\t".join(row))
         return
     table = Table(*head, box=None)

@@ -26,6 +26,9 @@ Budget = Annotated[float | None, typer.Option(help="New incidents a day for each
 Out = Annotated[Path | None, typer.Option(help="Folder for the reports. Default: reports/ of the workspace.")]
 Pseudonymous = Annotated[bool | None, typer.Option("--pseudonymous", help="Show ids instead of names.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for another program.")]
+NEEDS_ATTENTION = 6  # exit code
+LogJson = Annotated[bool, typer.Option("--log-json", help="Log each stage as a line of JSON to standard error.")]
+FailOn = Annotated[str, typer.Option(help="'attention': leave with exit code 6 where the report needs attention.")]
 
 
 @app.command(epilog="Example: tokenkit run --events cloudtrail=logs/aws --events logs/gateway --inventory tokens.csv")
@@ -39,21 +42,25 @@ def run(
     out: Out = None,
     pseudonymous: Pseudonymous = None,
     as_json: AsJson = False,
+    log_json: LogJson = False,
+    fail_on: FailOn = "",
 ) -> None:
     """Read logs, score the tokens, publish a report; prints the path of the page."""
     from tokenkit import run as runner
     from tokenkit.errors import InputError
     from tokenkit.sources.inputs import parse_input
 
+    _check_fail_on(fail_on)
     if since not in ("", "last"):
         raise InputError(f"--since is {since!r}; the only value is: last. For a day, use --start 2026-03-01")
     inputs = [parse_input(text) for text in events or []]
     workspace = runner.workspace_for(inputs, out)
-    with progress_bars() as progress:
+    with progress_bars("json" if log_json else "text") as progress:
         result = runner.run(
             workspace, inputs, inventory, start, end, budget, since == "last", out, pseudonymous, progress
         )
     _say(result, as_json)
+    _leave(result, fail_on)
 
 
 @app.command(epilog="Example: tokenkit report --start 2026-03-01 --end 2026-03-02")
@@ -67,19 +74,39 @@ def report(
         Path | None, typer.Option(help="Make the page from this copy of 03_anomaly_report.ipynb.", metavar="PATH")
     ] = None,
     as_json: AsJson = False,
+    log_json: LogJson = False,
+    fail_on: FailOn = "",
 ) -> None:
     """Publish a report from what the workspace has read already."""
     from tokenkit import run as runner
     from tokenkit.config import Workspace
 
+    _check_fail_on(fail_on)
     found = runner.workspace_for([], out)
     workspace = Workspace(found.root, found.settings.model_copy(update={"events": []}))
-    with progress_bars() as progress:
+    with progress_bars("json" if log_json else "text") as progress:
         result = runner.run(
             workspace, [], None, start, end, budget, out=out, pseudonymous=pseudonymous, progress=progress,
             notebook=notebook,
         )  # fmt: skip
     _say(result, as_json)
+    _leave(result, fail_on)
+
+
+def _check_fail_on(fail_on: str) -> None:
+    from tokenkit.errors import InputError
+
+    if fail_on not in ("", "attention"):
+        raise InputError(f"--fail-on is {fail_on!r}; the only value is: attention")
+
+
+def _leave(result: "object", fail_on: str) -> None:
+    """Leave with the exit code that a scheduler asked for."""
+    from tokenkit.run import Result
+
+    assert isinstance(result, Result)
+    if fail_on == "attention" and result.facts["state"] == "attention":
+        raise typer.Exit(NEEDS_ATTENTION)
 
 
 def _say(result: "object", as_json: bool) -> None:

@@ -20,7 +20,11 @@ app.add_typer(
     epilog="Example: tokenkit respond list",
 )
 
-Action = Annotated[str, typer.Argument(metavar="ID", help="Id of the action (act1_...), as respond list prints it.")]
+Action = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Id of the action (act1_...), or of an incident (inc1_...) that has one action."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Who = Annotated[str, typer.Option(help="Who acts, for the journal. Default: the user of the operating system.")]
 Why = Annotated[str, typer.Option(help="Why, for the journal. Required.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for another program.")]
@@ -87,7 +91,7 @@ def show(
     with readable(workspace):
         proposal = respond.find_proposal(workspace, action)
         journal_rows = journal.read(workspace)
-        rows = [row for row in journal_rows if row.action_uid == action]
+        rows = [row for row in journal_rows if row.action_uid == proposal.action_uid]
         if ocsf:
             if not proposal.acts:
                 raise typer.BadParameter(f"{action} proposes to notify: there is no remediation to print")
@@ -109,7 +113,7 @@ def apply(
     action: Action,
     why: Why = "",
     who: Who = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -124,6 +128,7 @@ def apply(
         proposal = respond.find_proposal(workspace, action)
         if dry_run:
             typer.echo(_plan(workspace, proposal))
+            typer.echo("dry run: nothing was changed")
             return
         act.reason(why)
         act.check_hold(workspace)
@@ -139,14 +144,20 @@ def apply(
 
 
 @respond_app.command(epilog='Example: tokenkit respond undo act1_0123456789abcdef --why "it was us"')
-def undo(action: Action, why: Why = "", who: Who = "", as_json: AsJson = False) -> None:
-    """Put back what was there before the action: journalled and verified as apply is."""
+def undo(action: Action, why: Why = "", who: Who = "", yes: Yes = False, as_json: AsJson = False) -> None:
+    """Put back what was there before the action: journalled and verified as apply is. Asks on a terminal only."""
     from tokenkit import respond
+    from tokenkit.respond import act
     from tokenkit.store.access import readable
 
     workspace = _workspace()
     with readable(workspace):
-        _say(respond.undo(workspace, action, who, why), as_json)
+        # an undo needs no report, and none that can be read
+        uid = respond.find_proposal(workspace, action).action_uid if action.startswith("inc1_") else action
+        act.reason(why)
+        if sys.stdin.isatty() and not yes:
+            typer.confirm(f"Put back what was there before {uid}?", abort=True, err=as_json)
+        _say(respond.undo(workspace, uid, who, why), as_json)
 
 
 def _say(outcome: object, as_json: bool) -> None:

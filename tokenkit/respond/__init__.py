@@ -108,28 +108,47 @@ def newest_proposals(workspace: Workspace) -> list[Proposal]:
     """Return the proposals of the newest report: those that can be applied first, the riskiest incident first."""
     with state.connect(workspace.state) as db:
         run = state.last_run(db)
-        if run is None:
-            return []
-        rows = db.execute("select record from incidents where run_uid = ?", [run["run_uid"]]).fetchall()
-    records = sorted((json.loads(r["record"]) for r in rows), key=lambda r: (-r.get("risk", 0), r["incident_uid"]))
-    return sorted(propose(workspace, records, date.fromisoformat(run["end"][:10])), key=lambda p: not p.acts)
+    records = sorted(_newest_records(workspace), key=lambda r: (-r.get("risk", 0), r["incident_uid"]))
+    end = date.fromisoformat(run["end"][:10]) if run else None
+    return sorted(propose(workspace, records, end), key=lambda p: not p.acts)
 
 
-def find_proposal(workspace: Workspace, action_uid: str) -> Proposal:
+def _newest_records(workspace: Workspace) -> list[dict[str, Any]]:
+    """The incidents of the newest report."""
+    with state.connect(workspace.state) as db:
+        run = state.last_run(db)
+        uid = run["run_uid"] if run else None
+        return [json.loads(r[0]) for r in db.execute("select record from incidents where run_uid = ?", [uid])]
+
+
+def find_proposal(workspace: Workspace, uid: str) -> Proposal:
     """Return one proposal of the newest report, or of the journal if it was applied before.
+
+    Parameters
+    ----------
+    uid : of the action; or of an incident that has one action, also an id that an earlier report gave it
 
     Raises
     ------
     InputError
-        There is none; the message says which was probably meant.
+        There is none; the message says which was probably meant. Or the incident has several actions; it names them.
     """
     by_uid = {p.action_uid: p for p in newest_proposals(workspace)}
-    for uid, action in journal.latest(journal.read(workspace)).items():
-        by_uid.setdefault(uid, listing.proposal_from_intent(uid, action.intent.record))
-    if action_uid not in by_uid:
-        hint = did_you_mean(action_uid, sorted(by_uid)) if by_uid else "the newest report has no incident"
-        raise InputError(f"no action {action_uid!r}; {hint} (tokenkit respond list)")
-    return by_uid[action_uid]
+    for action_uid, action in journal.latest(journal.read(workspace)).items():
+        by_uid.setdefault(action_uid, listing.proposal_from_intent(action_uid, action.intent.record))
+    if uid in by_uid:
+        return by_uid[uid]
+    same = next((set(known) for r in _newest_records(workspace) if uid in (known := aliases.ids(r))), {uid})
+    its = [p for p in by_uid.values() if p.incident_uid in same]
+    its = [p for p in its if p.acts] or its
+    if len(its) == 1:
+        return its[0]
+    if its:
+        listed = "; ".join(f"{p.action_uid} ({p.verb} {p.token_uid[:13]}... through {p.connector})" for p in its)
+        raise InputError(f"incident {uid} has {len(its)} actions. Name one of them: {listed}")
+    known = sorted({*by_uid, *(p.incident_uid for p in by_uid.values())})
+    hint = did_you_mean(uid, known) if known else "the newest report has no incident"
+    raise InputError(f"no action or incident {uid!r}; {hint} (tokenkit respond list)")
 
 
 def apply(workspace: Workspace, proposal: Proposal, who: str, why: str, confirmed: bool = False) -> Outcome:
