@@ -141,6 +141,19 @@ def test_nothing_overflows_sideways(open_page, published, name, width):
         assert outside == []
 
 
+@pytest.mark.parametrize(("name", "screens"), [("quiet", 2), ("attention", 8)])
+def test_what_is_not_folded_is_a_few_screens(open_page, published, name, screens):
+    height = open_page(published[name], 1280).evaluate("document.documentElement.scrollHeight")
+    assert height <= screens * 800
+
+
+def test_a_link_to_a_folded_incident_opens_it(open_page, published):
+    page = open_page(published["attention"])
+    uid = page.evaluate("document.querySelector('details.incident article').id")
+    page.evaluate(f"location.hash = '{uid}'")
+    page.wait_for_function("document.querySelector('details.incident').open", timeout=5000)
+
+
 def test_everything_that_can_be_used_can_be_reached_by_keyboard(open_page, published):
     page = open_page(published["attention"])
     page.keyboard.press("Tab")

@@ -12,7 +12,16 @@ from markupsafe import Markup
 from tokenkit.incidents import words as say
 from tokenkit.report import figures
 from tokenkit.report.parts import card
-from tokenkit.report.parts.front import FIRST_DAYS, FULL_DAYS, all_tokens, brief, enough_history, ownerless, verdict
+from tokenkit.report.parts.front import (
+    FIRST_DAYS,
+    FULL_DAYS,
+    all_tokens,
+    brief,
+    by_urgency,
+    enough_history,
+    ownerless,
+    verdict,
+)
 from tokenkit.report.parts.render import Part, Values, part
 from tokenkit.report.parts.trust import blind, by_owner, coverage_and_health, footer, words
 from tokenkit.schema.facts import Facts
@@ -55,7 +64,9 @@ def incidents(facts: Facts, top: int = 10) -> Part:
         return Part("incidents")
     has_previous = facts["previous"] is not None
     of_tokens = [*every, *facts["answered"]]
-    cards = [(i, card.card(n, i, has_previous, of_tokens)) for n, i in enumerate(every[:top], 1)]
+    first = by_urgency(every)[0]  # that of the headline, which alone is not folded
+    shown = [first, *(i for i in every if i is not first)]
+    cards = [(i, card.card(n, i, has_previous, of_tokens)) for n, i in enumerate(shown[:top], 1)]
     known: set[str] = set()
     for i, made in cards:  # of an incident that was divided two know the former id, and a link leads to one
         made["anchors"] = [uid for uid in i["aliases"] if uid not in known]
@@ -65,12 +76,12 @@ def incidents(facts: Facts, top: int = 10) -> Part:
     return part(
         "incidents",
         title="The incident" if n == 1 else f"The {say.number(n)} incidents" if n else "Incidents",
-        lede="By risk. Each card says whose token it is, why we say so, what else it could be and what to do."
+        lede="The most urgent first, then by risk. Each says whose token it is, why, what else it could be, what to do."
         if n else "None of these days; what is from before stands below.",
         cards=[c for i, c in cards if i["state"] != "quiet"],
         calm_title=f"{say.number(quiet).capitalize()} from before, quiet in these days" if quiet else "",
         calm=[c for i, c in cards if i["state"] == "quiet"],
-        others=[{**card.row(i), "since": say.instant(i["start"])} for i in every[top:]],
+        others=[{**card.row(i), "since": say.instant(i["start"])} for i in shown[top:]],
     )  # fmt: skip
 
 
@@ -117,7 +128,8 @@ def risk(facts: Facts) -> Part:
     for r in facts["riskiest"][:ROWS] if enough_history(facts) else []:
         rows.append({**r, "used_in": card.where_used(r), "known": say.plural(r["known_days"], "day")})
     lede = "Risk joins how unusual a token behaves with how much depends on it, from 0 to 100."
-    return part("risk", rows=rows, lede=lede)
+    more = f"{say.plural(len(rows), 'token', word=True)}, the riskiest first"
+    return part("risk", rows=rows, lede=lede, more=more)
 
 
 def watch(facts: Facts) -> Part:

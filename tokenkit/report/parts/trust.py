@@ -22,6 +22,7 @@ def coverage_and_health(facts: Facts) -> Part:
     of_all = say.plural(aside, "piece") if len(shown) >= aside else f"{len(shown)} of {say.plural(aside, 'piece')}"
     return part(
         "coverage",
+        folds=enough,
         title="Can this report be trusted?" if enough else "What was read, in full",
         lede=_lede(gaps) if enough else "Counts and sources, so that you can see whether the right logs arrived.",
         sources_title="What was read" if enough else "By source",
@@ -188,14 +189,16 @@ def by_owner(facts: Facts) -> Part:
         for r in facts["by_owner"]
     ]
     lede = "What each owner has to do. Who is not named here has nothing to do."
-    return part("by_owner", rows=rows, lede=lede, kind="long" if len(rows) > 10 else "")
+    more = f"what {say.plural(len(rows), 'owner', word=True)} should do"
+    return part("by_owner", rows=rows, lede=lede, more=more, kind="long" if len(rows) > 10 else "")
 
 
 def words(facts: Facts) -> Part:
     """The words of the page that a newcomer may not know; only those that stand on it."""
     rows = [_TOKEN, *_JUDGED, _ASIDE] if enough_history(facts) else [_TOKEN, _ASIDE]
     budget = say.rounded(facts["budget"]["per_day"], 2)
-    return part("words", rows=[(word, meaning.replace("BUDGET", budget)) for word, meaning in rows])
+    more = say.joined([word.split(",")[0].lower() for word, _ in rows])
+    return part("words", rows=[(word, meaning.replace("BUDGET", budget)) for word, meaning in rows], more=more)
 
 
 _TOKEN = (
