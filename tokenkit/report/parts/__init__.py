@@ -55,7 +55,9 @@ def _kind(rows: Sized) -> str:
 
 
 def incidents(facts: Facts, top: int = 10) -> Part:
-    """One card an incident by risk: whose it is, why, what else it could be, what to do. The ``top`` first in full.
+    """One card an incident: whose it is, why, what else it could be, what to do. The most urgent is open, then by risk.
+
+    The ``top`` first are written out, and folded; of the others there is a line.
 
     Those in which nothing happened in these days stand under a heading of their own.
     """
