@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,8 @@ def kept(root):
 def refused(left, code, *words):
     """It left with this code and one message that has these words and a remedy, and no traceback."""
     assert left.code == code, (left.code, left.err)
-    assert "Traceback" not in left.err and left.err.startswith("error: ") and left.out == ""
+    stages = re.match(r"(\d{4}-\S+Z [\w' ]+: [\d,]+ of [\d,]+ in [\d.]+ s\n)*", left.err)  # of an unattended run
+    assert "Traceback" not in left.err and left.err[stages.end() :].startswith("error: ") and left.out == ""
     assert len(left.err) < 1000 and left.err.count("\n") <= 14
     for word in words:
         assert word in left.err, left.err

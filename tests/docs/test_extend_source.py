@@ -60,7 +60,8 @@ def test_a_source_written_from_the_page_appears_in_the_report_and_its_reasons(
                           f' {line["status"]} {line["bytes_sent"]} "{line["http_user_agent"]}"\n')  # fmt: skip
     start, end = small.BUSY
     command = f"tokenkit run --events acme={calls} --start {start} --end {end} --out pages --json"
-    said = orjson.loads(pages.run(pages.Step(command, []), tmp_path, reader[1]).splitlines()[-1])
+    lines = pages.run(pages.Step(command, []), tmp_path, reader[1]).splitlines()
+    said = orjson.loads(next(line for line in lines if line.startswith("{")))
     assert said["stored"] == said["read"] - said["duplicates"] > 5_000 and said["incidents"]
     page = tmp_path / said["page"]
     text = html.unescape(re.sub(r"<[^>]+>", " ", page.read_text(encoding="utf-8")))
