@@ -40,7 +40,8 @@ def remember(place: Workspace, windows: pd.DataFrame, run_uid: str) -> pd.DataFr
         )
         for uid, its in joined.groupby("incident_uid"):
             record = {"incident_uid": uid, "profile_uid": its["profile_uid"].iloc[0],
-                      "start": its["start"].min().isoformat(), "end": its["end"].max().isoformat()}  # fmt: skip
+                      "start": its["start"].min().isoformat(), "end": its["end"].max().isoformat(),
+                      "channels": its["channel"].unique().tolist()}  # fmt: skip
             row = [run_uid, uid, record["profile_uid"], "opened", json.dumps(record)]
             db.execute("insert into incidents values (?, ?, ?, ?, ?)", row)
     return joined
@@ -127,8 +128,49 @@ def test_an_incident_inside_a_false_alarm_that_goes_on_is_not_closed(place: Work
     now = remember(place, pd.concat([drift, windows_of([12])], ignore_index=True), "two")
     theft = now[now["channel"] == "point_day"]["incident_uid"].iloc[0]
     assert now["incident_uid"].nunique() == 2
-    found = answers(place, now, "two")
-    assert not found[theft]["closes"]
+    assert answers(place, now, "two")[theft] is None
+
+
+@pytest.mark.parametrize("verdict", ["false_positive", "true_positive"])
+def test_what_was_said_of_a_drift_is_not_said_of_a_theft_that_surfaces_in_it_later(
+    place: Workspace, verdict: str
+) -> None:
+    """Also where the drift has another id by then, so that nothing else tells whose answer it is."""
+    drift = windows_of([*range(4, 20)], channel="drift_amounts")
+    say(place, uid_of(remember(place, drift, "one")), verdict)
+    more = windows_of([*range(2, 20)], channel="drift_amounts")
+    now = remember(place, pd.concat([more, windows_of([12])], ignore_index=True), "two")
+    theft = now[now["channel"] == "point_day"]["incident_uid"].iloc[0]
+    found, known_as = answers(place, now, "two"), aliases(place, now, "two")
+    assert found[theft] is None and theft not in known_as
+    assert found[uid_of(now)]["verdict"] == verdict and len(known_as[uid_of(now)]) == 1
+
+
+def test_a_later_answer_about_a_drift_takes_back_none_about_a_theft(place: Workspace) -> None:
+    drift = windows_of([*range(4, 20)], channel="drift_amounts")
+    both = remember(place, pd.concat([drift, windows_of([12])], ignore_index=True), "one")
+    theft = both[both["channel"] == "point_day"]["incident_uid"].iloc[0]
+    say(place, theft, "true_positive")
+    say(place, uid_of(both), "false_positive")
+    assert answers(place, both, "one")[theft]["verdict"] == "true_positive"
+
+
+def test_a_false_alarm_closes_no_sign_that_it_did_not_have(place: Workspace) -> None:
+    say(place, uid_of(remember(place, windows_of([10, 11]), "one")), "false_positive")
+    more = pd.concat([windows_of([9, 10, 11]), windows_of([10], channel="foreign_objects")], ignore_index=True)
+    now = remember(place, more, "two")
+    assert not answers(place, now, "two")[uid_of(now)]["closes"]
+
+
+def test_an_answer_under_a_new_id_ends_the_suppression_of_the_former_one(place: Workspace) -> None:
+    before = uid_of(remember(place, windows_of([10, 11]), "one"))
+    labels.label(place, before, "benign", "load test", "ana", until="2026-06-01", now=NOW)
+    now = remember(place, windows_of([9, 10, 11]), "two")
+    with state.connect(place.state) as db:
+        db.execute("update incidents set record = json_set(record, '$.aliases', json(?)) where incident_uid = ?",
+                   [json.dumps([before]), uid_of(now)])  # fmt: skip
+    say(place, uid_of(now), "true_positive")
+    assert labels.read(place, END.date()).suppressions.empty
 
 
 @settings(max_examples=25, deadline=None)

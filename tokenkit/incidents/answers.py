@@ -5,12 +5,13 @@ An answer follows what it is about, and not an id: another budget, other weights
 another first window, and so another id.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
-from tokenkit.incidents.aliases import Alias
+from tokenkit.incidents.aliases import Alias, Extent, extent_of, extent_of_windows
 from tokenkit.incidents.labels import Labels
 
 
@@ -33,18 +34,18 @@ def answer_of(
 
     Notes
     -----
-    A label is about an incident if it was given under its id or one of its aliases, or if their times overlap: another
-    budget or a late log moves an incident's first window. Of several confirmed misuse counts, else the newest. A false
-    alarm closes what goes on under its id; under another one only if nothing came after what was seen, and if all that
-    earlier reports had of it was a false alarm. A suppression holds while every flagged window starts before its day.
+    A label is about an incident if it was given under its id or one of its aliases, or if what was labelled meets it
+    (``aliases.Extent``): another budget or a late log moves an incident's first window. Of several confirmed misuse
+    counts, else the newest. A false alarm closes what goes on under its id; under another one only what was looked at,
+    and only if all that earlier reports had of it was a false alarm. A suppression holds while every flagged window
+    starts before its day.
     """
     first = windows.sort_values(["start", "end"]).iloc[0]
     about = _about(labels.table, windows, known_as)
-    if len(about):
-        confirmed = about[about["verdict"] == "true_positive"]
-        row = (confirmed if len(confirmed) else about).iloc[-1]
-        closes = row["verdict"] == "false_positive" and _all_seen(about, windows, known_as, current)
-        return _answer(row["verdict"], row, row["label_uid"], None, closes, False)
+    if about:
+        row = next((row for row, _ in reversed(about) if row.verdict == "true_positive"), about[-1][0])
+        closes = row.verdict == "false_positive" and _all_seen(about, windows, known_as, current)
+        return _answer(row.verdict, row, row.label_uid, None, closes, False)
     suppressed = labels.suppressions[labels.suppressions["profile_uid"] == first["profile_uid"]]
     left = pd.Series(True, index=windows.index)
     ended = None
@@ -60,30 +61,34 @@ def answer_of(
     return _answer("suppressed", ended, ended.suppression_uid, ended.until, False, not ended.channel)
 
 
-def _about(table: pd.DataFrame, windows: pd.DataFrame, known_as: Sequence[Alias]) -> pd.DataFrame:
+def extent_of_label(row: Any) -> Extent:
+    """What was labelled: the period of a row of ``Labels.table``, and the channels that its incident had."""
+    return extent_of(row.start, row.end, json.loads(row.record)["channels"])
+
+
+def _about(table: pd.DataFrame, windows: pd.DataFrame, known_as: Sequence[Alias]) -> list[tuple[Any, Extent]]:
     """Verdicts about an incident in the order in which they were given, without those that a later one is about."""
-    start, end = windows["start"].min(), windows["end"].max()
-    rows = table[table["profile_uid"] == windows["profile_uid"].iloc[0]]
-    rows = rows[~rows["accept"].astype(bool) & rows["expires"].isna()]
-    rows = rows.assign(**{name: pd.to_datetime(rows[name], utc=True) for name in ("start", "end")})
     ids = {windows["incident_uid"].iloc[0], *(one.incident_uid for one in known_as)}
-    rows = rows[rows["incident_uid"].isin(ids) | ((rows["start"] < end) & (rows["end"] > start))]
-    last = [
-        not any((later["start"] < row.end) & (later["end"] > row.start))
-        for n, row in enumerate(rows.itertuples(), 1)
-        for later in [rows.iloc[n:]]
-    ]
-    return rows[last]
+    mine = extent_of_windows(windows)
+    found: list[tuple[Any, Extent]] = []
+    for row in table[table["profile_uid"] == windows["profile_uid"].iloc[0]].itertuples():
+        if row.accept or not pd.isna(row.expires):
+            continue
+        extent = extent_of_label(row)
+        if row.incident_uid in ids or extent.meets(mine):
+            found = [(earlier, of) for earlier, of in found if not of.meets(extent)]
+            found.append((row, extent))
+    return found
 
 
 def _all_seen(
-    about: pd.DataFrame, windows: pd.DataFrame, known_as: Sequence[Alias], current: Collection[str]
+    about: list[tuple[Any, Extent]], windows: pd.DataFrame, known_as: Sequence[Alias], current: Collection[str]
 ) -> bool:  # fmt: skip
     """Whether a false alarm is all that there is to an incident: nobody is to miss what was never looked at."""
-    newest, uid = about.iloc[-1], windows["incident_uid"].iloc[0]
-    renamed = newest["incident_uid"] not in current and windows["start"].max() < newest["end"]
-    return (newest["incident_uid"] == uid or bool(renamed)) and all(
-        any((about["incident_uid"] == one.incident_uid) | ((about["start"] < one.end) & (about["end"] > one.start)))
+    (newest, seen), now = about[-1], extent_of_windows(windows)
+    renamed = newest.incident_uid not in current and windows["start"].max() < seen.end and now.channels <= seen.channels
+    return (newest.incident_uid == windows["incident_uid"].iloc[0] or renamed) and all(
+        any(row.incident_uid == one.incident_uid or extent.meets(one.extent) for row, extent in about)
         for one in known_as
     )
 
@@ -91,5 +96,5 @@ def _all_seen(
 def _answer(verdict: str, row: Any, uid: str, until: str | None, closes: bool, expired: bool) -> dict[str, Any]:
     return {
         "verdict": verdict, "who": row.who, "made_time": row.made_time, "reason": row.reason, "until": until,
-        "uid": uid, "closes": bool(closes), "expired": expired,
+        "uid": uid, "closes": closes, "expired": expired,
     }  # fmt: skip

@@ -18,7 +18,7 @@ from tokenkit.channels import detectors
 from tokenkit.config import Workspace
 from tokenkit.days import day_of
 from tokenkit.errors import InputError, did_you_mean
-from tokenkit.incidents import attribution
+from tokenkit.incidents import aliases, attribution
 from tokenkit.normal.labelled_periods import LabelledPeriods
 from tokenkit.schema import facts
 from tokenkit.store import engine, lake, state
@@ -95,14 +95,18 @@ def label(
         )
     with state.connect(workspace.state) as db:
         record = _newest(db, incident_uid)
+        known_as = json.dumps(aliases.ids(record))
         first = db.execute(
-            "select record from labels where incident_uid = ? and accept = 1 order by number limit 1", [incident_uid]
-        ).fetchone()
+            "select record from labels where incident_uid in (select value from json_each(?)) and accept = 1"
+            " order by number limit 1", [known_as],
+        ).fetchone()  # fmt: skip
     if accept:
         # once accepted, the next run scores it anew: the scores that it had are those of the first acceptance
         record["heights"] = json.loads(first[0])["heights"] if first else _scores_of(workspace, record)
     with state.connect(workspace.state) as db:
-        for earlier in db.execute("select label_uid from labels where incident_uid = ?", [incident_uid]).fetchall():
+        for earlier in db.execute(
+            "select label_uid from labels where incident_uid in (select value from json_each(?))", [known_as]
+        ).fetchall():
             _withdraw(db, _suppression_of(earlier[0]), now)
         made = _iso(now)
         label_uid = _uid("lab1_", incident_uid, made, verdict, who, reason)

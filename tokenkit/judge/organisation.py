@@ -16,7 +16,7 @@ from tokenkit.channels.policy import TITLES
 from tokenkit.config import Detection, Workspace
 from tokenkit.days import Periods
 from tokenkit.fingerprint import features
-from tokenkit.incidents import aliases, explain, merge, words
+from tokenkit.incidents import aliases, answers, explain, merge, words
 from tokenkit.judge.judgement import Judgement
 from tokenkit.judge.record import iso, iso_text
 from tokenkit.normal import baseline
@@ -344,11 +344,13 @@ def not_raised(
     rows = rows[(rows["verdict"] == "true_positive") & (rows["end"] > since)] if len(rows) else rows
     found: list[facts.NotRaised] = []
     for row in rows.sort_values("number", ascending=False).itertuples():
+        said = answers.extent_of_label(row)
         raised = any(
             row.incident_uid in aliases.ids(i)
-            or (i["profile_uid"] == row.profile_uid and i["start"] < row.end and i["end"] > row.start)
+            or (i["profile_uid"] == row.profile_uid
+                and said.meets(aliases.extent_of(i["start"], i["end"], i["channels"])))
             for i in incidents
-        )
+        )  # fmt: skip
         if not raised and row.profile_uid in people.index:
             person = people.loc[row.profile_uid]
             found.append(

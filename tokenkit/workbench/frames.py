@@ -98,7 +98,7 @@ class OpenWorkspace(Workspace):
                     rows.pop(former, None)
                 rows[r["incident_uid"]] = r
         answers = labels.labels(self)
-        verdicts = answers[answers["counts"]].set_index("incident_uid")["verdict"].to_dict()
+        newest = list(answers[answers["counts"]][["incident_uid", "verdict"]].itertuples(index=False))
         frame = pd.DataFrame(
             [
                 {"incident_uid": r["incident_uid"], "profile_uid": r["profile_uid"], "label": r["token"]["label"],
@@ -106,7 +106,7 @@ class OpenWorkspace(Workspace):
                  "end": pd.Timestamp(r["end"]), "state": r["state"], "risk": r["risk"],
                  "score_bits": r["score_bits"], "threshold_bits": r["threshold_bits"], "channels": r["channels"],
                  "headline": r["headline"], "action": r["action"]["verb"],
-                 "verdict": next((verdicts[uid] for uid in aliases.ids(r) if uid in verdicts), None), "record": r}
+                 "verdict": next((verdict for uid, verdict in newest if uid in aliases.ids(r)), None), "record": r}
                 for r in rows.values()
             ],
             columns=INCIDENT_COLUMNS,
