@@ -268,7 +268,7 @@ def test_a_thief_s_network_does_not_become_known_and_a_day_without_the_thief_is_
     (kept,) = of(facts, stolen)
     assert kept["state"] == "quiet" and facts["state"] == "attention"
     verdict = str(parts.verdict(facts))
-    assert f"Confirmed misuse: {kept['token']['label']}." in verdict and "behaved like themselves" in verdict
+    assert "was misused, as confirmed on Wed 18 Feb" in verdict and "behaved like themselves" in verdict
     assert "Confirmed by ana on Wed 18 Feb: looked at it." in str(parts.incidents(facts))
     assert "1 misuse; 100% of 1 answered incident was misuse" in str(parts.coverage_and_health(facts))
 

@@ -208,3 +208,9 @@ def test_in_a_run_with_a_connector_the_facts_have_the_command_and_follow_the_jou
     (shown,) = respond.add_actions(opened, [second], date.fromisoformat(last["end"]))
     assert shown["action"]["applied"] == acting[0].verb, "a token that is locked is not to be locked again"
     assert not any("respond apply" in line for line in shown["action"]["how"])
+    weaker = {"lock": "restrict", "restrict": "step_up", "step_up": "notify"}[acting[0].verb]
+    journal.append(opened, p.action_uid, journal.INTENT, record | {"verb": weaker})
+    journal.append(opened, p.action_uid, journal.RESULT, {"operation": "apply", "status": "verified"})
+    (shown,) = respond.add_actions(opened, [second], date.fromisoformat(last["end"]))
+    assert "applied" not in shown["action"], "less than this incident asks for is not enough"
+    assert any("respond apply" in line for line in shown["action"]["how"])

@@ -146,8 +146,8 @@ def find_proposal(workspace: Workspace, uid: str) -> Proposal:
     if its:
         listed = "; ".join(f"{p.action_uid} ({p.verb} {p.token_uid[:13]}... through {p.connector})" for p in its)
         raise InputError(f"incident {uid} has {len(its)} actions. Name one of them: {listed}")
-    known = sorted({*by_uid, *(p.incident_uid for p in by_uid.values())})
-    hint = did_you_mean(uid, known) if known else "the newest report has no incident"
+    same_kind = {p.incident_uid for p in by_uid.values()} if uid.startswith("inc1_") else {*by_uid}
+    hint = did_you_mean(uid, sorted(same_kind)) if same_kind else "the newest report has no incident"
     raise InputError(f"no action or incident {uid!r}; {hint} (tokenkit respond list)")
 
 
@@ -195,7 +195,8 @@ def overview(workspace: Workspace) -> list[dict[str, Any]]:
 def add_actions(workspace: Workspace, records: list[dict[str, Any]], end: date) -> list[dict[str, Any]]:
     """Return the incidents with what tokenkit would do about each and what was done, for the page. Asks no gateway.
 
-    What was done about one incident of a token was done about its others.
+    What was done about an incident was done about another one, too, where it does what that one asks for to each token
+    concerned: a token that is limited may still have to be locked.
     """
     by_name = connectors(workspace)
     by_incident: dict[str, list[Proposal]] = {}
@@ -206,9 +207,13 @@ def add_actions(workspace: Workspace, records: list[dict[str, Any]], end: date) 
     made = []
     for r in records:
         asked, ids = by_incident.get(r["incident_uid"], []), set(aliases.ids(r))
-        tokens = {p.token_uid for p in asked}
-        done = [a for a in applied if a["incident_uid"] in ids or a["token_uid"] in tokens]
-        made.append(with_actions(r, asked, done, by_name, pseudonymous))
+        own = [a for a in applied if a["incident_uid"] in ids]
+        enough = {(p.token_uid, verb) for p in asked if p.acts for verb in (p.verb, "lock")}
+        others = [a for a in applied if a["incident_uid"] not in ids and a["state"] == journal.APPLIED
+                  and (a["token_uid"], a["verb"]) in enough]  # fmt: skip
+        done = {a["token_uid"] for a in [*own, *others]}
+        covered = all(p.token_uid in done for p in asked if p.acts)
+        made.append(with_actions(r, asked, [*own, *(others if covered else [])], by_name, pseudonymous))
     return made
 
 

@@ -86,10 +86,8 @@ class Proposal:
         done : ids of the actions in the journal
         """
         parts = (self.token_uid, self.verb, self.connector, self.handle)
-        earlier = (action_uid(uid, *parts) for uid in known_as)
-        if self.action_uid in done:
-            return self
-        return replace(self, action_uid=next((uid for uid in earlier if uid in done), self.action_uid))
+        names = [self.action_uid, *(action_uid(uid, *parts) for uid in known_as)]
+        return replace(self, action_uid=next((name for name in names if name in done), self.action_uid))
 
 
 def action_uid(incident_uid: str, token_uid: str, verb: str, connector: str, handle: str) -> str:

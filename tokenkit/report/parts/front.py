@@ -38,9 +38,9 @@ def has_ended(incident: Incident) -> bool:
 def by_urgency(incidents: list[Incident]) -> list[Incident]:
     """Incidents in the order in which to deal with them.
 
-    News before what is quiet, what nobody has answered first, stopping before asking, what goes on before what ended. A
-    key that has to be locked comes before one whose owner only has to be asked, even where its thief was not here
-    lately.
+    What nobody has answered first, then confirmed misuse, then what is from before and quiet; stopping before asking,
+    what goes on before what ended. A key that has to be locked comes before one whose owner only has to be asked, even
+    where its thief was not here lately.
     """
     order = [verb for verb, *_ in _ORDERS]
 
@@ -48,7 +48,8 @@ def by_urgency(incidents: list[Incident]) -> list[Incident]:
         action, may_be_chance = i["action"], i["sure"]["level"] == "low"
         only_asks = action["verb"] == "notify" or may_be_chance or "applied" in action
         place = order.index(action["verb"])
-        return i["state"] == "quiet", card.confirmed(i), only_asks, has_ended(i), may_be_chance, place
+        confirmed = card.confirmed(i)
+        return i["state"] == "quiet" and not confirmed, confirmed, only_asks, has_ended(i), may_be_chance, place
 
     return sorted(incidents, key=key)
 
@@ -70,7 +71,7 @@ def verdict(facts: Facts) -> Part:
 
 
 def _attention(facts: Facts) -> tuple[str, str]:
-    incidents = by_urgency(open_incidents(facts))
+    incidents = _unusual(by_urgency(open_incidents(facts)))
     if not incidents:  # all of them closed again
         return "What was raised is closed again; nothing is open.", "Nothing has to be done now."
     first = incidents[0]
@@ -79,7 +80,7 @@ def _attention(facts: Facts) -> tuple[str, str]:
         headline = f"{card.name(first)} was misused, as confirmed on {say.day(first['answer']['made_time'])}."
     if has_ended(first):
         headline += f" It was last seen on {say.day(first['last_seen'])}."
-    tokens = len({i["profile_uid"] for i in [first, *_unusual(incidents)]})
+    tokens = len({i["profile_uid"] for i in incidents})
     if tokens == 2:
         headline += " One other token left its usual behaviour."
     elif tokens > 2:
@@ -132,13 +133,12 @@ def _too_little(facts: Facts) -> tuple[str, str]:
 def _orders(incidents: list[Incident]) -> list[Values]:
     """What to do, a few tokens by name for each verb, the first incident's first: a sentence in pieces, with links.
 
-    Each token is told once, by the incident that asks for most; one that is locked is not asked for again.
+    Each token is told once, by the incident that asks for most.
     """
     few = 4 if len(incidents) <= 6 else 2
     groups: list[Values] = []
     order = [verb for verb, *_ in _ORDERS]
-    locked = {i["profile_uid"] for i in incidents if i["action"].get("applied") == "lock"}
-    to_do = [i for i in incidents if _to_do(i) and i["profile_uid"] not in locked]
+    to_do = [i for i in incidents if _to_do(i)]
     of_token: dict[str, Incident] = {}
     for i in sorted(to_do, key=lambda i: order.index(i["action"]["verb"])):
         of_token.setdefault(i["profile_uid"], i)
