@@ -564,4 +564,19 @@ def empty() -> Facts:
     return facts
 
 
+def busy() -> Facts:
+    """A night with eight times as much: 24 incidents, and rules broken by a dozen tokens."""
+    facts = attention()
+    facts["incidents"] = [
+        copy.deepcopy(one)
+        | {"incident_uid": f"{one['incident_uid'][:-2]}{n:02d}", "profile_uid": f"{one['profile_uid'][:-2]}{n:02d}"}
+        for n in range(8)
+        for one in facts["incidents"]
+    ]
+    facts["policy"] = [copy.deepcopy(one) for one in facts["policy"] * 12][:12]
+    facts["budget"]["opened"] = len(facts["incidents"])
+    return facts
+
+
 STATES = {"attention": attention, "quiet": quiet, "not_enough_history": not_enough_history, "empty": empty}
+PUBLISHED = STATES | {"busy": busy}

@@ -11,10 +11,10 @@ PARAMETERS = (
 )
 FACTS = f"""import sys
 sys.path.insert(0, {TESTS!r})
-from report.facts_example import STATES
+from report.facts_example import PUBLISHED
 from report.test_parts import with_text
 from tokenkit.report import parts
-facts = STATES[state]()
+facts = PUBLISHED[state]()
 facts = with_text(facts, text) if text else facts"""
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from report.facts_example import STATES
+from report.facts_example import PUBLISHED, STATES
 from report.notebooks_example import notebook
 
 from tokenkit import run as runner
@@ -35,10 +35,10 @@ def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     source, out, pages = notebook(folder / "n.ipynb"), folder / "reports", {}
     for name, parameters in {
-        **{state: {"state": state} for state in STATES},
+        **{state: {"state": state} for state in PUBLISHED},
         "hostile": {"state": "attention", "text": PAYLOAD},
     }.items():
-        facts = STATES[parameters["state"]]()
+        facts = PUBLISHED[parameters["state"]]()
         run = {**runner.record(facts), "run_uid": f"run1_{name}"}
         run["organisation"] = PAYLOAD if name == "hostile" else run["organisation"]
         pages[name] = publish(source, parameters, out, run, [])
@@ -141,7 +141,7 @@ def test_nothing_overflows_sideways(open_page, published, name, width):
         assert outside == []
 
 
-@pytest.mark.parametrize(("name", "screens"), [("quiet", 2), ("attention", 8)])
+@pytest.mark.parametrize(("name", "screens"), [("quiet", 2), ("attention", 8), ("busy", 8)])
 def test_what_is_not_folded_is_a_few_screens(open_page, published, name, screens):
     height = open_page(published[name], 1280).evaluate("document.documentElement.scrollHeight")
     assert height <= screens * 800

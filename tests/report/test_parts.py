@@ -379,7 +379,9 @@ def test_each_token_is_asked_for_once_and_a_locked_one_not_again():
                                        "token": one["token"]})  # fmt: skip
     text = str(parts.verdict(facts))
     assert "Two other tokens left" in text and "Lock invoice-export now; limit returns-app; ask the owner" in text
-    one["action"] |= {"applied": "lock", "title": "Locked: replace it, or undo"}
+    facts["incidents"][-1]["action"] = one["action"] | {"applied": "lock", "title": "Locked: replace it, or undo"}
+    assert "Lock invoice-export now" in str(parts.verdict(facts)), "what was done about one is not taken for the other"
+    one["action"] = facts["incidents"][-1]["action"]  # as respond.add_actions has it, where the lock holds for both
     assert "invoice-export" not in re.search(r"behaviour[.](.*)The other", str(parts.verdict(facts)), re.S)[1]
 
 

@@ -24,7 +24,7 @@ from tokenkit.report.parts.front import (
 )
 from tokenkit.report.parts.render import Part, Values, part
 from tokenkit.report.parts.trust import blind, by_owner, coverage_and_health, footer, words
-from tokenkit.schema.facts import Facts
+from tokenkit.schema.facts import AcceptedChange, Facts, NotRaised
 from tokenkit.schema.incident import Incident, Timeline
 
 __all__ = [
@@ -95,25 +95,28 @@ def answered(facts: Facts) -> Part:
          "last_text": say.instant(i["last_seen"]), "score": say.points(i["score_bits"])}
         for i in facts["answered"]
     ]  # fmt: skip
-    for a in facts["accepted"]:
-        by = f" by {say.clean(a['who'], 60)}" if a["who"] else ""
-        text = f"Accepted as normal{by} on {say.day(a['made_time'])}: {say.clean(a['reason'], 200)}"
-        rows.append(
-            {"uid": "", "label": a["label"], "mask": a["mask"],
-             "short": f"What it did from {say.day(a['start'])} on is usual for it now",
-             "answer": say.sentence(text), "goes_on": f"{say.plural(a['calls'], 'call')} in these days",
-             "last": a["last_seen"], "last_text": say.instant(a["last_seen"]), "score": say.points(a["score_bits"])}
-        )  # fmt: skip
-    for m in facts["not_raised"]:
-        by = f" by {say.clean(m['who'], 60)}" if m["who"] else ""
-        text = f"Confirmed as misuse{by} on {say.day(m['made_time'])}: {say.clean(m['reason'], 200)}"
-        rows.append(
-            {"uid": "", "label": m["label"], "mask": m["mask"],
-             "short": f"Confirmed misuse from {say.day(m['start'])} on, which the present settings do not raise",
-             "answer": say.sentence(text), "goes_on": "", "last": None, "last_text": "", "score": ""}
-        )  # fmt: skip
+    rows += [
+        _said(a, "Accepted as normal", f"What it did from {say.day(a['start'])} on is usual for it now")
+        | {"goes_on": f"{say.plural(a['calls'], 'call')} in these days", "last": a["last_seen"],
+           "last_text": say.instant(a["last_seen"]), "score": say.points(a["score_bits"])}
+        for a in facts["accepted"]
+    ]  # fmt: skip
+    rows += [
+        _said(
+            m, "Confirmed as misuse", f"What it did from {say.day(m['start'])} on, which the settings do not raise now"
+        )
+        | {"goes_on": "", "last": None, "last_text": "", "score": ""}
+        for m in facts["not_raised"]
+    ]
     lede = "Judged like everything else, and neither in the list above nor counted against the budget."
     return part("answered", rows=rows, lede=lede, kind=_kind(rows))
+
+
+def _said(one: AcceptedChange | NotRaised, verdict: str, short: str) -> Values:
+    """A row of what somebody said of a token that no incident tells of."""
+    by = f" by {say.clean(one['who'], 60)}" if one["who"] else ""
+    answer = say.sentence(f"{verdict}{by} on {say.day(one['made_time'])}: {say.clean(one['reason'], 200)}")
+    return {"uid": "", "label": one["label"], "mask": one["mask"], "short": short, "answer": answer}
 
 
 def _goes_on(incident: Incident) -> str:
