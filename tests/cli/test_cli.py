@@ -103,6 +103,15 @@ def test_config_says_which_channels_are_switched_off(tmp_path, command):
     assert "for two weeks: Not looked for: drift_amounts has no share of the budget" in said
 
 
+def test_a_scheduler_is_told_by_the_exit_code_that_a_report_needs_attention(workspace, command):
+    asked = ("report", "--start", small.BUSY[0], "--end", small.BUSY[1], "--json")
+    left = command(*asked, "--fail-on", "attention", cwd=workspace)
+    assert (left.code, left.json["state"]) == (6, "attention"), "and what it prints is printed"
+    assert command(*asked, cwd=workspace).code == 0
+    wrong = command("report", "--fail-on", "atention", cwd=workspace)
+    assert wrong.code == 2 and "the only value is: attention" in wrong.err
+
+
 def test_init_makes_a_workspace_once_and_is_harmless_again(tmp_path, command):
     left = command("init", "here", "--name", 'A "quoted" name\\', cwd=tmp_path)
     assert left.code == 0, left.err
